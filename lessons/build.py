@@ -27,7 +27,7 @@ FOLDER = Path(__file__).parent
 SOURCES = sorted((FOLDER / "src").glob("[0-9][0-9]_*.py"))
 SOLUTION = re.compile(r"^([ \t]*)### BEGIN SOLUTION\n(.*?)^[ \t]*### END SOLUTION$", re.M | re.S)
 YOUR_TURN = r'\1raise NotImplementedError("your turn")'
-# Files that notebooks read: the name next to them -> the source.
+# Files that notebooks read: the name in the notebooks' folder, and the source.
 DATA = {"decoder_study.csv": FOLDER.parent / "examples" / "results" / "runs.csv"}
 MARKERS = re.compile(r"^[ \t]*### (BEGIN|END) SOLUTION\n?", re.M)
 

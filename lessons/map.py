@@ -1,4 +1,4 @@
-"""Draw map.png, the overview of all lessons: `python lessons/map.py` runs each solved lesson, which takes some minutes.
+"""Draw map.png, the overview in lessons/README.md: `python lessons/map.py` runs each solved lesson for some minutes.
 
 A lesson's tile shows the figure of its cell with `tags=["map"]`.
 """
@@ -25,7 +25,7 @@ def drawing(source: Path) -> Image.Image:
     notebook = read(source)
     marked = [number for number, cell in enumerate(notebook.cells) if "map" in cell.metadata.get("tags", ())]
     if len(marked) != 1:
-        raise SystemExit(f'{source}: {len(marked)} cells have tags=["map"]. Give it to exactly one')
+        raise SystemExit(f'{source}: {len(marked)} cells have tags=["map"], but there must be exactly one')
     notebook = solved(notebook)
     notebook.cells = notebook.cells[: marked[0] + 1]
     with tempfile.TemporaryDirectory() as folder:

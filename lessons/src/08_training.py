@@ -1,13 +1,13 @@
 # %% [markdown]
 # # 08 Training
 #
-# **The question.** Forward, loss and backward give a gradient: for every parameter, how fast the loss rises with it.
-# How do all these gradients become a network that labels streets, and how do you notice in the first seconds that
-# something is wrong?
+# **The question.** The forward pass, the loss and the backward pass give a gradient: how fast the loss rises with each
+# parameter. How do all these gradients become a network that labels streets, and how do you notice in the first seconds
+# that something is wrong?
 #
-# **At the end** you can write a step of SGD with momentum and a step of Adam. You can say what a learning rate that is
-# too small or too large looks like, and derive how large the initial weights must be. You can test a training on two
-# pictures before you spend an hour on a thousand, and tell a network that learned from one that memorised.
+# **At the end** you can write a step of SGD with momentum and a step of Adam. You can recognise a learning rate that is
+# too small or too large, and derive how large the initial weights must be. You can test a training on two pictures
+# before you spend an hour on a thousand, and tell a network that learned from one that memorised.
 #
 # **Needed before:** lesson 04 (batch norm), lesson 06 (the loss), lesson 07 (the network).
 #
@@ -44,8 +44,7 @@ ts.runtime.set_threads(1)  # the arrays of this lesson are too small to gain fro
 #
 # $$w \leftarrow w - \eta\, g .$$
 #
-# The library's optimizers need two things from a model: its parameters and its gradients, by name. Two numbers can
-# offer both.
+# The library's optimizers need a model's parameters and gradients by name. The class below offers both.
 
 # %%
 curvatures = np.array([1.0, 25.0])
@@ -70,7 +69,7 @@ def my_valley(a, b):
 
 
 def my_path(optimizer, steps, **settings):
-    """Return the places along the way, of shape (steps + 1, 2)."""
+    """Return the parameters after each step, of shape (steps + 1, 2)."""
     model = TwoNumbers()
     descent, path = optimizer(model, **settings), [model.place.copy()]
     for _ in range(steps):
@@ -88,16 +87,16 @@ figures.show_paths(my_valley, plain, **area)
 
 # %% [markdown]
 # What to see: each path takes 25 steps, from the ring to the square. On the left the steps point the right way but are
-# tiny: the valley floor is near, but its lowest point is far away. In the middle the path jumps from wall to wall but
-# still gets closer. On the right every jump lands further up the wall than the one before.
+# tiny. They reach the valley floor but remain far from its lowest point. In the middle the path jumps from wall to wall
+# but still gets closer. On the right every jump lands further up the wall than the one before.
 #
 # **Why.** Along each parameter separately, a step is a multiplication:
 #
 # $$a \leftarrow a - \eta \lambda a = (1 - \eta\lambda)\, a, \qquad\text{so after } t \text{ steps}\qquad
 # a_t = (1 - \eta\lambda)^t\, a_0 .$$
 #
-# It shrinks when $|1 - \eta\lambda| < 1$, that is, when $0 < \eta < 2/\lambda$. The *steepest* direction limits the
-# learning rate: $2/25 = 0.08$. The *flattest* direction determines how long the descent takes.
+# The parameter shrinks when $|1 - \eta\lambda| < 1$, that is, when $0 < \eta < 2/\lambda$. The *steepest* direction
+# limits the learning rate: $2/25 = 0.08$. The *flattest* direction determines how long the descent takes.
 
 # %%
 print("rate     factor along a   factor along b   J at the start   J after 25 steps")
@@ -107,13 +106,12 @@ for rate, path in zip(rates.values(), plain.values(), strict=True):
     print(f"{rate:<8} {1 - rate:14.3f} {1 - rate * 25:16.3f} {first:16.1f} {last:18.3f}")
 
 # %% [markdown]
-# The assertion checks the formula: the path is known in closed form. A network's loss is not such a simple bowl, but
-# near any place it has steep and flat directions, and the ratio of their curvatures is far larger than 25.
+# A network's loss is not a simple bowl, but near any point it has steep and flat directions, and the ratio of their
+# curvatures is usually far larger than 25.
 #
 # ## Momentum
 #
-# Let the parameters move like a heavy ball. A *velocity* $v$ accumulates gradients, and friction $\mu$ makes it forget
-# them:
+# Let the parameters move like a heavy ball. A *velocity* $v$ accumulates gradients, and friction $\mu$ slows it down:
 #
 # $$v \leftarrow \mu\, v + g, \qquad w \leftarrow w - \eta\, v .$$
 #
@@ -121,10 +119,10 @@ for rate, path in zip(rates.values(), plain.values(), strict=True):
 #
 # $$v_t = g_t + \mu\, v_{t-1} = g_t + \mu\, g_{t-1} + \mu^2 v_{t-2} = \dots = \sum_{k=0}^{t-1} \mu^k g_{t-k} .$$
 #
-# Two cases show the effect. A gradient that stays the same adds up to $g\,(1 + \mu + \mu^2 + \dots) = g / (1 - \mu)$.
-# With $\mu = 0.9$ that is ten times as much. A gradient that changes sign at each step, as between two walls, adds up
-# to $g\,(1 - \mu + \mu^2 - \dots) = g/(1 + \mu)$, which is about half. Along a steady slope the same rate now makes the
-# step ten times as long. A larger $\mu$ therefore usually needs a smaller rate.
+# Two cases show the effect. A gradient that stays the same adds up to $g\,(1 + \mu + \mu^2 + \dots) = g / (1 - \mu)$,
+# which is $10\,g$ for $\mu = 0.9$. A gradient that changes sign at each step, as between two walls, adds up to $g\,(1 -
+# \mu + \mu^2 - \dots) = g/(1 + \mu)$, which is about $g/2$. On a steady slope the same rate therefore makes the steps
+# ten times as long. A larger $\mu$ therefore usually needs a smaller rate.
 
 # %%
 same, alternating, momentum = 0.0, 0.0, 0.9
@@ -145,8 +143,8 @@ assert np.isclose(abs(alternating), 1 / (1 + momentum))
 # %% [markdown]
 # ### Exercise 1: a step of SGD
 #
-# Write `my_sgd_step(parameter, gradient, velocity, rate, momentum, decay)`. The first three are arrays of one shape;
-# the others are numbers. Return the new `parameter` and the new `velocity`. Do not change the arguments.
+# Write `my_sgd_step(parameter, gradient, velocity, rate, momentum, decay)`. The first three arguments are arrays of the
+# same shape; the others are numbers. Return the new `parameter` and the new `velocity`. Do not change the arguments.
 
 
 # %%
@@ -163,9 +161,10 @@ grader.grade("sgd_step", my_sgd_step)
 # %% [markdown]
 # ### Two definitions of momentum
 #
-# Caffe, the framework that the paper's authors used, has the rate inside the velocity: $v \leftarrow \mu v + \eta g$,
-# then $w \leftarrow w - v$. PyTorch and this library have it outside. At a constant rate both give the same steps:
-# Caffe's $v$ is $\eta$ times the other. Now let the rate fall to a tenth at step 30, with a gradient of 1 throughout.
+# Caffe, the framework that the paper's authors used, puts the rate inside the velocity: $v \leftarrow \mu v + \eta g$,
+# then $w \leftarrow w - v$. PyTorch and this library put it outside. At a constant rate both give the same steps,
+# because Caffe's velocity is $\eta$ times PyTorch's. Now let the rate fall to a tenth at step 30, with a constant
+# gradient of 1.
 
 
 # %%
@@ -190,11 +189,11 @@ figures.show_plot(
 )
 
 # %% [markdown]
-# What to see: both curves coincide until the rate falls. Then the upper one coasts: the velocity still contains what
-# was accumulated at the high rate, and friction takes some twenty steps to use it up. A schedule copied from Caffe into
-# PyTorch is therefore not quite the same schedule. The library supports both: set `rate_in_velocity=True`, or
-# `optimizer="caffe_sgd"` in a recipe. Here is its step in NumPy, to compare with yours. `inside` and `outside` are the
-# two places for the rate; the one that is not used is 1. The function writes into the arrays that it is given.
+# What to see: the two curves coincide until the rate falls. Then Caffe's curve falls more slowly. Its velocity still
+# contains steps accumulated at the high rate, and friction needs some twenty steps to remove them. A schedule copied
+# from Caffe into PyTorch is therefore not quite the same schedule. The library supports both: set
+# `rate_in_velocity=True`, or `optimizer="caffe_sgd"` in a recipe. Compare the library's NumPy step with yours. `inside`
+# and `outside` are the two places for the rate; the unused one is 1. The function changes its argument arrays in place.
 
 # %%
 figures.show_source(optim._sgd_numpy)
@@ -202,23 +201,23 @@ figures.show_source(optim._sgd_numpy)
 # %% [markdown]
 # ## Adam
 #
-# A single rate for all parameters suits a valley with two curvatures badly. Adam (Kingma and Ba 2015) keeps two running
-# means for each parameter, one of the gradient and one of its square. It divides the first by the square root of the
-# second:
+# A single rate for all parameters suits a valley with two curvatures poorly. Adam (Kingma and Ba 2015) keeps two
+# running means for each parameter, one of the gradient and one of its square. It divides the first mean by the root of
+# the second:
 #
 # $$m \leftarrow \beta_1 m + (1 - \beta_1)\, g, \qquad s \leftarrow \beta_2 s + (1 - \beta_2)\, g^2, \qquad
 # w \leftarrow w - \eta\, \frac{\hat m}{\sqrt{\hat s} + \epsilon} .$$
 #
-# $\hat m$ and $\hat s$ are corrected versions of $m$ and $s$.
+# Here $\hat m$ and $\hat s$ are bias-corrected versions of $m$ and $s$.
 #
-# **Bias correction.** $m$ and $s$ begin at 0, so they are too small at first. By how much? Let the gradient be the same
-# $g$ at each step. Then
+# **Bias correction.** Both $m$ and $s$ begin at 0, so they are too small at first. By how much? Let the gradient be the
+# same $g$ at each step. Then
 #
 # $$m_t = (1 - \beta_1) \sum_{k=0}^{t-1} \beta_1^k\, g = (1 - \beta_1)\,\frac{1 - \beta_1^t}{1 - \beta_1}\, g
 # = (1 - \beta_1^t)\, g .$$
 #
-# So divide: $\hat m_t = m_t / (1 - \beta_1^t)$ and $\hat s_t = s_t / (1 - \beta_2^t)$. With this correction $\hat m =
-# g$ from the first step on.
+# Dividing by this factor removes the bias: $\hat m_t = m_t / (1 - \beta_1^t)$ and $\hat s_t = s_t / (1 - \beta_2^t)$.
+# With this correction $\hat m = g$ from the first step on.
 
 # %%
 m = s = 0.0
@@ -229,9 +228,9 @@ for t in range(1, 1001):
         print(f"{t:<7} {m:6.3f} {m / (1 - 0.9**t):10.3f} {s:12.5f} {s / (1 - 0.999**t):10.3f} {m / np.sqrt(s):17.2f}")
 
 # %% [markdown]
-# The right ratio is 1. Without correction $m$ is too small, which shortens the step, and $s$ is too small, which
-# lengthens it. The second effect is stronger: at first the ratio is $0.1 / \sqrt{0.001} = 3.2$. It rises for some ten
-# steps while $m$ fills up, and then falls slowly, because $s$ needs a thousand steps.
+# The correct ratio is 1. Without correction $m$ is too small, which shortens the step, and $s$ is too small, which
+# lengthens it. The second effect is stronger: at first the ratio is $0.1 / \sqrt{0.001} = 3.2$. The ratio rises for
+# some ten steps while $m$ approaches $g$, and then falls slowly, because $s$ needs a thousand steps to approach $g^2$.
 #
 # At the first step $\hat m / \sqrt{\hat s} = g / |g|$. Whatever the size of the gradient, the length of the step is
 # $\eta$, apart from the small $\epsilon = 10^{-8}$ that keeps a gradient of 0 from becoming 0/0:
@@ -264,17 +263,17 @@ def my_adam_step(parameter, gradient, mean, square, step, rate, beta1, beta2, ep
 grader.grade("adam_step", my_adam_step)
 
 # %% [markdown]
-# Compare it with the library's version:
+# This is the library's version:
 
 # %%
 figures.show_source(optim._adam_numpy)
 
 # %% [markdown]
-# `share1` is $1 - \beta_1$, and `mean += share1 * (gradient - mean)` is the running mean, rearranged. The `rate` that
-# is passed in is already divided by $1 - \beta_1^t$, and `root` is $\sqrt{1 - \beta_2^t}$. The correction is thus
-# computed once for all parameters.
+# `share1` is $1 - \beta_1$, and `mean += share1 * (gradient - mean)` is the update of the running mean, rearranged. The
+# `rate` that is passed in is already divided by $1 - \beta_1^t$, and `root` is $\sqrt{1 - \beta_2^t}$. The correction
+# is thus computed once for all parameters.
 #
-# ### The same numbers faster
+# ### The same step, faster
 #
 # NumPy makes one pass over memory for each arithmetic operation. numba compiles a single loop that performs all
 # operations on one parameter after another:
@@ -295,7 +294,7 @@ print("largest difference:", np.abs(answers[0] - answers[1]).max())
 assert np.allclose(*answers, rtol=1e-4, atol=1e-6)
 
 # %% [markdown]
-# ### The three on one valley
+# ### Three optimizers on one valley
 
 # %%
 paths = {
@@ -314,17 +313,17 @@ assert heights["momentum 0.5, rate 0.1"][60] < heights["plain, rate 0.07"][60] /
 
 # %% [markdown]
 # What to see: plain descent zigzags, because its rate has to be near the limit of the steep direction, 0.08. Momentum
-# tolerates a rate above that limit. Its first jump is wider, but then it advances faster, and in the printed figures it
-# is far ahead. Momentum must fit the valley: 0.9 is too much for this one and ends behind plain descent. Adam begins
-# along the diagonal, because at first it takes equal steps in both directions, whatever their slopes. On this valley,
-# at this rate, it is no faster than plain descent. Its price is memory: two numbers for each parameter where momentum
-# needs one.
+# tolerates a rate above 0.08. Its first jump is wider, but then it advances faster, and after 60 steps its loss is far
+# lower. The momentum must fit the valley: 0.9 is too much for this one and ends behind plain descent. Adam begins along
+# the diagonal, because at first it takes equal steps in both directions, whatever their slopes. On this valley, at this
+# rate, Adam is no faster than plain descent. It also needs twice as much memory as momentum: two numbers per parameter.
 #
 # ## Schedules
 #
 # The gradient of a few pictures is the true gradient plus noise. At a constant rate the ball never comes to rest,
-# because the noise keeps kicking it. With a smaller rate the kicks are weaker, but progress is slower. So begin with a
-# large rate and end with a small one. A *schedule* does this with a factor on the rate:
+# because the noise keeps kicking it. With a smaller rate the kicks are weaker, but progress is slower. It is therefore
+# best to begin with a large rate and end with a small one. A *schedule* multiplies the rate by a factor that depends on
+# the step:
 
 # %%
 steps = 200
@@ -333,9 +332,9 @@ figures.show_plot(factors, title="Factor of the learning rate", x="step")
 
 # %% [markdown]
 # `constant` is the paper's schedule. `step` falls to a tenth after half of the training and to a hundredth after three
-# quarters. `poly` is $(1 - t/T)^{0.9}$. `one_cycle` begins at 4 percent, climbs on half a cosine over the first 30
-# percent of the steps and descends on another. The next cell sends 300 balls through our valley, with noise on each
-# gradient, and compares three of the schedules:
+# quarters. `poly` is $(1 - t/T)^{0.9}$. `one_cycle` begins at 4 percent, rises along half a cosine over the first 30
+# percent of the steps and falls along another half. The next cell sends 300 balls through our valley, with noisy
+# gradients, and compares three schedules:
 
 
 # %%
@@ -358,24 +357,25 @@ assert max(ends["0.05, poly"], ends["0.05, one_cycle"]) < ends["0.05, constant"]
 figures.show_plot(runs, title="Mean J, noisy gradients", x="step", log="y")
 
 # %% [markdown]
-# What to see: the large constant rate is quick but then stays at a floor. The small one keeps falling but is late. The
-# two decreasing schedules are quick and end far lower.
+# What to see: with the large constant rate the loss falls quickly but then stays at a floor. With the small constant
+# rate the loss keeps falling, but slowly. The two decreasing schedules are quick and end far lower.
 #
 # ## Where to begin: the first weights
 #
-# If all weights were 0, all channels would stay alike for ever. So weights are drawn at random. How large should they
-# be? Take one number of a convolution's output. It is a sum of $n = K \cdot K \cdot C$ products, where $n$ is called
-# the *fan-in*:
+# If all weights were 0, all channels would stay identical for ever. For this reason weights are drawn at random. How
+# large should they be? Each output number of a convolution is a sum of $n = K \cdot K \cdot C$ products ($n$ is the
+# *fan-in*):
 #
 # $$z = \sum_{k=1}^{n} w_k x_k, \qquad w_k \text{ independent, mean } 0, \text{ variance } \sigma^2 .$$
 #
-# The weights do not depend on the inputs, and products of different weights have mean 0. Only the squares remain.
+# The weights do not depend on the inputs, and products of different weights have mean 0, so only squares remain:
 #
 # $$E[z^2] = \sum_k E[w_k^2]\, E[x_k^2] = n\, \sigma^2\, E[x^2] .$$
 #
-# Then comes ReLU. $z$ is as often positive as negative: with all signs of the weights changed, which is equally likely,
-# $z$ changes sign. ReLU therefore clears half of the numbers: $E[\max(z, 0)^2] = \frac12 E[z^2]$. From layer to layer
-# the mean square is multiplied by $\frac12 n \sigma^2$. It stays the same if
+# The next layer is ReLU. Changing the signs of all weights gives an equally likely set of weights and changes the sign
+# of $z$, so $z$ is positive as often as it is negative. ReLU therefore sets half of the numbers to 0: $E[\max(z,
+# 0)^2] = \frac12 E[z^2]$. Each layer multiplies the mean square by $\frac12 n \sigma^2$, and the mean square stays the
+# same if
 #
 # $$\frac12\, n\, \sigma^2 = 1 \qquad\Longleftrightarrow\qquad \sigma = \sqrt{2/n} .$$
 #
@@ -385,9 +385,9 @@ figures.show_plot(runs, title="Mean J, noisy gradients", x="step", log="y")
 figures.show_source(layer_base.he_normal)
 
 # %% [markdown]
-# Now send numbers through 26 layers, as many as SegNet has convolutions, with this standard deviation, with a tenth of
-# it and with three times as much. The kernels are 1x1, so that no padding with zeros is involved. Such a convolution is
-# a matrix product at each pixel.
+# Now send random numbers through 26 layers, as many as SegNet has convolutions. Initialise the weights with this
+# standard deviation, with a tenth of it and with three times as much. The kernels are 1x1, so that no padding with
+# zeros is involved.
 
 
 # %%
@@ -417,15 +417,15 @@ figures.show_plot(drawn, title="Root mean square after each layer, no batch norm
 
 # %% [markdown]
 # What to see: a factor of 3 in the weights becomes a factor of $3^{26}$, some $10^{12}$, at the end; a tenth becomes
-# $10^{-26}$. The right deviation stays near 1. With batch norm after each convolution (the last two printed lines) the
-# factor is divided out again, so a network with batch norm forgives a wrong deviation in the forward pass. VGG16 had no
-# batch norm. Its authors initialised the deep networks with layers of a shallower one that had been trained before
-# (Simonyan and Zisserman 2015).
+# $10^{-26}$. With He's standard deviation the root mean square stays near 1. With batch norm after each convolution
+# (the last two printed lines) the factor is divided out again, so a network with batch norm tolerates a wrong standard
+# deviation in the forward pass. VGG16 had no batch norm. Its authors initialised the deep networks with layers of a
+# shallower network that they had trained first (Simonyan and Zisserman 2015).
 #
-# ### Exercise 3: the deviation
+# ### Exercise 3: the standard deviation
 #
-# Write `my_he_std(shape)`, which returns the standard deviation for a kernel of `shape` (K, L, C, F). The kernel is K
-# high and L wide, and the two need not be equal.
+# Write `my_he_std(shape)`, which returns He's standard deviation for a kernel of `shape` (K, L, C, F). The kernel is K
+# high and L wide, and K and L may differ.
 
 
 # %%
@@ -443,10 +443,10 @@ grader.grade("he_std", my_he_std)
 # ## The cheapest test of a training: two pictures
 #
 # Before you train for an hour, take two pictures and train on them alone. A network with a hundred thousand parameters
-# can memorise 6144 pixels. If the loss does not come near 0 in some sixty steps, something is wrong: the code, the data
-# or a setting. The first run on a machine compiles the library's loops, which may take a minute or more. After that the
-# test takes seconds at most. The function below is a complete training loop. (The pictures are not trained, so
-# `input_gradient=False` skips the computation of their gradient.)
+# can memorise 6144 pixels. If the loss does not come near 0 in some sixty steps, something is wrong with the code, the
+# data or a setting. The first run on a machine compiles the library's loops, which may take a minute or more. After
+# that the test takes a few seconds at most. The function below is a complete training loop. (`input_gradient=False`
+# skips the gradient with respect to the pictures.)
 
 # %% tags=["parameters"] fast="STEPS = 4"
 STEPS = 60  # on two pictures
@@ -454,7 +454,7 @@ STEPS = 60  # on two pictures
 
 # %%
 def my_overfit(images, labels, change=None, rate=0.01):
-    """Return the loss of each of STEPS steps on one batch; change(model) spoils something first."""
+    """Return the loss at each of STEPS steps on one batch; change(model) first spoils the model."""
     model, losses = ts.build("tiny", width=0.5), []
     if change:
         change(model)
@@ -479,17 +479,18 @@ print(f"after {STEPS} steps {losses[-1]:.3f}")
 figures.show_batch(images, labels, palette, columns=2)
 
 # %% [markdown]
-# What to see: two streets, and below them the labels that the network gets. Do labels and pictures belong together?
-# Look at the first loss as well. For an untrained network it should be somewhat above $\log 11$, since its first
-# guesses are random and not uniform. A first loss of 20 means that inputs or weights have a wrong scale.
+# What to see: there are two streets, and below them the labels that the network gets. Do the labels fit the pictures?
+# Also look at the first loss. For an untrained network it should be somewhat above $\log 11$, because the first guesses
+# are random but not uniform. A first loss of 20 means that inputs or weights have a wrong scale.
 #
-# Now spoil something, in six ways:
+# Now spoil the training in six ways:
 #
-# * The labels' pixels are shuffled, so nothing in the picture predicts them.
+# * The pixels of the label maps are shuffled, so that nothing in the pictures predicts the labels.
 # * The labels of the two pictures are exchanged.
-# * The encoder is frozen at its random weights, or the decoder is. (These are two ways.)
-# * The backward of every unpooling reads the first corner (the planted bug of lessons 05 and 07).
-# * The rate is a thousandth.
+# * The encoder is frozen at its random weights.
+# * The decoder is frozen at its random weights.
+# * The backward pass of every unpooling reads the first corner (the planted bug of lessons 05 and 07).
+# * The learning rate is divided by 1000.
 
 
 # %%
@@ -524,19 +525,18 @@ for name, values in sorted(tests.items(), key=lambda test: test[1][-1]):
     print(f"{name:<18} {values[-1]:.3f}   {verdict}")
 
 # %% [markdown]
-# Read the table with care. The limits of the verdict are our choice: half, 2 and 8 times the unspoiled loss. When this
-# lesson was written, three variants were far behind: shuffled pixels, the frozen decoder and the tiny rate. That holds
-# for this number of steps. Given 25 times as many, the network memorises even the shuffled labels. The test tells quick
-# from slow, not possible from impossible. The other three were not far behind:
+# The verdict's limits, 0.5, 2 and 8 times the unspoiled loss, are our choice. When this lesson was written, three
+# variants were far behind: shuffled pixels, the frozen decoder and the tiny rate. This holds for sixty steps only.
+# Given 25 times as many, the network memorises even the shuffled labels. The test shows whether learning is quick or
+# slow, not whether it is possible. The other three variants were not far behind:
 #
-# * **Labels exchanged** goes to 0 as well. The test says that the network can learn the labels it gets, not that they
-#   are right. You can find this mistake only by looking: use `figures.show_batch` on a batch as the network gets it,
-#   after all flips and crops.
-# * **Encoder frozen** does no harm here. The loss even ended lower, with other seeds as well. Random features are good
-#   enough to tell the pixels of two pictures apart. Whether they suit new pictures is another question.
-# * **Backward wrong** is slower by a factor, but it learns. A wrong gradient still mostly points downhill. From the
-#   curve you would suspect no more than a rate that is a bit too small. A gradient check finds the bug, however small
-#   the harm is:
+# * **Labels exchanged** also approaches 0. The test shows that the network can learn the labels it gets, not that these
+#   labels are right. You can find this mistake only by looking: use `figures.show_batch` on a batch as the network gets
+#   it, after all flips and crops.
+# * **Encoder frozen** does no harm here. The loss even ended lower, also with other seeds. Random features are good
+#   enough to tell the pixels of two pictures apart. This does not show that random features suit new pictures.
+# * **Backward wrong** is several times slower, but the network learns. A wrong gradient still mostly points downhill. A
+#   gradient check finds the bug, however little harm it does:
 
 # %%
 bug = bugs["unpool_fixed_corner"]
@@ -545,21 +545,20 @@ print("the gradient check says:", "right" if report.ok else f"wrong. {bug.senten
 assert not report.ok
 
 # %% [markdown]
-# `freeze` leaves every layer free whose name does not begin with the given word. With a frozen encoder, the decoder and
-# the last convolution, the classifier, are trained. With a frozen decoder, the encoder and the classifier are trained.
-# Batch norm uses the batch's statistics in both, as always in training. That a random encoder helps and a random
-# decoder hurts is observed here but not explained: no experiment in this lesson shows the cause.
+# `freeze` freezes the layers whose names begin with the given word, so the last convolution, the classifier, is trained
+# in both cases. Batch norm uses the batch's statistics, as always in training. The experiment shows that a random
+# encoder helps and a random decoder hurts, but not why.
 #
-# The test of two pictures is necessary but not sufficient. It is quick, and it catches many mistakes.
+# The two-picture test is necessary but not sufficient.
 #
 # | what you see | what to look at |
 # |---|---|
 # | the loss does not move | the rate, frozen layers, the optimizer's list of parameters |
-# | it falls and stays far above 0 | labels against pictures, a layer without gradient, too small a network |
-# | it falls, slowly | the rate; a gradient check |
+# | it falls but stays far above 0 | labels that do not fit the pictures, a layer without gradient, network too small |
+# | it falls slowly | the rate; a gradient check |
 # | it jumps, grows, or is NaN | the rate; the scale of the pictures; a label neither 0..10 nor the ignored 11 |
 #
-# ## The rate, on the same two pictures
+# ## Learning rates on the same two pictures
 
 # %%
 curves = {f"{rate:g}": my_overfit(images, labels, rate=rate) for rate in (1e-4, 1e-3, 1e-2, 0.1, 1.0)}
@@ -570,22 +569,22 @@ figures.show_plot(curves, title="Loss on two pictures, by Adam's learning rate",
 
 # %% [markdown]
 # What to see: a rate that is too small gives a smooth, slow curve that is still high at the end. With a rate that is
-# too large the loss jumps up at first and stays behind. The best of these five lies between them. Then search around
-# it, by a factor of 3:
+# too large the loss jumps up at first and remains higher than the others. The best of these five rates lies between the
+# extremes. Now search around it, by a factor of 3:
 
 # %%
 for rate in (float(best) * factor for factor in (0.3, 1, 3)):
     print(f"rate {rate:g}: highest {max(values := my_overfit(images, labels, rate=rate)):.2f}, last {values[-1]:.3f}")
 
 # %% [markdown]
-# Search in factors of 10 and then of 3, on few pictures, for few steps. When two rates do about equally well, take the
+# Search in factors of 10 and then of 3, on few pictures and for few steps. Of two equally good rates, choose the
 # smaller one.
 #
 # ## Streets
 #
-# Now train properly, at a small scale: on drawn streets of 48x64 pixels, with streets from another seed for validation.
-# `ts.fit` is the loop above with batches in random order, flips, a schedule, class weights and validation. A `Recipe`
-# holds the settings.
+# Now train properly, but at a small scale: on drawn streets of 48x64 pixels, with streets from another seed for
+# validation. `ts.fit` is the loop above with batches in random order, flips, a schedule, class weights and validation.
+# A `Recipe` contains the settings.
 
 # %% tags=["parameters"] fast="PICTURES, OTHERS, EPOCHS = 8, 6, 2"
 PICTURES, OTHERS, EPOCHS = 320, 48, 12  # training pictures, validation pictures
@@ -599,9 +598,9 @@ baseline = position_prior(labelled_images(train), labelled_images(val), CAMVID.n
 print(f"{len(train)} training pictures, {len(val)} validation pictures; position prior: mIoU {baseline:.3f}")
 
 # %% [markdown]
-# mIoU is a score from 0 to 1, the mean over the classes of how well areas agree; lesson 10 explains it in detail. The
-# baseline predicts from each pixel's position alone, without looking at the picture. A training that ends below it has
-# learned nothing useful.
+# mIoU is a score from 0 to 1: the mean over the classes of how well the predicted and the true areas agree. Lesson 10
+# explains it in detail. The baseline predicts from each pixel's position alone, without looking at the picture. A
+# network that scores below this baseline has learned nothing useful.
 
 # %%
 model = ts.build("tiny", width=0.5)
@@ -612,25 +611,25 @@ print("above the baseline" if learned else "below the baseline: the training was
 viz.curves_figure(result.history, {"position prior": baseline})
 
 # %% [markdown]
-# What to see: the loss falls. The scores on pictures that the network never saw rise above the baseline. The rate
-# climbs and falls. G is the share of all pixels that are right; C is the same share within each class, averaged over
-# the classes. Here are its predictions for three of these streets:
+# What to see: the loss falls. The scores on pictures that the network has never seen rise above the baseline. The
+# learning rate rises and falls. G is the share of all pixels that are right; C is the same share within each class,
+# averaged over the classes. Here are three predictions:
 
 # %%
 chosen = [(s.image, s.labels, ts.predict(model, s.image, size=SIZE), s.name) for s in val.samples[:3]]
 figures.overlays_figure(chosen, palette)
 
 # %% [markdown]
-# What to see: red pixels in the last column are wrong. They are borders, small things and some whole areas. Here are
-# the scores per class:
+# What to see: red pixels in the last column are wrong. They lie along borders, on small things and in some whole areas.
+# Here are the scores per class:
 
 # %%
 viz.per_class_figure(result.scores, palette)
 
 # %% [markdown]
-# What to see: the classes differ widely. When this lesson was written, sky and road came first, pavement and
-# pedestrians last. The library's bundled network is the full `tiny`, at twice the size, trained for longer on more
-# pictures:
+# What to see: the scores of the classes differ widely. When this lesson was written, sky and road scored highest,
+# pavement and pedestrians lowest. The library's bundled network is `tiny` at full width, trained for longer on more
+# pictures of twice the height and width:
 
 # %%
 ready = ts.evaluate(ts.load_bundled("toy"), ts.data.InMemory(ToyScenes(16, seed=2)))
@@ -639,11 +638,11 @@ print(f"this lesson's network: mIoU {result.scores.mIoU:.3f}     the bundled one
 # %% [markdown]
 # ## Memorising
 #
-# Take sixteen pictures where there were hundreds, and show them again and again. Every few epochs, score the training
-# pictures and the validation pictures. Do this once without and once with random flips.
+# Now train on sixteen pictures instead of hundreds, for many epochs. Every few epochs, score the training pictures and
+# the validation pictures. Train once without and once with random flips.
 
 # %% tags=["parameters"] fast="FEW_EPOCHS = 6"
-FEW_EPOCHS = 48  # on sixteen pictures
+FEW_EPOCHS = 48  # training epochs on sixteen pictures
 
 
 # %%
@@ -675,19 +674,18 @@ print(f"with flips:  {known_flipped[-1]:.3f} on those, {unknown_flipped[-1]:.3f}
 print(f"flips {'help' if gain > 0.02 else 'hurt' if gain < -0.02 else 'change little'} on others: {gain:+.3f}")
 
 # %% [markdown]
-# What to see: on its own pictures the network keeps improving to the end; on others it stops early. This is
-# *overfitting*: it learned these streets, not streets in general. The training curve alone cannot show it, and looks
-# best here. So a network must be judged on pictures that it was not trained on. A flipped street is a street that the
-# network has not seen, and it costs nothing. When this lesson was written, flips raised the score on others, with each
-# of three seeds, by 0.02 to 0.05. They lowered the score on the training pictures by more, which also closes the gap. A
-# smaller gap alone is therefore no success: an untrained network has no gap. What counts is the score on others. The
-# training above, on more pictures, scores higher there. Its rate, schedule and weights differ, so that is not a clean
-# comparison. (The authors' model files use no flips; their CamVid has 367 training pictures.)
+# What to see: on its training pictures the network keeps improving to the end; on other pictures it stops improving
+# early. This is *overfitting*: the network learned these streets, not streets in general. The training score alone
+# cannot reveal overfitting. A network must therefore be judged on pictures that it was not trained on. When this lesson
+# was written, flips raised the score on other pictures by 0.02 to 0.05 with each of three seeds. Flips lowered the
+# score on the training pictures by more, which also narrows the gap. A smaller gap alone is therefore no success: an
+# untrained network has no gap. What counts is the score on other pictures. (The authors' model files use no flips;
+# their CamVid has 367 training pictures.)
 #
 # ## Class weights
 #
 # A class with many pixels dominates the gradient. Lesson 06 derived median-frequency weights, which give every class
-# about the same influence. Their square root is a compromise.
+# about the same influence. The square root of these weights is a compromise.
 
 # %% tags=["parameters"] fast="WEIGHT_EPOCHS = 1"
 WEIGHT_EPOCHS = 8
@@ -705,19 +703,19 @@ for name in ("none", "sqrt_median_frequency", "median_frequency"):
     print(f"{name:<23} {scored[name].averages()}")
 
 # %% [markdown]
-# When this lesson was written, G fell from the first line to the last, with each of three seeds. C rose: with this seed
-# by so little that it counts as equal, with two others clearly. Which of the three is best depends on the purpose. One
-# short training with one seed decides little.
+# When this lesson was written, G fell from the first line to the last with each of three seeds. C rose clearly with two
+# other seeds, but hardly with this one. Which of the three weightings is best depends on the purpose. One short
+# training run with one seed is weak evidence.
 #
-# ## The same again, bit for bit
+# ## Repeat a training bit for bit
 #
-# Weights, order and flips come from seeds. A training can therefore be repeated exactly. If you change one thing, every
-# difference in the result comes from that change.
+# The initial weights, the order of the pictures and the flips come from seeds. A training run can therefore be repeated
+# exactly. If you change one setting, every difference in the result comes from that change.
 
 
 # %%
 def my_fingerprint(seed):
-    """Return a hash of every bit of a network that was trained for one epoch."""
+    """Train a network for one epoch and return a hash of its weights."""
     model = ts.build("tiny", width=0.25, seed=seed)
     settings = ts.Recipe(epochs=1, batch_size=4, size=SIZE, seed=seed)
     ts.fit(model, ts.data.InMemory(train, limit=16), recipe=settings, progress=False)
@@ -730,16 +728,16 @@ assert prints[0] == prints[1] != prints[2]
 
 # %% [markdown]
 # On another processor, or with another number of threads in the matrix products, sums are rounded differently. The bits
-# then differ, but the course of the training does not. To compare two choices, train each with several seeds: the
-# spread between seeds tells you which differences count.
+# then differ, but the training curves look the same. To compare two choices, train each with several seeds: the spread
+# between seeds shows which differences are meaningful.
 #
 # ## The paper's recipe
 #
 # Sections 3.2 and 3.3 of the paper describe the recipe. The optimizer is SGD with a fixed rate of 0.1 and momentum 0.9.
-# The training set is shuffled before each epoch, mini-batches of 12 are taken in order, and each picture is used once
-# per epoch. The loss has median-frequency weights, and the weights start from He's initialisation. Every 1000 steps the
-# validation pictures are scored, and the weights with the best global accuracy are kept. The model files that the
-# authors published differ in detail. The library follows them and calls this recipe `paper-basic`:
+# The training set is shuffled before each epoch, mini-batches of 12 pictures are taken in order, and each picture is
+# used once per epoch. The loss uses median-frequency class weights, and the network's weights start from He's
+# initialisation. Every 1000 steps the validation pictures are scored, and the weights with the best global accuracy are
+# kept. The model files that the authors published differ in detail. The recipe `paper-basic` follows the files:
 
 # %%
 paper = ts.paper_recipe("paper-basic")
@@ -748,20 +746,20 @@ for name in ("optimizer", "learning_rate", "momentum", "weight_decay", "bias_rat
     print(f"{name:<15} {getattr(paper, name)}")
 
 # %% [markdown]
-# The files have 4 pictures per batch, the text has 12. Only the files mention a decay of 0.0005 and twice the rate for
-# biases. `decayed` says that batch norm's parameters decay as well, because the files leave Caffe's default unchanged.
-# Only code describes a recipe completely.
+# The files use 4 pictures per batch, whereas the paper's text says 12. Only the files mention a weight decay of 0.0005
+# and twice the rate for biases. `decayed` says that batch norm's parameters also decay, because the files keep Caffe's
+# default.
 #
 # ## What to remember
 #
-# - The steepest direction limits plain descent's rate, $\eta < 2/\lambda$; the flattest sets the time.
-# - Momentum sums gradients: the step is ten times as long where they agree, and about half as long where they
-#   alternate. Caffe's momentum has the rate inside the velocity, and coasts when the rate falls.
-# - Adam's first step has the size of the rate, whatever the size of the gradient. Later steps are shorter where the
-#   gradient's sign changes. Its means begin at 0 and must be corrected.
-# - Begin with a large rate and end with a small one.
-# - $\sigma = \sqrt{2/n}$ keeps the size of numbers through ReLU layers, where $n$ is the fan-in.
-# - Try two pictures first. If the loss does not come near 0 in some sixty steps, find the reason: code, data or rate.
-#   If it does, you know little more than that the network can learn the labels it gets.
-# - Judge a network by pictures that it was not trained on. Flips help there; a small gap alone is no success.
-# - Training also works with a wrong gradient. Only a gradient check reveals it.
+# - The steepest direction limits plain descent's rate, $\eta < 2/\lambda$; the flattest determines the time it takes.
+# - Momentum 0.9 makes the step ten times as long where successive gradients agree, and about half as long where they
+#   alternate. Caffe puts the rate inside the velocity, so its steps shrink late when the rate falls.
+# - Adam's first step is as large as the rate, whatever the size of the gradient. Later steps are shorter where the
+#   gradient's sign changes. Adam's running means begin at 0 and must be corrected.
+# - Begin with a large learning rate and end with a small one.
+# - A standard deviation of $\sqrt{2/n}$, where $n$ is the fan-in, keeps the scale of activations through ReLU layers.
+# - Try two pictures first. If the loss does not come near 0 in some sixty steps, look for a mistake in the code, the
+#   data or the rate. If the loss comes near 0, you know only that the network can learn the labels it gets.
+# - Judge a network on pictures that it was not trained on. Flips improve this score; a small gap alone is no success.
+# - Training may also work with a wrong gradient. Only a gradient check reveals the mistake.

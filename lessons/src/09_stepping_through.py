@@ -2,11 +2,11 @@
 # # 09 Stepping through a trained network
 #
 # **The question.** A trained network consists of half a million numbers that work together. What happens to a picture
-# on its way through them, and to the gradient on its way back?
+# on its way through the network, and to the gradient on its way back?
 #
 # **At the end** you have seen every kind of tensor in a trained SegNet. You can say what each decoder stage adds, what
-# the pooling indices are worth, and how far a gradient reaches. You can measure four things that tell a healthy network
-# from a sick one: update-to-weight ratios, dead channels, batch-norm statistics, and what a decision depends on.
+# the pooling indices are worth, and how far a gradient reaches. You can measure update-to-weight ratios, dead channels,
+# batch-norm statistics, and what a decision depends on.
 #
 # **Needed before:** lessons 04 to 08. The network is a small SegNet (Badrinarayanan et al. 2017, section 3).
 
@@ -29,7 +29,7 @@ from tinysegnet_lessons.influence import influence
 # ## Sixteen pixels, forward and back
 #
 # Begin with a network that can be checked by hand: a convolution that finds vertical edges, ReLU, pooling, unpooling,
-# and a convolution that fills the gaps. It has one channel and 4x4 pixels.
+# and a convolution that fills the gaps. The picture has 4x4 pixels and one channel.
 
 # %%
 x_small = np.array([[0.0, 0, 4, 4], [0, 1, 3, 4], [0, 0, 5, 4], [0, 0, 4, 3]])
@@ -45,11 +45,11 @@ maps = {"x": x_small[None, :, :, None], "edges": hidden, "ReLU": active, "pooled
 figures.show_arrays([(name, a[0, :, :, 0]) for name, a in (maps | {"out": out}).items()])
 
 # %% [markdown]
-# What to see: the first convolution finds the edges, and on the right border a false one with the opposite sign, which
-# ReLU removes. Pooling keeps four numbers, unpooling puts them back where they were, and the last convolution makes the
-# sparse map dense.
+# What to see: the first convolution finds the edges. On the right border it also finds a false edge with the opposite
+# sign, which ReLU removes. Pooling keeps four numbers, unpooling puts them back where they were, and the last
+# convolution makes the sparse map dense.
 #
-# Now let the loss depend on one number only, `out[1, 2]`. Its gradient goes back through the same five layers:
+# Now let the loss be a single number, `out[1, 2]`. The gradient goes back through the same five layers:
 
 # %%
 dout = np.zeros_like(out)
@@ -63,13 +63,12 @@ back = {"dout": dout, "d unpooled": dsparse, "d pooled": dpooled, "d ReLU": dact
 figures.show_arrays([(name, a[0, :, :, 0]) for name, a in back.items()])
 
 # %% [markdown]
-# What to see: the backward pass, read from left to right. `out[1, 2]` depends on five numbers of the unpooled map, but
-# only two of them were put there by the pool. The others are zeros that unpooling filled in. So the gradient reaches
-# two pooled numbers, two edges and four pixels. The rest of the picture does not influence `out[1, 2]`, as long as the
-# maxima stay where they are. (ReLU blocks nothing here: a window's maximum is above 0 unless ReLU masked all four
-# numbers.)
+# What to see: the panels show the backward pass from left to right. `out[1, 2]` depends on five numbers of the unpooled
+# map, but only two of them come from the pool. The others are zeros that unpooling filled in. The gradient therefore
+# reaches two pooled numbers, two edges and four pixels. The rest of the picture does not influence `out[1, 2]`, as long
+# as the maxima stay where they are.
 #
-# Is this gradient right? Move each of the sixteen pixels up and down by a small step:
+# To check this gradient, increase and decrease each of the sixteen pixels by a small step:
 
 
 # %%
@@ -99,7 +98,7 @@ print("largest difference from dx:", np.abs(moved - dx).max())
 # ## Every tensor on the way forward
 #
 # Take the library's bundled network and a drawn street that it has not seen. `net.forward` would return only the
-# logits, so a loop runs the layers one after another and keeps each output.
+# logits, so a loop runs the layers one after another and stores each output.
 
 # %% tags=["parameters"] fast="PICTURES, STEPS, CHANNELS, SQUARE = 2, 5, 3, 32"
 PICTURES, STEPS, CHANNELS, SQUARE = 8, 40, 32, 8  # test pictures, training steps, channels to spoil, pixels of a square
@@ -131,12 +130,12 @@ for name, out in tensors.items():
         print(f"{name:<16} {out.shape!s:<20} mean {out.mean():7.3f}   largest {out.max():7.2f}   zeros {zeros:4.0%}")
 
 # %% [markdown]
-# What to see: the input layer brings the pixels, 0 to 255, near 0. Height and width halve four times and grow back;
-# the number of channels does the opposite. ReLU leaves many zeros, and after unpooling at least three of four numbers
-# are 0. The last line shows the logits, eleven for each pixel.
+# What to see: the input layer scales the pixels, which are between 0 and 255, to numbers near 0. Height and width are
+# halved four times and then grow back; the number of channels does the opposite. ReLU leaves many zeros, and after
+# unpooling at least three of every four numbers are 0. The last line shows the logits, eleven for each pixel.
 #
-# `net.forward` computes the same with fewer passes over memory, because batch norm and ReLU are fused into the
-# preceding convolution. The logits agree up to float32 rounding, and it takes less time:
+# `net.forward` computes the same logits, up to float32 rounding, in less time. It makes fewer passes over memory,
+# because batch norm and ReLU are fused into the preceding convolution:
 
 # %%
 logits = net.forward(images[:1])
@@ -153,8 +152,8 @@ for name, way in (
 # %% [markdown]
 # ## The first filters
 #
-# The first convolution has 32 filters of 3x3 pixels and three colours. They are small pictures themselves. Grey stands
-# for 0, and the larger a weight, the brighter its pixel in that colour.
+# The first convolution has 32 filters of 3x3 pixels and three colours, which can be shown as small pictures. Grey
+# stands for 0, and the larger a weight, the brighter its pixel in that colour.
 
 # %%
 weight = net.layers["encoder1.conv1"].params["weight"]
@@ -165,9 +164,9 @@ figures.show_gallery([(f"{f}", patch) for f, patch in enumerate(patches)], colum
 # %% [markdown]
 # What to look for: a filter that is bright on one side and dark on the other finds edges in that direction. If the two
 # sides differ in hue, it finds edges between colours. If all nine pixels have one hue, it responds to a colour. Few
-# tiles are as clear as that, so measure. Split each filter into a *flat* part, its mean over the nine positions, and
-# the rest. The rest sums to 0 over the positions, so it gives nothing on a uniform surface. Likewise, split it into a
-# *grey* part, its mean over the colours, and the rest. The squared sizes of the parts add up:
+# filters are as clear as that, so a measurement helps. Split each filter into a *flat* part, its mean over the nine
+# positions, and the rest. The rest sums to 0 over the positions, so it responds with 0 to a uniform surface. Likewise,
+# split the filter into a *grey* part, its mean over the colours, and the rest. The squared sizes of the parts add up:
 
 
 # %%
@@ -184,10 +183,10 @@ for name, shares in my_parts(weight).items():
           f"{np.mean(shares < low):.0%} below and {np.mean(shares > high):.0%} above its quartiles")  # fmt: skip
 
 # %% [markdown]
-# How to read this: the comparison is 10,000 filters of random numbers, of which 25 % lie below the lower quartile and
-# 25 % above the upper one. A large deviation from that is a result of training. More than a quarter at *both* ends of
-# "flat" says that there are two kinds of filters: some respond to differences between places, some to a uniform colour
-# or brightness, and few to a bit of each.
+# How to read this: the filters are compared with 10,000 random filters, of which 25 % lie below the lower quartile and
+# 25 % above the upper quartile. A large deviation from these shares is a result of training. If more than a quarter of
+# the filters lie at *each* end of "flat", there are two kinds of filters: some respond to differences between places,
+# some to a uniform colour or brightness, and few to both.
 #
 # ## Feature maps
 #
@@ -201,8 +200,8 @@ figures.show_feature_maps(first[..., busiest], [f"filter {f}" for f in busiest],
 
 # %% [markdown]
 # What to see: there is one map per filter, as large as the picture, and white where the filter does not respond. Some
-# maps trace outlines of one direction, some fill surfaces of one brightness or colour. No map shows a car or a house
-# yet. The next figure shows all stages, six channels of each:
+# maps trace outlines of one direction, and some fill surfaces of one brightness or colour. The next figure shows six
+# channels of each stage:
 
 
 # %% tags=["map"]
@@ -220,24 +219,23 @@ encoder, decoder = [f"encoder{k}" for k in (1, 2, 3, 4)], [f"decoder{k}" for k i
 figures.show_gallery([("the picture", streets[0].image), *my_gallery(tensors, encoder)[1:]])
 
 # %% [markdown]
-# What to see: the maps get coarser, 96x128, 48x64, 24x32, 12x16, and each pixel stands for a larger part of the
-# picture. In the lower rows a channel lights up in a few places only.
+# What to see: the maps get coarser, from 96x128 to 12x16, and each pixel stands for a larger part of the picture.
 
 # %%
 figures.show_gallery(my_gallery(tensors, decoder))
 
 # %% [markdown]
-# What to see: in the decoder the maps get finer again. Here and there a whole surface is filled, up to the edge of the
-# object. The last stage is speckled: it still shows the lattice of the unpooling windows.
+# What to see: in the decoder the maps get finer again. In some maps a whole surface is filled, up to the edge of the
+# object. The last stage is speckled because the lattice of the unpooling windows remains visible.
 #
 # ## What does each stage encode?
 #
-# Impressions of pictures prove little. A *readout* measures. It is the best classifier that sees a single pixel of a
-# stage's maps: a weight for each channel and class, and a softmax (lesson 06). If it predicts the classes well, the
-# stage has done the work. It is fitted on some streets and scored on others, and coarse maps are enlarged by repeating
-# pixels. mIoU scores the areas; BF (the boundary F-score) scores how well the outlines agree. A coarse grid alone keeps
-# both low. So each stage gets a *ceiling*, the score of the true labels on its grid. The readout is fitted with Adam
-# (lesson 08) on the cross-entropy:
+# Feature maps that look convincing prove little. A *readout* measures what a stage encodes. It is a linear classifier
+# that sees a single pixel of the stage's maps: a weight for each channel and class, and a softmax (lesson 06). If the
+# readout predicts the classes well, the stage has done the work. The readout is fitted on some streets and scored on
+# others, and coarse maps are enlarged by repeating pixels. mIoU scores the areas; BF (the boundary F-score) scores how
+# well the outlines agree. A coarse grid limits both scores. For this reason each stage also gets a *ceiling*, the score
+# of the true labels on its grid. The readout is fitted with Adam (lesson 08) on the cross-entropy:
 
 
 # %%
@@ -256,7 +254,7 @@ def my_fitted(rows, classes):
 
 # %%
 def my_quality(answers):
-    """Return mIoU and BF of label maps for the test pictures."""
+    """Return the mIoU and BF of label maps of the test pictures."""
     collector = metrics.Collector(11, 11, boundary=True)
     for label, answer in zip(test_labels, answers, strict=True):
         collector.add(label, answer)
@@ -265,7 +263,7 @@ def my_quality(answers):
 
 # %%
 def my_readout(a):
-    """Fit on the second half of a stage's maps a (N, h, w, C), and return mIoU and BF on the first half."""
+    """Fit a readout on the second half of a stage's maps (N, h, w, C), and return mIoU and BF on the first half."""
     a = (a - a.mean((0, 1, 2))) / (a.std((0, 1, 2)) + 1e-6)
     a = np.concatenate([a, np.ones((*a.shape[:3], 1), np.float32)], -1)
     factor = 96 // a.shape[1]
@@ -278,7 +276,7 @@ def my_readout(a):
 
 # %%
 def my_ceiling(rows):
-    """Return mIoU and BF of the true labels on a grid with that many rows; unlabelled pixels count as class 0."""
+    """Return mIoU and BF of the true labels on a grid with `rows` rows; unlabelled pixels count as class 0."""
     factor = 96 // rows
     own = test_labels[:, factor // 2 :: factor, factor // 2 :: factor]
     return my_quality(np.where(own == 11, 0, own).repeat(factor, axis=1).repeat(factor, axis=2))
@@ -289,7 +287,7 @@ outputs, _ = my_tensors(net, images)
 rows = {name: a.shape[1] for name, a in outputs.items()} | {"the network": 96}
 read = {name: my_readout(outputs[name]) for name in ("input", *(f"{stage}.relu1" for stage in encoder + decoder))}
 read["the network"] = my_quality(outputs["classifier"][:PICTURES].argmax(-1))
-del outputs  # 34 large arrays
+del outputs  # free the memory of 34 large arrays
 grids = {size: my_ceiling(size) for size in set(rows.values())}
 ceiling = {name: grids[rows[name]] for name in read}
 
@@ -312,18 +310,19 @@ assert min(gain) > 0
 assert read["input"][0] < read["encoder2.relu1"][0] < read["decoder2.relu1"][0]
 
 # %% [markdown]
-# What to see: the picture's three colours tell little; compare with the line for the commonest class. In the encoder
-# the classes become readable, although the ceilings fall. In the decoder the ceilings rise again, and the scores with
-# them. Part of that comes from the finer grid alone. Two things do not: the step from encoder4 to decoder4, which have
-# the same grid, and details in the finer maps that a repeated pixel of encoder4 cannot have. A decoder stage adds
-# *where* to *what*. The readout of the last stage may be lower than that of the one before. A possible reason is that
-# its maps are made for a classifier that sees 3x3 pixels, while a readout sees one. That is not tested here.
+# What to see: the picture's three colours predict the classes hardly better than the commonest class does. In the
+# encoder the readout improves, although the ceilings fall. In the decoder the ceilings rise again, and the scores rise
+# with them. Part of this gain comes from the finer grid alone. Two parts do not come from the grid: the step from
+# encoder4 to decoder4, which have the same grid, and details in the finer maps that a repeated pixel of encoder4 cannot
+# show. The encoder finds *what* is in the picture; the decoder adds *where* it is. The readout of the last stage may
+# score lower than the readout of the stage before. A possible reason, not tested here, is that the last maps are made
+# for a classifier that sees 3x3 pixels, while a readout sees one pixel.
 #
-# ## A picture of the indices
+# ## The pooling indices
 #
-# The encoder passes one of four positions per window to the decoder. The next figure shows them for the channel of the
-# first pool that varies most. Only the top 15 % of the windows are coloured; the others are hatched, which the legend
-# calls "not labelled":
+# For each pooling window the encoder tells the decoder which of four positions had the maximum. The next figure shows
+# these positions for the most variable channel of the first pool. Only the 15 % of the windows with the largest maxima
+# are coloured; the others are hatched, which the legend calls "not labelled":
 
 # %%
 corners = Palette(("0 upper left", "1 upper right", "2 lower left", "3 lower right"),
@@ -334,13 +333,13 @@ loud = tensors["encoder1.pool"][0, :, :, busiest[0]]
 figures.show_labels(np.where(loud > np.quantile(loud, 0.85), position, 255), corners)
 
 # %% [markdown]
-# What to see: each pixel stands for a window of 2x2, and its colour says where the maximum was. The windows with the
-# largest maxima lie along outlines, and neighbours there often agree: along a horizontal outline the maxima are all in
-# the lower half or all in the upper half of their windows. The position of the maximum follows the edge more precisely
-# than the pooled map could. (The lowest row is the border of the picture, where the zeros of the padding make an edge.)
-# To put this in numbers, count how often the row of the maximum, upper or lower, agrees with that of the window to the
-# right. A coin would give half. Since neighbours see overlapping pixels, some agreement is to be expected; the other
-# windows show how much.
+# What to see: each pixel stands for a window of 2x2, and its colour shows where the maximum was. The windows with the
+# largest maxima lie along outlines, and neighbouring windows there often agree: along a horizontal outline the maxima
+# are all in the lower half or all in the upper half of their windows. The position of the maximum follows the edge more
+# precisely than the pooled map can. (The lowest row is the border of the picture, where the zeros of the padding make
+# an edge.) The next cell counts how often the row of the maximum, upper or lower, is the same in a window and in its
+# right neighbour. Random positions would agree in half of the cases. Since neighbours see overlapping pixels, some
+# agreement is expected; the other windows show how much.
 
 # %%
 for stage in encoder:
@@ -356,8 +355,8 @@ for stage in encoder:
 
 # %% [markdown]
 # Compare the two columns: the additional agreement of the loudest windows comes from edges. How many bits of
-# information does an index contain? The *entropy* of the four shares, $-\sum_i s_i \log_2 s_i$, is 2 if all four are
-# equally frequent, and less if not.
+# information does an index contain? The *entropy* of the four positions' shares, $-\sum_i s_i \log_2 s_i$, is 2 bits if
+# all four are equally frequent, and less otherwise.
 
 # %%
 for stage in encoder:
@@ -368,15 +367,14 @@ for stage in encoder:
     print(f"{stage}.pool   {np.mean(pooled == 0):4.0%} empty   shares {np.round(shares, 2)}   {entropy:.2f} bits")
 
 # %% [markdown]
-# The entropy is close to 2: no position is preferred, so fewer bits per window would not suffice. (Random indices would
-# give 2 as well. That the bits are *useful* is shown below, by spoiling them.)
+# The entropy is close to 2 bits. No position is clearly preferred, so fewer bits per window would not suffice. (Random
+# indices would also give 2 bits.)
 #
 # ## Sparse, then dense
 #
 # Unpooling makes sparse maps, and the paper says that the decoder's trained filters make them dense (section 3, figure
-# 3). Look at the last decoder stage. The convolution mixes the channels, so single channels cannot be compared, but the
-# kind of map can. The upper row is after unpooling, the lower one after convolution, batch norm and ReLU. (The lattice
-# of the windows does not vanish.)
+# 3). The next figure shows maps of the last decoder stage. The upper row is after unpooling, the lower row after
+# convolution, batch norm and ReLU. The convolution mixes the channels, so compare the rows as a whole, not map by map.
 
 # %%
 before, after = tensors["decoder1.unpool"][0], tensors["decoder1.relu1"][0]
@@ -386,9 +384,8 @@ scaled = [a / np.percentile(a, 99.5) for a in shown]
 figures.show_feature_maps(np.concatenate(scaled, -1), titles, columns=4)
 
 # %% [markdown]
-# Measure two properties for each decoder stage. *Density* is the share of numbers that are not 0. *Roughness* is the
-# mean difference of two neighbours, divided by the mean size of a number. Isolated points among zeros have a roughness
-# near 2, a smooth map near 0.
+# *Density* is the share of numbers that are not 0. *Roughness* is the mean absolute difference of two neighbours,
+# divided by the mean absolute value. Isolated points among zeros have a roughness near 2, and a smooth map near 0.
 
 # %%
 print("stage       density: unpooled, after     roughness: unpooled, after")
@@ -401,19 +398,19 @@ for stage in decoder:
     assert rough[1] < rough[0]
 
 # %% [markdown]
-# What to see: in an unpooled map at most one number in four is not 0, and the map is rough. After the convolution it is
-# denser and smoother, at the same size.
+# What to see: in an unpooled map at most one number in four is not 0, and the map is rough. After the convolution the
+# map is denser and smoother, at the same size.
 #
 # ## Logits, probabilities, labels
 #
-# The classifier gives eleven maps. Orange is positive, blue is negative:
+# The classifier returns eleven maps of logits. Orange is positive, blue is negative:
 
 # %%
 figures.show_feature_maps(logits[0], CAMVID.names, columns=6)
 
 # %% [markdown]
-# What to see: each class's map is highest where the class is. Softmax (lesson 06) turns each pixel's eleven numbers
-# into probabilities, and the label is the class with the largest one. One minus the largest probability measures how
+# What to see: each class's map is highest where the class is. Softmax (lesson 06) turns each pixel's eleven logits into
+# probabilities, and the label is the class with the largest probability. One minus the largest probability measures how
 # uncertain the network is:
 
 # %%
@@ -432,18 +429,19 @@ separation = metrics.auroc(uncertainty[known_pixels], is_wrong)
 print(f"how well uncertainty separates wrong from right pixels: AUROC {separation:.2f} (0.5 is chance)")
 
 # %% [markdown]
-# What to see: the uncertainty is high along outlines, and where it is high, mistakes are frequent.
+# What to see: the uncertainty is high along outlines, and mistakes are most frequent where it is high.
 #
 # ## Spoil something
 #
-# What is a part of the network worth? Spoil it and measure how far the score falls. Begin with the indices: in one
-# pool, or in all four, the decoder is given the indices of *another* picture (the one before in the batch), or index 0
-# everywhere, or random ones. (A byte contains four indices of two bits, lesson 05.) The pooled numbers stay right.
+# To find out how important a part of the network is, spoil it and measure how far the score falls. Begin with the
+# indices. In one pool, or in all four, the decoder is given the indices of *another* picture (the previous one in the
+# batch), or index 0 everywhere, or random indices. (A byte contains four indices of two bits, as in lesson 05.) The
+# pooled numbers stay right.
 
 
 # %%
 def my_scores_with(spoil, count=PICTURES):
-    """Return the test scores, where spoil(name, layer, out, tape) may replace a layer's output."""
+    """Return the test scores when spoil(name, layer, out, tape) replaces each layer's output."""
     x, tape = test[:count], layers.Tape()
     for name, layer in net.layers.items():
         x = spoil(name, layer, layer.forward(x, tape), tape)
@@ -483,11 +481,11 @@ strange, corner, _ = fallen["all four"]
 print("all four: another picture's indices are", "worse" if strange < corner else "no worse", "than the fixed corner")
 
 # %% [markdown]
-# What to see: the network relies on its indices. Through them the encoder tells the decoder where outlines are. With
-# other indices, the same pooled numbers give another label map. The fixed corner causes an additional error: it shifts
-# each map up and to the left, by half a pixel on average, and a pixel of a coarse map is large. Random indices point in
-# all directions and do not shift. Those of another picture are consistently wrong, along outlines that are not there;
-# this may be why they can cost more than random ones. Look at the effect:
+# What to see: the network relies on its indices, which tell the decoder where outlines are. With other indices, the
+# same pooled numbers give another label map. The fixed corner causes an additional error: it shifts each map up and to
+# the left, by half a pixel on average, and a pixel of a coarse map is large. Random indices cause no such shift. The
+# indices of another picture draw outlines that are not in this one; this may be why they can cost more than random
+# indices. The next figure shows their effect:
 
 # %%
 spoilt = {}
@@ -499,7 +497,7 @@ for name, stages in (("all indices its own", []), ("those of another picture", e
 figures.overlays_figure([(streets[0].image, labels[0], answer, name) for name, answer in spoilt.items()], CAMVID)
 
 # %% [markdown]
-# Now spoil single channels: set the output of one filter of the first stage to 0 everywhere.
+# Now spoil single channels by setting the output of one filter of the first stage to 0 everywhere.
 
 
 # %%
@@ -521,15 +519,16 @@ figures.show_gallery(shown, columns=6, width=7)
 
 # %% [markdown]
 # What to see: on the left are the three filters whose loss costs most, on the right the three whose loss costs least,
-# each with the mIoU lost. A negative number means that the score rose, on a few pictures. Channels are not equally
-# important: compare the largest loss with the median. Yet no single channel carries the whole score.
+# each with the mIoU lost. A negative number means that the score rose on these few pictures. Channels are not equally
+# important: compare the largest loss with the median. However, no single channel is responsible for the whole score.
 #
-# ## Statistics from training and from the batch at hand
+# ## Running statistics and batch statistics
 #
-# At test time batch norm uses running statistics, the means and variances collected in training (lesson 04). They fit
-# as long as the pictures are like the training pictures. Compare streets as they are with the same streets at 40 % of
-# their brightness. How far is a channel's mean from the running mean, in running standard deviations? What is the ratio
-# of its variance to the running variance? The table shows the medians over the channels:
+# At test time batch norm uses running statistics, the means and variances collected in training (lesson 04). These
+# statistics fit as long as the pictures resemble the training pictures. The next cell compares the test streets with
+# the same streets at 40 % of their brightness. How far is a channel's mean from the running mean, in running standard
+# deviations? What is the ratio of the channel's variance to the running variance? The table shows medians over
+# channels:
 
 # %%
 dark = 0.4 * test
@@ -551,7 +550,7 @@ for name, norm in net.layers.items():
 # %% [markdown]
 # What to see: on streets like the training pictures the means are off by a small part of a standard deviation, and the
 # variance ratios are near 1. On dark streets the first layers see less contrast than they were trained for, and the
-# error propagates. One remedy needs no training: normalise with the statistics of the batch at hand.
+# error propagates. One remedy needs no training: normalise with the statistics of the test batch itself.
 
 
 # %%
@@ -572,19 +571,19 @@ print("on dark streets the batch's own are " + ("better" if better else "not bet
 assert with_stats["dark streets"][0] < with_stats["streets"][0]
 
 # %% [markdown]
-# A batch's own statistics depend on which pictures happen to be together, so a picture's labels would depend on its
-# neighbours. For this reason running statistics are the standard.
+# The statistics of a batch depend on which pictures happen to be in it, so a picture's labels would depend on the other
+# pictures. For this reason running statistics are the standard at test time.
 #
 # ## The gradient of every tensor
 #
 # Take four streets, compute the loss, and go through the layers in reverse. `net.fused_layers` are the layers as
-# training runs them, with batch norm and its ReLU in one. Each `backward` gives the gradient with respect to the
-# layer's input. As in training, batch norm uses the batch's statistics here.
+# training runs them, with batch norm and the following ReLU in one layer. Each `backward` returns the gradient with
+# respect to the layer's input. As in training, batch norm uses the batch's statistics here.
 
 
 # %%
 def my_gradients(model, x, labels):
-    """Return the loss and the gradients of each layer's input by layer name, with those of the logits as "logits"."""
+    """Return the loss and, by layer name, the gradient of each layer's input; "logits" is that of the logits."""
     tape = layers.Tape()
     logits = model.forward(x, training=True, tape=tape)
     loss, cache = ops.softmax_cross_entropy_forward(logits, labels, ignore_label=11)
@@ -600,9 +599,9 @@ print(f"loss {loss:.3f}; gradients of {', '.join(list(gradients)[:4])}, ...")
 figures.show_feature_maps(gradients["logits"][0] * np.sum(labels[:4] != 11), CAMVID.names, columns=6, scale=1)
 
 # %% [markdown]
-# What to see: the gradient with respect to the logits, times the number of labelled pixels, is $p - y$ (lesson 06). It
-# is white almost everywhere: the network is right and confident, and there is nothing to learn. Blue says "more of this
-# class here", orange says "less". How concentrated is the gradient?
+# What to see: the gradient with respect to the logits, times the number of labelled pixels, is $p - y$ (lesson 06). The
+# gradient is white almost everywhere: the network is right and confident, and there is little left to learn. Blue
+# pixels ask for more of a class, orange pixels for less. How concentrated is the gradient?
 
 # %%
 per_pixel = np.sort(np.abs(gradients["logits"]).sum(-1).ravel())[::-1]
@@ -620,21 +619,21 @@ sizes = [(f"d input of\n{name}", np.abs(gradients[name][0]).sum(-1)) for name in
 figures.show_gallery([*sizes, ("the picture", streets[0].image)], columns=5)
 
 # %% [markdown]
-# What to see: at the classifier the gradient lies along the outlines, where the mistakes are. The backward of each
-# convolution spreads it by a kernel's width. The backward of each unpooling reads one position of four and gives a
-# coarser map. The backward of each pool writes to one position of four in a finer map. (Every panel has its own scale.)
+# What to see: at the classifier the gradient lies along the outlines, where the mistakes are. The backward pass of each
+# convolution spreads the gradient by a kernel's width. Unpooling's backward pass reads one position in four and gives a
+# coarser map. Pooling's backward pass writes to one position in four of a finer map.
 #
 # ## Does the gradient vanish?
 #
 # If each layer halved the gradient, 1/512 of it would be left after nine layers, and the first layers would learn
-# nothing. Test this on untrained networks, since they must be able to start learning: one with batch norm and one
-# without. Test each also with all weights before the classifier halved, to see how much depends on the scale of the
-# initial weights.
+# nothing. Test this on two untrained networks, one with batch norm and one without, since an untrained network must be
+# able to start learning. Also test each network with all weights before the classifier halved, to see how much depends
+# on the scale of the initial weights.
 
 
 # %%
 def my_fresh(norm, factor):
-    """Return an untrained tiny network, with or without batch norm, its weights before the classifier scaled."""
+    """Return an untrained tiny network, with or without batch norm; scale its weights before the classifier."""
     parts = ts.build("tiny", seed=1).layers
     for name, layer in parts.items():
         if name.endswith("conv1"):
@@ -669,20 +668,20 @@ assert halved < 0.05 * norms["batch norm"][-1]
 # ## How large is a step?
 #
 # A learning rate has a meaning only together with the gradient and the weights. The *update-to-weight ratio* combines
-# them. For each weight tensor it is the size of its step divided by its own size,
+# all three. For each weight tensor it is the norm of the step divided by the norm of the weights,
 #
 # $$r = \frac{\lVert w_{\text{after}} - w_{\text{before}} \rVert}{\lVert w_{\text{before}} \rVert}, \qquad
 # \lVert w \rVert = \sqrt{\textstyle\sum_i w_i^2} .$$
 #
-# Before a batch norm the length of each filter does not matter, only its direction. The gradient therefore has no
-# component along the filter, and a step along the gradient is perpendicular to it: $r$ is the tangent of the angle by
-# which the filter turns. A ratio of 0.001 is about a twentieth of a degree, 1 is 45 degrees. (Momentum adds older
-# gradients, which are no longer exactly perpendicular.)
+# When batch norm follows, the length of a filter does not matter, only its direction. The gradient therefore has no
+# component along the filter, and a step along the gradient is perpendicular to the filter: $r$ is the tangent of the
+# angle by which the filter turns. A ratio of 0.001 corresponds to about a twentieth of a degree, and a ratio of 1 to 45
+# degrees. (Momentum adds older gradients, which are no longer exactly perpendicular.)
 #
 # ### Exercise 1
 #
-# Write `my_update_ratio(before, after)`, which returns $r$. The arguments are two arrays of one shape, the weights
-# before and after a step. The sums run over all numbers, whatever the shape.
+# Write `my_update_ratio(before, after)`, which returns $r$. The arguments are two arrays of the same shape, the weights
+# before and after a step. The sums run over all elements, whatever the shape.
 
 
 # %%
@@ -696,12 +695,12 @@ def my_update_ratio(before, after):
 grader.grade("update_ratio", my_update_ratio)
 
 # %% [markdown]
-# A narrow network is trained on small streets for a few steps, with rates that are too small, good and too large.
+# Now train a narrow network on small streets for a few steps, with rates that are too small, good and too large.
 
 # %%
 lessons = [ToyScenes(64, seed=22, size=(48, 64))[i] for i in range(64)]
 small, small_labels = np.stack([s.image for s in lessons]).astype(np.float32), np.stack([s.labels for s in lessons])
-ts.runtime.set_threads(1)  # small arrays: one thread is faster
+ts.runtime.set_threads(1)  # one thread is faster for small arrays
 
 
 def my_step(model, optimizer, number):
@@ -734,18 +733,18 @@ print(f"best after {STEPS} steps: rate {best}, with a median ratio of {np.median
 assert best == 0.3
 
 # %% [markdown]
-# What to see: with the best of the three rates the ratio is around a hundredth, and no step comes near 1. (The rates
-# are far apart. This does not find the best rate; it shows what too small and too large look like.) With a ratio far
-# below that, weights hardly move. Near 1, each step discards the direction that all steps before had found: look at the
-# *largest* ratio and at the first steps. After such steps the weights have grown, and the same rate gives small ratios,
-# because the step is divided by their size. The median and the last ratio look healthy, but the damage is done. For
-# long trainings a common rule of thumb is $10^{-3}$ (from Stanford's course CS231n); it is not tested here.
+# What to see: with the best of the three rates the ratio is around a hundredth, and no step's ratio comes near 1. With
+# a ratio far below a hundredth, weights hardly move. With a ratio near 1, each step discards the direction that all
+# previous steps had found: look at the *largest* ratio and at the first steps. After such steps the weights have grown,
+# and the same rate gives small ratios, because the step is divided by the size of the weights. The median and the last
+# ratio then look healthy, but the damage is done. For long trainings a common rule of thumb is a ratio of $10^{-3}$
+# (from Stanford's course CS231n); it is not tested here.
 #
 # ## Dead channels
 #
 # ReLU passes no gradient where its input is not positive. If a channel is not positive at *any* pixel of a batch, no
-# gradient reaches its weights. It can recover only if its inputs change: because earlier layers learn through other
-# channels, or on other pictures.
+# gradient reaches its weights. Such a channel can recover only if its inputs change, because earlier layers learn
+# through other channels or because other pictures are shown.
 #
 # ### Exercise 2
 #
@@ -764,8 +763,8 @@ def my_dead_fraction(x):
 grader.grade("dead_fraction", my_dead_fraction)
 
 # %% [markdown]
-# Count them in the bundled network, over all test streets, and in a network without batch norm that took a few steps
-# which were too large:
+# Count the dead channels in the bundled network, over all test streets, and in a network without batch norm after a few
+# steps with too large a rate:
 
 
 # %%
@@ -793,7 +792,7 @@ for rate in (1.0, 100.0):
 assert dying[100.0] > dying[1.0]
 
 # %% [markdown]
-# Do dead channels recover? Train the last network further with a small rate:
+# Do dead channels recover? Train the last network for some more steps, with a small rate:
 
 # %%
 was_dead = {name: ~(out > 0).any((0, 1, 2)) for name, out in my_relus(model, small[:8]).items()}
@@ -805,38 +804,39 @@ back_again = sum(np.sum(was_dead[name] & alive[name]) for name in alive)
 print(f"{back_again} of {sum(map(np.sum, was_dead.values()))} dead channels are alive after {STEPS} further steps")
 
 # %% [markdown]
-# What to see: many zeros are healthy, since ReLU is meant to produce them. Dead channels are not. Batch norm protects
-# against them, since it sets a channel's mean over the batch to `beta` and its spread to `gamma`. Without it a step
-# that is too large can push a channel below 0 on every picture, and its own weights get no gradient to bring it back.
+# What to see: many zeros are healthy, since ReLU is meant to produce them; dead channels are not healthy. Batch norm
+# protects against them, since it sets a channel's mean over the batch to `beta` and its standard deviation to `gamma`.
+# Without batch norm a step that is too large can push a channel below 0 on every picture. Its weights then get no
+# gradient to bring it back.
 #
 # ## What does a decision depend on?
 #
-# Take one pixel, and the logit of the class that the network predicts there. Which pixels of the picture does it depend
-# on? A first answer is the gradient of that one logit with respect to the picture, its absolute values summed over the
-# three colours. It is computed at test time, when batch norm is a fixed scale and shift:
+# Take one pixel, and the logit of the class that the network predicts there. Which pixels of the picture does this
+# logit depend on? A first answer is the gradient of the logit with respect to the picture, with absolute values summed
+# over the three colours. It is computed as at test time, when batch norm is a fixed scale and shift:
 
 # %%
 figures.show_source(influence)
 
 # %% [markdown]
-# The forward and backward passes are those of the beginning of this lesson, written as loops; `dout` is 1 at one number
-# and 0 elsewhere. The gradient of a logit is also called *saliency*.
+# The forward and backward passes are those from the beginning of this lesson, written as loops. `dout` is 1 at the
+# chosen logit and 0 elsewhere. The absolute gradient of a logit is also called *saliency*.
 
 # %%
-k = max((2, 6, 8, 9, 10), key=lambda k: np.sum((labels[0] == k) & (answer == k)))  # the largest of the things
+k = max((2, 6, 8, 9, 10), key=lambda k: np.sum((labels[0] == k) & (answer == k)))  # the best thing class
 rows, columns = np.nonzero((labels[0] == k) & (logits[0].argmax(-1) == k))
 at = int(rows[rows.size // 2]), int(columns[rows.size // 2])
 print(f"pixel {at}, class {CAMVID.names[k]}, probability {probs[0][at][k]:.3f}")
 figures.show_receptive_field(streets[0].image, net, "classifier", at, channel=k)
 
 # %% [markdown]
-# What to see: on the left is all that the pixel *can* see, the box of lesson 07. On the right is where its gradient is
-# not 0. The title gives the size of the smallest square around the pixel (dashed) that contains half of it.
+# What to see: on the left is the receptive field, all that the pixel *can* depend on (lesson 07). On the right are the
+# pixels where the gradient is not 0. The dashed square contains half of the gradient.
 #
-# ### The proof
+# ### Check the gradient
 #
-# Is this the gradient? Move single numbers of the picture by a small step, and look at the logit. The network is in
-# float64, with the batch norms folded into the convolutions, which fixes their statistics (lesson 07):
+# To check the gradient, change single numbers of the picture by a small step, and measure how the logit changes. The
+# network is in float64, with the batch norms folded into the convolutions, which fixes their statistics (lesson 07):
 
 # %%
 exact = ts.build("tiny", dtype=np.float64)
@@ -874,13 +874,13 @@ for place, slope in zip(places, slopes, strict=True):
 assert np.allclose([gradient[place] for place in places], slopes, rtol=1e-4)
 
 # %% [markdown]
-# ### What breaks it
+# ### A wrong backward pass
 #
-# Use the planted bug of lesson 05: the backward of one unpooling reads a fixed corner of each window.
+# Now plant the bug of lesson 05: the backward pass of one unpooling layer reads a fixed corner of each window.
 
 # %%
 bug = bugs["unpool_fixed_corner"]
-# replace what the layer's backward calls, in this one layer
+# replace the backward function of this one layer
 exact.layers["decoder2.unpool"]._backward = lambda dout, cache, *_: bug.backward(dout, cache)
 broken = my_logit_gradient(exact, image, at, k)
 del exact.layers["decoder2.unpool"]._backward  # restore the right one
@@ -890,16 +890,15 @@ for place, slope in zip(places, slopes, strict=True):
 assert not np.allclose([broken[place] for place in places], slopes, rtol=1e-4)
 
 # %% [markdown]
-# A map made by the broken backward would still look plausible. Pictures of gradients prove nothing; finite differences
-# do.
+# A saliency map from the broken backward pass would still look plausible. Only a check by finite differences proves a
+# gradient right.
 #
 # ### Exercise 3
 #
 # Write `my_saliency(x, weight1, weight2, at, k)` for a network of two convolutions with a ReLU between them.
 #
-# * `x` (1, H, W, C), `weight1` (3, 3, C, F), `weight2` (3, 3, F, K), `at` = (row, column), `k` a class.
-# * Return an array (H, W): the absolute gradient of logit k at that pixel with respect to `x`, summed over the C
-#   channels.
+# * `x` is (1, H, W, C), `weight1` is (3, 3, C, F), `weight2` is (3, 3, F, K), `at` is (row, column), `k` is a class.
+# * Return an array (H, W): the absolute gradient of logit k at that pixel with respect to `x`, summed over C.
 
 
 # %%
@@ -922,19 +921,19 @@ grader.grade("saliency", my_saliency)
 # %% [markdown]
 # ## Occlusion: cover a part of the picture
 #
-# A gradient describes small changes. What if this part of the picture were not there? Cover a square with grey and see
-# how much of the logit is lost (*occlusion*, Zeiler and Fergus 2014). This needs no backward pass, but one forward pass
-# for each square.
+# A gradient describes small changes. What would change if a part of the picture were missing? Cover a square with grey
+# and see how much of the logit is lost (*occlusion*, Zeiler and Fergus 2014). This needs no backward pass, but one
+# forward pass for each square.
 #
 # ### Exercise 4
 #
 # Write `my_occlusion(image, score, size)`.
 #
-# * `image` (H, W, 3) are floats; `score` is a function that returns a number for a picture; `size` is the side of a
-#   square.
+# * `image` (H, W, 3) is an array of floats; `score` is a function that returns a number for a picture; `size` is a
+#   square's side.
 # * The squares form a grid that starts in the upper left corner; those at the right and lower border may be cut off.
-#   Fill one square at a time with 127.5. Return an array (rows of squares, columns of squares): the score of the
-#   picture minus the score of the covered picture.
+#   Fill one square at a time with 127.5. Return an array (rows of squares, columns of squares) with the score of the
+#   picture minus the score of each covered picture.
 
 
 # %%
@@ -954,7 +953,8 @@ def my_occlusion(image, score, size):
 grader.grade("occlusion", my_occlusion)
 
 # %% [markdown]
-# Apply occlusion to the pixel above. The squares of one row go through the network together:
+# Apply occlusion to the logit of the pixel above. The network gets the covered pictures of one row of squares as a
+# batch:
 
 # %%
 lost = np.zeros((96 // SQUARE, 128 // SQUARE))
@@ -978,21 +978,21 @@ panels = [("the picture", streets[0].image), ("absolute gradient", np.abs(dx).su
 figures.show_gallery(panels, columns=2, width=9)
 
 # %% [markdown]
-# What to see: each picture has its own scale. Orange squares supported the logit, blue ones lowered it. The fourth
-# picture is the gradient's forecast of the third. If the logit were a linear function, covering a square would change
-# it by $\sum \text{dx} \cdot (x - 127.5)$ over its pixels. Do the pictures agree?
+# What to see: each panel has its own scale. Orange squares supported the logit, and blue squares lowered it. The fourth
+# panel is the gradient's forecast of the third. If the logit were a linear function, covering a square would lower it
+# by $\sum \text{dx} \cdot (x - 127.5)$, summed over the square's pixels. Do the panels agree?
 
 
 # %%
 def my_rank_correlation(a, b):
-    """Return 1 if two maps order all places alike, and about 0 if they are unrelated."""
+    """Return the rank correlation: 1 if two maps order all places alike, about 0 if they are unrelated."""
     ranks = [np.argsort(np.argsort(values.ravel())) for values in (a, b)]
     return np.corrcoef(*ranks)[0, 1]
 
 
 # %%
 seen = my_squares(np.abs(dx).sum(-1))
-inside = seen > 0  # outside the receptive field both are 0, and this agreement means nothing
+inside = seen > 0  # outside the receptive field both maps are 0, and their agreement means nothing
 sizes = my_rank_correlation(seen[inside], abs(lost[inside]))
 signs = my_rank_correlation(forecast[inside], lost[inside])
 print(f"{inside.sum()} of {inside.size} squares can matter")
@@ -1007,28 +1007,28 @@ print(f"of the {top} most important squares by each method, {len(both)} are the 
 print("the two agree better on " + ("where to look" if sizes > signs else "the direction") + " than on the other")
 
 # %% [markdown]
-# How to read this: 1 means full agreement, 0 none. Be careful with the first number. Both maps fall off around the
-# pixel, so nearness to it alone predicts almost as well where to look. Only what goes beyond that is agreement of the
-# two. When this lesson was written, for this one pixel, that was little, and the two agreed badly on the direction. A
-# gradient predicts the effect of a tiny change, and grey is no tiny change: it makes new edges, and it may look like an
-# object. So the question what a decision depends on has no single answer. State the method with every answer, and try a
-# second one before you believe the first.
+# How to read this: 1 means full agreement, 0 means none. Both maps decrease with the distance from the pixel, so
+# nearness to the pixel alone predicts the important squares almost as well. The two methods agree only as far as they
+# do better than nearness. When this lesson was written, they were only slightly better for this pixel, and they agreed
+# poorly on the direction. A gradient predicts the effect of a tiny change, but a grey square is a large one: it makes
+# new edges, and it may look like an object. The question of what a decision depends on therefore has no single answer.
+# State the method with every answer, and try a second method before you believe the first.
 
 # %% [markdown]
 # ## What to remember
 #
-# * A network is a sequence of arrays, and you can look at each of them. Look at the first filters, at zeros, at means
-#   and at uncertainty.
-# * The encoder finds what is there, coarsely; the decoder adds where. Linear readouts measure both, relative to the
-#   ceiling of each grid.
-# * Indices of another picture spoil the label map although all pooled numbers are right.
-# * The gradient of a good network is concentrated on few pixels. Batch norm keeps it from depending on the weights'
-#   scale.
-# * Watch the update-to-weight ratio of the first steps, and the largest. Near 1 the weights' direction is lost.
+# * A network computes a sequence of arrays, and you can look at each of them.
+# * The encoder finds what is in the picture, and the decoder adds where it is. Linear readouts measure both, relative
+#   to the ceiling of each grid.
+# * The indices of another picture spoil the label map, although all pooled numbers are right.
+# * The gradient of a good network is concentrated on few pixels. With batch norm it hardly depends on the initial
+#   weights' scale.
+# * Watch the largest update-to-weight ratio and those of the first steps. A ratio near 1 means that the weights'
+#   direction is lost.
 # * The weights of a dead channel get no gradient; only a change of its inputs can revive it.
-# * Running statistics fit pictures that are like the training pictures.
-# * Saliency describes small changes, occlusion large ones. Prove a backward before showing its pictures.
+# * Running statistics fit pictures that resemble the training pictures.
+# * Saliency describes small changes, occlusion large ones. Check a backward pass before showing saliency maps.
 #
-# What this lesson did by hand, `ts.walk(network, image, labels)` does for any network and picture. It makes one page
-# with a step for every layer, forward and backward; click a number to see the sum that made it. The command `tinysegnet
+# `ts.walk(network, image, labels)` automates this lesson for any network and picture. The result is a page with a step
+# for every layer, forward and backward, where a click on a number shows how it was computed. The command `tinysegnet
 # walk` does the same.

@@ -1,12 +1,13 @@
 # %% [markdown]
 # # 10 Judging
 #
-# **The question.** A network has labelled every pixel of many pictures. How good is it, in one number, and what does
-# that number hide?
+# **The question.** A network has labelled every pixel of many pictures. How good is the network, in one number, and
+# what does that number hide?
 #
-# **At the end** you can count a confusion matrix by hand and read it both ways. You can compute G, C and mIoU, and say
-# how void pixels, absent classes and the order of averaging change them. You can score outlines, build a network with G
-# above 0.9 and mIoU below 0.1, name the baselines that a network must beat, and say how far a score can be trusted.
+# **At the end** you can count a confusion matrix by hand and read it by rows and by columns. You can compute G, C and
+# mIoU, and say how void pixels, absent classes and the order of averaging change them. You can score outlines, build a
+# network with G above 0.9 and mIoU below 0.1, name the baselines that a network must beat, and say how far a score can
+# be trusted.
 #
 # **Needed before:** lesson 00 (label maps and void). The scores are those of Badrinarayanan et al. 2017, section 3.3.
 
@@ -26,7 +27,7 @@ from tinysegnet_lessons import figures, grader
 # %% [markdown]
 # ## Sixteen pixels
 #
-# There are three classes, 0, 1 and 2. A 9 means *void*: this pixel has no label.
+# The pixels belong to three classes, 0, 1 and 2. A 9 means *void*: the pixel has no label.
 
 # %%
 labels = np.array([[0, 0, 1, 1], [0, 2, 1, 9], [2, 2, 1, 1], [2, 2, 0, 9]])
@@ -36,23 +37,23 @@ figures.show_arrays([("labels", labels), ("predictions", predictions)], highligh
 
 # %% [markdown]
 # What to see: the four framed pixels are wrong, ten are right, and two are void and cannot be judged. "10 of 14 right"
-# is a score, but it does not tell *what* was mistaken for what. So count pairs. Let $n_{ij}$ be the number of pixels
-# whose label is $i$ and whose prediction is $j$. This is the **confusion matrix**.
+# is a score, but it does not say *which* class was mistaken for which. To find out, count pairs. The number of pixels
+# whose label is $i$ and whose prediction is $j$ is the entry $n_{ij}$ of the **confusion matrix**.
 
 # %%
 matrix = metrics.confusion_matrix(labels, predictions, 3, ignore_label=9)
 figures.show_arrays([("n", matrix), ("t", matrix.sum(1)[:, None]), ("p", matrix.sum(0)[None])], indices=True)
 
 # %% [markdown]
-# What to see: the row is the truth, the column the prediction. In row 1, five pixels are of class 1: two were taken for
-# class 0, three for class 1, none for class 2. Count them in the picture above. The sum of row $i$ is $t_i$, the number
-# of pixels that *are* $i$. The sum of column $j$ is $p_j$, the number of pixels that were *predicted* as $j$. The
-# diagonal contains the right predictions.
+# What to see: rows are true classes, and columns are predicted classes. Row 1 describes the five pixels of class 1: two
+# were predicted as class 0, three as class 1, none as class 2. The sum of row $i$ is $t_i$, the number of pixels that
+# *are* $i$. The sum of column $j$ is $p_j$, the number of pixels that were *predicted* as $j$. The diagonal contains
+# the right predictions.
 #
-# ### Read both ways
+# ### Read the matrix by rows and by columns
 #
-# Divide each row by its sum to see what became of the pixels of a class. Divide each column by its sum to see what is
-# behind a prediction.
+# Divide each row by its sum to see how the pixels of a class were predicted. Divide each column by its sum to see which
+# classes the pixels of a prediction belong to.
 
 # %%
 by_row, by_column = matrix / matrix.sum(1, keepdims=True), matrix / matrix.sum(0)
@@ -60,8 +61,7 @@ figures.show_arrays([("n / row sum", by_row), ("n / column sum", by_column)], de
 
 # %% [markdown]
 # What to see: the left diagonal shows each class's *accuracy*, also called recall: 80 % of class 2 was found. The right
-# diagonal shows its *precision*: of all pixels predicted as class 1, 75 % are. The two differ, and they answer
-# different questions. State above a table which way it was divided.
+# diagonal shows its *precision*: of all pixels predicted as class 1, 75 % are. Always state how a table was divided.
 #
 # ### The library's source
 
@@ -70,14 +70,15 @@ figures.show_source(metrics.confusion_matrix)
 
 # %% [markdown]
 # A pair (label, prediction) becomes one number, label times K plus prediction, and `bincount` counts how often each
-# occurs. The comment warns of a trap: labels are bytes, and $32 \cdot 31$ does not fit into one.
+# number occurs. The comment warns of a trap: labels are bytes, and $32 \cdot 31$ does not fit into a byte.
 #
 # ### Exercise 1
 #
 # Write `my_confusion_matrix(labels, predictions, num_classes, ignore_label)`.
 #
-# * `labels`, `predictions`: integers of one shape, of any dtype, such as uint8.
-# * Return the counts (K, K), row = label, column = prediction. Pixels whose label is `ignore_label` do not count.
+# * `labels` and `predictions` are integer arrays of the same shape, of any dtype, such as uint8.
+# * Return the counts (K, K), with one row per label and one column per prediction. Pixels whose label is `ignore_label`
+#   do not count.
 
 
 # %%
@@ -95,16 +96,16 @@ grader.grade("confusion_matrix", my_confusion_matrix)
 # %% [markdown]
 # ## Three averages
 #
-# The paper reports three numbers (section 3.3), all computed from the diagonal and the two sums:
+# The paper reports three scores (section 3.3), all computed from the diagonal and the two sums:
 #
 # $$G = \frac{\sum_i n_{ii}}{\sum_i t_i} \qquad C = \frac{1}{K}\sum_i \frac{n_{ii}}{t_i} \qquad
 # \mathrm{mIoU} = \frac{1}{K}\sum_i \frac{n_{ii}}{t_i + p_i - n_{ii}}$$
 #
-# G, *global accuracy*, is the share of right pixels. C, *class average*, is the mean of the accuracies of the classes;
-# a rare class counts as much as a frequent one. mIoU is the *mean intersection over union*. Take two sets: the pixels
-# that are class $i$ and the pixels that were predicted as $i$. Their *intersection* has $n_{ii}$ pixels. Their *union*
-# has $t_i + p_i - n_{ii}$, because the intersection is in both sums and must be subtracted once. For class 1 that
-# gives:
+# G, *global accuracy*, is the share of right pixels. C, *class average*, is the mean of the classes' accuracies; a rare
+# class counts as much as a frequent one. mIoU is the *mean intersection over union*. Take two sets: the pixels that are
+# class $i$ and the pixels that were predicted as $i$. Their *intersection* has $n_{ii}$ pixels. Their *union* has
+# $t_i + p_i - n_{ii}$ pixels, because the intersection is in both sums and must be subtracted once. These are the sets
+# for class 1:
 
 # %%
 true_1, called_1 = labels == 1, (predictions == 1) & (labels != 9)
@@ -115,7 +116,7 @@ figures.show_arrays([(name, mask.astype(int)) for name, mask in sets.items()])
 # %% [markdown]
 # What to see: three pixels are in both sets and six in either, so the IoU of class 1 is 3/6. A missed pixel makes the
 # union larger, and so does a pixel wrongly predicted as 1: IoU penalises both mistakes. The accuracy of class 1, 3/5,
-# counts only the first kind.
+# counts only missed pixels.
 
 # %%
 scores = metrics.Scores.from_confusion(matrix)
@@ -134,14 +135,14 @@ figures.show_source(confusion.class_ratios)
 # ### What follows from the formulas
 #
 # 1. G is also a mean of accuracies, weighted by how frequent the classes are: $G = \sum_i \frac{t_i}{T}
-#    \frac{n_{ii}}{t_i}$ with $T = \sum_i t_i$. Large classes dominate it.
+#    \frac{n_{ii}}{t_i}$ with $T = \sum_i t_i$. Large classes dominate G.
 # 2. mIoU is never above C. The union contains all pixels of the class: $t_i + p_i - n_{ii} \ge t_i$, since $p_i \ge
-#    n_{ii}$. So each IoU is at most the accuracy.
-# 3. The F1 score, or Dice, is another way to write IoU. With $F_i = 2 n_{ii} / (t_i + p_i)$ and $u = t_i + p_i$:
-#    $\text{IoU}_i = \frac{n_{ii}}{u - n_{ii}} = \frac{n_{ii} / u}{1 - n_{ii} / u} = \frac{F_i}{2 - F_i}$. It ranks two
-#    results for one class in the same order, but its values are higher.
+#    n_{ii}$. Each IoU is therefore at most the accuracy.
+# 3. The F1 score, also called Dice, is a function of IoU. With $F_i = 2 n_{ii} / (t_i + p_i)$ and $u = t_i + p_i$:
+#    $\text{IoU}_i = \frac{n_{ii}}{u - n_{ii}} = \frac{n_{ii} / u}{1 - n_{ii} / u} = \frac{F_i}{2 - F_i}$. F1 ranks two
+#    results for one class in the same order as IoU, but its values are higher.
 #
-# Check this on a thousand random matrices:
+# The next cell checks all three statements on a thousand random matrices:
 
 # %%
 rng = np.random.default_rng(0)
@@ -156,10 +157,10 @@ print("all three hold")
 # %% [markdown]
 # ### Why networks are not trained on mIoU
 #
-# These scores have no useful gradient. The prediction is the class of the largest logit. Change a logit slightly: the
-# largest stays the largest, and no count changes. Change it far enough and a pixel switches its class. The derivative
-# is 0 almost everywhere, and it does not exist elsewhere. So networks are trained on the cross-entropy (lesson 06) and
-# judged by mIoU.
+# These scores have no useful gradient. The prediction is the class of the largest logit. If a logit changes slightly,
+# the largest logit stays the largest, and no count changes. If it changes far enough, a pixel switches its class. The
+# derivative is 0 almost everywhere, and it does not exist elsewhere. For this reason networks are trained on the
+# cross-entropy (lesson 06) and judged by mIoU.
 
 # %%
 logits = rng.standard_normal((4, 4, 3))
@@ -177,13 +178,12 @@ figures.show_plot({"mIoU": (steps, [my_mIoU(step) for step in steps])},
                   title="mIoU of 14 pixels along a line of logits", x="step", y="mIoU")  # fmt: skip
 
 # %% [markdown]
-# What to see: a staircase. On each tread the slope is 0, and at each edge one pixel changes its class. (The edges are
-# not quite vertical because only 201 points are drawn.)
+# What to see: the curve is a staircase. On each tread the slope is 0, and at each step one pixel changes its class.
 #
-# ### What breaks it
+# ### Mistakes that hide
 #
-# Some mistakes hide. Swap the rows and columns of the matrix. G and IoU stay the same, since the diagonal and $t_i +
-# p_i$ do, but C does not. Another mistake is to compute the pairs in bytes:
+# One mistake is to swap the rows and columns of the matrix. G and IoU stay the same, since the diagonal and $t_i + p_i$
+# stay the same, but C changes. Another mistake is to compute the pairs in bytes:
 
 # %%
 swapped = metrics.Scores.from_confusion(matrix.T)
@@ -198,9 +198,9 @@ assert (byte * np.uint8(32) + byte).item() != 31 * 32 + 31
 # %% [markdown]
 # ## Void
 #
-# A network's predictions on void pixels must not matter. They do not, if void pixels are dropped by their *label*. The
-# next cell compares four ways to treat them, on the sixteen pixels. The second column has other predictions on the two
-# void pixels, which no score should notice:
+# A network's predictions on void pixels must not affect its scores. This is ensured by dropping pixels whose *label* is
+# void. The next cell compares four ways to treat void pixels in the example of sixteen pixels. The second column has
+# other predictions on the two void pixels, which should not change a score:
 
 
 # %%
@@ -222,7 +222,7 @@ assert my_G(predictions, "dropped by label") == my_G(other, "dropped by label") 
 
 # %% [markdown]
 # If void pixels count as wrong or as right, the predictions there do not matter either, but G changes for every
-# network, and more so the more void pixels there are. Figures made in two of these ways cannot be compared.
+# network. The more void pixels there are, the more it changes. Scores computed in two of these ways cannot be compared.
 #
 # ## A trained network
 #
@@ -230,8 +230,8 @@ assert my_G(predictions, "dropped by label") == my_G(other, "dropped by label") 
 
 # %% tags=["parameters"] fast="PICTURES, TRAINING, STREETS, FRAMES, TRIALS, NETS = 12, 24, 12, 4, 60, 4"
 PICTURES, TRAINING = 40, 80  # test streets, training streets for the baselines
-STREETS, FRAMES, TRIALS = 40, 8, 300  # for the intervals
-NETS = 20  # to choose from
+STREETS, FRAMES, TRIALS = 40, 8, 300  # for the confidence intervals
+NETS = 20  # networks to choose from
 
 # %% tags=["map"]
 net = ts.load_bundled("toy")
@@ -243,9 +243,9 @@ of_net = metrics.Scores.from_confusion(matrices.sum(0), CAMVID.names)
 viz.confusion_figure(of_net, CAMVID)
 
 # %% [markdown]
-# What to see: the diagonal is dark, so most of each class was found. Read a row to see what a class was taken for, and
-# look for the largest number off the diagonal. The column on the right says how large a class is. A row with few pixels
-# has a small weight in G, but the same weight as any other in C and mIoU.
+# What to see: the diagonal is dark, so most of each class was found. Read a row to see which classes a class was
+# mistaken for, and look for the largest number off the diagonal. The column on the right shows the number of pixels per
+# class. A row with few pixels has a small weight in G, but the same weight as any other in C and mIoU.
 
 # %%
 mistakes = of_net.confusion - np.diag(np.diag(of_net.confusion))
@@ -258,20 +258,20 @@ for i, j in sorted(np.ndindex(11, 11), key=lambda pair: -mistakes[pair])[:5]:
 viz.per_class_figure(of_net, CAMVID)
 
 # %% [markdown]
-# What to see: there is one bar per class, the best on top, and the dashed line is their mean, mIoU. A mean of 11 bars
-# says nothing about the lowest one. If pedestrians matter to you, look at their bar.
+# What to see: there is one bar per class, with the best class on top, and the dashed line is the bars' mean, mIoU. A
+# mean of 11 bars says nothing about the lowest bar.
 #
 # ## A class that is absent
 #
 # A single picture seldom shows all classes. What is the IoU of a class that does not occur?
 #
-# * If it is neither labelled nor predicted, IoU is 0/0. There was nothing to find, and nothing was predicted. The
-#   library reports NaN and leaves the class out of the mean.
-# * If it is not labelled but predicted somewhere, the union is not empty but the intersection is. So IoU is 0, and it
+# * If the class is neither labelled nor predicted, IoU is 0/0. The library reports NaN and leaves it out of the mean.
+# * If the class is not labelled but predicted somewhere, the union is not empty but the intersection is. IoU is 0 and
 #   counts.
 #
-# Other programs count an absent class as 0: the authors' script always divides by 11. The accuracy that their network
-# prints during training is 1 for classes that do not occur in a batch. On one picture this changes a lot:
+# Other programs treat absent classes differently. The paper's evaluation script counts them as 0, because it always
+# divides by 11. The accuracy that the authors' network prints during training counts a class as 1 if it does not occur
+# in a batch. On a single picture the choice changes mIoU a lot:
 
 # %%
 lacking = [(matrix.sum(0) + matrix.sum(1) == 0).sum() for matrix in matrices]
@@ -284,13 +284,12 @@ for way, value in (("left out", np.nanmean(IoU)), ("counted as 0", np.nan_to_num
     print(f"absent classes {way:13} mIoU {value:.3f}")
 
 # %% [markdown]
-# This is one network on one picture. Over a whole test set most classes occur and the three values agree. That is one
-# reason to add up first and to divide last. The next section gives the other reason.
+# In a large test set all classes occur and the three values agree, which is one reason to add up first and divide last.
 #
 # ## Mean over pictures, or over all pixels
 #
-# Take two pictures of 4x4. In the first, 15 pixels are of class 1, and all are found. In the second there is a single
-# one, and it is missed.
+# Take two pictures of 4x4 pixels. In the first, 15 pixels are of class 1, and all are found. In the second there is a
+# single pixel of class 1, and it is missed.
 
 # %%
 first = np.ones((4, 4), int)
@@ -304,9 +303,9 @@ print(f"all pixels together {metrics.Scores.from_confusion(sum(both)).IoU[1]:.4f
 figures.show_arrays([("picture 1", first), ("picture 2", second), ("prediction 2", np.zeros((4, 4), int))])
 
 # %% [markdown]
-# The same two predictions score 0.5 or 0.94. The mean over pictures gives a lone pixel the weight of a whole picture;
-# the sum gives each pixel the same weight. The paper, PASCAL VOC and this library add the matrices up first. Neither is
-# wrong, but a table must say which was used. For the network:
+# The same two predictions score 0.5 or 0.94. The mean over pictures gives a single pixel the weight of a whole picture;
+# the sum gives each pixel the same weight. The paper, PASCAL VOC and this library add the matrices up first. Neither
+# method is wrong, but a table must say which was used. Here are both for the bundled network:
 
 # %%
 by_picture = [metrics.Scores.from_confusion(matrix) for matrix in matrices]
@@ -320,9 +319,9 @@ for name in ("G", "C", "mIoU"):
 #
 # Write `my_scores(matrices)`.
 #
-# * `matrices` (N, K, K): one confusion matrix per picture.
-# * Return `G, C, mIoU` of the whole set. A class without labelled pixels does not count in C. It does not count in mIoU
-#   if it was not predicted either; if it was predicted, its IoU is 0 and counts.
+# * `matrices` (N, K, K) contains one confusion matrix per picture.
+# * Return `G, C, mIoU` of the whole set. A class without labelled pixels does not count in C. In mIoU such a class
+#   counts only if it was predicted; its IoU is then 0.
 
 
 # %%
@@ -341,8 +340,8 @@ grader.grade("scores_of_a_set", my_scores)
 # %% [markdown]
 # ## G above 0.9, mIoU below 0.1
 #
-# Let one class have the share $s$ of all pixels, and let a network predict it everywhere. Of $K$ classes, this one has
-# $n = t = sT$ and $p = T$; all others have $n = 0$. So
+# Let one class have the share $s$ of all $T$ pixels, and let a network predict this class everywhere. Then this class
+# has $n = t = sT$ and $p = T$, and all other classes have $n = 0$. For $K$ classes the scores are
 #
 # $$G = s, \qquad C = \frac{1}{K}, \qquad \mathrm{mIoU} = \frac{1}{K} \cdot \frac{sT}{sT + T - sT} = \frac{s}{K}.$$
 #
@@ -359,8 +358,8 @@ assert lazy.G > 0.9
 assert lazy.mIoU < 0.1
 
 # %% [markdown]
-# This network has learned nothing, and more than nine of ten pixels are right. Streets are a milder case of the same
-# kind. For the streets above, ask "pole or not" or "sign or not", and answer "not" everywhere:
+# This network has learned nothing, but more than nine of ten of its pixels are right. For the streets above, ask "pole
+# or not" or "sign or not", and answer "not" everywhere:
 
 # %%
 for name in ("Pole", "SignSymbol", "Pedestrian"):
@@ -372,12 +371,12 @@ for name in ("Pole", "SignSymbol", "Pedestrian"):
 # %% [markdown]
 # ## Baselines
 #
-# A score is meaningful only next to what can be reached without learning any shapes. Four such baselines are:
+# A score is meaningful only in comparison with scores that need no learned shapes. Four such baselines are:
 #
 # * *all road*: everything is road;
 # * *position prior*: each place gets the class that is most frequent there in the training pictures;
 # * *colour*: each colour gets the class that is most frequent among the training pixels of that colour;
-# * *colour and position*: both together.
+# * *colour and position*: each combination of colour and place gets its most frequent class.
 
 # %%
 train = ts.data.InMemory(ToyScenes(TRAINING, seed=11))
@@ -392,10 +391,10 @@ best_baseline = max(s.mIoU for name, s in found.items() if name != "network")
 assert of_net.mIoU > best_baseline + 0.2
 
 # %% [markdown]
-# What to see: the baselines are above 0, position and colour together reach most, and the network is far above them.
-# The drawn streets are designed so that position and colour tell little. On other data baselines are higher: in real
-# street scenes, from a camera that is always mounted in the same place, the position prior gets most of the road and
-# the sky. If a network's mIoU is near a baseline's, it has learned no more than the baseline.
+# What to see: the baselines are above 0, position and colour together are the best of them, and the network is far
+# above all. The drawn streets are designed so that position and colour predict little. On other data baselines are
+# higher: in real street scenes, from a camera that is always mounted in the same place, the position prior finds most
+# of the road and the sky. If a network's mIoU is close to a baseline's, it has hardly learned more than the baseline.
 #
 # ## Outlines
 #
@@ -409,9 +408,8 @@ mask = np.array([[0, 0, 0, 0, 0], [0, 0, 1, 1, 0], [0, 1, 1, 1, 0], [0, 0, 0, 0,
 figures.show_arrays([("mask", mask), ("boundary", metrics.boundary_map(mask).astype(int))], indices=True)
 
 # %% [markdown]
-# What to see: the boundary surrounds the set once. It is not symmetric: on the left and above it lies outside the set,
-# on the right and below it lies inside, because windows extend to the right and down. That does no harm, because labels
-# and predictions are treated alike.
+# What to see: the boundary surrounds the set once. The boundary is not symmetric: on the left and above it lies outside
+# the set, on the right and below it lies inside, because windows extend to the right and down.
 
 # %%
 figures.show_source(metrics.boundary_map)
@@ -421,8 +419,8 @@ figures.show_source(metrics.boundary_map)
 #
 # Write `my_boundary_map(mask)`.
 #
-# * `mask` (H, W): booleans, or integers such as labels.
-# * Return booleans (H, W): True where `mask[i:i+2, j:j+2]` contains more than one value.
+# * `mask` (H, W) contains booleans, or integers such as labels.
+# * Return booleans (H, W) that are True where `mask[i:i+2, j:j+2]` contains more than one value.
 
 
 # %%
@@ -442,10 +440,10 @@ grader.grade("boundary_map", my_boundary_map)
 # %% [markdown]
 # ## Boundary F1
 #
-# Let $T$ be the boundary pixels of a class in the labels, and $P$ those in the prediction. A pixel of one set may be
-# matched with a pixel of the other if they are at most a *tolerance* apart. The paper uses 0.75 % of the picture's
-# diagonal, which is 4.5 pixels at 360x480. Now match pixels one to one, with as many pairs as possible, and let $M$ be
-# the number of pairs. Then
+# Let $T$ be the set of a class's boundary pixels in the labels, and $P$ the set of its boundary pixels in the
+# prediction. A pixel of one set may be matched with a pixel of the other if they are at most a *tolerance* apart. The
+# paper uses 0.75 % of the picture's diagonal, which is 4.5 pixels at 360x480. Match pixels one to one, with as many
+# pairs as possible, and let $M$ be the number of pairs. Then
 #
 # $$\text{precision} = \frac{M}{|P|} \qquad \text{recall} = \frac{M}{|T|} \qquad
 # F_1 = \frac{2 \cdot \text{precision} \cdot \text{recall}}{\text{precision} + \text{recall}}
@@ -453,8 +451,8 @@ grader.grade("boundary_map", my_boundary_map)
 #
 # A picture's score is the mean over the classes that have a boundary in it, and BF is the mean over pictures. Where a
 # window contains void, it is unknown whether there is a boundary, and the library counts none. The authors' script does
-# not leave void out, so its figures differ. The next cell takes a square of 6x6 on 12x12 pixels, and the same square
-# moved to the right:
+# not leave void out, so its scores differ. The next cell compares a square of 6x6 pixels in a picture of 12x12 with the
+# same square moved to the right:
 
 # %%
 square = np.zeros((12, 12), int)
@@ -469,14 +467,14 @@ for shift in (0, 1, 2, 3):
 
 # %% [markdown]
 # What to see: mIoU falls with every pixel of the shift. BF stays 1 within the tolerance and drops beyond it. Two sides
-# of the square are parallel to the shift and keep most of their matches, so BF does not go to 0. Always report a BF
-# with its tolerance: with a larger one every score is higher. (`1e-9` keeps rounding from making a distance of 1 exceed
-# the tolerance.)
+# of the square are parallel to the shift, and most of their pixels are still matched, so BF does not fall to 0. Always
+# report BF with its tolerance, since a larger tolerance raises every score. (`1e-9` prevents rounding from making a
+# distance of 1 exceed the tolerance.)
 #
-# ### One to one, or by distance
+# ### Matching one to one or by distance
 #
-# Many programs require less: a pixel counts if the other map has *any* pixel within the tolerance. A frayed outline
-# shows the difference:
+# Many programs use a weaker criterion: a pixel counts as matched if the other map has *any* pixel within the tolerance.
+# A frayed outline shows the difference:
 
 # %%
 frayed = square.copy()
@@ -491,17 +489,18 @@ outlines = [("labels", metrics.boundary_map(square).astype(int)), ("frayed", met
 figures.show_arrays(outlines)
 
 # %% [markdown]
-# What to see: the right side of the frayed outline zigzags. It has more pixels than the true one, all of them near it.
-# By distance each has a match, and the score is perfect. In one-to-one matching, the true pixels run out, and the
-# surplus lowers the precision. The score by distance is never lower. Do not mix the two in one table.
+# What to see: the right side of the frayed outline zigzags. The frayed outline has more pixels than the true outline,
+# all of them near it. By distance each pixel has a match, and the score is perfect. In one-to-one matching some pixels
+# remain without a partner, which lowers the precision. The score by distance is never lower than the one-to-one score.
+# Do not mix the two in one table.
 
 # %%
 figures.show_source(boundary._one_to_one)
 
 # %% [markdown]
-# Finding the most pairs is a known problem, *maximum matching*. It is solved as a flow: from a source to each pixel of
-# $P$, then to the pixels of $T$ within the tolerance, then to a sink, where each edge carries at most one unit. That
-# takes longer than counting. Here are the times for one street and its prediction:
+# Finding the largest number of pairs is a known problem, *maximum matching*. It is solved as a flow: from a source to
+# each pixel of $P$, then to the pixels of $T$ within the tolerance, then to a sink, where each edge carries at most one
+# unit. Here are the times for one street and its prediction:
 
 # %%
 arguments = test[0].labels, said[0], 11, CAMVID.ignore_label
@@ -512,12 +511,12 @@ for score in (metrics.confusion_matrix, metrics.boundary_f1_by_distance, metrics
 # %% [markdown]
 # ### Exercise 4
 #
-# Write `my_boundary_f1(true, predicted, reach)`, the simpler version by distance.
+# Write `my_boundary_f1(true, predicted, reach)`, which computes the simpler score by distance.
 #
-# * `true`, `predicted` (H, W) booleans: two boundary maps. `reach`: the tolerance in pixels; a distance of exactly
+# * `true` and `predicted` (H, W) are two boolean boundary maps. `reach` is the tolerance in pixels; a distance of
 #   `reach` counts.
-# * Return F1. Precision is the share of predicted pixels with any true one within reach, recall the share of true
-#   pixels with any predicted one within reach. Return 0 if either map is empty or no pixel has a match.
+# * Return F1. Precision is the share of predicted pixels that have a true pixel within reach. Recall is the share of
+#   true pixels that have a predicted pixel within reach. Return 0 if either map is empty or no pixel has a match.
 
 
 # %%
@@ -536,10 +535,9 @@ def my_boundary_f1(true, predicted, reach):
 grader.grade("boundary_f1_by_distance", my_boundary_f1)
 
 # %% [markdown]
-# ## What BF sees that G does not
+# ## BF measures what G does not
 #
-# Take the network's own predictions and make them coarse: for every block of 4x4 pixels, one class is kept for all 16.
-# The result looks like the prediction of a network that never returns to full size.
+# Now make the network's predictions coarse: all pixels of a 4x4 block get the class of one of them.
 
 
 # %%
@@ -563,8 +561,8 @@ for size, s in blocks.items():
 assert blocks[4].BF / fine.BF < blocks[4].G / fine.G
 
 # %% [markdown]
-# What to see: coarse blocks cost little G but much BF. For this reason the paper's Table 1 has a column BF: decoders
-# that are close to each other in G and mIoU differ in it.
+# What to see: coarse blocks lower G little but BF much. For this reason the paper's Table 1 has a column BF: decoders
+# that are close to each other in G and mIoU differ in BF.
 
 # %%
 street, prediction = test.samples[0], said[0]
@@ -577,10 +575,10 @@ figures.overlays_figure([(street.image, street.labels, prediction, "full size"),
 #
 # ## How far can a score be trusted?
 #
-# Another sample of test streets would have given another score. The *bootstrap* imitates that: draw N of the N pictures
-# with replacement, score them, and repeat this a thousand times. The middle 95 % of these scores are a confidence
-# interval for the score. But this is valid only if the pictures are independent, and the frames of a video are not. The
-# next cell makes a video of drawn streets: in each street, the camera pans.
+# Another sample of test streets would have given another score. The *bootstrap* imitates new samples: draw N of the N
+# pictures with replacement, score them, and repeat this a thousand times. The middle 95 % of these scores are a
+# confidence interval for the score. The interval is valid only if the pictures are independent, and the frames of a
+# video are not. The next cell makes a video of drawn streets in which the camera pans along each street.
 
 # %%
 wide = ToyScenes(STREETS, seed=12, size=(96, 128 + 4 * (FRAMES - 1)))
@@ -595,9 +593,9 @@ counts = np.stack(counts)
 print("counts", counts.shape, "streets, frames, (right, labelled, predicted), classes")
 
 # %% [markdown]
-# Are neighbours alike? Correlate the share of right pixels in a frame with that in the next frame of the same street,
-# and with that in a frame of another street. A correlation of 1 means that one predicts the other, 0 that it says
-# nothing about the other.
+# How similar are neighbouring frames? The next cell correlates the share of right pixels in a frame with the share in
+# the next frame of the same street, and with the share in a frame of another street. A correlation of 1 means that one
+# share predicts the other; 0 means that it does not.
 
 # %%
 right = counts[:, :, 0].sum(-1) / counts[:, :, 1].sum(-1)
@@ -607,8 +605,8 @@ print(f"correlation: next frame {neighbours:.2f}, another street {strangers:+.2f
 assert neighbours > abs(strangers)
 
 # %% [markdown]
-# So the frames of a street tell hardly more than a single one of them. Drawing frame by frame treats each frame as
-# independent, and the interval becomes too narrow. The remedy is to draw whole *blocks* of consecutive frames.
+# Eight frames of a street thus contain hardly more information than one frame. Drawing frame by frame treats each frame
+# as independent, which makes the interval too narrow. The remedy is to draw whole *blocks* of consecutive frames.
 
 # %%
 figures.show_source(metrics.bootstrap_intervals)
@@ -620,9 +618,9 @@ for name, block in (("frame by frame", 1), ("street by street", FRAMES)):
     print(f"{name:17} mIoU of ten streets in [{low:.3f}, {high:.3f}], {high - low:.3f} wide")
 
 # %% [markdown]
-# Which interval is right? That can be measured, since here the whole population is known: all streets of the video.
+# Which interval is right? This can be measured, because here the whole population is known: all streets of the video.
 # Draw ten streets at random, compute both intervals, and check whether they contain the score of the population. A 95 %
-# interval should contain it in 95 of 100 trials.
+# interval should contain this score in 95 of 100 trials.
 
 # %%
 world = dict(zip(("G", "C", "mIoU"), confusion.averages(counts.sum((0, 1))), strict=True))
@@ -638,12 +636,12 @@ for block, held in hits.items():
 assert all(hits[FRAMES][name] > hits[1][name] for name in world)
 
 # %% [markdown]
-# Frame by frame, the interval contains the true value far less often than it claims. With blocks of a street the share
-# is closer to 95 %, but stays below it: ten blocks are few, and in C and mIoU a rare class depends on the one or two
-# streets where it occurs. So read an interval as a lower bound of the uncertainty. No interval tells how the network
+# An interval drawn frame by frame contains the true value far less often than it claims. With one block per street the
+# share is closer to 95 %, but stays below it: ten blocks are few, and in C and mIoU a rare class depends on the one or
+# two streets where it occurs. Read an interval as a lower bound of the uncertainty. No interval shows how the network
 # performs on streets of another kind: in snow, at night, in another country.
 #
-# The drawn streets of the test set are independent of each other, so for them blocks of one are right:
+# The drawn streets of the test set are independent of each other, so each of them is a block of its own:
 
 # %%
 intervals = metrics.bootstrap_intervals(metrics.class_counts(matrices), rng=np.random.default_rng(0), block=1)
@@ -653,9 +651,9 @@ for name, (low, high) in intervals.items():
 # %% [markdown]
 # ## Choosing on the test set
 #
-# Every look at a test set wears it out. Take many networks that are about equally good: copies of the bundled network,
-# each with some noise on its weights. Score all on four pictures and keep the best. How much of its lead is left on
-# other pictures?
+# A test set that is used for choosing gives optimistic scores. Take many networks that are about equally good: copies
+# of the bundled network, each with some noise on its weights. Score all of them on four pictures and choose the best.
+# How much of the best network's lead remains on other pictures?
 
 # %%
 small = ts.data.InMemory(ToyScenes(40, seed=13, size=(48, 64)))
@@ -669,7 +667,7 @@ for _ in range(NETS):
     answers = [noisy.forward(part).argmax(-1) for part in np.split(images, 8)]
     tested.append([metrics.class_counts(metrics.confusion_matrix(street.labels, answer, 11, CAMVID.ignore_label))
                    for street, answer in zip(small.samples, np.concatenate(answers), strict=True)])  # fmt: skip
-tested = np.array(tested)  # networks, pictures, 3, classes
+tested = np.array(tested)  # axes: networks, pictures, three counts, classes
 
 # %%
 leads = []
@@ -684,7 +682,7 @@ print(f"{on_unseen:.4f} on the others; {on_unseen / on_seen:.0%} of the lead is 
 assert on_unseen < on_seen
 
 # %% [markdown]
-# What to see: a large part of the lead was luck, and it would have been published as progress. This can happen without
+# What to see: a large part of the lead was luck, but it would have been published as progress. This can happen without
 # cheating: it is enough to choose the best epoch, the best seed or the best threshold on the test set. By luck alone,
 # the best of $m$ equally good networks leads by this many standard deviations of the score:
 
@@ -693,28 +691,30 @@ luck = {m: rng.standard_normal((20000, m)).max(1).mean() for m in (2, 5, 20, 100
 print("   ".join(f"best of {m}: {value:.2f}" for m, value in luck.items()))
 
 # %% [markdown]
-# So choose on *validation* pictures, and score the chosen network once on *test* pictures. The paper chose the
-# iteration with the best global accuracy on its validation set (section 3.3).
+# For this reason choose on *validation* pictures, and score the chosen network once on *test* pictures. The paper chose
+# the iteration with the best global accuracy on its validation set (section 3.3).
 #
 # ## Look at the worst pictures
 #
-# Scores say how much is wrong, pictures say what. The worst predictions are the most informative.
+# Scores say how much is wrong, and pictures show what is wrong. The worst predictions are the most informative.
 
 # %%
 figures.show_worst(net, test, count=3)
 
 # %% [markdown]
-# What to see: red is wrong. Ask for each picture: is it an outline, a part of a thing, or a whole thing? Is the label
-# itself right? Do the worst pictures have something in common? Such questions decide what to do next, and no average
-# answers them.
+# What to see: red pixels are wrong. Ask for each picture: is the mistake an outline, a part of a thing, or a whole
+# thing? Is the label itself right? Do the worst pictures have something in common? The answers decide what to do next,
+# and no average gives them.
 #
 # ## What to remember
 #
-# * Confusion matrix: row = truth, column = prediction. Divided by row sums it gives recall, by column sums precision.
-# * G counts pixels; C and mIoU count classes. mIoU is at most C. If one class is predicted everywhere, $G = s$ and
+# * The rows of a confusion matrix are true classes, and its columns are predictions. Divided by row sums, the diagonal
+#   gives recall; divided by column sums, it gives precision.
+# * G counts pixels; C and mIoU count classes. mIoU is at most C. If one class is predicted everywhere, $G = s$,
 #   $\mathrm{mIoU} = s/K$.
-# * Drop void pixels by their label. Absent classes are left out or count as 0: papers differ, so say which.
-# * Add the matrices up over the pictures, then divide.
-# * BF scores outlines. One-to-one matching and matching by distance are two scores, and both need their tolerance.
-# * A score needs a baseline next to it and an interval around it, drawn by blocks where neighbours are alike.
+# * Drop void pixels by their label. State whether absent classes are left out or count as 0, because papers differ.
+# * Add the matrices of all pictures first, and divide last.
+# * BF scores outlines. One-to-one matching and matching by distance give different scores; state method and tolerance.
+# * A score needs a baseline for comparison and a confidence interval. Where neighbouring frames are alike, draw whole
+#   blocks.
 # * Data that was used for choosing cannot be used for judging.

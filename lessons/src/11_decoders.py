@@ -4,14 +4,14 @@
 # **The question.** An encoder has reduced a picture to small maps. A decoder enlarges them again. Which decoder should
 # you choose, what does it cost, and what does it gain?
 #
-# **At the end** you can say how many bytes ten networks pass from encoder to decoder. You can derive the backward of
-# maps that are read twice, and read a table of scores with its ties. You can also name what such a table compares
-# besides the property in its title.
+# **At the end** you can say how many bytes ten networks pass from encoder to decoder. You can derive the gradient of
+# feature maps that are read twice, and tell differences from ties in a table of scores. You can also say what a
+# comparison of decoders varies besides the decoder.
 #
 # **Needed before:** lesson 05 (unpooling), 07 (the network), 08 (training) and 10 (scores).
 #
-# Badrinarayanan et al. 2017 compare eight decoders in Table 1 and section 3.3, and name two more in section 3.1. They
-# published no code for the comparison. The library has all ten, and this lesson reads a study of them.
+# Badrinarayanan et al. 2017 compare eight decoders in Table 1 and section 3.3, and mention two more in section 3.1.
+# They published no code for the comparison. The library implements all ten, and this lesson analyses a study of them.
 
 # %%
 import csv
@@ -33,9 +33,9 @@ ts.runtime.set_threads(1)  # the arrays of this lesson are too small to gain fro
 # %% [markdown]
 # ## Five ways to upsample
 #
-# A pool has reduced sixteen numbers to four. Other layers have processed them; call the result `z`. How can 2x2 numbers
-# become 4x4 again? The library has five ways, each of them a layer. Each is given the pool, for its size or its
-# indices.
+# A pool has reduced sixteen numbers to four. Other layers have processed these numbers; call the result `z`. How can
+# 2x2 numbers become 4x4 again? The library has five layers for this. Each layer gets the pool as an argument, for its
+# output size or its indices.
 
 # %%
 x_small = np.array([[1.0, 6, 2, 0], [5, 3, 1, 4], [0, 2, 7, 8], [9, 1, 3, 5]])
@@ -50,7 +50,7 @@ ways = {"indices": layers.MaxUnpool2d(halve), "fixed": layers.FixedUnpool2d(halv
 figures.show_arrays([("x", x_small), ("pooled", pooled[0, :, :, 0]), ("z", z_small)])
 
 # %% [markdown]
-# `z` shares only its size with the pooled map. Now upsample it:
+# `z` has only its size in common with the pooled map. The next cell upsamples `z`:
 
 # %%
 ups = {name: way.forward(z_small[None, :, :, None], training=True)[0, :, :, 0] for name, way in ways.items()}
@@ -58,18 +58,17 @@ figures.show_arrays([(name, up.round(1)) for name, up in ups.items()])
 
 # %% [markdown]
 # What to see: *indices* puts each number where the pool found its maximum; *fixed* always uses the first corner.
-# *Replication* repeats it, *bilinear* blends neighbours. A *transposed convolution* spreads each number with a kernel.
-# Here the kernel is as at the start of training, a wide bilinear one; training changes it. It is eight pixels wide, so
-# a 4x4 map lies entirely in its border, where the values fade.
+# *Replication* repeats each number, and *bilinear* interpolates between neighbours. A *transposed convolution* spreads
+# each number with a kernel. Here the kernel is the initial one, a wide bilinear kernel; training changes it. The kernel
+# is eight pixels wide, so its border covers the whole 4x4 map, and the values fade.
 #
-# Only the first way needs something besides a size from the encoder: two bits per window. They are passed across to the
-# decoder.
+# Only *indices* needs more than a size from the encoder: two bits per window are passed across to the decoder.
 
 # %% [markdown]
 # ## The maps themselves can be passed across
 #
-# A decoder stage ends with maps of the same size as those that the pool before it returned. So the two can be added.
-# Let `x` above be such a map of the encoder, as a pool returned it:
+# A decoder stage can return maps of the same size as an encoder's pool, so the two can be added. Let `x` above be an
+# encoder map that a pool returned:
 
 # %%
 sum_small = ups["bilinear"] + x_small
@@ -77,11 +76,11 @@ figures.show_arrays([("from below", ups["bilinear"]), "+", ("x, from the encoder
                 decimals=0)  # fmt: skip
 
 # %% [markdown]
-# What to see: the smooth map regains every number, not only the positions of the largest. The price is the whole map,
-# 32 bits per pixel and channel.
+# What to see: the sum contains every number of the encoder's map, not only the positions of the maxima. The price is
+# passing the whole map, 32 bits per pixel and channel.
 #
-# A cheaper way is to reduce the 64 channels of every pixel to one per class with a 1x1 convolution, and to pass those
-# across. This example reduces two channels to one:
+# A cheaper way is to reduce the 64 channels of every pixel to one channel per class with a 1x1 convolution, and to pass
+# the reduced maps across. This example reduces two channels to one:
 
 # %%
 one, two = np.array([[4.0, 0], [2, 6]]), np.array([[1.0, 3], [0, 2]])
@@ -93,16 +92,16 @@ figures.show_arrays([("channel 0", one), ("channel 1", two), ("0.5, -1: crosses"
 # %% [markdown]
 # ## The formula
 #
-# Let $p_s$ be the maps that pool $s$ returns, and $i_s$ its indices, $s = 1 \dots 4$. The decoder counts down. $U$ is
-# one of the five ways to upsample, $D_s$ the layers after it, and $R_s$ the 1x1 reduction or nothing:
+# Let $p_s$ be the maps that pool $s$ returns, and $i_s$ its indices, $s = 1 \dots 4$. The decoder's stages are numbered
+# downwards, from 4 to 1. $U$ is one of the five ways to upsample, $D_s$ the layers after it, and $R_s$ the 1x1
+# reduction or the identity:
 #
 # $$d_s = D_s\big(U(d_{s+1};\ i_s)\big) + R_{s-1}(p_{s-1}), \qquad s = 4, 3, 2, \qquad d_5 = p_4,$$
 #
 # and $d_1 = D_1(U(d_2;\ i_1))$, since only the picture comes before the first stage. (With a reduction, $d_5 =
-# R_4(p_4)$ is the classifier, which stands before the decoder instead of after it.) Four choices lead to ten networks:
-# how $U$ upsamples; whether $D_s$ is a convolution; whether maps are added; and whether the maps and the decoder have
-# 64 channels or one for each class. In the library a decoder *is* these four settings, and one function builds all
-# networks:
+# R_4(p_4)$ is the classifier, which comes before the decoder instead of after it.) Four choices lead to ten networks:
+# how $U$ upsamples; which convolution, if any, $D_s$ contains; whether maps are added; and whether the maps and the
+# decoder have 64 channels or one for each class. The library's `Decoder` has these four settings:
 
 # %%
 figures.show_source(decoders.Decoder.layers)
@@ -111,8 +110,7 @@ figures.show_source(decoders.Decoder.layers)
 figures.show_source(decoders.Decoder._up)
 
 # %% [markdown]
-# `SkipSource` keeps the maps, and `SkipAdd` adds them at a later layer. The next cell prints the settings of each
-# network:
+# `SkipSource` stores the maps, and `SkipAdd` adds them at a later layer. The next cell prints all settings:
 
 # %%
 names = ["bilinear-interpolation", "basic", "basic-encoder-addition", "basic-single-channel-decoder", "fcn-basic",
@@ -129,9 +127,8 @@ for name in names:
 figures.show_source(decoders.fcn_basic)
 
 # %% [markdown]
-# SegNet-Basic has its own description, in the terms of lesson 07. Is it the same network as `indices`, `full`? Build
-# both from the same seed and compare all numbers. (The fourth argument of `InitContext` names the normalisation of the
-# input.)
+# Lesson 07 described SegNet-Basic in other terms. Is it the same network as a `Decoder` with the settings `indices` and
+# `full`? Build both from the same seed and compare all weights.
 
 # %%
 rng = np.random.default_rng(0)
@@ -146,12 +143,12 @@ assert same
 figures.show_network(ts.build("basic-encoder-addition"), (360, 480))
 
 # %% [markdown]
-# What to see: there are two kinds of lines. Thin green ones carry indices from each pool to its unpooling. Thick pink
-# ones carry maps from a pool to the end of the decoder stage of the same size. Nothing else bypasses the bottleneck.
+# What to see: thin green lines carry indices from each pool to its unpooling. Thick pink lines carry maps from a pool
+# to the end of the decoder stage of the same size. Nothing else bypasses the bottleneck.
 #
-# ## What it costs
+# ## Costs of the decoders
 #
-# `network.summary` computes the costs from shapes alone. The paper's size is 360x480, at full width:
+# `network.summary` computes the costs from shapes alone. The next table is for the paper's 360x480 at full width:
 
 # %%
 print(f"{'':39} numbers in kernels   crossing, MB: indices   maps   GFLOP")
@@ -163,11 +160,12 @@ for name, s in summaries.items():
 
 # %% [markdown]
 # There are three groups of parameter counts: 0.6 million where the decoder has no convolution, a depthwise one, or few
-# channels; 1.4 million with 7x7 convolutions of 64 channels; and 1.7 million with transposed ones of 8x8. The bytes
-# that cross do not follow these groups: networks with equally many parameters pass nothing, a megabyte, or fifteen.
+# channels; 1.4 million with 7x7 convolutions of 64 channels; and 1.7 million with transposed convolutions of 8x8. The
+# bytes that cross do not follow these groups: networks with equally many parameters pass nothing, one megabyte, or
+# fifteen megabytes.
 #
-# Table 1 gives "storage multipliers": 64 for all maps, 11 for reduced ones, 1 for indices. Lesson 07 explained how they
-# were computed. The next cell adds up everything that crosses, indices and maps, at their real sizes:
+# Table 1 gives "storage multipliers": 64 for all maps, 11 for reduced maps, 1 for indices. Lesson 07 explained how they
+# were computed. The next cell adds up everything that crosses, indices and maps, at its real size:
 
 # %%
 one_time = summaries["basic"].total("skip_bytes")
@@ -176,13 +174,13 @@ for name, paper in storage.items():
     print(f"{name:39} {summaries[name].total('skip_bytes') / one_time:5.1f} times the indices   (the paper: {paper})")
 
 # %% [markdown]
-# The order is the paper's, the factors are not: 64 maps of float32 are 16 times as large as their indices at two bits.
-# Even reduced to 11 classes, the maps are larger than the indices of all 64 channels.
+# The order is the paper's, but the factors are not: maps of float32 are 16 times as large as indices of two bits.
 #
 # ### Time
 #
-# Time the same networks at half the width and a quarter of the size, as in the study. Every network runs once per
-# round, so that other load on the machine affects all alike. The median of the rounds counts.
+# The next cell measures the forward time of the same networks at half the width and a quarter of the picture's height
+# and width, as in the study. Every network runs once per round, so that other load on the machine affects all alike.
+# The result is the median over the rounds.
 
 # %% tags=["parameters"] fast="ROUNDS = 1"
 ROUNDS = 9
@@ -191,7 +189,7 @@ ROUNDS = 9
 picture = np.random.default_rng(0).uniform(0, 255, (1, 90, 120, 3)).astype(np.float32)
 halves = {name: ts.build(name, width=0.5) for name in names}
 taken = {name: [] for name in names}
-for turn in range(ROUNDS + 1):  # the first one compiles and does not count
+for turn in range(ROUNDS + 1):  # the first round compiles and does not count
     for name, network in halves.items():
         began = time.perf_counter()
         network.forward(picture)
@@ -209,12 +207,11 @@ for name in names:
 
 # %% [markdown]
 # How to read this: compare the ratios. The paper's times were measured on a GPU whose library had no unpooling, so
-# unpooling was slower there than necessary. The cheap networks are the same in both columns: a decoder of 11 channels,
-# or none.
+# unpooling was slower there than necessary.
 #
 # ### Exercise 1: bytes that cross
 #
-# Write `my_crossing_bytes(H, W, C, K)` for the encoder above: four pools of 2x2, C channels.
+# Write `my_crossing_bytes(H, W, C, K)` for an encoder of C channels with four pools of 2x2.
 #
 # * Return three integers, in bytes, for one picture of H x W. `indices` counts all four pools, at two bits per window,
 #   where the channels of a pixel fill whole bytes. `maps` counts the outputs of the first three pools, in float32.
@@ -244,11 +241,11 @@ grader.grade("crossing_bytes", my_crossing_bytes)
 # ### Maps that are read twice
 #
 # The encoder's maps $p$ are read twice: by the next encoder stage and by the addition. In the forward pass, the
-# reduction computes $r = p\,W$ at every pixel (a row of C numbers times a matrix C x K):
+# reduction computes $p\,W$ at every pixel (a row of C numbers times a matrix C x K):
 #
 # $$\text{next} = E(p), \qquad \text{out} = u + p\,W .$$
 #
-# The loss $J$ depends on $p$ through both. For one number $p_c$ of a pixel the chain rule sums over both paths:
+# The loss $J$ depends on $p$ through both results. For one number $p_c$ of a pixel the chain rule sums over both paths:
 #
 # $$\frac{\partial J}{\partial p_c} =
 # \underbrace{\frac{\partial J}{\partial\, \text{next}} \cdot
@@ -257,13 +254,13 @@ grader.grade("crossing_bytes", my_crossing_bytes)
 # \underbrace{\frac{\partial\, \text{out}_k}{\partial p_c}}_{W_{ck}}$$
 
 # %% [markdown]
-# So $\text{dp} = \text{dnext} + \text{dout}\, W^T$. Without a reduction $W$ is the identity, and $\text{dp} =
-# \text{dnext} + \text{dout}$. Two gradients remain. Since $\partial\, \text{out}_k / \partial u_k = 1$, $\text{du} =
-# \text{dout}$: an addition copies its gradient and does not divide it. And since $W_{ck}$ is used at every pixel of
-# every picture, $\text{dW}_{ck} = \sum_{n, i, j} p_{nijc}\, \text{dout}_{nijk}$.
+# This gives $\text{dp} = \text{dnext} + \text{dout}\, W^T$. Without a reduction $W$ is the identity, and $\text{dp} =
+# \text{dnext} + \text{dout}$. Since $\partial\, \text{out}_k / \partial u_k = 1$, $\text{du} = \text{dout}$: an
+# addition copies its gradient and does not divide it. Since $W_{ck}$ is used at every pixel of every picture,
+# $\text{dW}_{ck} = \sum_{n, i, j} p_{nijc}\, \text{dout}_{nijk}$.
 #
-# In the sequence of layers the backward pass reaches the `SkipAdd` first. It leaves `dout` on the tape. Later the
-# backward pass reaches the `SkipSource` with dnext, and this layer adds the two:
+# The backward pass reaches the `SkipAdd` first, which leaves `dout` on the tape. Later it reaches the `SkipSource` with
+# dnext, and this layer adds the two gradients:
 
 # %%
 figures.show_source(layers.SkipAdd._backward)
@@ -272,13 +269,13 @@ figures.show_source(layers.SkipAdd._backward)
 figures.show_source(layers.SkipSource._backward)
 
 # %% [markdown]
-# ### Exercise 2: the backward of a skip
+# ### Exercise 2: the backward pass of a skip connection
 #
 # Write `my_skip_backward(dout, dnext, maps, weight)`, for `out = up + maps @ weight`, where `maps` also goes on to the
 # encoder's next stage.
 #
-# * `dout` (N, h, w, K) is the gradient of `out`, `dnext` (N, h, w, C) the gradient of `maps` that comes from the next
-#   stage; `maps` (N, h, w, C); `weight` (C, K).
+# * `dout` (N, h, w, K) is the gradient of `out`, and `dnext` (N, h, w, C) the gradient of `maps` that comes from the
+#   next stage. The other arguments are `maps` (N, h, w, C) and `weight` (C, K).
 # * Return `dup` (N, h, w, K), `dmaps` (N, h, w, C), `dweight` (C, K).
 
 
@@ -295,10 +292,10 @@ def my_skip_backward(dout, dnext, maps, weight):
 grader.grade("skip_backward", my_skip_backward)
 
 # %% [markdown]
-# ### Backward of the five ways
+# ### Backward passes of the five layers
 #
-# All five ways are linear in `z`, so each backward is a transposed matrix (lesson 05). It reads where forward wrote,
-# with the same weights. Here are the five on the same `dout`:
+# All five ways are linear in `z`, so each backward pass multiplies by a transposed matrix (lesson 05). The backward
+# pass reads where the forward pass wrote, with the same weights. Here are the five gradients for the same `dout`:
 
 # %%
 dout_small = np.array([[1.0, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12], [13, 14, 15, 16]])
@@ -310,19 +307,19 @@ for name, dz in dzs.items():
 figures.show_arrays([("dout", dout_small), *((name, dz.round(1)) for name, dz in dzs.items())])
 
 # %% [markdown]
-# What to see: *indices* reads four numbers of `dout` at the maxima, *fixed* reads four at the corners. *Replication*
-# sums each window: four copies are four paths to the loss. *Bilinear* also sums, with weights that extend beyond the
-# window. The assertion in the loop is the adjoint law of lesson 02, $\langle \text{dz}, z\rangle = \langle \text{dout},
-# \text{out} \rangle$; it holds for all five.
+# What to see: *indices* reads the four numbers of `dout` at the maxima, and *fixed* reads the four at the corners.
+# *Replication* sums each window: four copies are four paths to the loss. *Bilinear* also sums, with weights that extend
+# beyond the window. The assertion in the loop tests the adjoint law of lesson 02, $\langle \text{dz}, z\rangle =
+# \langle \text{dout}, \text{out} \rangle$; it holds for all five.
 
 # %%
 figures.show_source(upsample.upsample_nearest2d_backward_numpy)
 
 # %% [markdown]
-# ### Check it
+# ### Check the gradients
 #
 # Check the ops first, then whole networks of small width. Each parameter of the encoder affects the loss through the
-# bottleneck and through every skip after it. (The first run compiles the kernels.)
+# bottleneck and through every later skip connection. (The first run compiles the kernels.)
 
 # %%
 for op in ("upsample_nearest2d", "upsample_bilinear2d", "conv_transpose2d", "depthwise_conv2d"):
@@ -335,10 +332,10 @@ for name in ("basic-encoder-addition", "fcn-basic", "fixed-index"):
     assert report.ok
 
 # %% [markdown]
-# ### What breaks it
+# ### A forgotten gradient
 #
-# This bug is typical of networks written by hand: the decoder reads the encoder's maps, and backward ignores that path.
-# All shapes fit, and in lesson 08 a network learned with a wrong gradient. Plant it into every skip source:
+# This bug is typical of networks written by hand: the decoder reads the encoder's maps, but the backward pass ignores
+# that path. All shapes fit, and the network may still learn, as in lesson 08. Plant the bug in every skip source:
 
 
 # %%
@@ -357,12 +354,12 @@ assert all(name == "x" or name.split(".")[0] in ("encoder1", "encoder2", "encode
 assert "encoder3.conv1.weight" in refused
 
 # %% [markdown]
-# What to see: the check refuses the picture and the stages before a skip source. The fourth stage and the whole decoder
-# are right, because no skip source comes after them. (Biases before a batch norm have the gradient 0 either way, lesson
-# 04.) Going from the loss towards the picture, the first refused tensor is right before the last skip source, and that
-# is where the mistake is.
+# What to see: the check refuses the gradients of the picture and of the stages before a skip source. The fourth stage
+# and the whole decoder are right, because no skip source comes after them. (Biases before a batch norm have the
+# gradient 0 with or without the bug, as in lesson 04.) Going from the loss towards the picture, the first refused
+# tensor comes directly before the last skip source, which is where the mistake is.
 #
-# A second bug computes replication's backward as a mean, "since the copies are one number". The check names the factor:
+# A second bug computes replication's backward pass as a mean instead of a sum. The check names the wrong factor:
 
 # %%
 z = np.random.default_rng(0).standard_normal((1, 2, 3, 1))
@@ -404,21 +401,21 @@ for name, (across, below) in sizes.items():
     assert 0.1 < across / below < 10
 
 # %% [markdown]
-# Both are of the same order of magnitude. So an addition does not only carry maps forward. It is also a second, shorter
-# path for the gradient, past the bottleneck.
+# Both gradients are of the same order of magnitude. A skip connection therefore not only carries maps forward but is
+# also a second, shorter path for the gradient.
 #
 # ## The study
 #
 # `examples/decoder_study.py` trained the ten networks on CamVid's 367 training pictures, reduced to 90x120, at half the
-# width. Each was trained for 40 epochs by SGD with momentum 0.9 and weight decay 0.0005, in batches of 4, with random
-# flips. The learning rate rises to 0.1 and falls (in the paper it is constant at 0.1), and the loss has
-# median-frequency weights (lesson 06). Each network has two seeds; three of them were also trained without weights. All
-# were scored on the 101 validation pictures at 360x480 after the last epoch. Each run is a line of `decoder_study.csv`,
-# which is in the same folder as this notebook.
+# width. Each network was trained for 40 epochs by SGD with momentum 0.9 and weight decay 0.0005, in batches of 4, with
+# random flips. The learning rate rises to 0.1 and falls (in the paper it is constant at 0.1), and the loss has
+# median-frequency weights (lesson 06). Each network was trained with two seeds; three networks were also trained
+# without class weights. All were scored on the 101 validation pictures at 360x480 after the last epoch. Each run is a
+# line of `decoder_study.csv`, which is in the same folder as this notebook.
 
 # %%
 if not Path("decoder_study.csv").exists():
-    raise SystemExit("decoder_study.csv is not beside this notebook; it comes with the lessons: tinysegnet lessons .")
+    raise SystemExit("decoder_study.csv is not beside this notebook. Copy the lessons with `tinysegnet lessons .`")
 with open("decoder_study.csv", encoding="utf-8", newline="") as file:
     study = list(csv.DictReader(file))
 print(len(study), "runs,", sum(int(line["seconds"]) for line in study) // 60, "minutes of training; the first:")
@@ -427,7 +424,7 @@ print(study[0])
 
 # %%
 def my_values(decoder, score, weights="median frequency"):
-    """Return one number for each seed, or none for a network that was not run."""
+    """Return one score for each seed, or an empty list for a network that was not run."""
     return [float(line[score]) for line in study if (line["decoder"], line["weights"]) == (decoder, weights)]
 
 
@@ -440,14 +437,13 @@ for name in names:
         print(f"{name:39} not run")
 
 # %% [markdown]
-# It is tempting to sort this table and to call the first line the winner. Before that, ask how much a network differs
-# from *itself*, trained again with other initial weights and another order of pictures.
+# Before you call a line the winner, ask how much a network differs from *itself* when it is trained with another seed.
 #
 # ### The spread of the seeds
 #
-# For each network, take the largest of its seeds' scores minus the smallest. The largest of these differences over all
-# networks is the **spread** of a score. A difference between two networks that is smaller than the spread is called a
-# **tie**, because chance alone has produced as much.
+# For each network, compute the difference between the largest and the smallest score of its seeds. The largest of these
+# differences over all networks is the **spread** of a score. A difference between two networks that is smaller than the
+# spread is called a **tie**, because chance alone has produced differences as large.
 
 # %%
 spread = {}
@@ -460,8 +456,8 @@ for score in ("G", "C", "mIoU", "BF"):
           f"{np.median(list(apart.values()) or [np.nan]):.2f})")  # fmt: skip
 
 # %% [markdown]
-# Is this rule fair? Test it on chance alone: thirteen networks that are all equally good, two seeds each, where every
-# score is the same number plus normal noise of size 1. How often does the rule tell two of them apart?
+# Is this rule fair? Test it on chance alone: thirteen equally good networks with two seeds each, where every score is
+# the same number plus normal noise of size 1. How often does the rule tell two networks apart?
 
 # %%
 rng = np.random.default_rng(0)
@@ -475,18 +471,17 @@ print(f"and by more than the noise in {np.mean(single > 1):.0%}; with one seed t
 assert apart.mean() < 0.05
 
 # %% [markdown]
-# The rule is strict. It rarely sees a difference where there is none, and it calls small true differences ties. A tie
-# means "not told apart by these runs", not "equal". The last two lines describe a table with one seed for each network,
-# such as the paper's.
+# The rule is strict: it rarely finds a difference where there is none, and it calls small true differences ties. A tie
+# means "not told apart by these runs", not "equal".
 #
 # ### Exercise 3: a verdict with ties
 #
 # Write `my_verdict(scores, one, other)`.
 #
 # * `scores` has the shape (networks, seeds). `one` and `other` are row numbers.
-# * Return three numbers. `spread` is the largest minus the smallest score of each network's seeds, and of these the
-#   largest. `difference` is the mean of row `one` minus the mean of row `other`. `sign` is 0 for a tie, when the size
-#   of the difference is smaller than the spread, otherwise 1 or -1, the sign of the difference.
+# * Return three numbers. `spread` is the largest difference, over all networks, between a network's highest and lowest
+#   score. `difference` is the mean of row `one` minus the mean of row `other`. `sign` is 0 for a tie, where the
+#   absolute difference is smaller than the spread. Otherwise it is 1 or -1, the sign of the difference.
 
 
 # %%
@@ -502,10 +497,10 @@ def my_verdict(scores, one, other):
 grader.grade("verdict", my_verdict)
 
 # %% [markdown]
-# ### The picture
+# ### Our study next to the paper's table
 #
-# The figure shows the paper's scores next to ours. The paper scored other pictures at another size, so do not compare a
-# dot with a diamond. Compare the order of the dots with the order of the diamonds.
+# The figure shows our scores as dots and the paper's as diamonds. The paper scored other pictures at another size, so
+# do not compare a dot with a diamond. Compare the order of the dots with the order of the diamonds.
 
 # %%
 # Table 1, median-frequency weights, test pictures: mIoU and BF, per cent
@@ -524,13 +519,13 @@ words = ("one seed", "overlapping bars: a tie", "the paper, one seed")
 figures.show_strip_plot(panels, ties=ties, others=others, words=words)
 
 # %% [markdown]
-# What to see: the left panels show two costs, the right panels show the gain. Every dot of the right panels is one
-# training. A bar is as wide as the spread. If two bars overlap, the means differ by less than the spread, which is a
-# tie. Look for costs without a clear gain, and for gains without cost.
+# What to see: the left panels show two costs, and the right panels show the gain. Every dot of the right panels is one
+# training run. A bar is as wide as the spread. If two bars overlap, the networks are tied.
 #
 # ### The paper's conclusions, one by one
 #
-# Each conclusion compares two networks and has a sign: which one has the higher score, or 0 for "about as good".
+# Each conclusion compares two networks. Its sign is 1 if the first scores higher, -1 if it scores lower, and 0 for
+# "about as good".
 
 # %%
 claims = [("bilinear interpolation loses to the next worst", "bilinear-interpolation", "fcn-basic-no-addition", -1),
@@ -570,15 +565,15 @@ for k, score in enumerate(("mIoU", "BF")):
 assert published["fcn-basic-no-dim-reduction"][1] < published["fcn-basic"][1]
 
 # %% [markdown]
-# How to read a verdict: *holds* means that the difference has the paper's sign and is not smaller than the spread (or
-# both say "about as good"). *Tie* means that these runs cannot tell. *Does not hold* means that they differ the other
-# way, or where the paper sees no difference. A claim of "about as good" is easy to confirm: with few seeds and a wide
-# spread, everything is a tie.
+# How to read a verdict: *holds* means that the difference has the paper's sign and is not smaller than the spread, or
+# that both the paper and our runs say "about as good". *Tie* means that these runs cannot decide. *Does not hold* means
+# that our difference has the opposite sign, or that the paper sees no difference. A claim of "about as good" is easy to
+# confirm: with few seeds and a wide spread, everything is a tie.
 #
-# The study has three answers, each computed below. First, where indices or maps cross to a decoder that mixes channels,
-# outlines are far better; anything else that a decoder learns hardly shows in BF. Second, indices improve outlines
-# only, while maps improve regions as well. Third, FCN-Basic, about as good as SegNet-Basic in the paper, is well ahead
-# of it in mIoU at this size.
+# The study gives three answers, which the next cell checks. First, where indices or maps cross to a decoder that mixes
+# channels, outlines are far better; other differences between decoders hardly affect BF. Second, indices improve
+# outlines only, while maps improve both outlines and regions. Third, FCN-Basic, which is about as good as SegNet-Basic
+# in the paper, is well ahead of it in mIoU at this size.
 
 # %%
 crossing = {"basic", "basic-encoder-addition", "fcn-basic", "fcn-basic-no-dim-reduction"}
@@ -592,11 +587,12 @@ assert min(my_difference(*pair, "BF") for pair in (indices, maps)) > spread["BF"
 assert my_difference("fcn-basic", "basic", "mIoU") > spread["mIoU"]
 
 # %% [markdown]
-# The paper states its conclusions for all scores together. Its own figures do not fully agree: in BF, 64 maps are 0.7
-# *worse* than the 11 of FCN-Basic.
+# The paper states its conclusions for all scores together, but its own figures do not fully agree. In BF, FCN-Basic
+# with 64 maps is 0.7 *worse* than with 11 reduced maps.
 #
-# Now apply our spread to the paper. It comes from smaller networks and smaller pictures, so it does not measure the
-# spread of the paper's networks, but no other is available. Which of the paper's own differences are below it?
+# Now apply our spread to the paper's scores. Our spread comes from smaller networks and smaller pictures, so it does
+# not measure the spread of the paper's networks, but no other is available. Which of the paper's own differences are
+# smaller than our spread?
 
 # %%
 for k, score in enumerate(("mIoU", "BF")):
@@ -610,8 +606,8 @@ for k, score in enumerate(("mIoU", "BF")):
 # ### With and without class weights
 #
 # Three networks were also trained with *natural* frequencies, where every pixel has the weight 1. According to the
-# paper, this makes G higher and C much lower (Table 1: SegNet-Basic G 84.0 instead of 82.7, C 54.6 instead of 62.0). A
-# network that may neglect rare classes gets more pixels right.
+# paper, this makes G higher and C much lower (Table 1: SegNet-Basic has G 84.0 instead of 82.7 and C 54.6 instead of
+# 62.0). A network that may neglect rare classes gets more pixels right.
 
 # %%
 print(f"{'natural minus median frequency':39}       G       C    mIoU      BF")
@@ -624,14 +620,13 @@ for name in ("basic", "bilinear-interpolation", "fcn-basic"):
 print(f"{'spread':39} {' '.join(f'{spread[score]:7.2f}' for score in spread)}")
 
 # %% [markdown]
-# A choice that has nothing to do with decoders changes the scores. Compare these numbers with those of the claims
-# above: a table of decoders is a table of decoders *under one loss*.
+# The class weights have nothing to do with decoders, yet they change the scores. Compare these differences with those
+# between decoders above. A comparison of decoders is valid *for one loss* only.
 #
-# ## Train two yourself
+# ## Train two networks yourself
 #
 # Train the networks of the first two rows, bilinear interpolation and SegNet-Basic, at an eighth of their width, on
-# drawn streets of 48x64, with three seeds each. Guess first: which is better, by how much, and by how much does a
-# network differ from itself?
+# drawn streets of 48x64 pixels, with three seeds each.
 
 # %% tags=["parameters"] fast="PICTURES, TESTS, EPOCHS, SEEDS = 8, 8, 1, (0, 1)"
 PICTURES, TESTS, EPOCHS, SEEDS = 96, 32, 9, (0, 1, 2)
@@ -664,24 +659,24 @@ for score, by_name in mine.items():
 figures.show_strip_plot(mine, ties=spread_of)
 
 # %% [markdown]
-# How to read this: "single runs" is the range of differences that could have been published with one seed each. If its
-# ends have different signs, one seed could have shown either result. Such a short training of such small networks says
-# little about decoders. It shows how far apart two trainings of *one* network are, and that this must be known before
-# any comparison.
+# How to read this: "single runs" is the range of differences that could have been published with one seed each. If the
+# ends of the range have different signs, one seed could have shown either result. So short a training of such small
+# networks says little about decoders. The experiment shows how far apart two trainings of *one* network are, and this
+# must be known before a comparison.
 #
 # ## What Table 1 does and does not compare
 #
-# It is a careful table: one encoder, one recipe, one data set. Still, its rows differ in more than their names say.
+# Table 1 is a careful comparison, with one encoder, recipe and data set. Still, more than the decoder differs.
 #
-# 1. **Parameter counts differ.** `basic` against `bilinear-interpolation` is also 1.4 million numbers against 0.6.
-#    `replication` and `fixed-index` have the size of `basic` and no indices. They are the fair opponents, but the table
-#    has no row for them.
-# 2. **Widths differ.** Where maps are reduced, the whole decoder has 11 channels. The text also leaves details open
-#    that had to be decided: the library's FCN rows have no batch norm in the decoder, because FCN has none.
-# 3. **One seed**, at the iteration with the highest G on the validation pictures (section 3.3), the best of many.
-# 4. **One loss** at a time: with other weights all rows change, as above.
-# 5. **BF counts outlines of void.** The published script does not leave void out, and the study follows it. How much
-#    does that matter? Test it on some drawn streets with void, and the bundled network:
+# 1. **Parameter counts differ.** `basic` has 1.4 million parameters, and `bilinear-interpolation` has 0.6 million.
+#    `replication` and `fixed-index` are as large as `basic` but use no indices. They would be a fairer comparison, but
+#    the table has no row for them.
+# 2. **Widths differ.** Where maps are reduced, the whole decoder has 11 channels. The paper's text also leaves some
+#    details open. For example, the library's FCN variants have no batch norm in the decoder, because FCN has none.
+# 3. **One seed was used**, with the best of many iterations by G on the validation pictures (section 3.3).
+# 4. **One loss was used at a time.** With other class weights all rows change, as above.
+# 5. **BF counts outlines of void.** The published script does not leave void out, and the study follows it. The next
+#    cell shows how much this matters for the bundled network on some drawn streets with void:
 
 # %%
 ready = ts.load_bundled("toy")
@@ -692,29 +687,30 @@ for s in voids:
     print(f"{(s.labels == 11).mean():5.1%} void   BF without outlines of void {masked:.3f}, with them {counted:.3f}")
 
 # %% [markdown]
-# What to see: the same predictions have two scores. A network cannot be right about outlines that nobody drew.
+# What to see: the same predictions have two scores. A network cannot be right about outlines of void, where the true
+# classes are unknown.
 #
-# 6. **Our study is smaller**, and that is not neutral. At 90x120 an encoder with a receptive field of 106 pixels sees
-#    the whole height; at 360x480 it sees less than a third of it. A pixel of 90x120 covers four by four pixels of the
-#    labels, and BF's tolerance is 4.5 (lesson 10). Outlines are thus scored near the limit of what such a network can
-#    draw.
-# 7. **Other pictures.** The validation set is 101 consecutive frames of one drive; the paper's test pictures come from
-#    two other drives.
+# 6. **Our study is smaller**, and the size affects the result. At 90x120 an encoder with a receptive field of 106
+#    pixels sees the whole height; at 360x480 it sees less than a third of the height. A pixel of a 90x120 picture
+#    covers 4x4 pixels of the labels, and BF's tolerance is 4.5 pixels (lesson 10). Outlines are thus scored near the
+#    limit of what such a network can draw.
+# 7. **The pictures differ.** Our validation set is 101 consecutive frames of one drive; the paper's test pictures come
+#    from two other drives.
 #
-# So where the study and the paper agree, a conclusion has survived a change of size, pictures and seeds. Where they do
-# not, it depended on one of these, and the table does not say on which.
+# Where the study and the paper agree, a conclusion has survived a change of size, pictures and seeds. Where they
+# disagree, the conclusion depends on at least one of these, and the table does not say on which.
 
 # %% [markdown]
 # ## What to remember
 #
-# * Decoders differ in what crosses from the encoder: nothing, two bits per window, maps, or maps reduced by a 1x1
+# * Decoders differ in what they get from the encoder: nothing, two bits per window, maps, or maps reduced by a 1x1
 #   convolution.
-# * Parameters, bytes that cross and time are three costs. None follows from another.
-# * Maps that are read twice get the sum of two gradients; an addition gives each side all of `dout`.
-# * Replication's backward sums the copies, the backward of a fixed corner reads corners: each way to upsample has its
-#   transpose.
-# * Before you call one network better than another, ask how far it is from itself. A smaller difference is a tie.
-# * A tie is not "equal", and a table with one seed has ties that it cannot show.
-# * Rows differ in more than their names: in size, width and loss, and in how BF treats void.
+# * Parameters, bytes that cross and time are three separate costs, and none of them determines another.
+# * The gradient of maps that are read twice is a sum. An addition passes all of `dout` to both of its inputs.
+# * The backward pass of each way to upsample is its transpose. For replication it sums the copies, and for a fixed
+#   corner it reads the corners.
+# * Before you call one network better than another, measure the spread between seeds. A smaller difference is a tie.
+# * A tie does not mean that two networks are equal, and a table with one seed per network cannot show its ties.
+# * The rows of a comparison may differ in parameters and width as well as in the decoder.
 #
-# Lesson 12 lets the network itself estimate how uncertain it is.
+# In lesson 12 the network itself estimates its uncertainty.

@@ -1,17 +1,17 @@
 # %% [markdown]
 # # 12 Bayesian SegNet
 #
-# **The question.** A SegNet predicts a class for every pixel, even where it has no basis for it, and gives no warning.
-# Can the same network tell where its prediction should not be trusted?
+# **The question.** A SegNet predicts a class for every pixel, even where it has no evidence for it, and gives no
+# warning. Can the network also indicate where its prediction should not be trusted?
 #
-# **At the end** you can derive dropout and its backward, and turn one network into fifty by leaving dropout on. You can
-# compute the mean and variance of the samples without storing them, and measure the value of the uncertainty with a
-# number that you can count by hand. You have also measured where it fails and what it costs.
+# **At the end** you can derive dropout and its gradient, and turn one network into fifty by leaving dropout on. You can
+# compute the mean and variance of the samples without storing them, and measure how well the uncertainty finds errors.
+# You have also measured where the uncertainty fails and what it costs.
 #
 # **Needed before:** lessons 03 (gradient checks), 04 (batch norm), 06 (softmax) and 08 (training).
 #
-# Bayesian SegNet is from Kendall, Badrinarayanan and Cipolla 2015 (arXiv:1511.02680). It adds dropout to the deep
-# stages of SegNet-Basic and SegNet (Badrinarayanan et al. 2017, section 3). It is cited as "Kendall et al." below.
+# Bayesian SegNet is from Kendall, Badrinarayanan and Cipolla 2015 (arXiv:1511.02680). The paper, cited as "Kendall et
+# al." below, adds dropout to the deep stages of SegNet-Basic and SegNet (Badrinarayanan et al. 2017, section 3).
 
 # %%
 import itertools
@@ -31,8 +31,8 @@ from tinysegnet_lessons import figures, grader
 # %% [markdown]
 # ## Dropout on sixteen numbers
 #
-# *Dropout* zeroes activations at random (Srivastava et al. 2014). A *mask* says which are kept, each with probability
-# $1 - p$; $p$ is the *rate*. The kept activations are scaled up, so that the expected sum stays the same:
+# *Dropout* zeroes activations at random (Srivastava et al. 2014). A *mask* says which activations are kept, each with
+# probability $1 - p$; $p$ is the *rate*. The kept activations are scaled up, so that the expected sum stays the same:
 #
 # $$\text{out} = \frac{x \cdot m}{1 - p}, \qquad m = 1 \text{ with probability } 1 - p, \text{ else } 0 .$$
 
@@ -43,14 +43,14 @@ out, cache = ops.dropout_forward(x, mask, rate=0.5)
 figures.show_arrays([("x", x), "*", ("mask / (1 - rate)", mask / 0.5), "=", ("out", out)])
 
 # %% [markdown]
-# What to see: about half of the numbers are 0, the others are doubled. Over many masks, with $E[m] = E[m^2] = 1 - p$:
+# What to see: about half of the numbers are 0, and the others are doubled. Since $E[m] = E[m^2] = 1 - p$, the mean and
+# the variance over many masks are
 #
 # $$E[\text{out}] = \frac{x\,(1 - p)}{1 - p} = x, \qquad
 # E[\text{out}^2] = \frac{x^2\,(1 - p)}{(1 - p)^2} = \frac{x^2}{1 - p}, \qquad
 # \text{Var}[\text{out}] = E[\text{out}^2] - x^2 = x^2\,\frac{p}{1 - p} .$$
 #
-# The mean stays the same, and the mean square grows; at $p = 0.5$ it doubles. Remember the second fact; it will matter
-# later.
+# The mean stays the same, and the mean square grows; at $p = 0.5$ it doubles.
 
 # %%
 rng = np.random.default_rng(0)
@@ -63,16 +63,16 @@ figures.show_arrays(panels, decimals=1)
 # %% [markdown]
 # What to see: the mean over the masks is `x`, and the variance is $x^2$, as the formula says for $p = 0.5$.
 #
-# Why divide during training? Earlier publications left out the division and multiplied by $1 - p$ at test time. With
-# the division in training, the layer can be removed at test time without any other change. Caffe does the same. Here is
-# the library's definition:
+# Why divide during training? Earlier publications left out the division and multiplied by $1 - p$ at test time. If
+# training divides, as in Caffe, the layer can be removed at test time without any other change. The library does the
+# same:
 
 # %%
 figures.show_source(dropout.dropout_forward_numpy)
 
 # %% [markdown]
-# The mask is an *argument*. If the op drew it itself, it would return another result at each call, and difference
-# quotients would be meaningless. Give such an op to the gradient check:
+# The mask is an *argument*. If the op drew its own mask, it would return another result at each call, and difference
+# quotients would be meaningless. The next cell checks the gradient of such an op:
 
 
 # %%
@@ -86,8 +86,8 @@ assert not report.ok
 report
 
 # %% [markdown]
-# The check refuses it, although formula and backward are right. So randomness belongs in the layer, which draws a mask
-# and passes it to the op:
+# The check refuses the op, although its formula and its gradient are right. For this reason randomness belongs in the
+# layer, which draws a mask and passes it to the op:
 
 # %%
 figures.show_source(layers.Dropout)
@@ -95,22 +95,22 @@ figures.show_source(layers.Dropout)
 # %% [markdown]
 # ## Backward
 #
-# Each output depends on one input, and the mask is a constant. The slope is the factor that forward applied:
+# Each output depends on one input, and the mask is a constant. The slope is the factor that the forward pass applied:
 #
 # $$\mathrm{dx} = \mathrm{dout} \cdot \frac{\partial\, \text{out}}{\partial x}
 # = \mathrm{dout} \cdot \frac{m}{1 - p} .$$
 #
-# An activation that was zeroed had no influence, so it gets no gradient. Backward uses the same mask and the same
-# factor as forward.
+# An activation that was zeroed had no influence, so it gets no gradient. The backward pass uses the same mask and the
+# same factor as the forward pass.
 
 # %%
 ts.gradcheck.check_op("dropout")
 
 # %% [markdown]
-# ### Exercise 1: dropout's backward
+# ### Exercise 1: dropout's backward pass
 #
-# Write `my_dropout_backward(dout, mask, rate)`. `dout` and `mask` have the same shape, which can be any; `mask` is True
-# where `x` was kept. Return `dx` of that shape.
+# Write `my_dropout_backward(dout, mask, rate)`. `dout` and `mask` have the same shape, with any number of axes; `mask`
+# is True where `x` was kept. Return `dx`.
 
 
 # %%
@@ -124,9 +124,9 @@ def my_dropout_backward(dout, mask, rate):
 grader.grade("dropout_backward", my_dropout_backward)
 
 # %% [markdown]
-# ### What breaks it
+# ### Two typical mistakes
 #
-# Two typical mistakes in the backward are to forget the factor and to draw a new mask.
+# Typical mistakes in the backward pass are to forget the factor and to draw a new mask.
 
 
 # %%
@@ -148,8 +148,8 @@ for wrong in (my_other_mask, my_unscaled):
 report
 
 # %% [markdown]
-# With rate 0 both are right, and with a single number there is no other mask: a check needs cases in which the mistake
-# shows. The numba version is one loop:
+# With rate 0 both functions are right, and with a single number the rolled mask is the same mask. A check needs cases
+# in which the mistake has an effect. The numba version of dropout is one loop:
 
 # %%
 figures.show_source(dropout._masked)
@@ -167,8 +167,8 @@ assert np.array_equal(*answers)
 # %% [markdown]
 # ## Every mask is another network
 #
-# A layer with dropout on $n$ numbers represents $2^n$ networks that share their weights; each mask selects one. With
-# four numbers you can list all of them. Take four hidden numbers, a matrix to three classes, and softmax:
+# A layer with dropout on $n$ numbers represents $2^n$ networks that share their weights; each mask selects one of them.
+# Take four hidden numbers, a matrix to three classes, and softmax:
 
 # %%
 hidden = np.array([1.0, 2.0, 0.5, 1.5])
@@ -179,13 +179,13 @@ figures.show_arrays([("mask", all_masks * 1), "->", ("three probabilities", prob
 
 # %% [markdown]
 # What to see: each row shows a mask and the prediction of its network. Most networks are confident, but they do not all
-# predict the same class. How can their answers be combined? There are two ways.
+# predict the same class. Their answers can be combined in two ways.
 #
-# * **One pass without dropout**, called *weight averaging*: each hidden number is replaced by its mean, and one network
-#   answers.
-# * **The mean of the answers** of many networks, each with its own mask. These answers are the *samples*.
+# * **One pass without dropout**, called *weight averaging*, replaces each hidden number by its mean, and a single
+#   network answers.
+# * **Sampling** averages the answers of many networks, each with its own mask. These answers are the *samples*.
 #
-# Before softmax both give the same, since $W$ is linear and the mean passes through it. Softmax is not linear:
+# Before softmax both ways give the same result, because multiplication by $W$ is linear. Softmax is not linear:
 
 # %%
 one_pass, _ = ops.softmax_forward((hidden @ W)[None])
@@ -197,33 +197,33 @@ print("the first class wins in", int((probs.argmax(1) == 0).sum()), "of 16 netwo
 assert one_pass.max() > probs.mean(0).max()
 
 # %% [markdown]
-# The mean of the answers is less confident than the one pass, because it includes those that disagree. There is also a
-# second number, the **variance** of the answers. It is 0 where all networks agree.
+# The mean of the answers is less confident than the single pass, because it includes answers that disagree. Sampling
+# also gives the **variance** of the answers, which is 0 where all networks agree.
 #
-# Why "Bayesian"? Ideally we would know the probability of each set of weights after seeing the data, and average all
-# their answers. Gal and Ghahramani 2015 interpret dropout as a rough approximation of this: a mask draws a set of
-# weights.
+# Why is the network called "Bayesian"? Ideally we would know the probability of each set of weights after seeing the
+# data, and average the answers of all sets. Gal and Ghahramani 2015 interpret dropout as a rough approximation of this
+# average, in which each mask selects a set of weights.
 
 # %% [markdown]
-# ## Where dropout goes
+# ## Where dropout is used
 #
-# Dropout at every layer trains badly. Kendall et al. found that it regularises too strongly, and used it in the deepest
-# stages only: after the pools of the encoder and at the ends of the decoder's stages. The library's two networks follow
-# the authors' files:
+# Kendall et al. found that dropout at every layer regularises too strongly. They used dropout in the deepest stages
+# only: after pools of the encoder and at the ends of decoder stages. The library's two Bayesian networks follow the
+# authors' files:
 
 # %%
 for name in ("bayesian-basic", "bayesian-vgg16"):
     print(name, *[layer.removesuffix(".dropout") for layer in ts.build(name, width=0.1).layers if "dropout" in layer])
 
 # %% [markdown]
-# Their 64 channels of 7x7 kernels take longer to train than a lesson allows. This lesson takes the library's bundled
-# network, `tiny`, which was trained without dropout. It adds four dropout layers with rate one half to the
-# corresponding stages and continues the training for some seconds.
+# These networks take longer to train than a lesson allows. This lesson uses the library's bundled network, a `tiny`
+# that was trained without dropout. The next cells add four dropout layers with rate one half to the corresponding
+# stages and continue the training for some seconds.
 
 
 # %%
 def my_bayesian(network):
-    """Return the same layers, with dropout after the two deepest pools and the two deepest decoder stages."""
+    """Return a network of the same layers, with dropout after the two deepest pools and decoder stages."""
     parts = {}
     for name, layer in network.layers.items():
         parts[name] = layer
@@ -251,7 +251,7 @@ print("one pass without dropout  ", ts.evaluate(model, val).averages())
 
 # %% [markdown]
 # G is the share of right pixels. A single sample is worse than one pass without dropout, because half of the deep
-# features are missing. Look at four samples of one street:
+# features are missing. The next cell shows four samples of one street:
 
 # %%
 street = val[0]
@@ -263,14 +263,14 @@ panels += [(f"sample {k}", viz.colour_map(p.argmax(-1).astype(np.uint8), palette
 figures.show_gallery(panels, columns=5, width=12)
 
 # %% [markdown]
-# What to see: four networks predict four label maps. Sky and road are alike in all of them. They differ at borders, and
-# in things that are small or half hidden.
+# What to see: four networks predict four label maps. Sky and road are alike in all four. The maps differ at borders,
+# and in things that are small or half hidden.
 #
 # ## Mean and variance without storing the samples
 #
 # The prediction is the class with the largest *mean* probability. The uncertainty of a pixel is the *variance* of its
 # probabilities, averaged over the classes (Kendall et al., section 3, and the authors' script). With $T$ samples $x_t$,
-# for each pixel and class:
+# the mean and variance for each pixel and class are
 #
 # $$\bar x = \frac1T \sum_t x_t, \qquad s = \frac1T \sum_t (x_t - \bar x)^2 .$$
 #
@@ -281,8 +281,8 @@ each = 360 * 480 * 11 * 4 / 1e6
 print(f"one sample {each:.1f} MB, fifty {50 * each:.0f} MB, a mean and a variance {2 * each:.0f} MB")
 
 # %% [markdown]
-# The identity $s = \overline{x^2} - \bar x^2$ with two running sums looks convenient. But where the samples agree, both
-# terms are nearly equal, and their difference is mostly rounding error:
+# The identity $s = \overline{x^2} - \bar x^2$ with two running sums looks convenient. However, where the samples agree,
+# the two terms are nearly equal, and their difference is mostly rounding error:
 
 # %%
 samples = np.stack([ops.softmax_forward(logits)[0][0] for logits in model.samples(pictures, SAMPLES)])
@@ -298,13 +298,13 @@ print(f"the mean of squared distances: {np.sum(samples.var(0) < 0)}")
 #
 # Write $d = x_t - \bar x_{t-1}$; then $\bar x_t - \bar x_{t-1} = d/t$. When the mean moves by $d/t$, the $t - 1$ old
 # squared distances grow by $(t-1)(d/t)^2$ in total, because the distances sum to 0. The new sample adds $(x_t - \bar
-# x_t)^2 = (d - d/t)^2 = d^2 (t-1)^2 / t^2$. Together:
+# x_t)^2 = (d - d/t)^2 = d^2 (t-1)^2 / t^2$. The sum of both changes is
 #
 # $$S_t - S_{t-1} = \frac{(t-1)\,d^2}{t^2} + \frac{(t-1)^2 d^2}{t^2} = d^2\,\frac{t - 1}{t}
 # = (x_t - \bar x_{t-1})(x_t - \bar x_t) .$$
 #
-# One factor is the distance before the update, the other is the distance after it. No squares of large numbers are
-# subtracted.
+# The first factor is the distance from the mean before the update, and the second is the distance after it. No squares
+# of large numbers are subtracted.
 
 # %%
 figures.show_source(_sample)
@@ -320,9 +320,9 @@ assert np.allclose(variance, again.var(0), atol=1e-5)
 # %% [markdown]
 # ### Exercise 2: mean and variance
 #
-# Write `my_mean_and_variance(samples)`. `samples` has the shape (T, H, W, K), in float64, with T at least 1. Return
-# `mean` and `variance`, each (H, W, K); the variance is divided by T. Use Welford's algorithm or two passes; the
-# numbers may be large and close together.
+# Write `my_mean_and_variance(samples)`. `samples` is a float64 array of shape (T, H, W, K) with T at least 1. Return
+# `mean` and `variance`, each of shape (H, W, K); divide the variance by T. Use Welford's algorithm or two passes,
+# because the numbers may be large and close together.
 
 
 # %%
@@ -352,8 +352,8 @@ figures.overlays_figure([(street.image, street.labels, labels, street.name)], pa
 
 # %% [markdown]
 # What to see: the uncertainty is high where the samples differ, along the borders of things and within some of them.
-# Compare it with the errors, in red. There are errors without uncertainty, and uncertainty without errors. The rest of
-# the lesson measures how much the two have in common. First, evaluate all validation pictures:
+# Compare the uncertainty with the errors, which are red. Some errors have a low uncertainty, and some right pixels a
+# high one. The rest of the lesson measures how well the uncertainty indicates errors.
 
 
 # %%
@@ -372,8 +372,8 @@ for names, where in ((("at borders", "elsewhere"), border), (("of wrong pixels",
     print(f"mean uncertainty {names[0]} {pair[0]:.4f}, {names[1]} {pair[1]:.4f}")
 
 # %% [markdown]
-# The next table lists the classes, the rarest first. Kendall et al. report that the network is more uncertain about
-# classes that are rarer and harder:
+# The next table lists the classes, with the rarest first. Kendall et al. report that the network is more uncertain
+# about classes that are rarer and harder:
 
 # %%
 order = np.argsort([np.sum(truth == k) for k in range(11)])
@@ -389,10 +389,10 @@ for k in order:
 # %% [markdown]
 # ## The value of the uncertainty: AUROC
 #
-# Uncertainty is useful if it is higher at wrong pixels than at right ones. Take one wrong and one right pixel at
-# random: how often does the wrong one have the higher uncertainty? This share is called the area under the ROC curve,
-# **AUROC**. 0.5 means that the uncertainty says nothing about errors, 1 that it is higher at every wrong pixel than at
-# every right one. Count it on ten pixels:
+# Take one wrong and one right pixel at random. How often does the wrong pixel have the higher uncertainty? This share
+# is called the area under the ROC curve, **AUROC**. A value of 0.5 means that the uncertainty says nothing about
+# errors. A value of 1 means that it is higher at every wrong pixel than at every right pixel. The next cell counts
+# pairs:
 
 # %%
 ten = np.array([0.9, 0.7, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.0])
@@ -405,11 +405,11 @@ print(f"together {larger.sum():.1f} of {larger.size}: {larger.mean():.4f}")
 assert np.isclose(larger.mean(), metrics.auroc(ten, ten_wrong))
 
 # %% [markdown]
-# 3 wrong times 7 right pixels make 21 pairs; equal uncertainties count half. 0.9 exceeds all seven; 0.7 exceeds six and
-# ties with one; 0.6 exceeds six. The total is 19.5 of 21.
+# Three wrong and seven right pixels make 21 pairs, and equal uncertainties count half. The uncertainty 0.9 exceeds all
+# seven, 0.7 exceeds six and ties with one, and 0.6 exceeds six. The total is 19.5 of 21.
 #
-# The name comes from a curve. Set a threshold and call every pixel above it uncertain. Lower the threshold step by
-# step, and plot the share of wrong pixels that are caught against the share of right pixels that are suspected.
+# The name comes from the ROC curve. Set a threshold and call every pixel above it uncertain. Lower the threshold step
+# by step, and plot the share of wrong pixels that are caught against the share of right pixels that are suspected.
 
 # %%
 cuts = [np.inf, *np.unique(ten)[::-1]]
@@ -424,9 +424,9 @@ figures.show_plot(
 )
 
 # %% [markdown]
-# The area under the curve is the share of pairs, as the assertion confirms. The slanted segment is the tie.
+# The area under the curve is the share of pairs, as the assertion confirms. The slanted segment comes from the tie.
 #
-# Counting pairs is infeasible for millions of pixels, but after sorting it takes one look-up per pixel:
+# Counting all pairs is infeasible for millions of pixels, but in a sorted array one look-up per pixel suffices:
 
 # %%
 figures.show_source(metrics.auroc)
@@ -439,7 +439,7 @@ print(f"{pixels[1].sum():,} wrong pixels, {(~pixels[1]).sum():,} right ones: AUR
 # ### Exercise 3: AUROC
 #
 # Write `my_auroc(values, positive)`. `values` and `positive` have the shape (n,); `positive` is a boolean array with at
-# least one True and one False. Return a number. There are few pixels, so you may compare all pairs.
+# least one True and one False. Return the AUROC. The arrays are small, so you may compare all pairs.
 
 
 # %%
@@ -456,8 +456,8 @@ grader.grade("auroc", my_auroc)
 # %% [markdown]
 # ## A cheaper alternative
 #
-# Another measure of uncertainty costs nothing. One pass without dropout gives probabilities, and where the largest of
-# them is small, the network is uncertain. Does the variance of fifty samples find wrong pixels better than that?
+# Another measure of uncertainty costs nothing. One pass without dropout gives probabilities, and where the largest
+# probability is small, the network is uncertain. Does the variance of fifty samples find wrong pixels better than this?
 
 # %%
 entropy = -(mean * np.log(mean + 1e-12)).sum(-1)
@@ -473,18 +473,18 @@ for name, area in found.items():
 print("best at finding wrong pixels:", max(found, key=found.get))
 
 # %% [markdown]
-# When this lesson was written, the last line was clearly the best, at a fraction of the cost. There is a reason. A
-# pixel at a border may be ambiguous: all samples say "half, half", their variance is small, and an error is likely.
-# Variance measures only what the networks disagree about (*model uncertainty*), not what they agree to be ambiguous
-# (*data uncertainty*). Entropy and the largest probability include both.
+# When this lesson was written, the probability of one pass was clearly the best measure, at a fraction of the cost. A
+# possible reason is that a pixel at a border may be ambiguous: if all samples give two classes a probability of one
+# half, their variance is small, but an error is likely. Variance measures only what the networks disagree about (*model
+# uncertainty*), not what they agree to be ambiguous (*data uncertainty*). Entropy includes both.
 #
-# So test the purpose that variance was made for: things that the network was never taught.
+# The purpose of the variance is to reveal things that the network was never taught. The next section tests this.
 #
 # ## Void: seen, but never labelled
 #
-# The bonnet of the car that carries the camera is visible at the lower edge of about every third street. It is labelled
-# *void* and does not count in training (lesson 06): the network saw many bonnets but never learned what they are. Does
-# the uncertainty separate their pixels from others?
+# The bonnet of the car that carries the camera is visible at the lower edge of about every third street. The bonnet is
+# labelled *void* and does not count in training (lesson 06): the network saw many bonnets but never learned what they
+# are. Does the uncertainty separate their pixels from others?
 
 # %%
 streets = [scene for scene in ToyScenes(40, seed=6) if np.mean(scene.labels == palette.ignore_label) > 0.02]
@@ -506,12 +506,12 @@ figures.show_heat(void_variance[0].mean(-1), "uncertainty", image=streets[0].ima
 
 # %% [markdown]
 # What to see: the bonnet, at the lower edge, has some uncertainty, but no more than many things that the network was
-# taught. When this lesson was written, the variance was the best of the four and one pass the last, but no AUROC was
-# good. The bonnet is where road usually is, and most samples agree that it is road. Uncertainty says that networks
-# disagree, not that they are wrong.
+# taught. When this lesson was written, the variance was the best of the four measures and the probability of one pass
+# the worst, but no AUROC was good. The bonnet is where road usually is, and most samples agree that it is road. A high
+# variance says that the networks disagree, not that they are wrong.
 
 # %% [markdown]
-# Now test something that no street had: a ball in two glaring colours, placed on the road.
+# Now test an object that no training street contained: a ball in two glaring colours, placed on the road.
 
 
 # %%
@@ -546,15 +546,15 @@ print(f"uncertainty in the ball {in_ball:.3f}; a tenth of this street's border i
 figures.show_heat(uncertainty_of_ball, "uncertainty", image=changed)
 
 # %% [markdown]
-# What to see: the network has eleven classes and assigns one of them to the ball. The uncertainty rises in the ball,
-# and so does that of one pass. The printed line compares it with the usual uncertainty of the street's outlines: a
-# threshold low enough to detect the ball may mark many outlines as well. Uncertainty is a hint, but no protection
-# against unknown objects.
+# What to see: the network has eleven classes and assigns one of them to the ball. The variance rises in the ball, and
+# so does the uncertainty of one pass. The printed line compares the variance in the ball with the usual variance along
+# the street's outlines. A threshold low enough to detect the ball may also mark many outlines. Uncertainty is a hint,
+# but no protection against unknown objects.
 #
 # ## How many samples?
 #
-# The mean of $T$ samples is itself random. Its variance is $s/T$, so its standard deviation falls as $1/\sqrt T$: four
-# times the samples halve the noise.
+# The mean of $T$ samples is itself random, with the variance $s/T$. Its standard deviation falls as $1/\sqrt T$: four
+# times as many samples halve the noise.
 
 # %%
 halves = np.stack([ops.softmax_forward(logits)[0][0] for logits in model.samples(pictures, 2 * SAMPLES)])
@@ -567,8 +567,8 @@ curves = {"how far apart": (counts, apart), "1 / sqrt(T)": (counts, line)}
 figures.show_plot(curves, title="Two means of T samples each", x="T", log=True)
 
 # %% [markdown]
-# What to see: both lines fall together. But the class with the largest mean settles sooner, and so does the order of
-# the uncertainties. Here are all validation pictures, with the same masks for every count:
+# What to see: both lines fall together. The predicted class and the order of the uncertainties settle sooner. Here are
+# the scores on all validation pictures, with the same masks for every count:
 
 # %%
 scores = {count: ts.evaluate(model, val, samples=count) for count in counts if count not in (3, 12, 35)}
@@ -589,16 +589,17 @@ curves = {"samples": (list(scores), [score.mIoU for score in scores.values()]),
 figures.show_plot(curves, title="mIoU", x="samples", log="x")
 
 # %% [markdown]
-# What to see: a steep rise over the first few samples, then smaller and smaller gains. Kendall et al. take 50 samples,
-# and report that the mean of the samples becomes better than weight averaging at about six. Here, when this lesson was
-# written, ten samples gave most of the gain, and one pass was as good as fifty samples. Their network was trained with
-# dropout from the start; ours had learned the streets before. Batch norm is another reason.
+# What to see: mIoU rises steeply over the first few samples, and then the gains get smaller and smaller. Kendall et al.
+# use 50 samples, and report that the mean of the samples becomes better than weight averaging at about six samples.
+# When this lesson was written, ten samples gave most of the gain, and one pass was as good as fifty samples. Kendall et
+# al. trained with dropout from the start, whereas our network had learned the streets before. Batch norm is another
+# difference, as the next section shows.
 #
 # ## Batch norm and dropout
 #
 # Dropout keeps the mean and raises the mean square. Batch norm collects its statistics in training, with dropout on. In
-# one pass without dropout, the variance of its input is smaller than the running variance that it divides by. How much
-# smaller?
+# one pass without dropout, the variance of its input is smaller than the running variance that it divides by. The next
+# cell measures how much smaller.
 
 
 # %%
@@ -619,11 +620,11 @@ for name, ratio in with_dropout.items():
     print(f"{name:<15} {ratio:10.2f} {without[name]:5.2f}")
 
 # %% [markdown]
-# With dropout on, all ratios are near 1 (if the training was long enough for the statistics to settle). Without it,
-# after the first dropout, they fall to between about one half and one. The reason is the formula from the beginning,
-# $E[\text{out}^2] = x^2 / (1 - p)$. So one pass without dropout does not run the network that was trained. (Li et al.
-# 2019 call this *variance shift*.) You can also collect the statistics without dropout, with `ts.recompute_statistics`.
-# Then they fit the one pass but not the samples.
+# With dropout on, all ratios are near 1 (if the training was long enough for the statistics to settle). Without dropout
+# the ratios behind the first dropout layer fall to between about one half and one. The reason is the formula from the
+# beginning, $E[\text{out}^2] = x^2 / (1 - p)$. One pass without dropout therefore does not run the network as it was
+# trained. (Li et al. 2019 call this *variance shift*.) With `ts.recompute_statistics` you can also collect the
+# statistics without dropout. They then fit the single pass but not the samples.
 
 # %%
 other = my_bayesian(ts.load_bundled("toy"))
@@ -636,15 +637,15 @@ for name, network in (("with dropout", model), ("without dropout", other)):
     print(f"{name:<21} {scored[0].mIoU:.3f}           {scored[1].mIoU:.3f}")
 
 # %% [markdown]
-# Compare within a column: which statistics suit which kind of prediction? When this lesson was written, the samples
-# were somewhat better with the statistics that were collected with dropout, and the one pass did equally well with
-# both. The network was more robust than the table of variances suggests.
+# Compare the numbers within a column to see which statistics suit which kind of prediction. When this lesson was
+# written, sampling scored somewhat better with the statistics that were collected with dropout, and the single pass did
+# equally well with both.
 #
-# ## What it costs
+# ## The cost of sampling
 
 # %%
 times = {}
-for samples in (None, 10, 10):  # the first of a kind may compile
+for samples in (None, 10, 10):  # the first call with samples may compile
     begin = time.perf_counter()
     ts.predict(model, street.image) if samples is None else ts.predict_with_uncertainty(
         model, street.image, samples=samples
@@ -657,20 +658,20 @@ print(f"one pass {1000 * times[None]:.0f} ms, ten samples {1000 * times[10]:.0f}
 print(f"{work[first:].sum() / work.sum():.0%} of the multiplications come after the first dropout")
 
 # %% [markdown]
-# All layers before the first dropout give the same result in all samples, and `Network.samples` computes them once. The
-# rest is computed for each sample. Dropout in the deep stages saves less than one might hope, because most of the work
-# is in the decoder's last stages, at full size.
+# All layers before the first dropout give the same result in all samples, so `Network.samples` computes them once. The
+# other layers are computed for each sample. This reuse saves little, because most of the work is in the decoder's last
+# stages, at full size.
 #
 # ## What to remember
 #
-# - Dropout: $\text{out} = x\,m/(1-p)$, $\mathrm{dx} = \mathrm{dout}\,m/(1-p)$, with the same mask. The mean stays the
-#   same, the mean square grows by $1/(1-p)$.
-# - Randomness must be an argument of an op, or the op cannot be checked.
-# - Every mask is another network. Their mean is the prediction, their variance the uncertainty. Welford's algorithm
-#   computes both without storing the samples.
-# - AUROC is the share of pairs in the right order.
-# - Variance shows what the networks disagree about. To find wrong pixels, compare it with the probability of one pass,
-#   which costs nothing.
+# - Dropout computes $\text{out} = x\,m/(1-p)$ and, with the same mask, $\mathrm{dx} = \mathrm{dout}\,m/(1-p)$. The mean
+#   stays the same, and the mean square grows by the factor $1/(1-p)$.
+# - An op's gradient can be checked only if its random numbers are an argument.
+# - Every mask is another network. The mean of the networks' answers is the prediction, and their variance is the
+#   uncertainty. Welford's algorithm computes both without storing the samples.
+# - AUROC is the share of pairs of a wrong and a right pixel in which the wrong pixel is more uncertain.
+# - The variance shows what the networks disagree about. The largest probability of one pass, which costs nothing, may
+#   find wrong pixels better.
 # - Ten or twenty samples give most of the gain; the error of the mean falls as $1/\sqrt T$.
-# - Batch norm's statistics fit the network with dropout on or off, but not both.
-# - A network that sees something new still answers with one of its classes.
+# - Batch norm's statistics fit the network either with dropout or without it, but not both.
+# - A network that sees something new still predicts one of its classes.

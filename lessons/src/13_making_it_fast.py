@@ -1,17 +1,18 @@
 # %% [markdown]
 # # 13 Making it fast
 #
-# **The question.** A convolution is seven nested loops. Written like that in Python, one layer takes many thousand
-# times as long as in the library. Where does this factor come from, and what limits it?
+# **The question.** A convolution is seven nested loops. In plain Python, one layer takes many thousand times as long as
+# in the library. Where does this factor come from, and what limits it?
 #
-# **At the end** you know what each rung of this ladder changes. You can derive Winograd's F(2, 3) by hand, and you have
-# a roofline of your own machine. You know five traps, four of timing and one of threads.
+# **At the end** you can explain six steps from seven loops to the library's speed, and derive Winograd's F(2, 3) by
+# hand. You have measured the roofline of your own machine. You can avoid four mistakes in timing and one in using
+# threads.
 #
 # **Needed before:** lessons 01 and 02 (convolution as seven loops, as shifted products, and its backward).
 #
-# Times depend on the processor, its load and the moment. So no sentence here promises a time. The cells print what they
-# measure on your machine, and the text says what to compare. Badrinarayanan et al. 2017 compare networks by their times
-# in Table 6; this lesson shows what is behind such numbers.
+# Times depend on the processor and its load. The text therefore quotes no times: the cells print what they measure on
+# your machine, and the text says what to compare. Badrinarayanan et al. 2017 compare the times of networks in Table 6;
+# this lesson shows what determines them.
 
 # %%
 import time
@@ -31,12 +32,12 @@ from tinysegnet.ops.engine import cost_model, direct, gemm_microkernel, simd, wi
 from tinysegnet_lessons import figures, grader
 
 # %%
-most_threads = runtime.threads()  # saved, because the number is changed below
+most_threads = runtime.threads()  # saved, because later cells change the number of threads
 
 # %% [markdown]
 # ## What is computed
 #
-# One number of the output is a sum of products. The figure shows one channel, with a kernel of 3x3 on a picture of 4x4:
+# Each number of the output is a sum of products. The figure shows one channel, with a 3x3 kernel on a 4x4 picture:
 
 # %%
 x_small = np.array([[1.0, 2, 0, 1], [3, 1, 2, 0], [0, 2, 4, 1], [1, 0, 1, 2]])
@@ -44,16 +45,16 @@ w_small = np.array([[1.0, 0, -1], [2, 0, -2], [1, 0, -1]])
 figures.show_kernel(x_small, w_small, at=(1, 2))
 
 # %% [markdown]
-# What to see: nine products and their sum, for one pixel and one pair of channels. (The zeros around the picture are
+# What to see: nine products and their sum give one pixel, for one pair of channels. (The zeros around the picture are
 # its padding.) A *multiply-add* is one product and its addition to the sum. With C input channels and F output
 # channels, an output of $H \times W$ pixels takes
 #
 # $$H \cdot W \cdot K^2 \cdot C \cdot F \quad\text{multiply-adds}$$
 #
-# This is the work of every rung below. All of them compute the same layer, with 64 input and 64 output channels:
+# All rungs of the ladder below compute the same layer, with 64 input and 64 output channels:
 
 # %% tags=["parameters"] fast="H, W, ROUNDS = 24, 32, 3"
-H, W, ROUNDS = 60, 80, 5  # size of the picture, even numbers; how often each rung is timed
+H, W, ROUNDS = 60, 80, 5  # height and width of the picture (even numbers), runs per rung
 
 # %%
 C = F = 64
@@ -65,7 +66,7 @@ print(f"{multiply_adds / 1e6:.0f} million multiply-adds")
 runtime.set_threads(1)  # one thread for the ladder; more at the end of the lesson
 
 # %% [markdown]
-# A network has many such layers. Here is the total for SegNet at the paper's 360x480:
+# A network has many such layers. The next cell prints the total for SegNet at the paper's 360x480:
 
 # %%
 total = sum(row.multiply_adds for row in ts.build("vgg16").summary((360, 480)).rows)
@@ -74,12 +75,12 @@ print(f"{total / 1e9:.0f} billion multiply-adds forward; about three times as ma
 # %% [markdown]
 # ## First right, then fast
 #
-# The speed of a wrong result is meaningless. So each rung is first compared with the one before it, and only then
+# The speed of a wrong result is meaningless. Each rung is therefore first compared with an earlier rung, and only then
 # timed. The comparison is the distance $\lVert a - b \rVert / \lVert b \rVert$ over the whole array. In float32, sums
-# of the same numbers in another order differ by rounding, by about $10^{-7}$ to $10^{-6}$.
+# of the same numbers in another order differ by rounding errors of about $10^{-7}$ to $10^{-6}$.
 #
-# Two runs at two moments also compare the moments. So the rungs take turns, round by round, and the *median* of each
-# counts: half of its runs were faster, and one disturbed run hardly changes it.
+# The machine's load may change between two runs. For this reason the rungs take turns, round by round, and the result
+# of each rung is the *median* of its times, which one disturbed run hardly changes.
 
 
 # %%
@@ -98,7 +99,7 @@ def my_medians(runs, rounds):
 # %% [markdown]
 # ## Rung 1: seven loops
 #
-# This is the definition. For every multiply-add, Python looks up every name and wraps every number into an object.
+# The seven loops are the definition. For every multiply-add, Python looks up names and wraps numbers into objects.
 
 
 # %%
@@ -117,7 +118,7 @@ def my_loops(padded, weight, out):
 
 
 # %% [markdown]
-# The whole layer would take too long. Compute a piece of 3x4 pixels, and the time per multiply-add:
+# The whole layer would take too long. The next cell computes a piece of 3x4 pixels, and the time per multiply-add:
 
 
 # %%
@@ -139,9 +140,9 @@ print(f"and one forward of SegNet {each * total / 3600:.1f} hours")
 # %% [markdown]
 # ## Rung 2: shifted products in NumPy
 #
-# Lesson 01 showed it: for one tap $(i, j)$ of the kernel, the whole picture is shifted and multiplied by one $C \times
-# F$ matrix. Nine matrix products replace seven loops, and the remaining loops run inside a library of linear algebra.
-# This is the library's definition of a convolution:
+# As in lesson 01, for one tap $(i, j)$ of the kernel the whole picture is shifted and multiplied by one $C \times F$
+# matrix. Nine matrix products replace seven loops, and the remaining loops run inside a library of linear algebra. This
+# is the library's definition of a convolution:
 
 # %%
 figures.show_source(ops.conv.conv2d_forward_numpy)
@@ -154,11 +155,10 @@ assert distance(found, slow) < 1e-4
 # %% [markdown]
 # ## Rung 3: the same loops, compiled
 #
-# Rung 2 was a jump ahead: `@` calls a library of linear algebra, which already has a register tile (rung 5). Rungs 3 to
-# 5 build one from the loops of rung 1. So expect rungs 3 and 4 to be slower than rung 2.
+# Rung 2 calls a library of linear algebra, which already uses a register tile (rung 5). Rungs 3 to 5 build such a tile
+# from the loops of rung 1, so expect rungs 3 and 4 to be slower than rung 2.
 #
-# `numba.njit` compiles the function from above to machine code for the types of its arguments. It does so at the first
-# call.
+# At its first call, `numba.njit` compiles the function `my_loops` to machine code for the types of its arguments.
 
 # %%
 compiled = numba.njit(my_loops)
@@ -172,8 +172,8 @@ print(f"distance from the seven loops: {distance(out, slow):.0e}")
 assert distance(out, slow) < 1e-4
 
 # %% [markdown]
-# **Trap 1: the first call.** The first time includes compilation. If you time one call of each version, you compare a
-# convolution with a compilation. So `my_medians` runs everything once before it starts timing.
+# **Trap 1: the first call.** The time of the first call includes compilation. If you time one call of each version, you
+# compare a convolution with a compilation. For this reason `my_medians` runs everything once before it starts timing.
 #
 # **Trap 2: dead code.** A compiler removes results that are not used. These two functions add up the same numbers, but
 # the second one does not return the sum:
@@ -202,15 +202,15 @@ for name, seconds in found.items():
     print(f"{name:10} {1e6 * seconds:8.2f} us, {len(numbers) / seconds / 1e9:.1f} billion additions per second")
 
 # %% [markdown]
-# Compare the second line with what a processor can do: a few billion steps per second. If it shows far more, nothing
-# was added; the loop is gone, and only the call was timed. A benchmark must use its result.
+# A processor performs a few billion steps per second. If the second line shows far more, the compiler has removed the
+# loop, and only the call was timed. A benchmark must use its result.
 #
 # ## Rung 4: another order of the loops
 #
-# The sum is the same whichever loop is innermost, but the memory access is not. In `weight` (K, K, C, F) the numbers of
-# one $c$ and all $f$ are contiguous. With $c$ in the innermost loop each step jumps over F numbers. With $f$ innermost,
-# `weight` and `out` are read in memory order, and neighbours can be computed together: a *vector register* contains
-# several numbers, and one instruction processes all of them.
+# The sum does not depend on which loop is innermost, but the order of the memory accesses does. In `weight` (K, K, C,
+# F) the numbers of one $c$ and all $f$ are contiguous. With $c$ in the innermost loop each step skips F numbers. With
+# $f$ in the innermost loop, `weight` and `out` are read in memory order, and neighbours can be computed together: a
+# *vector register* contains several numbers, and one instruction processes all of them.
 
 # %%
 lanes = simd._vector_bytes() // 4
@@ -247,13 +247,14 @@ for function in (compiled, my_reordered):
 # %% [markdown]
 # The first distance is often 0, because the same additions in the same order round in the same way.
 #
-# `contract` allows the compiler one change: a product and the addition after it may become a single instruction, the
-# *fused multiply-add*, which also rounds once instead of twice. Nothing else is reordered, and a NaN stays a NaN.
+# `contract` allows the compiler one change: a product and the following addition may become a single instruction, the
+# *fused multiply-add*, which also rounds once instead of twice. The order of the operations does not change, and NaN
+# stays NaN.
 #
-# **A trap of compiled code: the address.** The cache is read in lines, of 64 bytes on most processors. A vector that
-# begins in the middle of a line may need two of them. NumPy guarantees only a multiple of 16, so the same code can be
-# fast or slow by chance. The next cell places the output at a chosen address, once at the beginning of a line and once
-# 16 bytes later. The kernel begins with a line in both cases:
+# The speed of compiled code also depends on the addresses of its arrays. The cache is read in lines, of 64 bytes on
+# most processors. A vector that begins in the middle of a line may need two lines. NumPy guarantees only addresses that
+# are multiples of 16, so the same code can be fast or slow by chance. The next cell places the output once at the
+# beginning of a line and once 16 bytes later. The kernel begins with a line in both cases:
 
 
 # %%
@@ -283,24 +284,24 @@ assert np.array_equal(out_0, out_16)
 
 # %% [markdown]
 # Both runs execute the same instructions. How much the address matters depends on the processor and on the width of its
-# vectors; the two lines show it for yours. From here on rungs 3 and 4 get arrays that begin with a line.
+# vectors; the two lines show the effect on your machine. From here on rungs 3 and 4 get arrays that begin with a line.
 #
 # ## Rung 5: the register tile
 #
-# What limits rung 4? For each product it loads `row[f]` and `pixel[f]`, and stores `pixel[f]` again: three memory
-# accesses for one multiply-add. A processor can start about two multiply-adds per cycle, and about two loads. So the
-# loads alone limit it to half of the possible rate. In addition, a value stored in `pixel[f]` is loaded again at the
-# very next $c$, and that load has to wait for the store.
+# What limits rung 4? For each product rung 4 loads `row[f]` and `pixel[f]`, and stores `pixel[f]` again: three memory
+# accesses for one multiply-add. A processor can start about two multiply-adds per cycle, and about two loads. The loads
+# alone therefore limit rung 4 to half of the possible rate. In addition, a value stored in `pixel[f]` is loaded again
+# for the next $c$, and this load has to wait for the store.
 #
-# The solution is to keep the sums in registers, where the arithmetic happens. Take a tile of the output: R pixels and V
-# vectors of channels, $R \cdot V$ sums. For each $k$ (a tap and an input channel) it loads V vectors of the kernel and
-# R numbers of the picture, and performs $R \cdot V$ multiply-adds with them:
+# The solution is to keep the sums in registers, where the arithmetic happens. A tile of the output has R pixels and V
+# vectors of channels, and therefore $R \cdot V$ sums. For each $k$ (a tap and an input channel) the tile's code loads V
+# vectors of the kernel and R numbers of the picture, and performs $R \cdot V$ multiply-adds with them:
 #
 # $$\frac{\text{multiply-adds}}{\text{loads}} = \frac{R\,V}{R + V}
 # \qquad\text{registers: } R\,V + V + 1$$
 #
-# These registers are for the sums, the V vectors, and one picture number repeated in all lanes. A processor with
-# AVX-512 has 32 such registers, and so has ARM; one with AVX2 has 16.
+# These registers contain the sums, the V vectors, and one picture number repeated in all lanes. Processors with AVX-512
+# and 64-bit ARM processors have 32 vector registers; processors with AVX2 have 16.
 
 # %%
 for registers in (32, 16):
@@ -314,17 +315,18 @@ assert chosen in tiles
 assert gemm_microkernel.ROWS == 6
 
 # %% [markdown]
-# A single sum, $R = V = 1$, has 0.5 multiply-adds per load. The library's tile of 6 rows and 4 vectors has 2.4. That is
-# more than one, so arithmetic sets the pace and not the loads. 5 x 5 would have slightly more, but SegNet's channel
-# counts are mostly powers of two, and 4 vectors divide them evenly. With 16 registers 4 x 3 would have more than the
-# library's 6 x 2, but 3 vectors of 8 do not divide 64 channels.
+# A single sum, $R = V = 1$, has 0.5 multiply-adds per load. The library's tile of 6 rows and 4 vectors has 2.4. Since
+# this is more than one, the tile's speed is limited by arithmetic and not by loads. A tile of 5 x 5 would have slightly
+# more, but SegNet's channel counts are mostly powers of two, and 4 vectors divide them evenly. With 16 registers, 4 x 3
+# would have more than the library's 6 x 2, but 3 vectors of 8 numbers do not divide 64 channels.
 #
-# There is a second reason for many sums. The result of a multiply-add is available after about four cycles. With two
-# starts per cycle, eight must be in progress at any time, and none may wait for another. A single sum forms a chain in
-# which each addition waits for the one before, as in `my_total` of trap 2. 24 sums are 24 independent chains.
+# A second reason for many sums is latency: the result of a multiply-add is available after about four cycles. With two
+# starts per cycle, eight multiply-adds must be in progress at any time, and none may wait for another. A single sum
+# forms a chain in which each addition waits for the previous one, as in `my_total` of trap 2. The library's 24 sums are
+# 24 independent chains.
 
 # %% [markdown]
-# In pseudocode, a tile is as follows (`b_vectors`, `number` and `sums` are names in the source below):
+# In pseudocode, the tile's code is as follows (`b_vectors`, `number` and `sums` are names in the source below):
 #
 #     sums = R x V vectors of zeros, in registers
 #     for k in range(inner):
@@ -334,26 +336,27 @@ assert gemm_microkernel.ROWS == 6
 #             sums[r, v] += number * b_vectors[v], for each v
 #     store sums in out
 #
-# numba has no type for a vector register, so the library generates these instructions itself. In its source, read the
-# part from `for_range` on, the loop over $k$. One detail is misleading: `load` and `store` of `sums` look like memory
-# accesses. `alloca` creates a named variable, and the compiler (LLVM) keeps a variable in a register if its address is
-# not used otherwise.
+# numba has no type for a vector register, so the library generates these instructions itself. In its source, the loop
+# over $k$ begins at `for_range`. One detail is misleading: `load` and `store` of `sums` look like memory accesses. In
+# fact, `alloca` creates a named variable, and the compiler (LLVM) keeps a variable in a register if its address is not
+# used otherwise.
 
 # %%
 figures.show_source(gemm_microkernel._make_tile)
 
 # %% [markdown]
-# The tile is called by a loop over tiles, `gemm.multiply`. Direct convolution calls it row by row. In a row of an NHWC
-# picture the three pixels under a kernel row are contiguous, $3 C$ numbers in a line. So a kernel row is one product
-# with a matrix of $3 C$ rows. Neighbouring windows overlap in memory, and nothing is copied. With stride 1:
+# A loop over tiles, `gemm.multiply`, calls the tile's code. Direct convolution calls `multiply` row by row. In a row of
+# an NHWC picture the three pixels under a kernel row are contiguous, $3 C$ numbers in a line. A kernel row is therefore
+# one product with a matrix of $3 C$ rows. Neighbouring windows overlap in memory, and nothing is copied. Here are the
+# windows for stride 1:
 #
 #     pixels of a row    | 0 | 1 | 2 | 3 | 4 |      C numbers each
 #     window of output 0 |-----------|              begins at 0,  3 C long
 #     window of output 1     |-----------|          begins at C,  3 C long
 #     window of output 2         |-----------|      begins at 2 C
 #
-# For `multiply` these windows are the rows of a matrix. The arguments after `x_flat` give the start of the first row
-# and the distance to the next one, `stride_x * C`.
+# `multiply` treats these windows as the rows of a matrix. The arguments after `x_flat` give the start of the first row
+# and the distance to the next row, `stride_x * C`.
 
 # %%
 figures.show_source(direct._convolve_rows)
@@ -364,10 +367,10 @@ print(f"distance from NumPy: {distance(found, reference):.0e}")
 assert distance(found, reference) < 1e-4
 
 # %% [markdown]
-# What is the most it can reach? A core that starts two fused multiply-adds per cycle, each on a whole vector, at 3
-# billion cycles per second, would perform $2 \cdot 2 \cdot \text{lanes} \cdot 3 \cdot 10^9$ operations per second (a
+# How fast can the tile be? A core that starts two fused multiply-adds per cycle, each on a whole vector, at 3 billion
+# cycles per second, would perform $2 \cdot 2 \cdot \text{lanes} \cdot 3 \cdot 10^9$ operations per second (a
 # multiply-add counts as two). The next cell measures the actual rate of the library's tile, with one thread and numbers
-# that stay in the nearest cache (this takes some seconds):
+# that fit into the nearest cache (the measurement takes some seconds):
 
 # %%
 product_1, copy_1 = machine.peaks()
@@ -375,21 +378,20 @@ print(f"with two per cycle at 3 GHz: {2 * 2 * lanes * 3:.0f} GFLOP/s")
 print(f"measured: {product_1 / 1e9:.0f} GFLOP/s, or {product_1 / 2e9 / lanes:.2f} vectors of multiply-adds per ns")
 
 # %% [markdown]
-# (A GFLOP/s is a billion operations per second. Many processors start one such instruction per cycle instead of two, or
-# run slower when all their cores are busy.) The measured rate is the roof for everything that follows.
+# (A GFLOP/s is a billion operations per second. Many processors start only one such instruction per cycle.) The
+# measured rate is the roof for everything that follows.
 #
 # ## Rung 6: fewer products
 #
-# The tile multiplies nearly as fast as the machine can. To go further, multiply less. It is surprising that this is
-# possible. Toom and Cook found the method for integers of many digits, Winograd for filters, and Lavin and Gray (2015)
-# applied it to convolutional networks.
+# The tile multiplies nearly as fast as the machine can. Surprisingly, a convolution can be computed with fewer
+# multiplications. Toom and Cook found the method for integers of many digits, and Winograd for filters. Lavin and Gray
+# (2015) applied it to convolutional networks.
 #
-# Take one dimension: a kernel $g$ of 3 numbers slides over 4 numbers $d$ and gives 2 outputs. The definition has 6
-# products:
+# In one dimension, a kernel $g$ of 3 numbers and 4 numbers $d$ give 2 outputs. The definition has 6 products:
 #
 # $$y_0 = d_0 g_0 + d_1 g_1 + d_2 g_2 \qquad y_1 = d_1 g_0 + d_2 g_1 + d_3 g_2$$
 #
-# Four are enough. The derivation has three steps.
+# Four products are enough. The derivation has three steps.
 
 # %% [markdown]
 # **Step 1: a product of polynomials.** Multiply $g(t) = g_0 + g_1 t + g_2 t^2$ by some $z(t) = z_0 + z_1 t$. The
@@ -409,8 +411,8 @@ print(f"measured: {product_1 / 1e9:.0f} GFLOP/s, or {product_1 / 2e9 / lanes:.2f
 
 # %% [markdown]
 # Write this with matrices: let $G$ evaluate $g$, let $A$ evaluate $z$, and let $B$ return to the coefficients. The
-# halves of step 2 can be moved to $g$, which is prepared once for the whole picture: row 2 of $G$ is $(g_0 + g_1 + g_2)
-# / 2$. With $\odot$ for the elementwise product:
+# halves of step 2 can be moved to $g$, which is transformed once for the whole picture: row 2 of $G g$ is $(g_0 + g_1 +
+# g_2) / 2$. With $\odot$ for the elementwise product, the coefficients are
 #
 # $$s = B\,\big[(G g) \odot (A z)\big]$$
 #
@@ -419,14 +421,13 @@ print(f"measured: {product_1 / 1e9:.0f} GFLOP/s, or {product_1 / 2e9 / lanes:.2f
 # $$\sum_k z_k\, y_k = \sum_k \sum_j z_k\, g_j\, d_{k+j} = \sum_i d_i\, s_i = d^T B\,\big[(G g) \odot (A z)\big]
 # = \big[(G g) \odot (B^T d)\big]^T A\, z$$
 #
-# The second equality holds because $s_i$ collects the products $z_k g_j$ with $k + j = i$. For the last one, write $u =
-# G g$, $v = A z$ and $b = B^T d$. Then $b^T (u \odot v) = \sum_i b_i u_i v_i = (u \odot b)^T v$, whichever two are
-# multiplied first. The left side is $y^T z$, the right side is $\big(A^T [(G g) \odot (B^T d)]\big)^T z$. Since they
-# are equal for every $z$,
+# The second equality holds because $s_i$ collects the products $z_k g_j$ with $k + j = i$. For the last equality, write
+# $u = G g$, $v = A z$ and $b = B^T d$. Then $b^T (u \odot v) = \sum_i b_i u_i v_i = (u \odot b)^T v$. The left side is
+# $y^T z$, and the right side is $\big(A^T [(G g) \odot (B^T d)]\big)^T z$. Since both sides are equal for every $z$,
 #
 # $$\boxed{\,y = A^T\big[(G g) \odot (B^T d)\big]\,}$$
 #
-# This is F(2, 3): two outputs, three taps, four products.
+# This is F(2, 3), which computes two outputs of a kernel with three taps by four products.
 
 # %%
 half = Fraction(1, 2)
@@ -437,11 +438,11 @@ figures.show_arrays([(name, matrix.astype(float)) for name, matrix in (("A", A),
 
 # %% [markdown]
 # What to see: each row of A and of G belongs to one of the four points, in the order $0, 1, -1, \infty$. Each row of B
-# belongs to one coefficient of $s$, each column to a point. All entries are 0, 1, -1 or halves, so the transforms need
-# additions and hardly any multiplications.
+# belongs to one coefficient of $s$, and each column to a point. All entries are 0, $\pm 1$ or $\pm 1/2$, so the
+# transforms need additions and hardly any multiplications.
 #
-# Is it right? Both sides are linear in $d$ and linear in $g$. So it is enough to try every pair of unit vectors, in
-# exact fractions without rounding:
+# Is the formula right? Both sides are linear in $d$ and linear in $g$, so it is enough to try every pair of unit
+# vectors, in exact fractions without rounding:
 
 # %%
 exact = Fraction(1)
@@ -449,11 +450,11 @@ for d in np.eye(4, dtype=int) * exact:
     for g in np.eye(3, dtype=int) * exact:
         y = A.T @ ((G @ g) * (B.T @ d))
         assert list(y) == [d[0:3] @ g, d[1:4] @ g]
-print("equal for all 12 pairs, so for all d and g")
+print("equal for all 12 pairs, and therefore for all d and g")
 
 # %% [markdown]
-# An example with numbers: $d = (5, 1, 3, 2)$ and $g = (2, -1, 4)$. The six products give $2 \cdot 5 - 1 \cdot 1 + 4
-# \cdot 3 = 21$ and $2 \cdot 1 - 1 \cdot 3 + 4 \cdot 2 = 7$.
+# Now take the numbers $d = (5, 1, 3, 2)$ and $g = (2, -1, 4)$. The six products give $2 \cdot 5 - 1 \cdot 1 + 4 \cdot
+# 3 = 21$ and $2 \cdot 1 - 1 \cdot 3 + 4 \cdot 2 = 7$.
 
 # %%
 d, g = np.array([5.0, 1, 3, 2]), np.array([2.0, -1, 4])
@@ -466,17 +467,16 @@ figures.show_arrays([(name, values[:, None]) for name, values in steps.items()])
 
 # %% [markdown]
 # What to see: `d` became four sums or differences of its numbers, and `g` four weighted sums. Each row of "product" is
-# one multiplication, and `y` adds and subtracts them. The transforms add and subtract; only the transform of `g` also
-# halves.
+# one multiplication, and `y` adds and subtracts these products.
 #
 # ### Exercise 1
 #
 # Write `my_winograd_1d(d, g)` for many tiles at once.
 #
-# * `d` (tiles, 4): the four numbers under each tile. `g` (3,): the kernel, the same for all tiles.
-# * Return `products` (tiles, 4), the numbers of the column "product" above, and `out` (tiles, 2).
+# * `d` (tiles, 4) contains the four numbers under each tile. `g` (3,) is the kernel, the same for all tiles.
+# * Return `products` (tiles, 4), which are the numbers of the column "product" above, and `out` (tiles, 2).
 #
-# `A2`, `B2` and `G2` are the matrices as floats. Tiles are now rows: $B^T d$ of one row is `row @ B2`.
+# `A2`, `B2` and `G2` are the matrices as floats. Since tiles are now rows, $B^T d$ of one row is `row @ B2`.
 
 
 # %%
@@ -493,10 +493,10 @@ grader.grade("winograd_1d", my_winograd_1d)
 # %% [markdown]
 # ### Two dimensions
 #
-# A picture has rows and columns, and the method applies to both. The matrix on the left transforms the columns, its
-# transpose on the right the rows: $V = B^T d\, B$ for a patch $d$ of 4x4 pixels, $U = G\, g\, G^T$ for the 3x3 kernel,
-# $M = U \odot V$, and $y = A^T M A$ for 2x2 outputs. This takes 16 products instead of 36. With channels, the products
-# of one position in all tiles form a matrix product, $M = V U$ with (tiles x C) times (C x F):
+# A picture has rows and columns, and the method applies to both. A matrix on the left transforms the columns, and its
+# transpose on the right transforms the rows: $V = B^T d\, B$ for a patch $d$ of 4x4 pixels, $U = G\, g\, G^T$ for the
+# 3x3 kernel, $M = U \odot V$, and $y = A^T M A$ for 2x2 outputs. This takes 16 products instead of 36. With channels,
+# the products at one position of all tiles form a matrix product, $M = V U$ of the shapes (tiles x C) and (C x F):
 
 
 # %%
@@ -517,10 +517,10 @@ print(f"distance from NumPy: {distance(found, reference):.0e}")
 assert distance(found, reference) < 1e-4
 
 # %% [markdown]
-# ### What breaks it
+# ### A wrong sign
 #
-# Make one sign in $B$ wrong, the last entry of its second row. The result has the right shape and type, and takes the
-# same number of operations:
+# The next cell makes one sign in $B$ wrong, the last entry of its second row. The result has the right shape and type,
+# and takes the same number of operations:
 
 # %%
 wrong_B = matrices[1].copy()
@@ -534,16 +534,15 @@ assert distance(wrong, reference) > 0.01
 assert not off[::2, ::2].any()
 
 # %% [markdown]
-# Only outputs in a tile's second row or column are wrong. The upper left pixel of each tile is right, since $y_0$ does
-# not use the fourth product. A test of a single pixel might pass. The comparison finds the error, so this version is
-# not timed.
+# The upper left pixel of each tile is right, since $y_0$ does not use the fourth product. The comparison of the whole
+# array finds the error.
 #
 # ### F(4x4, 3x3) in the library
 #
 # Larger tiles save more: 4 outputs and 3 taps need $4 + 3 - 1 = 6$ products instead of 12, or 36 instead of 144 in two
 # dimensions. The library constructs its matrices by the same three steps, with the points $1, -1, 2, -2, 0, \infty$.
 # Step 2 uses Lagrange's formula: the polynomial with given values at the points is a sum of polynomials, one for each
-# point, which are 0 at all other points:
+# point, each of which is 0 at all other points:
 
 # %%
 figures.show_source(winograd_transform.winograd_matrices)
@@ -559,18 +558,18 @@ for d in np.eye(6, dtype=int) * exact:
 print("also exact. Largest numbers in A, B, G:", *(str(abs(m).max()) for m in (A4, B4, G4)))
 
 # %% [markdown]
-# How many products does this save? A tile at the border is computed completely, even if some of its outputs lie
-# outside.
+# How many products does Winograd's method save? A tile at the border is computed completely, even if some of its
+# outputs lie outside.
 #
 # ### Exercise 2
 #
-# Write `my_multiplications(H, W, C, F, m, r)`, which counts the products of a convolution with a kernel of r x r, C
-# input channels and F output channels, for an output of H x W pixels. Return two numbers:
+# Write `my_multiplications(H, W, C, F, m, r)`, which counts the products of a convolution with an r x r kernel, C input
+# channels and F output channels, for an output of H x W pixels. Return two numbers:
 #
-# * `direct`, by the definition;
-# * `winograd`, by Winograd's F(m x m, r x r), with whole tiles. (This F is a name, not the number of channels.)
+# * `direct`, the count by the definition;
+# * `winograd`, the count by Winograd's F(m x m, r x r), with whole tiles. (This F is not the number of channels.)
 #
-# The transforms are not counted.
+# Do not count the transforms.
 
 
 # %%
@@ -585,7 +584,7 @@ def my_multiplications(H, W, C, F, m, r):
 grader.grade("multiplications", my_multiplications)
 
 # %% [markdown]
-# Count them for outputs of SegNet's sizes, with the library's own tiles:
+# The next cell counts the products for outputs of SegNet's sizes, with the library's tiles:
 
 # %%
 for h, w in ((360, 480), (45, 60), (23, 30), (12, 15)):
@@ -593,17 +592,17 @@ for h, w in ((360, 480), (45, 60), (23, 30), (12, 15)):
     print(f"{h:3} x {w:3}: {tiles:5} tiles, {h * w * 9 / (tiles * 36):.2f} times fewer products")
 
 # %% [markdown]
-# The factor is 4 where the tiles fit, and less where they extend beyond the border.
+# The factor is 4 where the tiles fit the output exactly, and less where they extend beyond the border.
 
 # %% [markdown]
 # ### What the transforms cost
 #
-# The transforms are additions, but they are not free. For each tile and each of the 36 points they produce C numbers
-# for the input and process F numbers for the output, while there are $C \cdot F$ products. So the transforms' share
-# falls as the layers get wider. The library chooses from the shapes alone, by estimated costs
-# (`ops/engine/cost_model.py`). Costs are times, expressed in multiply-adds that would take as long. They include
-# vectors that are only partly filled and the start of the kernels. For narrow layers they are therefore far higher than
-# the formula's products:
+# The transforms consist mostly of additions, but they are not free. For each tile and each of the 36 points they
+# produce C numbers for the input and process F numbers for the output, while there are $C \cdot F$ products. The
+# transforms' share of the work therefore falls as the layers get wider. The library chooses the algorithm from the
+# shapes alone, by estimated costs (`ops/engine/cost_model.py`). A cost is a time, expressed as the number of
+# multiply-adds that would take as long. The cost includes partly filled vectors and the start of the kernels. For
+# narrow layers the cost is therefore far higher than the number of products:
 
 # %%
 print("channels   direct   Winograd   chosen      (estimated cost in millions of multiply-adds)")
@@ -613,12 +612,12 @@ for channels in (3, 8, 16, 32, 64, 128):
     print(f"{channels:8} {estimated['direct'] / 1e6:8.1f} {estimated['winograd_f4x3'] / 1e6:10.1f}   {chosen}")
 
 # %% [markdown]
-# The choice never depends on measured times: another choice would mean other roundings, and the same program would give
-# different bits from run to run.
+# The choice never depends on measured times. Such a choice could change from run to run and thereby change the rounding
+# of the results.
 #
 # In NumPy, `my_winograd_2d` writes $V$, $M$ and all intermediate arrays to memory and reads them again. The library
-# takes a block of tiles through all three stages, small enough to stay in the processor's cache. This is the last
-# stage:
+# computes all three stages for one block of tiles after another, each block small enough for the processor's cache.
+# This is the last stage:
 
 # %%
 figures.show_source(winograd._compute_output)
@@ -629,11 +628,11 @@ print(f"distance from NumPy: {distance(found, reference):.0e}")
 assert distance(found, reference) < 1e-4
 
 # %% [markdown]
-# What about backward? $dx$ is a convolution with the rotated kernel (lesson 02), so the same code computes it. For
-# $dweight$ each step of the forward is transposed, as always. For each tile and channel $dM = A\,dy\,A^T$. At each of
-# the 36 points, $M = V U$ is a product of matrices over tiles and channels, so $dU = V^T dM$ there. Then, for each pair
-# of channels, $dg = G^T dU\, G$. Run the gradient check of lesson 03. (If the library must first compile its kernels,
-# this takes a minute or so.)
+# In the backward pass, $dx$ is a convolution with the rotated kernel (lesson 02), so the same code computes it. For
+# $dweight$ each step of the forward pass is transposed, as always. For each tile and channel $dM = A\,dy\,A^T$. At each
+# of the 36 points, $M = V U$ is a product of matrices over tiles and channels, so $dU = V^T dM$. Then, for each pair of
+# channels, $dg = G^T dU\, G$. The next cell runs the gradient check of lesson 03. (If the library must first compile
+# its kernels, the check takes a minute or so.)
 
 # %%
 ts.gradcheck.check_op("conv2d")
@@ -642,7 +641,7 @@ ts.gradcheck.check_op("conv2d")
 # ## The ladder
 #
 # All rungs were compared, so now they can be timed: in turns, with one thread, by their medians. The seven loops in
-# Python run on their small piece, and their time is scaled up.
+# Python run on a small piece, and their time is scaled up.
 
 # %%
 runtime.set_threads(1)
@@ -668,24 +667,23 @@ for name, seconds in ladder.items():
 figures.show_ladder(sorted(ladder.items(), key=lambda rung: -rung[1]))
 
 # %% [markdown]
-# What to see: the rungs are sorted from the slowest to the fastest on your machine. Faster is further left, and each
-# grid line is a factor of ten. The label of each dot gives its factor relative to the dot above it. The numbers of the
-# rungs are those of the text.
+# What to see: the rungs are sorted from the slowest to the fastest on your machine. Faster rungs are further left, and
+# each grid line is a factor of ten. The label of each dot gives its factor relative to the dot above it. The numbers of
+# the rungs are those of the text.
 #
-# Leaving Python's loops usually gains the most. Now follow the numbers: 3, 4 and 5 are the same loops, first compiled,
-# then in another order, then in a tile. Rung 5 against rung 2 compares the library's tile with the one inside NumPy's
-# `@`. If they are close, rungs 3 to 5 have shown what is inside. A share of the product roof above 100 % is not an
-# error for Winograd: the counted operations are those of the definition, and it computes a quarter of the products.
-# (More than 400 % would mean that the machine was busier when the roof was measured.)
+# Leaving Python's loops usually gains the most. Rungs 3, 4 and 5 are the same loops, first compiled, then in another
+# order, then in a tile. Rungs 5 and 2 compare the library's tile with the tile inside NumPy's `@`. For Winograd a share
+# of the product roof above 100 % is not an error: the counted operations are those of the definition, and Winograd
+# computes a quarter of the products.
 #
-# Fewer products alone are not enough: compare "6 Winograd F(2x2,3x3), NumPy" with "2 shifted products, NumPy". It has
-# 16 products for 36, but its transforms go through memory.
+# Fewer products alone are not enough: compare "6 Winograd F(2x2,3x3), NumPy" with "2 shifted products, NumPy". Rung 6
+# needs 16 products instead of 36, but its transforms write arrays to memory and read them again.
 
 # %% [markdown]
 # ## The price of fewer products: rounding
 #
-# Mathematically all rungs are equal. In float32 every operation rounds, and Winograd's transforms first make large
-# numbers that later cancel. The table shows distances from a sum in float64:
+# Mathematically all rungs are equal. In float32 every operation rounds, and Winograd's transforms make large numbers
+# that later cancel. The table shows distances from a sum in float64:
 
 # %%
 print("kernel  channels  products    NumPy   direct  Winograd  Winograd / direct")
@@ -701,13 +699,13 @@ for K, channels in ((3, 16), (3, 64), (3, 348), (7, 64)):
     assert off_by[2] > off_by[1]
 
 # %% [markdown]
-# What to see: Winograd's errors are larger than those of direct sums, and the last column shows the ratio. From row to
-# row of the 3x3 kernels the sums have more products and round more, in whichever way they are added. So compare the
-# last two rows with each other. They have nearly the same number of products per output, but a 7x7 kernel is split into
-# pieces of 4x4, with seven points instead of six.
+# What to see: Winograd's errors are larger than those of direct sums, and the last column shows the ratio. In the rows
+# of 3x3 kernels, sums of more products have larger rounding errors, however they are added. To see the effect of the
+# kernel size, compare the last two rows. They have nearly the same number of products per output, but a 7x7 kernel is
+# split into pieces of 4x4, with seven points instead of six.
 #
-# Where do the large numbers come from? Points such as $2$ and $-2$ are raised to high powers, and the larger the tile,
-# the more points it needs. Test it in one dimension, with matrices for any number m of outputs:
+# The large numbers come from points such as $2$ and $-2$, which are raised to high powers. The larger the tile, the
+# more points it needs. The next cells test this in one dimension, with matrices for any number m of outputs:
 
 
 # %%
@@ -736,10 +734,10 @@ for m in (2, 4, 6, 8, 12):
 assert rounding[12, np.float32] > 10 * rounding[2, np.float32]
 
 # %% [markdown]
-# What to see: larger tiles save more products but eventually lose digits; compare the first line with the last. In two
-# dimensions both effects occur twice.
+# What to see: larger tiles save more products but eventually lose precision, as a comparison of the first line with the
+# last shows.
 #
-# Are errors of this size too large? What matters is the prediction. Compare the bundled toy network in float64 and in
+# Do errors of this size change the predictions? The next cell compares the bundled toy network in float64 and in
 # float32 (with whichever algorithm each of its layers uses):
 
 # %%
@@ -758,10 +756,10 @@ assert others < wrong_pixels
 # ## Threads
 #
 # The outputs of a convolution do not depend on each other, so several threads can share them. In numba, `prange`
-# distributes its iterations over the threads. It does not check that they are independent.
+# distributes its iterations over the threads. It does not check that the iterations are independent.
 #
 # **Trap 3: a shared sum.** Count how often each class occurs. `counts[label] += 1` has three steps: read, add, write.
-# If two threads execute them at the same moment, both read 7, both write 8, and a count is lost.
+# If two threads execute these steps at the same moment, both may read 7 and write 8, and a count is lost.
 
 
 # %%
@@ -780,9 +778,8 @@ for _ in range(3):
     print(f"threads {most_threads}: {lost:,} of {labels.size:,} counts lost ({lost / labels.size:.0%})")
 
 # %% [markdown]
-# With several threads there is no error, no warning, and a different number each time. (With one thread nothing is
-# lost. Then the lines above say 0, and those on the bits below compare one run with itself.) The remedy is not to
-# share. Each task has its own row, and the rows are added up afterwards, in order:
+# With several threads the result may differ each time, without any error or warning. (With one thread nothing is lost.)
+# The remedy is not to share the sums. Each task has its own row, and the rows are added up afterwards, in order:
 
 
 # %%
@@ -799,10 +796,10 @@ print(f"{labels.size - rows.sum()} lost")
 assert np.array_equal(rows.sum(0), np.bincount(labels, minlength=11))
 
 # %% [markdown]
-# The array has 16 rows, not one for each thread. For integers that makes no difference. For floats it does: a sum
-# rounds differently in another order, and "one part for each thread" is another order on another machine. With a fixed
-# number of parts the bits do not depend on the threads. All kernels of the library follow this rule: each output has
-# one owner, and the parts of a sum depend on shapes only.
+# The array has a fixed number of rows, not one for each thread. For integers this makes no difference. Floats round
+# differently in another order of summation, and one part per thread would be another order on another machine. With a
+# fixed number of parts the bits do not depend on the threads. All kernels of the library follow this rule: one thread
+# computes each output, and the parts of a sum depend on shapes only.
 
 # %%
 dout = rng.standard_normal(reference.shape, np.float32)
@@ -827,16 +824,16 @@ for count, seconds in my_medians(runs, 3 * ROUNDS).items():
 runtime.set_threads(most_threads)
 
 # %% [markdown]
-# Two threads are at best twice as fast. On a busy machine, or if both run on the same core, they are not.
+# Two threads are at best twice as fast as one, and less on a busy machine or if both run on the same core.
 #
 # ## The roofline
 #
-# How fast could an op be at most? Two things limit it: the products that the machine computes per second, and the bytes
-# per second that come from memory. An op that performs $I$ operations per byte, its *arithmetic intensity*, can reach
+# Two things limit the speed of an op: the operations that the machine performs per second, and the bytes that it can
+# copy per second. For an op that performs $I$ operations per byte (its *arithmetic intensity*), the limit is
 #
 # $$\text{rate} \le \min(\text{product},\ I \cdot \text{copy})$$
 #
-# (Williams, Waterman and Patterson 2009). Measure both roofs on your machine, with all threads:
+# (Williams, Waterman and Patterson 2009). The next cell measures both roofs on your machine, with all threads:
 
 # %%
 product, copy = machine.peaks()
@@ -847,13 +844,13 @@ print(f"the roofs meet at {ridge:.1f} operations per byte: below that, memory is
 # %% [markdown]
 # ### Exercise 3
 #
-# Write `my_roofline(N, H, W, C, F, K, product, copy)` for the forward of a convolution with "same" padding in float32.
-# Return
+# Write `my_roofline(N, H, W, C, F, K, product, copy)` for the forward pass of a convolution with "same" padding in
+# float32. Return three numbers:
 #
-# * `flops`: the operations of the definition; a multiply-add counts as two;
-# * `bytes`: input, output and kernel, each once, at 4 bytes per number;
-# * `rate`: the operations per second that the roofline allows. `product` is in operations per second, `copy` in bytes
-#   per second.
+# * `flops`, the operations of the definition, where a multiply-add counts as two;
+# * `bytes`, the size of input, output and kernel, at 4 bytes per number;
+# * `rate`, the operations per second that the roofline allows. `product` is in operations and `copy` in bytes per
+#   second.
 
 
 # %%
@@ -869,7 +866,7 @@ def my_roofline(N, H, W, C, F, K, product, copy):
 grader.grade("roofline", my_roofline)
 
 # %% [markdown]
-# Where do SegNet's ops lie? `tinysegnet.bench` defines workloads and their costs, and runs them:
+# Which roof limits SegNet's ops? `tinysegnet.bench` defines workloads and their costs, and runs them:
 
 # %%
 workloads = [
@@ -898,20 +895,21 @@ for workload in workloads:
 figures.roofline_figure(dots, product, copy, f"threads: {most_threads}", size=(10.5, 6.4))
 
 # %% [markdown]
-# What to see: on the left is the slope, the limit set by memory. On the right is the flat roof of products, and above
-# it, dashed, the limit with a quarter of the products. Wide convolutions are far to the right, because each number that
-# is loaded is used hundreds of times. Batch norm, ReLU and pooling are on the left, where the slope is the lower roof.
+# What to see: on the left is the slope, the limit set by memory. On the right is the flat roof of products. The dashed
+# line above it is the limit with a quarter of the products. Wide convolutions are far to the right, because each number
+# that is loaded is used hundreds of times. Batch norm, ReLU and pooling are on the left, below the slope.
 #
-# A roof says what an op cannot exceed, not what slows it down. The bytes are the *minimum* traffic: each array once. A
-# dot far below the slope does more than that. Batch norm passes over its array several times, for the mean, the
-# variance and the result, and again in backward. Cross-entropy computes an exponential for each number. Fewer passes
-# help both. A dot above the slope is also possible: an op whose arrays fit into the cache does not wait for memory.
+# A roof shows how fast an op can be, not what slows it down. The bytes are the *minimum* traffic: each array is read or
+# written once. An op far below the slope does more work or moves more bytes. Batch norm reads its array several times,
+# for the mean, the variance and the result, and again in the backward pass. Cross-entropy computes an exponential for
+# each number. A dot above the slope is also possible: an op whose arrays fit into the cache does not wait for memory.
 #
-# ### Why batch norm and ReLU are one pass
+# ### Why batch norm and ReLU are fused
 #
-# ReLU alone reads every number and writes it, for a single comparison. If it is done while batch norm has the number in
-# a register anyway, it causes no additional traffic. The library's network does so in training (`BatchNormReLU2d`). In
-# inference both are folded into the convolution (lessons 07 and 14). Compare forward and backward, fused and separate:
+# ReLU alone reads and writes every number for a single comparison. If ReLU is applied while batch norm has the number
+# in a register, it causes no additional traffic. The library's networks fuse the two layers in training
+# (`BatchNormReLU2d`). In inference both are folded into the convolution (lessons 07 and 14). The next cells compare
+# fused and separate layers, forward and backward:
 
 # %%
 a, da = (rng.standard_normal((4, H, W, 64), np.float32) for _ in range(2))
@@ -938,9 +936,8 @@ for name, seconds in found.items():
 print(f"separate / together: {found['separate'] / found['together']:.2f}")
 
 # %% [markdown]
-# **Trap 4: the cache.** Memory does not have a single speed. A copy of a small array stays in the cache next to the
-# core, a copy of a large one does not. The next cell measures the bytes read and written per second for each size, with
-# one thread:
+# **Trap 4: the cache.** Memory does not have a single speed. A small array fits into the cache next to the core, and a
+# large array does not. The next cell measures the bytes read and written per second by copies, with one thread:
 
 # %%
 sizes = [1 << k for k in range(13, 26)]
@@ -963,12 +960,12 @@ figures.show_plot(curve, title="A copy, by the size of its source", x="k, for 2^
 
 # %% [markdown]
 # What to see: find where the curve is highest, and how far it has fallen at the right, where source and target together
-# (twice the size) no longer fit into any cache. At the far left the call itself takes part of the time. If an op is
-# timed repeatedly on one array that fits into the cache, it shows the high speed. In a network, where other layers use
-# the cache in between, it runs at a lower one. So time an op at the size at which it is used.
+# no longer fit into any cache. An op that is timed repeatedly on one array that fits into the cache shows the high
+# speed. In a network, where other layers use the cache in between, the same op is slower. Always time an op at the size
+# at which it is used.
 #
-# **Trap 5: two moments.** Processors slow down when they are hot and when other programs run. The next cell times the
-# same function as if it were two: first all runs of one, then all of the other, and then in turns:
+# **Trap 5: changing load.** Processors slow down when they are hot and when other programs run. The next cell times the
+# same function under two names: first all runs of `a`, then all runs of `b`, and then both in turns:
 
 
 # %%
@@ -983,16 +980,16 @@ print(f"one after the other: b compared with a: {second / first - 1:+.1%}")
 print(f"in turns:            b compared with a: {turns['b'] / turns['a'] - 1:+.1%}")
 
 # %% [markdown]
-# Both lines should say 0. The value they show is the smallest difference that means anything on this machine at this
-# moment. Run the cell a few times: the numbers change. Turns help when the machine drifts slowly, since both functions
-# then see the same moments. Against short disturbances they do not.
+# Without disturbances both lines would show 0. A difference between two functions means something only if it is larger
+# than these values. Taking turns helps against slow changes of speed, which then affect both functions alike, but not
+# against short disturbances.
 #
 # ## Against PyTorch
 #
-# Is the library fast? PyTorch is a good reference, because its convolutions are hand-written for each kind of
-# processor. `tinysegnet bench --against torch` measures everything; this cell measures two workloads. Each library runs
-# in its own process, because two thread pools in one process disturb each other. Results are first compared with
-# float64.
+# PyTorch is a good reference for speed, because its convolutions are optimised for each kind of processor. `tinysegnet
+# bench --against torch` measures all workloads; the next cell measures two of them. Each library runs in its own
+# process, because two thread pools in one process disturb each other. The results are first compared with a computation
+# in float64.
 
 
 # %%
@@ -1014,17 +1011,19 @@ import importlib.util
 if importlib.util.find_spec("torch"):
     my_comparison([workloads[0], workloads[5]])
 else:
-    print("PyTorch is not installed here, so nothing is compared. To compare: pip install torch, then run this again.")
+    print("PyTorch is not installed. To compare, run `pip install torch` and then run this cell again.")
 
 # %% [markdown]
 # ## What to remember
 #
-# * First right, then fast: compare each version with the one before it, and do not time a wrong one.
-# * Most of the factor comes from compiled loops, from reading memory in order, and from sums that stay in registers.
-# * 6 rows x 4 vectors: 24 multiply-adds for 10 loads, and 24 sums that do not wait for each other.
-# * Winograd: evaluate, multiply point by point, interpolate. F(2, 3) needs 4 products instead of 6, F(4x4, 3x3) 36
-#   instead of 144. The price is rounding.
-# * The roofline says what an op cannot exceed. Left of the ridge, traffic sets the limit: fuse ops.
-# * Each thread must own its outputs; a shared `+=` silently loses counts. Fixed parts give the same bits with any
-#   number of threads.
-# * Run once without timing, use the result, take turns, take medians, and time at the real size.
+# * Compare each version with an earlier version before you time it.
+# * Most of the speed-up comes from compiled loops, from reading memory in order, and from sums that stay in registers.
+# * A tile of 6 rows x 4 vectors performs 24 multiply-adds for 10 loads, and its 24 sums do not wait for each other.
+# * Winograd's method evaluates polynomials, multiplies the values, and interpolates. F(2, 3) needs 4 products instead
+#   of 6, and F(4x4, 3x3) needs 36 instead of 144. The price is larger rounding errors.
+# * The roofline shows the highest possible speed of an op. Left of the ridge, memory is the limit, and fusing ops
+#   reduces its traffic.
+# * Two threads must never write to the same output: a shared `+=` silently loses counts. A fixed partition of sums
+#   gives the same bits with any number of threads.
+# * For a fair comparison, run each version once untimed, use its result, take turns, report medians, and use real
+#   sizes.

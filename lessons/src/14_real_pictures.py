@@ -1,9 +1,8 @@
 # %% [markdown]
 # # 14 Real pictures, real weights
 #
-# **The question.** The network of the lessons so far was trained and used on drawn streets. What does it take to work
-# with pictures of your own? There are files of all kinds and sizes, weights that others trained, networks that are
-# passed on, and pictures that look different from all training pictures.
+# **The question.** The networks of the previous lessons were trained and used on drawn streets. What does it take to
+# work with pictures of your own, and with weights that others trained?
 #
 # **At the end** you can check a folder of data, resize a label map without inventing classes, predict a picture of any
 # size, fold batch norm into a convolution, and read a file of weights without executing it. You have also measured how
@@ -12,7 +11,7 @@
 # **Needed before:** lessons 00 (labels and colours), 04 (batch norm), 07 (the network) and 10 (scores).
 #
 # Badrinarayanan et al. 2017 train on CamVid at 360x480 (section 4), from the weights of VGG16 (section 3). If you have
-# these files, this lesson uses them. If not, it says so and uses a substitute.
+# these files, this lesson uses them. Otherwise it prints a message and uses a substitute.
 
 # %%
 import io
@@ -32,16 +31,16 @@ from tinysegnet.training import recipe_for
 from tinysegnet_lessons import figures, grader
 
 # %% [markdown]
-# Set the paths here, or in the environment variables that they are read from. An empty string means "not available".
-# (CamVid must have the layout of the SegNet tutorial: the folder with `train.txt` or `train/` and `trainannot/`. VGG16
-# is a `.pth` file of torchvision or an `.h5` file of Keras.)
+# Set the paths in the next cell, or in the environment variables that it reads. An empty string means "not available".
+# (CamVid must have the layout of the SegNet tutorial: a folder with `train.txt` or with `train/` and `trainannot/`.
+# VGG16 is a `.pth` file of torchvision or an `.h5` file of Keras.)
 
 # %%
 CAMVID_FOLDER = os.environ.get("TINYSEGNET_CAMVID", "")
 VGG16_FILE = os.environ.get("TINYSEGNET_VGG16", "")
 
 # %% tags=["parameters"] fast="PICTURES, EPOCHS, TESTS, LARGE = 8, 1, 4, 2"
-PICTURES, EPOCHS, TESTS, LARGE = 80, 3, 20, 4  # training pictures and epochs at the end; test pictures, large ones
+PICTURES, EPOCHS, TESTS, LARGE = 80, 3, 20, 4  # training pictures, epochs, test pictures, large pictures
 
 # %%
 ts.runtime.set_threads(1)  # the pictures are small, and on a busy machine threads wait for each other (lesson 13)
@@ -55,17 +54,16 @@ palette = streets.palette
 figures.show_sample(streets[0], palette)
 
 # %% [markdown]
-# What to see: a street and its labels, each class with its colour and its share of the pixels. Hatched pixels are void:
-# they have no label.
+# What to see: the figure shows a street and its labels, each class with its colour and its share of the pixels. Hatched
+# pixels are void: they have no label.
 #
-# ## A folder of data, and what is wrong with it
+# ## Check a folder of data
 #
-# Data sets come as folders: pictures in one place, label maps in another, and a list of classes somewhere. Most wrong
-# results begin here, without an error message: files paired by their order in a list, labels saved as colours, a value
-# that is no class.
+# Data sets come as folders, with pictures in one place, label maps in another, and usually a list of classes. Many
+# wrong results begin here, without an error message: files are paired by their order in a list, labels are saved as
+# colours, or a value is not a class.
 #
-# The next cell writes a folder as many tools do, small enough to experiment with. `classes.txt` has a line for each
-# class.
+# The next cell writes a small folder in a layout that many tools use. `classes.txt` has one line per class.
 
 # %%
 temporary = tempfile.TemporaryDirectory()
@@ -82,8 +80,8 @@ lines = [f"{red} {green} {blue} {name}" for (red, green, blue), name in names]
 written = (root / "classes.txt").write_text("\n".join(lines))
 
 # %% [markdown]
-# This is `tinysegnet data check DIR` in Python. The description says what was inferred. `problems` opens every file and
-# checks every label value.
+# The next cell does in Python what `tinysegnet data check DIR` does. The description says what the library inferred
+# about the folder. `problems` opens every file and checks every label value.
 
 # %%
 folder = ts.data.Folder(root, "train")
@@ -91,10 +89,10 @@ print(folder.description.replace(str(root), "streets"))
 print("problems:", folder.problems())
 
 # %% [markdown]
-# ### What breaks it
+# ### Five faults in a folder
 #
-# Here are five common accidents: a value that is no class, a label map saved as JPEG, a missing label map, one of
-# another size, and a picture that was truncated while it was copied.
+# The next cell produces five common faults: a value that is not a class, a label map saved as JPEG, a missing label
+# map, a label map of another size, and a picture that was truncated while it was copied.
 
 # %%
 labels = root / "labels" / "train"
@@ -114,12 +112,12 @@ for problem in problems:
 assert len(problems) == 5
 
 # %% [markdown]
-# Each line names the file, the fault and what was expected. You learn of it before the first epoch, not after the last.
+# Each line names the file, the fault and what was expected.
 #
 # ### Numbers, palettes, colours
 #
-# A label map can be stored in three ways: as grey values (it looks black, lesson 00), as numbers with a colour table
-# inside the file (a *palette* PNG), or as plain colours. All three can mean the same:
+# A label map can be stored in three ways: as grey values (it then looks black, as in lesson 00), as numbers with a
+# colour table inside the file (a *palette* PNG), or as plain colours. The library reads the same labels from all three:
 
 # %%
 truth = streets[0].labels
@@ -139,9 +137,9 @@ for name, file in files.items():
 # %% [markdown]
 # ## Half the size
 #
-# A picture of 360x480 at half the size has a quarter of the pixels, and training takes a quarter of the time. Pictures
-# can be averaged: a pixel between a dark and a bright one is grey. Labels cannot. The next cell reduces 4x4 labels of
-# sky (0), tree (5) and car (8) to 2x2:
+# At half the height and width a picture has a quarter of the pixels, and training takes about a quarter of the time.
+# Pixels can be averaged: the mean of a dark and a bright pixel is grey. Labels cannot be averaged. The next cell
+# reduces 4x4 labels of sky (0), tree (5) and car (8) to 2x2:
 
 # %%
 corner = np.array([[0, 0, 0, 5], [0, 0, 5, 5], [0, 5, 5, 8], [8, 8, 8, 8]])
@@ -150,8 +148,9 @@ picked = corner[1::2, 1::2]
 figures.show_arrays([("labels", corner), ("averaged", averaged), ("picked", picked)])
 
 # %% [markdown]
-# What to see: 3.75 is no class, and rounded it becomes Pavement (4), which does not occur here. 5.25 becomes a tree
-# where two of four pixels are car. The picked labels are labels that occur. On the whole picture:
+# What to see: 3.75 is not a class, and rounding turns it into Pavement (4), which does not occur here. 5.25 becomes a
+# tree where two of four pixels are car. The picked labels all occur in the original. The next cells compare both
+# methods on the whole picture:
 
 # %%
 H, W = truth.shape
@@ -172,25 +171,25 @@ for name, *each in zip(names, *shares, strict=True):
     print(f"{name:12}" + "".join(f"{share:10.3%}" for share in each))
 
 # %% [markdown]
-# Picking keeps the classes' shares. Interpolation takes pixels from some classes and gives them to classes whose
-# numbers happen to lie between. Thin classes suffer most.
+# Picking hardly changes the classes' shares. Interpolation takes pixels from some classes and gives them to classes
+# whose numbers happen to lie between.
 #
 # ### Pixel centres
 #
-# Which pixel is picked? A pixel is a square, and pixel number $i$ has its centre at $i + \tfrac{1}{2}$. The output row
-# $i$ of $h$ rows has its centre at $(i + \tfrac{1}{2}) \frac{H}{h}$ in the original. The row whose square contains this
-# point is
+# Which pixel is picked? A pixel is a square, and pixel number $i$ has its centre at $i + \tfrac{1}{2}$. Row $i$ of the
+# $h$ output rows has its centre at $(i + \tfrac{1}{2}) \frac{H}{h}$ in the original. The row of the original that
+# contains this point is
 #
 # $$\text{row}(i) = \Big\lfloor \big(i + \tfrac{1}{2}\big) \frac{H}{h} \Big\rfloor
 # = \Big\lfloor \frac{(2 i + 1)\, H}{2 h} \Big\rfloor$$
 #
-# Without the half, $\lfloor i H / h \rfloor$, everything is shifted towards the upper left by half an output pixel, and
-# the labels no longer match their picture.
+# The formula without the half, $\lfloor i H / h \rfloor$, shifts all labels by half an output pixel, and they no longer
+# match their picture.
 #
 # ### Exercise 1
 #
-# Write `my_resize_labels(labels, size)`. `labels` (H, W) are integers; `size` is (h, w). Return an array (h, w),
-# resized by nearest neighbour with pixel centres, to a smaller or larger size.
+# Write `my_resize_labels(labels, size)`. `labels` (H, W) is an array of integers, and `size` is (h, w), smaller or
+# larger than (H, W). Return an array (h, w), resized by nearest neighbour with pixel centres.
 
 
 # %%
@@ -207,8 +206,8 @@ grader.grade("resize_labels", my_resize_labels)
 # %% [markdown]
 # ## The recipe
 #
-# Which settings should you use to train on pictures from disk? The left column is the library's plain default, the
-# right one is what the paper's authors used for SegNet-Basic (section 4, and their published solver files):
+# Which settings should you use to train on pictures from disk? The left column shows the library's default, and the
+# right column shows what the paper's authors used for SegNet-Basic (section 3.2, and their published solver files):
 
 # %%
 ours, paper = recipe_for(ts.data.Folder(root, "val")), ts.paper_recipe("paper-basic")
@@ -217,16 +216,16 @@ for field in [*fields.split(), "color_jitter", "mirror", "test_scales", "statist
     print(f"{field:14} {getattr(ours, field)!s:24} {getattr(paper, field)!s}")
 
 # %% [markdown]
-# The left recipe reduces pictures to an area of at most 120x160. Small pictures are cheap, so it can show each of them
-# many times, each time with other flips, scaling and jitter. It predicts the mean over the mirror image (`mirror`) and
-# three sizes (`test_scales`). Such a training takes minutes to hours, so it is not part of this lesson. On the command
-# line it is `tinysegnet train --data DIR`.
+# The left recipe reduces pictures to an area of at most 120x160. Small pictures are cheap, so training can show each of
+# them many times, each time with other flips, scaling and jitter. Predictions are averaged over the picture, its mirror
+# image (`mirror`) and three sizes (`test_scales`). A training with this recipe takes minutes to hours, so it is not
+# part of this lesson. The command is `tinysegnet train --data DIR`.
 #
 # ## A picture of any size
 #
-# A network without fully connected layers accepts any height and width. But it was trained on cars of a certain size in
-# pixels. The bundled toy network was trained at 96x128. The next cell gives it streets drawn at 360x480, at several
-# sizes:
+# A network without fully connected layers accepts any height and width, but it was trained on cars of a certain size in
+# pixels. The bundled toy network was trained at 96x128. The next cell resizes streets of 360x480 to several sizes and
+# scores the network at each:
 
 # %%
 model = ts.load_bundled("toy")
@@ -242,11 +241,12 @@ figures.show_plot({"mIoU": ([h for h, _ in sizes], list(scores.values()))}, titl
 assert scores[96, 128] > max(scores[24, 32], scores[360, 480])
 
 # %% [markdown]
-# What to see: the curve has a peak. If the picture is too small, poles vanish. If it is too large, a car is larger than
-# any in training, and larger than the receptive field (lesson 07). The best size is near the training size.
+# What to see: the curve has a peak. If the picture is too small, poles vanish. If the picture is too large, a car is
+# larger than any car in training, and larger than the receptive field (lesson 07). The best is near the training size.
 #
 # `predict` therefore scales the picture to the *area* of the training pictures and keeps its aspect ratio. It scales
-# the logits back before the largest is chosen. For a picture $(H, W)$ and training pictures $(h, w)$:
+# the logits back to the original size before it chooses the largest logit. For a picture $(H, W)$ and training pictures
+# $(h, w)$ the network's input has the size $(H', W')$:
 #
 # $$f = \sqrt{\frac{h\, w}{H\, W}} \qquad (H', W') = \big(\text{round}(f H),\ \text{round}(f W)\big)$$
 
@@ -256,8 +256,8 @@ figures.show_source(working_size)
 # %% [markdown]
 # ### Exercise 2
 #
-# Write `my_working_size(image_size, training_size)`. Both arguments are (H, W). Return the height and the width as
-# integers of at least 1.
+# Write `my_working_size(image_size, training_size)`. Both arguments are (H, W). Return height and width as integers of
+# at least 1.
 
 
 # %%
@@ -273,9 +273,9 @@ def my_working_size(image_size, training_size):
 grader.grade("working_size", my_working_size)
 
 # %% [markdown]
-# **Why the logits are scaled back, not the labels.** Labels can only be picked, so they become blocks. Logits are
-# numbers that can be interpolated: between a pixel that is clearly road and one that is clearly pavement, there is a
-# place where both are equal. Compare both ways with the truth at full size:
+# **Why are the logits scaled back, not the labels?** Labels can only be picked, so they become blocks. Logits can be
+# interpolated: between a pixel that is clearly road and a pixel that is clearly pavement, there is a place where both
+# logits are equal. The next cell compares both ways with the true labels at full size:
 
 # %%
 by_labels, by_logits = [], []
@@ -291,9 +291,9 @@ for sample in large:
 print(f"pixels right: labels enlarged {np.mean(by_labels):.2%}, logits enlarged {np.mean(by_logits):.2%}")
 
 # %% [markdown]
-# **Why the picture is not cut into tiles.** A huge picture could be predicted tile by tile. But a pixel at a seam is
-# then predicted without its neighbours on the other side: the network sees zeros there, as at the border of the
-# picture. Compare two halves of a picture with the whole, by distance from the seam:
+# **Why is the picture not cut into tiles?** A huge picture could be predicted tile by tile. A pixel at a seam is then
+# predicted without its neighbours on the other side: the network sees zeros there, as at the border of the picture. The
+# next cell compares two halves of a picture with the whole, by distance from the seam:
 
 # %%
 changed = np.zeros((TESTS, 128), bool)
@@ -306,13 +306,13 @@ for low, high in ((0, 8), (8, 16), (16, 32), (32, 64)):
     print(f"{low:2} to {high:2} pixels from the seam: {share:4.0%} of the columns changed in more than 1 pixel of 20")
 
 # %% [markdown]
-# If you must tile, let the tiles overlap by the size of the receptive field, and keep their centres. The library does
-# not tile; it scales. The price is that small things in a huge picture vanish.
+# If you must tile, let the tiles overlap by the size of the receptive field, and use only their centres. The library
+# scales huge pictures instead, so small things may vanish.
 #
 # ## Folding batch norm
 #
-# In inference a batch norm has fixed statistics, and after a convolution it is one factor and one shift per channel.
-# Lesson 07 used that; here is the derivation. For output channel $f$ with $s_f = \gamma_f / \sqrt{\sigma^2_f +
+# In inference batch norm multiplies each channel by a fixed factor and adds a fixed shift. Lesson 07 folded it into the
+# preceding convolution; here is the derivation. For output channel $f$ with $s_f = \gamma_f / \sqrt{\sigma^2_f +
 # \epsilon}$:
 #
 # $$\begin{aligned}
@@ -321,15 +321,15 @@ for low, high in ((0, 8), (8, 16), (16, 32), (32, 64)):
 # &= \sum \underbrace{(s_f\, w_{ijcf})}_{w'_{ijcf}} x_{ijc} \;+\; \underbrace{\beta_f + s_f\,(b_f - \mu_f)}_{b'_f}
 # \end{aligned}$$
 #
-# The result is again a convolution: each output channel's kernel is multiplied by $s_f$, and there is a new bias.
+# The result is again a convolution, with the kernel $w'$ and the bias $b'$.
 
 # %% [markdown]
 # ### Exercise 3
 #
 # Write `my_fold(weight, bias, gamma, beta, mean, var, eps)`.
 #
-# * `weight` (K, K, C, F); all others (F,), except `eps`, which is a number.
-# * Return the new `weight` (K, K, C, F) and the new `bias` (F,).
+# * `weight` has the shape (K, K, C, F), `eps` is a number, and all other arguments have the shape (F,).
+# * Return the folded `weight` (K, K, C, F) and the folded `bias` (F,).
 
 
 # %%
@@ -344,8 +344,8 @@ def my_fold(weight, bias, gamma, beta, mean, var, eps):
 grader.grade("fold", my_fold)
 
 # %% [markdown]
-# Fold a whole network, in float64, so that rounding cannot hide a mistake. In inference the library's networks fold
-# automatically, so the unfolded result is computed layer by layer, with each batch norm separate:
+# The next cell folds a whole network, in float64, so that rounding cannot hide a mistake. In inference the library's
+# networks fold automatically, so the cell computes the unfolded result layer by layer, with each batch norm separate:
 
 # %%
 double = ts.build("tiny", num_classes=model.num_classes, dtype=np.float64)
@@ -361,12 +361,12 @@ print(f"{len(double.layers)} layers -> {len(folded.layers)};", end=" ")
 print(f"{sum(a.size for a in double.state().values()):,} numbers -> {sum(a.size for a in folded.state().values()):,}")
 
 # %% [markdown]
-# ### What breaks it
+# ### Two mistakes when folding
 #
-# **The other order.** Batch norm *before* the convolution is an affine map of its input, so it seems that it can be
-# folded as well: $\sum w\,(s\,x + t) = \sum (w\,s)\,x + \sum w\,t$. But the padding is added *after* the batch norm,
-# and it consists of zeros, without $t$. The folded bias $\sum w\,t$ counts $t$ at all nine taps, everywhere. Try one
-# channel, with $s = 2$, $t = 1$ and a kernel of ones:
+# **Folding in the other order.** Batch norm *before* the convolution is an affine map of its input, so it seems that it
+# can also be folded: $\sum w\,(s\,x + t) = \sum (w\,s)\,x + \sum w\,t$. However, the padding is added *after* the batch
+# norm, and it consists of zeros, without $t$. The folded bias $\sum w\,t$ counts $t$ at all nine taps, also in the
+# padding. Here is an example with $s = 2$, $t = 1$ and a kernel of ones:
 
 # %%
 a, ones = np.arange(16.0).reshape(1, 4, 4, 1), np.ones((3, 3, 1, 1))
@@ -376,11 +376,11 @@ pictures = [("batch norm, then conv", true), ("folded", seeming), ("difference",
 figures.show_arrays([(name, b[0, :, :, 0]) for name, b in pictures])
 
 # %% [markdown]
-# What to see: the result is right inside and wrong at the border, in proportion to the number of taps that lie outside.
-# SegNet's order, convolution first, does not have this problem.
+# What to see: the result is right in the interior and wrong at the border, in proportion to the number of taps that lie
+# outside. SegNet's order, convolution first, does not have this problem.
 #
-# **The current statistics.** The folded network contains the running statistics that the network had when it was
-# folded. During training they still change, so fold at the end. A network whose statistics were never set (mean 0 and
+# **Folding too early.** The folded network uses the running statistics that the network had when it was folded.
+# Training changes these statistics, so fold after training. A network whose statistics were never set (mean 0 and
 # variance 1) folds without an error but predicts nonsense:
 
 # %%
@@ -396,9 +396,9 @@ assert ts.evaluate(ts.fold_batchnorm(unset), tests).mIoU < ts.evaluate(fresh, te
 # %% [markdown]
 # ## Half the bytes
 #
-# A float16 has a sign, 5 bits for the exponent and 10 for the fraction. Its steps are $2^{-10}$ of the number, so the
-# rounding error is at most $2^{-11} = 0.05\,\%$. The largest number is 65504. `tinysegnet export --half --fold` writes
-# such files. The next cells measure the effect on the folded network:
+# A float16 has a sign, 5 bits for the exponent and 10 for the fraction. Adjacent numbers differ by at most $2^{-10}$ of
+# their value, so the rounding error is at most $2^{-11} = 0.05\,\%$. The largest number is 65504. `tinysegnet export
+# --half --fold` writes such files.
 
 # %%
 sizes, nets = {}, {"float32": fresh}
@@ -425,17 +425,17 @@ except ts.errors.SettingError as error:
     print(error)
 
 # %% [markdown]
-# The file is in float16, but the network computes in float32. Training in float16 is another matter: a gradient times a
-# small learning rate is soon smaller than the smallest step, and the weights stop changing.
+# The file is in float16, but the network computes in float32. Training in float16 is more difficult: a gradient times a
+# small learning rate is soon smaller than the rounding error of the weight, and the weight stops changing.
 #
 # ## Weights that others trained
 #
-# The paper's encoder starts from VGG16, trained on a million photographs. The weights come as a file. The commonest
-# kind, `.pth`, is what PyTorch saves: a zip archive with the raw numbers of each tensor, and a *pickle*, `data.pkl`,
-# with the name, shape and location of each tensor.
+# The paper's encoder starts from VGG16, trained on a million photographs. The commonest kind of weight file is
+# PyTorch's `.pth`: a zip archive with the raw numbers of each tensor, and a *pickle*, `data.pkl`, with the name, shape
+# and location of each tensor.
 #
-# A pickle is not data. It is a program for a small stack machine, and one of its instructions means "import this
-# function and call it". Here is a file that claims to contain weights:
+# A pickle is a program for a small stack machine, and one of its instructions means "import this function and call it".
+# The next cell writes and opens a file that claims to contain weights:
 
 # %%
 import pickle
@@ -465,9 +465,9 @@ opened = pickle.loads(trap.read_bytes())
 pickletools.dis(trap.read_bytes())
 
 # %% [markdown]
-# The library has its own reader. It supports the instructions that make strings, numbers, tuples and dicts. Function
-# names stay names, and it imports none of them. It implements the five functions that PyTorch writes for tensors
-# itself; any other function ends the reading.
+# The library's own reader supports the instructions that make strings, numbers, tuples and dicts, and imports no
+# function that a file names. Instead the reader has its own versions of the five functions that PyTorch writes for
+# tensors, and it refuses a file that calls any other function.
 
 # %%
 figures.show_source(torch_pickle._Machine.call)
@@ -480,14 +480,14 @@ except ts.errors.CheckpointError as error:
     print(str(error).replace(str(root), "..."))
 
 # %% [markdown]
-# The library's own checkpoints are *safetensors*: a header in JSON with names, shapes and positions, then the numbers.
-# They contain nothing that could be executed.
+# The library's own checkpoints are *safetensors* files: a JSON header with names, shapes and positions, followed by the
+# numbers. Such files contain nothing that can be executed.
 #
-# ### A `.pth` by hand
+# ### Write a `.pth` file by hand
 #
-# With this knowledge we can write such a file without PyTorch. The pickle's instructions are single letters: `X` is a
-# string, `J` an integer, `(` ... `t` a tuple, `c` a name, `R` a call, `Q` "the numbers are stored there", `u` adds to
-# the dict, and `.` stops. PyTorch can open the result, and so can our reader.
+# With this knowledge we can write a `.pth` file without PyTorch. The pickle's instructions are single characters: `X`
+# is a string, `J` an integer, `(` ... `t` a tuple, `c` a function's name, and `R` a call. `Q` refers to stored numbers,
+# `u` adds items to the dict, and `.` stops. PyTorch can open the result, and so can our reader.
 
 
 # %%
@@ -523,8 +523,8 @@ def my_save_pth(path, arrays):
 
 
 # %% [markdown]
-# `ts.to_torch_state` returns a network's arrays with PyTorch's names and layouts: kernels are (F, C, K, K) where ours
-# are (K, K, C, F). Write the file, read it, and load it into a network with other weights:
+# `ts.to_torch_state` returns a network's arrays with PyTorch's names and layouts: its kernels are (F, C, K, K), and
+# ours are (K, K, C, F). The next cell writes the file, reads it, and loads it into a network with other weights:
 
 # %%
 state = {name: array for name, array in ts.to_torch_state(model).items() if array.dtype == np.float32}
@@ -541,8 +541,8 @@ assert np.array_equal(copied.forward(x), model.forward(x))
 # %% [markdown]
 # ### Which pictures do the weights expect?
 #
-# Weights depend on how the training pictures were preprocessed: the order of the channels, their mean, their scale.
-# VGG16 exists with two conventions, and the names in a file tell which one it uses:
+# Weights depend on how the training pictures were preprocessed: the order of the channels, their mean and their scale.
+# VGG16 exists with two conventions, and the names of the tensors in a file show which convention it uses:
 
 # %%
 for source, name in (
@@ -558,8 +558,8 @@ for kind in ("scaled", "imagenet", "caffe"):
 
 # %% [markdown]
 # "imagenet" divides by 255, subtracts a mean and divides by a standard deviation. "caffe" changes the order to blue,
-# green, red and subtracts another mean. The wrong one causes no error, because all shapes fit. Test it on the toy
-# network, which was trained on "scaled" pictures:
+# green, red and subtracts another mean. The wrong preprocessing causes no error, because all shapes fit. The next cell
+# tests its effect on the toy network, which was trained on "scaled" pictures:
 
 # %%
 fed = {}
@@ -571,12 +571,12 @@ for kind in ("scaled", "imagenet", "unit", "caffe"):
 assert max(fed["unit"], fed["caffe"]) < fed["scaled"] - 0.1
 
 # %% [markdown]
-# "imagenet" happens to be close to "scaled", as the pixel above shows, and costs little. That is the dangerous case:
-# the result is slightly worse, so the cause may never be noticed. The others cost nearly everything.
+# "imagenet" happens to be close to "scaled", as the pixel above shows, and lowers the score little. This case is
+# dangerous: the result is slightly worse, so the mistake may never be noticed. "unit" and "caffe" lower it drastically.
 #
-# So the library stores the preprocessing with a network, and refuses an encoder that expects another. If you have
-# VGG16, the next cell loads its 13 convolutions into the encoder, without the classifier. The figure shows its first
-# filters next to those of the toy network:
+# For this reason the library stores the preprocessing with a network, and refuses an encoder that expects another. If
+# you have VGG16, the next cell loads its 13 convolutions into the encoder, without the classifier. The figure shows
+# VGG16's first filters next to those of the toy network:
 
 # %%
 filters = {"toy": model.state()["encoder1.conv1.weight"]}
@@ -597,9 +597,9 @@ for name, kernels in filters.items():
 figures.show_gallery(panels, columns=12)
 
 # %% [markdown]
-# What to see: each tile is one kernel of 3x3 pixels in colour, stretched to full contrast. If one side is bright and
-# the other dark, it responds to an edge; if all pixels have one colour, it responds to that colour. Well-trained
-# kernels are smooth; the random kernels at the start of training are not. How similar are neighbours in a kernel?
+# What to see: each tile is one kernel of 3x3 pixels in colour, stretched to full contrast. A kernel with a bright and a
+# dark side responds to an edge; a kernel whose pixels all have one colour responds to that colour. Well-trained kernels
+# are smooth; the random kernels at the start of training are not. How similar are neighbouring weights in a kernel?
 
 # %%
 for name, kernels in filters.items():
@@ -611,8 +611,8 @@ print(f"random: {np.corrcoef(random[:, :-1].ravel(), random[:, 1:].ravel())[0, 1
 # %% [markdown]
 # ## Pictures unlike the training pictures
 #
-# A network is right on pictures like those it was trained on. The next cells change the same test streets in realistic
-# ways. The labels stay the same, because the streets do:
+# A network is reliable only on pictures like those it was trained on. The next cells change the light or the focus of
+# the test streets. The labels stay the same, because the streets stay the same:
 
 
 # %%
@@ -633,8 +633,8 @@ def my_evening(image):
 
 
 # %% [markdown]
-# For this library, a data set is any object with a palette, a name, a length and `[i]`. So the changes are one small
-# class:
+# For this library, a data set is any object with a palette, a name, a length and `[i]`. One small class can apply the
+# changes:
 
 
 # %%
@@ -675,12 +675,12 @@ for name, change in changes.items():
 figures.overlays_figure(rows, palette)
 
 # %% [markdown]
-# What to see: to us all five are the same street, and we would label them alike. The light in toy streets varies, but
-# not by as much (see the brightness above), and all are in focus. Nothing in the training taught the network that these
-# changes do not matter. And the network does not report that it is uncertain (lesson 12 measures uncertainty).
+# What to see: to us all five pictures show the same street, and we would label them alike. The light in the training
+# streets varies less than here, and all training pictures are in focus. Nothing in the training taught the network that
+# these changes do not matter, and it gives no warning (lesson 12 measures uncertainty).
 #
-# How large is the difference to real streets? If you have CamVid, the next cell uses its pictures; otherwise it uses
-# drawn streets, as in training:
+# How does the network do on real streets? If you have CamVid, the next cell uses its pictures; otherwise it uses drawn
+# streets, as in training:
 
 # %% tags=["map"]
 found = ts.evaluate(model, streets, size=(96, 128))
@@ -690,15 +690,16 @@ said = ts.predict(model, sample.image, size=(96, 128))
 figures.overlays_figure([(sample.image, sample.labels, said, streets.name)], palette)
 
 # %% [markdown]
-# What to see: with CamVid, you see how little a network trained on drawn streets can do on a real one; without it,
-# nothing new. Scores on drawn streets say nothing about real ones. CamVid itself has such a gap: its validation
-# pictures are seconds away from training pictures, while its test pictures are other streets.
+# What to see: with CamVid, the figure shows how little a network trained on drawn streets can do on a real street;
+# without CamVid, it shows nothing new. Scores on drawn streets say nothing about real streets. CamVid itself has a
+# similar gap: its validation pictures come from the same drive as training pictures, while its test pictures mostly
+# show other streets.
 #
 # ### What augmentation can do
 #
-# If brightness should not matter, show the same labels at many brightnesses. `color_jitter=j` multiplies brightness,
-# contrast and saturation of each training picture by random factors between $1 - j$ and $1 + j$. Two copies of the
-# bundled network are trained further on the same pictures, in the same order, one without jitter and one with it:
+# If brightness should not matter, train with many brightnesses. `color_jitter=j` multiplies the brightness, contrast
+# and saturation of each training picture by random factors between $1 - j$ and $1 + j$. The next cell trains two copies
+# of the bundled network further on the same pictures, in the same order, one without jitter and one with jitter:
 
 # %%
 train = ts.data.InMemory(ToyScenes(PICTURES, seed=19))
@@ -725,13 +726,14 @@ print("jitter helped by more than 0.02:", ", ".join(helped) or "nothing")
 print("jitter hurt by more than 0.02:  ", ", ".join(hurt) or "nothing")
 
 # %% [markdown]
-# How to read this: the last column compares two networks that differ only in the jitter. It varies brightness and
-# contrast, so a gain is expected for night and fog. It varies neither blur nor the colours of the evening: apart from
-# saturation, red, green and blue get the same factor. On unchanged pictures the jitter may cost a little, since the
-# network has more to learn in the same time. With one short training and one seed, only large differences count.
+# How to read this: the last column compares two networks that differ only in the jitter. Jitter varies brightness and
+# contrast, so a gain is expected for night and fog. Jitter varies neither blur nor the colours of the evening: apart
+# from saturation, red, green and blue get the same factor. On unchanged pictures the jitter may lower the score a
+# little, since the network has more to learn in the same time. With one short training and one seed, only large
+# differences count.
 #
-# Augmentation is prior knowledge: *these changes do not change the labels*. It helps only against the changes that you
-# thought of.
+# Augmentation expresses prior knowledge: *these changes do not change the labels*. It helps only against similar
+# changes.
 
 # %%
 temporary.cleanup()
@@ -739,13 +741,13 @@ temporary.cleanup()
 # %% [markdown]
 # ## What to remember
 #
-# * Check every file of a folder before the first epoch: pairs, sizes, every label value.
-# * Average pictures, but pick labels, at pixel centres: $\lfloor (i + \frac12) H / h \rfloor$.
-# * A network works at the scale that it was trained at. Scale the picture to it, and scale the logits back.
-# * Batch norm after a convolution is a factor and a shift: $w' = s\,w$, $b' = \beta + s\,(b - \mu)$. Before a
-#   convolution it is not, because of the padding.
-# * float16 halves the size of a file and changes hardly a pixel; it is for storage, not for training.
-# * A pickle is a program. Read files from strangers with a reader that calls nothing.
-# * Weights belong to a preprocessing. With another one there is no error, but the results are worse.
-# * Scores are valid for pictures like those they were measured on. Augmentation extends this range, in the directions
-#   that you thought of.
+# * Check the pairs, sizes and label values of all files in a folder before the first epoch.
+# * Pictures can be averaged, but labels must be picked, at the pixel centres $\lfloor (i + \frac12) H / h \rfloor$.
+# * A network works best at the scale of its training. Scale the picture to the training size, then the logits back.
+# * Batch norm after a convolution can be folded into it: $w' = s\,w$, $b' = \beta + s\,(b - \mu)$. Batch norm before a
+#   convolution cannot be folded, because of the padding.
+# * Storing weights in float16 halves the size of a file and hardly changes the predictions.
+# * A pickle is a program. Read files from strangers with a reader that executes nothing.
+# * Weights belong to a preprocessing. With another preprocessing the results are worse, without any error.
+# * Scores are valid for pictures like those they were measured on. Augmentation can make a network robust to other
+#   pictures.

@@ -1,4 +1,4 @@
-"""Curves, bars and other diagrams: their contents, and that their texts neither touch nor leave them."""
+"""Curves, bars and other diagrams: their contents are right, and their texts neither touch nor leave the figure."""
 
 from __future__ import annotations
 

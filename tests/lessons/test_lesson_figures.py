@@ -177,7 +177,7 @@ def test_kernel_strip_fills_the_output_in_reading_order():
     assert_texts_apart_and_inside(figure)
 
 
-def test_kernel_strip_is_drawn_with_a_slider_too():
+def test_kernel_strip_is_drawn_with_a_slider():
     assert figures.show_kernel_sliding(X, W, slider=True)._repr_png_().startswith(b"\x89PNG")
 
 
@@ -243,12 +243,12 @@ def test_ties_are_dashed_and_clipped_windows_explained():
     cells = cell_patches(figure)
     assert {name for name in cells if name.startswith("tie")} == {"tie[0, 1]", "tie[1, 0]", "tie[1, 2]", "tie[2, 1]"}
     remarks = " ".join(t.get_text() for t in figure.axes[0].texts)
-    assert "first wins" in remarks
-    assert "clipped" in remarks
+    assert "equal to the maximum" in remarks
+    assert "outside the picture" in remarks
     plain = " ".join(t.get_text() for t in figures.show_pool_arrows([[1, 2], [3, 4]]).axes[0].texts)
-    assert "first wins" not in plain
-    assert "clipped" not in plain
-    assert "NaN wins" in " ".join(t.get_text() for t in figures.show_pool_arrows([[1, np.nan]]).axes[0].texts)
+    assert "equal to the maximum" not in plain
+    assert "outside the picture" not in plain
+    assert "NaN counts" in " ".join(t.get_text() for t in figures.show_pool_arrows([[1, np.nan]]).axes[0].texts)
 
 
 @pytest.mark.parametrize("theme", amount([viz.LIGHT], [viz.LIGHT, viz.DARK]))

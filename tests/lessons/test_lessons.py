@@ -1,8 +1,8 @@
 """The lessons: every source runs to its end, and every student's copy fails only where the learner has to write.
 
 The short form runs each solved lesson in one process, in the fast mode: a cell with "fast" in its metadata runs that
-text instead of its own. The long form also runs both copies in Jupyter kernels. TINYSEGNET_LESSONS=full does so with
-the lessons' own numbers and prints the times.
+text instead of its own. The long form also runs both copies in Jupyter kernels.
+TINYSEGNET_LESSONS=full runs both with the lessons' own numbers and prints the times.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ EXAMPLE = '''# %% [markdown]
 # # 99 Example
 
 # %% tags=["parameters"] fast="STEPS = 2"
-STEPS = 300  # of training
+STEPS = 300  # training steps
 
 # %%
 def my_double(x):
@@ -194,7 +194,7 @@ def test_build_makes_the_students_copy_of_an_example(example):
     notebook = build.student(build.read(example))
     assert notebook.cells[2].source == (
         'def my_double(x):\n    """Twice x."""\n    raise NotImplementedError("your turn")')  # fmt: skip
-    assert notebook.cells[1].source == "STEPS = 300  # of training"
+    assert notebook.cells[1].source == "STEPS = 300  # training steps"
     assert build.fast(build.read(example)).cells[1].source == "STEPS = 2"
     assert "SOLUTION" not in build.written(build.solved(build.read(example)))
     assert build.written(notebook) == build.written(build.student(build.read(example)))

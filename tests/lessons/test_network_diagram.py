@@ -38,7 +38,7 @@ def test_diagram_of_article_has_no_crossings():
     )
 
 
-def test_diagram_shows_odd_sizes_too():
+def test_diagram_shows_odd_sizes():
     shown = texts(figures.show_network(ts.build("tiny"), (360, 480)))
     assert {"360 x 480", "180 x 240", "90 x 120", "45 x 60", "23 x 30"} <= set(shown)
 

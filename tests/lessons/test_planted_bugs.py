@@ -1,8 +1,7 @@
 """Planted bugs: 26 that occurred in real libraries, two of transposed convolution, and what catches each of them.
 
-The bugs are in lessons/tinysegnet_lessons/bugs, because the lessons use them, too. A bug is a variant of the real NumPy
-op with one mistake. The checker sees only forward and backward of the variant; the
-comparison is with PyTorch's frozen answers (tests/golden), so it works without PyTorch.
+A bug is a variant of a real NumPy op with one mistake. The lessons use the bugs of lessons/tinysegnet_lessons/bugs. The
+checker sees only the variant's forward and backward. The comparison uses PyTorch's frozen answers (tests/golden).
 
      #  planted bug                                            checker   comparison
      1  loss gradient not divided by the count                    x          x
@@ -34,9 +33,9 @@ comparison is with PyTorch's frozen answers (tests/golden), so it works without 
     27  transposed: dx with the kernel flipped                    x          x
     28  transposed: output_size cropped from the wrong side       -          x
 
-The checker alone catches 22. It proves that backward matches forward, so it cannot see 23-25 and 28, where both are
-wrong together. It cannot judge 14 and 26, where no slope exists. The comparison misses 21 and 22, because it calls
-forward and backward only once.
+The checker alone catches 22 bugs. It proves only that backward matches forward, so it misses 23-25 and 28, which change
+both alike. It also misses 14 and 26, which change the gradient where no slope exists. The comparison misses 21 and 22,
+because it calls forward and backward only once.
 """
 
 from __future__ import annotations

@@ -121,7 +121,7 @@ def test_show_worst_draws_the_worst_picture_first():
     model = ts.build("tiny", num_classes=11, width=1 / 16)
     classifier = model.layers["classifier"]
     classifier.params["weight"][...] = 0
-    classifier.params["bias"][0] = 1  # it predicts class 0 everywhere
+    classifier.params["bias"][0] = 1  # so that it predicts class 0 everywhere
     assert [name for *_, name in worst(model, Graded(), count=3)] == ["number 0", "number 2", "number 4"]
     assert len(worst(model, Graded(), count=99)) == 4, "a picture without labels has no score"
     net, how = ts.build("tiny", num_classes=11, width=1 / 16), {"size": (20, 28), "mirror": True, "scales": (1.0, 1.5)}

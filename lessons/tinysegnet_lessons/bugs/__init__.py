@@ -16,5 +16,5 @@ from .planted import bugs as _bugs
 
 __all__ = ["Bug", "bugs", "compare_op"]
 
-#: in the order of their numbers, so that a table of them is the tests' table
+#: the bugs by name, in the order of their numbers
 bugs: dict[str, Bug] = dict(sorted(_bugs.items(), key=lambda item: item[1].number))

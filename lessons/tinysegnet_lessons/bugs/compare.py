@@ -1,4 +1,4 @@
-"""A second check of a pair of forward and backward: comparison with the library's own results."""
+"""A second check of a forward and backward function: comparison with the library's own results."""
 
 from collections.abc import Callable
 from typing import Any

@@ -17,7 +17,7 @@ from tinysegnet.gradcheck.suite import find_variants
 __all__ = ["BOTH", "COMPARISON", "GRADIENT", "LINEARITY", "REPEATABILITY", "UNWRITTEN", "Bug", "bugs", "planted",
            "planted_in_both"]  # fmt: skip
 
-# The laws. The first four are the checker's (`Report.broken_laws`), the last is `compare_op`.
+# The first four are laws of the checker (`Report.broken_laws`); the last is the comparison by `compare_op`.
 GRADIENT, LINEARITY, REPEATABILITY, UNWRITTEN = "gradient", "linear in dout", "repeatable", "arguments unwritten"
 COMPARISON = "comparison"
 BOTH = (GRADIENT, COMPARISON)
@@ -27,8 +27,8 @@ BOTH = (GRADIENT, COMPARISON)
 class Bug:
     """A variant of a NumPy op with one mistake in forward or backward.
 
-    `number` is its row in the table of tests/lessons/test_planted_bugs.py, and `sentence` says what is wrong.
-    `caught_by` lists every law that refuses it. `hint` is a part of the checker's hint for it, or None.
+    `number` is the bug's row in the table of tests/lessons/test_planted_bugs.py, and `sentence` says what is wrong.
+    `caught_by` lists every law that refuses the bug. `hint` is a part of the checker's hint, or None.
     """
 
     name: str
@@ -47,12 +47,12 @@ class Bug:
 
     @property
     def seen_by_checker(self) -> bool:
-        """Return whether `check_op` refuses it."""
+        """Return whether `check_op` refuses the bug."""
         return set(self.caught_by) != {COMPARISON}
 
     @property
     def seen_by_comparison(self) -> bool:
-        """Return whether a comparison with the right answers reveals it."""
+        """Return whether a comparison with the right results reveals the bug."""
         return COMPARISON in self.caught_by
 
 

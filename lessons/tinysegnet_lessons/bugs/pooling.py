@@ -24,7 +24,7 @@ def _():
         _, h, w, _ = dout.shape
         for i, j in np.ndindex(*size):
             here = np.s_[:, i :: stride[0], j :: stride[1]]
-            tap = dx[here][:, :h, :w]  # a window that sticks out of the picture has no such tap
+            tap = dx[here][:, :h, :w]  # the tap of a clipped window may lie outside the picture
             mine = np.s_[:, : tap.shape[1], : tap.shape[2]]
             tap += dout[mine] * (x[here][:, :h, :w] == out[mine])
         return dx

@@ -16,7 +16,7 @@ from .grid import CELL, Grid, as_numbers, box_of, inches, number_texts, rounded_
 
 __all__ = ["frame_colors", "largest", "show_array", "show_arrays"]
 
-EDGE, ABOVE, GAP, SIGN = 0.35, 0.7, 0.9, 1.1  # in cells: margin, room for a title, between arrays, for a sign
+EDGE, ABOVE, GAP, SIGN = 0.35, 0.7, 0.9, 1.1  # in cells: margin, height of a title, gap between arrays, width of a sign
 
 
 @dataclass
@@ -42,7 +42,7 @@ def show_array(
     """Draw a small array (H, W) with its numbers in the cells, orange above zero and blue below.
 
     `highlight` frames cells, given as indices such as (1, 2) or np.s_[0:2, 2:4], or as a list of indices. `indices`
-    numbers the rows and columns. `decimals` is the number of decimal places, by default as few as show the numbers.
+    numbers the rows and columns. `decimals` is the number of decimal places, by default as few as necessary.
     `scale` is the number with the strongest colour, by default the largest. Raises ShapeError if the array is not (H,
     W).
     """

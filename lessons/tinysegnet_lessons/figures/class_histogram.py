@@ -27,7 +27,7 @@ def class_histogram_figure(
     """
     counts = np.asarray(counts)
     if counts.shape != (palette.num_classes,):
-        raise ShapeError(f"counts {counts.shape} for {palette.num_classes} classes. Give one number per class")
+        raise ShapeError(f"counts {counts.shape}: there must be one number per class, {palette.num_classes} in all")
     order = np.argsort(-counts, kind="stable") if sort else np.arange(len(counts))
     names = [shortened(class_name(palette, int(k))) for k in order]
     figure = new_figure(width, 0.3 * len(order) + 0.95, theme)

@@ -21,16 +21,17 @@ from tinysegnet.viz.figures import LIGHT, Theme, new_figure, signed_colors
 __all__ = ["show_gradient"]
 
 WRONG, CROSSED, ON_WRONG = "#d62a1e", "#f0b429", "#ffffff"
-MOST_COLUMNS, MOST_ROWS = 16, 20  # with numbers in the cells
+MOST_COLUMNS, MOST_ROWS = 16, 20  # larger arrays are drawn without numbers in the cells
 CELL = 0.44  # inches
-GAP = 0.16  # between the panels, in widths of a panel
-READABLE_COLUMNS = 8  # per panel; three wider ones do not fit side by side on a page
+GAP = 0.16  # between the panels, relative to the width of a panel
+READABLE_COLUMNS = 8  # per panel; three wider panels do not fit side by side on a page
 
 
 def show_gradient(report: Report, tensor: str, *, theme: Theme = LIGHT) -> Figure:
     """Draw one gradient of a report, such as "dweight": analytic, numeric, and which entries were refused.
 
-    Of several cases it takes the first that failed and is small enough to read. Raises KeyError for an unknown name.
+    If there are several cases, it draws the first that failed and is small enough to read. Raises KeyError for an
+    unknown name.
     """
     name = tensor.removeprefix("d") if tensor not in {t.name for t in report.all_tensors()} else tensor
     first = report.tensor(name)

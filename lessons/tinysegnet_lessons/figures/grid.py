@@ -1,8 +1,8 @@
-"""A grid: a figure measured in cells, with numbers in them, frames around some and arrows between them.
+"""A grid: a figure measured in cells, which may contain numbers, frames around cells, and arrows.
 
 The lessons draw all small arrays on it, with x to the right and y downwards as in an array. Colours show the sign:
-orange above zero, blue below, the background colour at zero. This pair is distinguishable with every kind of colour
-blindness. In one grid the same colour always stands for the same number.
+orange above zero, blue below, the background colour at zero. Orange and blue are distinguishable with every kind of
+colour blindness. In one grid the same colour always stands for the same number.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["MINUS", "MOST_CELLS", "TIMES", "Grid", "as_numbers", "box_of", "cell
            "tint"]  # fmt: skip
 
 MINUS, TIMES, ASTERISK = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}", "\N{ASTERISK OPERATOR}"
-MOST_CELLS = 24  # per side; larger arrays are illegible
+MOST_CELLS = 24  # per side, because larger arrays are illegible
 CELL, WIDEST = 0.5, 11.0  # inches
 LARGEST, SMALLEST = 12.0, 5.5  # font size of a number, in points
 
@@ -153,15 +153,15 @@ def as_numbers(array: Any, name: str) -> np.ndarray:
         hint = "; show one channel of one sample, such as x[0, :, :, 0]" if array.ndim > 2 else ""
         raise ShapeError(f"{name}: the array must be (H, W), got {array.dtype} {array.shape}{hint}")
     if max(array.shape) > MOST_CELLS:
-        raise ShapeError(f"{name}: {array.shape[0]} x {array.shape[1]} numbers are illegible, at most {MOST_CELLS} per "
-                         f"side can be drawn. Show a part of it, or use figures.show_feature_maps")  # fmt: skip
+        raise ShapeError(f"{name}: {array.shape[0]} x {array.shape[1]} numbers are illegible. Show at most "
+                         f"{MOST_CELLS} per side, or use figures.show_feature_maps")  # fmt: skip
     return array.astype(np.int64) if array.dtype == bool else array
 
 
 def number_texts(array: np.ndarray, decimals: int | None = None) -> np.ndarray:
     """Return the texts of the numbers in their cells, (H, W) of str.
 
-    `decimals` is the number of decimal places; None uses as few as show the numbers, at most 3, or else 2.
+    `decimals` is the number of decimal places; None uses as few as necessary, or 2 if more than 3 are necessary.
     """
     finite = array[np.isfinite(array)].astype(float)
     if decimals is None:

@@ -53,5 +53,5 @@ def show_heat(
 
 
 def _shades(theme: Theme) -> LinearSegmentedColormap:
-    """Return shades from the background to dark violet: one hue, ordered by lightness, for every kind of vision."""
+    """Return shades from the background to dark violet, which are ordered by lightness for colour-blind readers."""
     return LinearSegmentedColormap.from_list("heat", (theme.paper, theme.loss, theme.ink))

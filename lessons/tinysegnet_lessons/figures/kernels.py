@@ -1,4 +1,4 @@
-"""Convolution, one number at a time: where the kernel lies, what it multiplies, and where the sum goes."""
+"""Figures of convolution, one number at a time: where the kernel lies, what it multiplies, and where the sum goes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TOP, SIGN, ARROW = 1.35, 0.9, 1.6  # in cells
 
 @dataclass(frozen=True)
 class _Scene:
-    """One convolution: the picture with its padding, the kernel, the output."""
+    """A convolution: the picture with its padding, the kernel, and the output."""
 
     padded: np.ndarray
     pads: Any
@@ -53,7 +53,7 @@ def show_kernel(
     names: tuple[str, str, str] = ("x", "weight", "out"),
     theme: Theme = LIGHT,
 ) -> Figure:
-    """Draw how out[at] is computed: the window of x (H, W) under the kernel (K, L), times the kernel, summed.
+    """Draw how out[at] is computed: the window of x (H, W) times the kernel (K, L), summed.
 
     `stride` and `padding` are those of `ops.conv2d_forward`; the zeros of the padding have dashed borders. `names` are
     the names of picture, kernel and output. Raises ShapeError if `at` is outside the output or an array is too large.
@@ -77,7 +77,7 @@ def show_kernel(
     grid.array(x4, top[2], scene.out, "out")
     grid.title(x4, top[2] - 0.3, names[2])
     grid.frame(x4 + j, top[2] + i, 1, 1, theme.ink, gid=f"out frame[{i}, {j}]")
-    # Lead to the row, not to the cell, because the arrow would cross numbers.
+    # The arrow leads to the row, because an arrow to the cell would cross numbers.
     ends = [(x3 + L + 0.12, top[1] + K / 2), (x4 - (0.04 if j == 0 else 0.1), top[2] + i + 0.5)]
     bend = x3 + L + 0.55
     grid.path(rounded_path([ends[0], (bend, ends[0][1]), (bend, ends[1][1]), ends[1]]), theme.loss)
@@ -99,7 +99,7 @@ def show_kernel_sliding(
 
     `positions` are output indices (row, column), by default the first two, the first of the second row, and the last.
     `stride` and `padding` are those of `ops.conv2d_forward`. `slider` adds a slider over all positions if ipywidgets is
-    installed; the strip shows the same without it. Raises ShapeError as `show_kernel` does.
+    installed. Raises ShapeError as `show_kernel` does.
     """
     scene = _scene(x, weight, stride, padding)
     H, W = scene.out.shape
@@ -144,7 +144,7 @@ def _check_inside(scene: _Scene, positions: Sequence[tuple[int, int]]) -> None:
 
 
 def _padded_picture(grid: Grid, x0: float, y0: float, scene: _Scene) -> None:
-    """Draw the picture and around it the zeros of the padding, dashed."""
+    """Draw the picture and the zeros of the padding around it, which have dashed borders."""
     (top, bottom), (left, right) = scene.pads
     PH, PW = scene.padded.shape
     inside = scene.padded[top : PH - bottom, left : PW - right]
@@ -157,7 +157,7 @@ def _padded_picture(grid: Grid, x0: float, y0: float, scene: _Scene) -> None:
 
 
 def _zoom(grid: Grid, source: tuple[float, float, float], target: tuple[float, float, float]) -> None:
-    """Draw two thin lines from the window's right corners to those of its copy, each (x, y, height)."""
+    """Draw two thin lines from the right corners of a window (x, y, height) to those of its copy."""
     for end in (0, 1):
         points = [(x + (0.06 if x == source[0] else -0.06), y + end * h) for x, y, h in (source, target)]
         grid.path(rounded_path(points), grid.theme.muted, line=0.8, head=False, dashed=True)

@@ -1,4 +1,4 @@
-"""The time of the same work done in several ways, from the slowest to the fastest, each step with its factor."""
+"""A figure of the times of the same work done in several ways, with the factor of each step."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def show_ladder(rungs: Sequence[tuple[str, float]], *, theme: Theme = LIGHT, wid
 
 
 def _words(times: Sequence[float]) -> str:
-    """Return the label of the last of one or two dots."""
+    """Return the label of the last dot, given its time, or the times of the dot above and the dot itself."""
     return _number(times[-1]) + " ms" + (f",  {_factor(*times)}" if len(times) > 1 else "")
 
 

@@ -36,13 +36,14 @@ def show_plot(
 ) -> Figure:
     """Draw curves by name, each a pair (x values, y values), or only y values at first, first + 1, ...
 
-    `title`, `x` and `y` label the figure and its axes. `log` makes both axes (True) or one of them logarithmic. `marks`
-    maps a name to a labelled point (x, y). `size` is in inches. A value that is not finite, or not positive on a
-    logarithmic axis, leaves a gap. Raises ShapeError if there are no curves, or if one is not a list of numbers.
+    `title`, `x` and `y` label the figure and its axes. `log` makes both axes (True) or one axis ("x" or "y")
+    logarithmic. `marks` maps a name to a labelled point (x, y). `size` is in inches. A value that is not finite, or not
+    positive on a logarithmic axis, leaves a gap. Raises ShapeError if there are no curves, or if one is not a list of
+    numbers.
     """
     points = {name: _points(name, values, first) for name, values in curves.items()}
     if not points:
-        raise ShapeError("show_plot: give at least one curve, as name -> list of numbers")
+        raise ShapeError("show_plot: give at least one curve in a dict of names and lists of numbers")
     figure = new_figure(*size, theme)
     room = 0.35 + max(inches(figure, name, 9) for name in points)
     width, height = size[0] - LEFT - room, size[1] - TOP - BOTTOM
@@ -65,12 +66,12 @@ def show_plot(
 
 
 def _points(name: str, values: Any, first: int) -> Curve:
-    """Return a curve's x and y values, two arrays of one length."""
+    """Return a curve's x and y values as two arrays of the same length."""
     pair = len(values) == 2 and np.ndim(values[0]) == 1
     ys = np.asarray(values[1] if pair else values, float)
     xs = np.asarray(values[0], float) if pair else first + np.arange(float(ys.size))
     if ys.ndim != 1 or not ys.size or xs.shape != ys.shape:
-        raise ShapeError(f"show_plot: {name!r} must be a list of numbers, or two lists of one length")
+        raise ShapeError(f"show_plot: {name!r} must be a list of numbers, or two lists of the same length")
     return xs, ys
 
 
@@ -79,7 +80,7 @@ def _with_gaps(values: np.ndarray, log: bool) -> np.ndarray:
 
 
 def _draw(axes: Axes, k: int, name: str, xs: np.ndarray, ys: np.ndarray, theme: Theme) -> None:
-    """Draw the k-th curve. After four, colours repeat with other dashes; a later curve does not hide an earlier one."""
+    """Draw the k-th curve. After four curves the colours repeat with other dashes."""
     colors = (theme.mIoU, theme.G, theme.C, theme.loss)
     dashes = DASHES[(k + k // len(colors)) % len(DASHES)]
     axes.plot(xs, ys, label=name, color=colors[k % len(colors)], linestyle=dashes, linewidth=2)

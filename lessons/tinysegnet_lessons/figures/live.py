@@ -13,12 +13,12 @@ __all__ = ["LivePlot"]
 
 
 class LivePlot:
-    """Redraw a figure of curves in place in Jupyter when called with the history after every epoch.
+    """A plot that a call with the history redraws in place after every epoch in Jupyter.
 
     In a terminal or a script it does nothing, so the same code runs everywhere.
 
     Args:
-        baselines: mIoU of methods without a network, by name, drawn as lines to beat.
+        baselines: mIoU of methods without a network, by name, drawn as horizontal lines.
         theme: colours.
 
     >>> plot = LivePlot({"position prior": 0.21})
@@ -27,7 +27,7 @@ class LivePlot:
 
     def __init__(self, baselines: Mapping[str, float] | None = None, *, theme: Theme = LIGHT) -> None:
         self.baselines, self.theme = dict(baselines or {}), theme
-        self._handle: Any = None  # the output to replace, once there is one
+        self._handle: Any = None  # the output to replace after the first call
 
     def __call__(self, history: Sequence[Mapping[str, Any]]) -> None:
         """Redraw the figure; `history` has one row per epoch so far, with the columns of metrics.csv."""

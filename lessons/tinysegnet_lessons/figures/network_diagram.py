@@ -60,8 +60,8 @@ def show_network(model: Network, size: tuple[int, int], *, theme: Theme = LIGHT)
     """Draw the layers for one picture of `size` (H, W), from left to right, and what crosses from encoder to decoder.
 
     Each layer is a bar, taller for larger maps and wider for more channels, both on a logarithmic scale. A convolution
-    shows its number of output channels. Lines below join a pool to the unpooling that uses its indices, and the layers
-    between which maps cross, with the bytes stored in between.
+    shows its number of output channels. Lines below the bars join a pool to the unpooling that uses its indices, and
+    the layers between which maps cross. Their labels give the stored bytes.
     """
     blocks = _blocks(model, size)
     _lay_out(blocks)
@@ -168,7 +168,7 @@ def _write_sizes(figure: Figure, axes: Axes, blocks: list[_Block], middle: float
 
 
 def _crossings(blocks: list[_Block], summary: Summary) -> list[tuple[_Block, _Block, str, bool]]:
-    """Return (from, to, label, whether these are maps) for all that crosses."""
+    """Return (from, to, label, whether maps cross) for each crossing."""
     waiting = {row.name: row.skip_bytes for row in summary.rows}
     by_layer = {id(block.layer): block for block in blocks}
     found = []

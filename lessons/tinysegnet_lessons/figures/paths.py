@@ -29,16 +29,16 @@ def show_paths(
     lines: int = 14,
     theme: Theme = LIGHT,
 ) -> Figure:
-    """Draw one panel per path, each over the same contours; a ring is the first point, a square the last.
+    """Draw one panel per path, each over the same contours; a ring marks the first point, and a square the last.
 
-    `function` maps arrays a, b of one shape to heights of that shape, some of them above 0. `paths` maps names to
+    `function` maps arrays a and b to heights of the same shape, some of them above 0. `paths` maps names to
     points (steps, 2). `x` and `y` are the limits of the panels; points outside are clipped. `names` are the names of
     the two numbers. `lines` is the number of contours, which are denser near the bottom. Raises ShapeError if there are
     no paths, or if points are not pairs.
     """
     points = {name: np.asarray(path, float) for name, path in paths.items()}
     if not points or any(path.ndim != 2 or path.shape[1] != 2 or not len(path) for path in points.values()):
-        raise ShapeError("show_paths: give at least one path of at least one point, as name -> points (steps, 2)")
+        raise ShapeError("show_paths: give at least one path in a dict of names and points (steps, 2)")
     tall = PANEL * (y[1] - y[0]) / (x[1] - x[0])
     tall = min(max(tall, 0.6 * PANEL), 1.2 * PANEL)
     size = LEFT + len(points) * PANEL + (len(points) - 1) * GAP + RIGHT, TOP + tall + BOTTOM

@@ -40,7 +40,7 @@ def show_pixel(
     values = {title: np.asarray(numbers, float) for title, numbers in bars.items()}
     for title, numbers in values.items():
         if numbers.shape != (K,):
-            raise ShapeError(f"{title}: {numbers.shape} for {K} classes. Give one number per class")
+            raise ShapeError(f"{title} {numbers.shape}: there must be one number per class, {K} in all")
     names = [shortened(class_name(palette, k), 22) + ("  (label)" if k == label else "") for k in range(K)]
     probe = new_figure(1, 1, theme)
     words = max(inches(probe, name, 9.5) for name in names) + 0.15
@@ -81,7 +81,7 @@ def _draw_picture(axes: Axes, image: np.ndarray, at: tuple[int, int], theme: The
 
 
 def _draw_bars(axes: Axes, title: str, numbers: np.ndarray, palette: Palette, theme: Theme) -> None:
-    """Draw horizontal bars from 0, each with its number at the end, negative ones to the left."""
+    """Draw horizontal bars from 0, each with its number at the end; negative bars extend to the left."""
     low, high = min(float(numbers.min()), 0.0), max(float(numbers.max()), 0.0)
     room = (NUMBER if low < 0 else 0.0, NUMBER)  # inches, for the numbers at the ends
     inch = ((high - low) or 1.0) / (PANEL - sum(room))

@@ -1,10 +1,9 @@
-"""The arrows picture: every maximum goes to the pooled map, and a pooled map returns along the same arrows.
+"""The arrows picture: every maximum goes to the pooled map, and unpooled numbers return along the same arrows.
 
-In SegNet the arrows cross from the encoder to the decoder, not the numbers. For each window these are two bits, which
-say at which of its four pixels the arrow began (Badrinarayanan et al. 2017, section 3 and figure 3).
+The decoder gets only these arrows from a pool, two bits per window, which say at which of the four pixels the arrow
+began (Badrinarayanan et al. 2017, section 3 and figure 3).
 
-There are gaps between the windows, and the arrows run in them, each in the colour of its window, so that no arrow
-crosses a number.
+The arrows run in gaps between the windows, so that no arrow crosses a number.
 """
 
 from __future__ import annotations
@@ -24,12 +23,11 @@ from .grid import Grid, as_numbers, cell_size, number_texts, rounded_path, tint
 
 __all__ = ["show_pool_arrows"]
 
-MOST = 8  # rows, columns
+MOST = 8  # rows or columns
 EDGE, TOP, BETWEEN = 0.4, 3.0, 2.3  # in cells
-HEAD, LINE = 0.62, 0.27  # inches: the titles, a remark
+HEAD, LINE = 0.62, 0.27  # inches: the titles' height, a remark's height
 ALLEY, STREET = 0.55, 1.6  # gaps between columns of windows (empty) and between rows
 NEAREST, FARTHEST = 0.36, 0.6  # distances of the arrows' lanes from their windows
-# Six colours that differ in hue and lightness, so that colour-blind readers can tell them apart.
 
 Cell = tuple[int, int]
 
@@ -62,9 +60,9 @@ def show_pool_arrows(x: Any, *, decoder_map: Any = None, theme: Theme = LIGHT) -
 
     From left to right are the windows and their maxima, the pooled map, the map that the decoder unpools, and the
     result. Below is the position of each maximum in its window, 0..3 and as two bits. `decoder_map` (h, w) is the map
-    to unpool, by default the pooled map itself. With odd sizes some windows are clipped. Of equal numbers the first in
-    reading order wins, and the others are dashed. Raises ShapeError if x is not a small (H, W), or if decoder_map has
-    another size than the pooled map.
+    to unpool, by default the pooled map itself. With odd sizes some windows are clipped. If several numbers equal the
+    maximum, the first in reading order is used and the others are dashed. Raises ShapeError if x is not a small (H, W),
+    or if decoder_map has another size than the pooled map.
     """
     pooling = _pool(x, decoder_map)
     (h, w), columns = pooling.out.shape, _columns(*pooling.out.shape)
@@ -110,7 +108,7 @@ def _columns(h: int, w: int) -> dict[str, float]:
     out = x + wide + 1.0
     decoder_map = out + narrow + BETWEEN
     unpooled = decoder_map + narrow + 1.0
-    table = (out + decoder_map + w + (w - 1) * ALLEY) / 2 - w / 2  # of the indices, below the middle
+    table = (out + decoder_map + w + (w - 1) * ALLEY) / 2 - w / 2  # the table of indices is below the middle
     remarks = table + max(w, 2) + 0.9
     end = max(unpooled + wide, remarks + 7.7) + EDGE
     return {
@@ -146,7 +144,7 @@ def _color(grid: Grid, window: Cell, w: int) -> str:
 
 
 def _draw_window(grid: Grid, x0: float, array: np.ndarray, pooling: _Pooling, window: Cell, name: str) -> None:
-    """Draw the cells of a window that lie inside, the maximum in full colour."""
+    """Draw the cells of a window that lie inside the picture, with the maximum in full colour."""
     color, texts = _color(grid, window, pooling.out.shape[1]), number_texts(array)
     ties = pooling.ties(window) if name == "x" else []
     for i, j in np.ndindex(2, 2):
@@ -190,7 +188,7 @@ def _draw_arrows(grid: Grid, pooling: _Pooling, x0: float, x1: float, *, into_wi
         lane = _lane(window, bool(upwards), w)
         ends = [(left + 0.5, top + (0.0 if upwards else 1.0)) for left, top in (wide, narrow)]
         start, end = reversed(ends) if into_windows else ends
-        away = -0.05 if upwards else 0.05  # of the arrow's head from the cell
+        away = -0.05 if upwards else 0.05  # distance between the arrow's head and the cell
         points = [start, (start[0], lane), (end[0], lane), (end[0], end[1] + away)]
         names = [f"[{pixel[0]}, {pixel[1]}]", f"[{window[0]}, {window[1]}]"]
         gid = f"map{names[1]} -> unpooled{names[0]}" if into_windows else f"x{names[0]} -> out{names[1]}"
@@ -200,7 +198,7 @@ def _draw_arrows(grid: Grid, pooling: _Pooling, x0: float, x1: float, *, into_wi
 def _lane(window: Cell, upwards: bool, w: int) -> float:
     """Return the height of a window's arrow: above or below its row, nearer for windows further left.
 
-    One arrow thus crosses another only where the other leaves its cell, never where it arrives.
+    An arrow may cross another arrow where the latter leaves its cell, but never where it arrives.
     """
     r, c = window
     distance = NEAREST + min(0.12, (FARTHEST - NEAREST) / max(w - 1, 1)) * c
@@ -252,11 +250,11 @@ def _draw_key(grid: Grid, x: float, y: float) -> None:
 def _remarks(pooling: _Pooling) -> list[str]:
     h, w = pooling.out.shape
     remarks = ["Full colour: each window's maximum.",
-               "The decoder gets only the positions of x: two bits per window."]  # fmt: skip
+               "Only these positions reach the decoder: two bits per window."]  # fmt: skip
     if any(pooling.ties(window) for window in np.ndindex(h, w)):
-        remarks.append("Dashed in colour: equal but later; the first wins.")
+        remarks.append("Dashed in colour: equal to the maximum, but later.")
     if pooling.x.shape[0] % 2 or pooling.x.shape[1] % 2:
-        remarks.append("Dashed in grey: outside, the window is clipped.")
+        remarks.append("Dashed in grey: outside the picture.")
     if np.isnan(pooling.x).any():
-        remarks.append("NaN wins over every number.")
+        remarks.append("NaN counts as larger than every number.")
     return remarks

@@ -18,7 +18,7 @@ from tinysegnet_lessons.influence import influence
 
 __all__ = ["show_receptive_field"]
 
-WIDE, EDGE, TOP, GAP = 4.6, 0.25, 0.72, 0.3  # inches; WIDE of one picture
+WIDE, EDGE, TOP, GAP = 4.6, 0.25, 0.72, 0.3  # inches; WIDE is the width of one picture
 BOX, HEAT = "#ffd21f", (255, 138, 20)  # visible on any street
 
 
@@ -33,9 +33,10 @@ def show_receptive_field(
 ) -> Figure:
     """Draw the receptive field of pixel `at` (row, column) of a layer's output on the picture (H, W, 3), twice.
 
-    On the left is the theoretical one: all pixels that the layers can reach. On the right is the effective one: the
-    absolute gradient of the number at `channel` (by default the largest) with respect to each pixel, at test time, and
-    the smallest square that contains half of it. Raises SettingError if the network has no such layer or pixel.
+    The left panel shows the theoretical field: all pixels that the layers can reach. The right panel shows the
+    effective field: the absolute gradient of the number at `channel` (by default the largest) with respect to each
+    pixel, at test time, and the smallest square that contains half of it. Raises SettingError if the network has no
+    such layer or pixel.
     """
     picture = as_uint8(image)
     H, W = picture.shape[:2]
@@ -56,7 +57,7 @@ def show_receptive_field(
 
 
 def half_box(strength: np.ndarray) -> Box:
-    """Return the smallest square around the middle of an influence (H, W) with half of it, clipped at the border."""
+    """Return the smallest square around the centroid of an influence (H, W) that contains half of it."""
     total, (H, W) = strength.sum(), strength.shape
     if not total:
         return Box(0, 0, H, W)
@@ -84,7 +85,7 @@ def _panel(figure: Figure, number: int, tall: float, title: str, note: str, them
 
 
 def _dimmed(picture: np.ndarray, box: Box) -> np.ndarray:
-    """Return the picture, dark and grey outside the box."""
+    """Return the picture, darkened and grey outside the box."""
     grey = (picture @ LUMA)[..., None].repeat(3, -1)
     out = 0.45 * grey
     out[box.slices] = picture[box.slices]

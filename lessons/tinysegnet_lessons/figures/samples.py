@@ -58,7 +58,7 @@ def overlays_figure(samples: Sequence[Compared], palette: Palette) -> Figure:
 
 
 def show_batch(images: np.ndarray, labels: np.ndarray, palette: Palette, *, columns: int = 4) -> Figure:
-    """Draw a batch as the network gets it: each picture, and below it the picture with its labels painted over it.
+    """Draw a batch as the network gets it: each picture, and below it the same picture with a label overlay.
 
     Unlabelled pixels are hatched. The classes that occur are listed below, with their shares of the batch.
 
@@ -97,7 +97,7 @@ def show_worst(model: Any, data: Dataset, *, count: int = 4, progress: Any = ite
 
 
 def worst(model: Any, data: Dataset, *, count: int = 4, progress: Any = iter, **prediction: Any) -> list[Compared]:
-    """Return (image, labels, prediction, name) of the worst pictures, worst first, without unlabelled pictures."""
+    """Return (image, labels, prediction, name) of the worst labelled pictures, worst first."""
     if count < 1:
         raise SettingError(f"count: {count} must be at least 1")
 

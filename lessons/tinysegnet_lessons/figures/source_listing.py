@@ -1,4 +1,4 @@
-"""Listings of the library's own source for the lessons: what is shown is what runs."""
+"""Listings of the library's own source for the lessons."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tinysegnet.errors import SettingError
 __all__ = ["SourceListing", "show_source"]
 
 _PACKAGE = Path(tinysegnet.__file__).parent
-# A light box with dark letters. All properties are set, so that it is legible on a dark page, too.
+# All colours are set, so that the light box is also legible on a dark page.
 _BOX = "background:#f8f8f8;color:#1d1d22;border-left:3px solid #1f62d0;padding:.6em 1em"
 _CODE = ("background:none;color:#1d1d22;margin:0;padding:0;border:0;font:12.5px/1.4 monospace;"
          "white-space:pre;overflow-x:auto")  # fmt: skip
@@ -48,7 +48,7 @@ class SourceListing:
 def show_source(function: Any) -> SourceListing:
     """Return the source of a function, class or numba kernel, with its file and first line.
 
-    Show it as the last expression of a cell, or print it.
+    To show the listing, make it the last expression of a cell, or print it.
 
     Raises:
         SettingError: If Python has no source of it.

@@ -67,7 +67,7 @@ def _check(values: Mapping[str, Mapping[str, np.ndarray]], names: Sequence[str],
             others: Mapping[str, Mapping[str, float]]) -> None:  # fmt: skip
     numbers = [row for rows in values.values() for row in rows.values()]
     if not sum(row.size for row in numbers) or not all(np.isfinite(row).all() for row in numbers):
-        raise ShapeError("show_strip_plot: panels must be title -> row -> finite numbers, with at least one number")
+        raise ShapeError("show_strip_plot: panels must contain at least one number, and only finite numbers")
     rows = [row for found in others.values() for row in found]
     strange = [name for name in (*ties, *others) if name not in values] + [name for name in rows if name not in names]
     if strange:

@@ -123,17 +123,17 @@ EXERCISES = [
         reference=_sgd,
         cases=_sgd_cases,
         mistakes={
-            "the decay is missing: decay * parameter is added to the gradient":
+            "The decay is missing. Add decay * parameter to the gradient.":
                 lambda p, g, v, rate, momentum, decay: _sgd(p, g, v, rate, momentum, 0.0),
-            "the decay must enter the velocity, as part of the gradient; here it bypasses it": _sgd_decay_apart,
-            "the decay is subtracted from the parameter, without the rate; add it to the gradient instead":
+            "The decay bypasses the velocity. Add decay * parameter to the gradient.": _sgd_decay_apart,
+            "The decay is subtracted from the parameter, without the rate. Add it to the gradient instead.":
                 _sgd_decay_without_rate,
-            "the decay has the wrong sign: it makes the parameter larger": _sgd_decay_grows,
-            "the rate is inside the velocity, as in Caffe; here v = momentum * v + gradient": _sgd_rate_inside,
-            "the gradient is multiplied by 1 - momentum; here the velocity is a sum, not a mean": _sgd_mean,
-            "the step uses the old velocity: update it first": _sgd_old_velocity,
-            "it goes uphill: subtract the step": _sgd_uphill,
-            "the velocity is not used: the step must be rate * velocity":
+            "The decay has the wrong sign, so it makes the parameter larger.": _sgd_decay_grows,
+            "The rate is inside the velocity, as in Caffe. Use v = momentum * v + gradient.": _sgd_rate_inside,
+            "The gradient is multiplied by 1 - momentum, but the velocity is a sum, not a mean.": _sgd_mean,
+            "The step uses the old velocity. Update the velocity first.": _sgd_old_velocity,
+            "The step goes uphill. Subtract it from the parameter.": _sgd_uphill,
+            "The velocity is not used. The step must be rate * velocity.":
                 lambda p, g, v, rate, momentum, decay: (p - rate * (g + decay * p), _sgd(p, g, v, rate, momentum,
                                                                                         decay)[1]),
         },
@@ -144,15 +144,15 @@ EXERCISES = [
         reference=_adam,
         cases=_adam_cases,
         mistakes={
-            "nothing is corrected: divide mean by 1 - beta1**step and square by 1 - beta2**step": _adam_variant(False),
-            "only the mean is corrected; the square also begins at 0": _adam_half_corrected,
-            "the corrected mean and square are returned; return the running ones": _adam_returns_corrected,
-            "the step uses the old mean and square: update them first": _adam_old_means,
-            "the correction is one step late: the first step is number 1": _adam_variant(late=1),
-            "square is the running mean of gradient**2; yours squares the mean": _adam_variant(square_of_mean=True),
-            "the root is missing: divide by sqrt(square)": _adam_variant(root=False),
-            "eps is under the root; add it to the root": _adam_variant(eps_inside=True),
-            "beta1 and beta2 are swapped: beta1 belongs to the mean": _adam_variant(swapped=True),
+            "Nothing is corrected. Divide mean by 1 - beta1**step and square by 1 - beta2**step.": _adam_variant(False),
+            "Only the mean is corrected, but the square also begins at 0.": _adam_half_corrected,
+            "The corrected mean and square are returned. Return the running values.": _adam_returns_corrected,
+            "The step uses the old mean and square. Update them first.": _adam_old_means,
+            "The correction is one step late. The first step is number 1.": _adam_variant(late=1),
+            "The mean is squared, but square is the running mean of gradient**2.": _adam_variant(square_of_mean=True),
+            "The root is missing. Divide by sqrt(square).": _adam_variant(root=False),
+            "eps is under the root. Add it to the root.": _adam_variant(eps_inside=True),
+            "beta1 and beta2 are swapped. beta1 belongs to the mean.": _adam_variant(swapped=True),
         },
     ),
     Exercise(
@@ -161,18 +161,19 @@ EXERCISES = [
         reference=_he_std,
         cases=_he_cases,
         mistakes={
-            "that is the fan-out, K * L * F; the sum runs over the K * L * C inputs":
+            "This uses the fan-out, K * L * F. The sum runs over the K * L * C inputs.":
                 lambda shape: math.sqrt(2 / (shape[0] * shape[1] * shape[3])),
-            "the 2 is missing: ReLU clears half of the numbers": lambda shape: math.sqrt(1 / math.prod(shape[:-1])),
-            "that is the variance; the standard deviation is its square root": lambda shape: 2 / math.prod(shape[:-1]),
-            "only the channels are counted; each output sums over K * L taps of them":
+            "The 2 is missing. It compensates for the half that ReLU sets to 0.":
+                lambda shape: math.sqrt(1 / math.prod(shape[:-1])),
+            "This is the variance. The standard deviation is its square root.": lambda shape: 2 / math.prod(shape[:-1]),
+            "Only the channels are counted. Each output also sums over K * L taps.":
                 lambda shape: math.sqrt(2 / shape[2]),
-            "the height K is counted twice and the width L is not: the kernel need not be square":
+            "The height K is used twice, but the kernel has the width L.":
                 lambda shape: math.sqrt(2 / (shape[0] * shape[0] * shape[2])),
-            "the channels are missing: each tap has C of them": lambda shape: math.sqrt(2 / (shape[0] * shape[1])),
-            "all numbers of the kernel are counted; an output channel uses only its own part":
+            "The channels are missing. Each tap has C of them.": lambda shape: math.sqrt(2 / (shape[0] * shape[1])),
+            "All numbers of the kernel are counted, but an output uses only K * L * C of them.":
                 lambda shape: math.sqrt(2 / math.prod(shape)),
-            "that is Glorot's 2 / (fan_in + fan_out); He's uses only fan_in":
+            "This is Glorot's 2 / (fan_in + fan_out). He's formula uses only fan_in.":
                 lambda shape: math.sqrt(2 / (shape[0] * shape[1] * (shape[2] + shape[3]))),
         },
     ),

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from tinysegnet.ops import conv2d_backward, conv2d_forward, relu_backward, relu_forward
+from tinysegnet.ops.conv import conv2d_backward_numpy, conv2d_forward_numpy
+from tinysegnet.ops.relu import relu_backward_numpy, relu_forward_numpy
 
 from .exercise import Exercise
 
@@ -32,7 +33,7 @@ def _dead(x):
 
 
 def _dead_cases():
-    """Channels: two dead, one dead with zeros, dead up to one number, on one picture, alive with a negative mean."""
+    """Include channels that are dead, at most 0, dead except for one number or on one picture, and alive."""
     rng = np.random.default_rng(1)
     cases = []
     for N, H, W in ((2, 3, 4), (3, 5, 4)):
@@ -49,20 +50,20 @@ def _dead_cases():
     return cases
 
 
-# --- which pixels a logit rests on ------------------------------------------------------------------------------------
+# --- which pixels a logit depends on ----------------------------------------------------------------------------------
 
 
-def _logit_gradient(x, weight1, weight2, at, k, dlogits_of=None, through_relu=relu_backward):
-    hidden, cache1 = conv2d_forward(x, weight1)
-    active, cache2 = relu_forward(hidden)
-    logits, cache3 = conv2d_forward(active, weight2)
+def _logit_gradient(x, weight1, weight2, at, k, dlogits_of=None, through_relu=relu_backward_numpy):
+    hidden, cache1 = conv2d_forward_numpy(x, weight1)
+    active, cache2 = relu_forward_numpy(hidden)
+    logits, cache3 = conv2d_forward_numpy(active, weight2)
     dlogits = np.zeros_like(logits)
     if dlogits_of is None:
         dlogits[0, at[0], at[1], k] = 1
     else:
         dlogits[...] = dlogits_of(logits, at, k)
-    dactive, _, _ = conv2d_backward(dlogits, cache3)
-    return conv2d_backward(through_relu(dactive, cache2), cache1)[0][0]
+    dactive, _, _ = conv2d_backward_numpy(dlogits, cache3)
+    return conv2d_backward_numpy(through_relu(dactive, cache2), cache1)[0][0]
 
 
 def _saliency(x, weight1, weight2, at, k):
@@ -79,7 +80,7 @@ def _saliency_cases():
 
 
 def _of_gradient(colours=lambda dx, x: np.abs(dx).sum(-1), **settings):
-    """Return a map made from the gradient in another way, or from another gradient."""
+    """Return a saliency function with another gradient or another reduction over the colours."""
 
     def wrong(x, weight1, weight2, at, k):
         return colours(_logit_gradient(x, weight1, weight2, at, k, **settings), x[0])
@@ -102,7 +103,7 @@ def _occlusion(image, score, size):
 
 def _covered(grey=GREY, value=lambda whole, covered: whole - covered, size_of=lambda size: size, restore=True,
              rounds=np.ceil):  # fmt: skip
-    """Return the map of score losses with one step changed."""
+    """Return an occlusion function with one step changed."""
 
     def occlusion(image, score, size):
         H, W = image.shape[:2]
@@ -119,7 +120,7 @@ def _covered(grey=GREY, value=lambda whole, covered: whole - covered, size_of=la
 
 
 def bright_corner_score(image):
-    """Return a nonlinear function of all pixels, which replaces a network in the cases."""
+    """Return a score that depends nonlinearly on all pixels and replaces a network in the cases."""
     weights = np.cos(np.arange(image.size)).reshape(image.shape)
     total = float((weights * image).sum()) / 255
     return total + 0.1 * total**2
@@ -138,17 +139,18 @@ EXERCISES = [
         reference=_ratio,
         cases=_ratio_cases,
         mistakes={
-            "the divisor is the norm after the step; use the one before":
+            "The divisor is the norm after the step. Use the norm before the step.":
                 lambda before, after: np.linalg.norm(after - before) / np.linalg.norm(after),
-            "these are squared norms: take the root": lambda before, after: _ratio(before, after) ** 2,
-            "this compares the two norms; a weight can turn without growing: take the norm of the difference":
+            "The norms are squared. Take the root.": lambda before, after: _ratio(before, after) ** 2,
+            "The two norms are compared, but weights can turn without growing. Take the norm of the difference.":
                 lambda before, after: abs(np.linalg.norm(after) - np.linalg.norm(before)) / np.linalg.norm(before),
-            "the ratio is inverted: divide update by weight": lambda before, after: 1 / _ratio(before, after),
-            "absolute values are summed; the norm is the root of the sum of squares":
+            "The ratio is inverted. Divide the norm of the update by the norm of the weight.":
+                lambda before, after: 1 / _ratio(before, after),
+            "Absolute values are summed. The norm is the root of the sum of squares.":
                 lambda before, after: np.abs(after - before).sum() / np.abs(before).sum(),
-            "this is the mean of the ratios of single weights, dominated by those near 0: divide norm by norm":
+            "This is the mean of the ratios of single weights, which weights near 0 dominate. Divide norm by norm.":
                 lambda before, after: np.mean(np.abs(after - before) / np.abs(before)),
-            "the division by the weight's norm is missing": lambda before, after: np.linalg.norm(after - before),
+            "The division by the weight's norm is missing.": lambda before, after: np.linalg.norm(after - before),
         },
     ),
     Exercise(
@@ -157,21 +159,21 @@ EXERCISES = [
         reference=_dead,
         cases=_dead_cases,
         mistakes={
-            "this is the share of zeros: a channel is dead only if it is 0 at every pixel of every picture":
+            "This is a share of numbers. A channel is dead only if none of its numbers is above 0.":
                 lambda x: np.mean(x <= 0),
-            "a channel that is 0 at some pixel is not dead yet: check all of its pixels":
+            "A channel that is 0 at some pixel is not dead yet. Check all of its pixels.":
                 lambda x: np.mean(x.min((0, 1, 2)) <= 0),
-            "this counts channels that are dead on one picture only: check all pictures":
+            "This counts channels that are dead on one picture only. Check all pictures.":
                 lambda x: np.mean((x.max((1, 2)) <= 0).any(0)),
-            "the mean is below 0, but one number above 0 passes the ReLU and has a gradient: take the maximum":
+            "The mean may be below 0 although some number passes the ReLU and gets a gradient. Take the maximum.":
                 lambda x: np.mean(x.mean((0, 1, 2)) <= 0),
-            "this is the share of the living channels": lambda x: 1 - _dead(x),
-            "this is the number of dead channels; return their share": lambda x: np.sum(x.max((0, 1, 2)) <= 0),
-            "x is the input of the ReLU: a channel whose maximum is negative is also dead":
+            "This is the share of the living channels.": lambda x: 1 - _dead(x),
+            "This is the number of dead channels. Return their share.": lambda x: np.sum(x.max((0, 1, 2)) <= 0),
+            "x is the input of the ReLU, so a channel whose maximum is negative is also dead.":
                 lambda x: np.mean(x.max((0, 1, 2)) == 0),
-            "a channel whose maximum is 0 is also dead: ReLU passes a gradient only where x is above 0":
+            "A channel whose maximum is 0 is also dead. ReLU passes a gradient only where x is above 0.":
                 lambda x: np.mean((x < 0).all((0, 1, 2))),
-            "x is the input of the ReLU, so dead channels are not all 0 yet: they are nowhere above 0":
+            "x is the input of the ReLU, so the numbers of a dead channel are at most 0, not equal to 0.":
                 lambda x: np.mean((x == 0).all((0, 1, 2))),
         },
     ),
@@ -181,21 +183,21 @@ EXERCISES = [
         reference=_saliency,
         cases=_saliency_cases,
         mistakes={
-            "this is the gradient of class k's logit at all pixels: dlogits is 1 at one pixel only":
+            "This is the gradient of class k's logits at all pixels. dlogits must be 1 at one pixel only.":
                 _of_gradient(dlogits_of=lambda logits, at, k: np.arange(logits.shape[3]) == k),
-            "this is the gradient of all logits of the pixel: dlogits is 1 for class k only":
+            "This is the gradient of all logits of the pixel. dlogits must be 1 for class k only.":
                 _of_gradient(dlogits_of=lambda logits, at, k: _one_hot(logits, np.s_[0, at[0], at[1], :])),
-            "row and column are swapped: at is (row, column)":
+            "Row and column are swapped. The argument at is (row, column).":
                 _of_gradient(dlogits_of=lambda logits, at, k: _one_hot(logits, np.s_[0, at[1], at[0], k])),
-            "dlogits contains the logit itself; its derivative with respect to itself is 1":
+            "dlogits contains the logit itself. The derivative of the logit with respect to itself is 1.":
                 _of_gradient(dlogits_of=lambda logits, at, k: logits * _one_hot(logits, np.s_[0, at[0], at[1], k])),
-            "the ReLU is skipped in backward: where its output is 0, no gradient passes":
+            "The ReLU is skipped in the backward pass. Where its output is 0, no gradient passes.":
                 _of_gradient(through_relu=lambda dout, cache: dout),
-            "the colours' gradients cancel: take absolute values before adding up":
+            "The colours' gradients cancel. Take absolute values before adding them up.":
                 _of_gradient(lambda dx, x: dx.sum(-1)),
-            "take absolute values first, then the sum: here the colours' gradients cancel":
+            "The absolute value of the sum is taken, so the colours' gradients cancel. Sum the absolute values.":
                 _of_gradient(lambda dx, x: np.abs(dx.sum(-1))),
-            "this is the gradient times the picture; return the gradient alone":
+            "This is the gradient times the picture. Return the gradient alone.":
                 _of_gradient(lambda dx, x: np.abs(dx * x).sum(-1)),
         },
     ),
@@ -205,15 +207,15 @@ EXERCISES = [
         reference=_occlusion,
         cases=_occlusion_cases,
         mistakes={
-            "the sign is wrong: the score of the whole picture minus that of the covered one":
+            "The sign is wrong. Subtract the score of the covered picture from the score of the whole picture.":
                 _covered(value=lambda whole, covered: covered - whole),
-            "the squares remain: cover a fresh copy of the picture each time": _covered(restore=False),
-            "the squares are black; grey is 127.5": _covered(grey=0),
-            "this is the score of the covered picture: subtract it from the score of the whole picture":
+            "Earlier squares remain covered. Use a fresh copy of the picture each time.": _covered(restore=False),
+            "The squares are black. Fill them with grey, 127.5.": _covered(grey=0),
+            "This is the score of the covered picture. Subtract it from the score of the whole picture.":
                 _covered(value=lambda whole, covered: covered),
-            "a single pixel is covered, not the square": _covered(size_of=lambda size: 1),
-            "the squares at the border are missing: round up": _covered(rounds=np.floor),
-            "these are absolute values; a square can also raise the score, so keep the sign":
+            "A single pixel is covered, not the whole square.": _covered(size_of=lambda size: 1),
+            "The squares at the border are missing. Round their number up.": _covered(rounds=np.floor),
+            "These are absolute values. A covered square can also raise the score, so keep the sign.":
                 _covered(value=lambda whole, covered: abs(whole - covered)),
         },
     ),

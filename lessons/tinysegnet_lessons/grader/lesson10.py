@@ -1,4 +1,4 @@
-"""Exercises of lesson 10: the confusion matrix, the scores of a data set, the boundary map, the boundary F1."""
+"""Exercises of lesson 10: the confusion matrix, the scores of a data set, the boundary map, and the boundary F1."""
 
 import numpy as np
 
@@ -23,7 +23,7 @@ def _matrix_cases():
 
 
 def _counted_by(labels_of=lambda labels, void: labels, after=lambda matrix: matrix):
-    """Return a confusion matrix of other labels, or another matrix computed from it."""
+    """Return a function that computes a confusion matrix from changed labels, or changes the matrix."""
 
     def wrong(labels, predictions, num_classes, ignore_label):
         labels = labels_of(labels.astype(int), ignore_label)
@@ -63,7 +63,7 @@ def _scores_cases():
 
 def _averaged(accuracy=lambda n, t, p: n / t, IoU=lambda n, t, p: n / (t + p - n), mean=np.nanmean,
               G=lambda n, t, p, accuracy: n.sum() / t.sum()):  # fmt: skip
-    """Return G, C, mIoU with one step changed."""
+    """Return a function that computes G, C and mIoU with one step changed."""
 
     def wrong(matrices):
         n, t, p = class_counts(matrices.sum(0)).astype(float)
@@ -90,7 +90,7 @@ def _boundary_cases():
 
 
 def _neighbours_differ(steps, ahead=True, both=False):
-    """Mark a pixel if the one `step` away differs; with both=True mark that one, too."""
+    """Return a function that marks pixels that differ from neighbours at `steps`, or these neighbours, or both."""
 
     def wrong(mask):
         out = np.zeros(mask.shape, bool)
@@ -135,7 +135,7 @@ def _harmonic(precision, recall):
 
 
 def _f1_by(distance=_euclidean, near=np.less_equal, together=_harmonic):
-    """Return F1 by distance with one step changed."""
+    """Return a function that computes F1 by distance with one step changed."""
 
     def f1(true, predicted, reach):
         T, P = np.argwhere(true), np.argwhere(predicted)
@@ -164,16 +164,17 @@ EXERCISES = [
         ),
         cases=_matrix_cases,
         mistakes={
-            "rows and columns are swapped: the row is the truth, the column the prediction":
+            "Rows and columns are swapped. The row is the true class, the column the predicted class.":
                 _counted_by(after=np.transpose),
-            "void pixels are counted, as if they had class 0: leave them out":
+            "Void pixels are counted as class 0. Leave them out.":
                 _counted_by(labels_of=lambda labels, void: np.where(labels == void, 0, labels)),
-            "matrix[labels, predictions] += 1 counts repeated pairs only once: use np.bincount or np.add.at":
+            "matrix[labels, predictions] += 1 counts repeated pairs only once. Use np.bincount or np.add.at.":
                 _pairs_once,
-            "labels are bytes, and labels * num_classes does not fit into one: convert to int first": _bytes_overflow,
-            "these are shares of the row; return counts, since only counts add up over pictures":
+            "The labels are bytes, and labels * num_classes does not fit into a byte. Convert to int first.":
+                _bytes_overflow,
+            "These are shares of each row. Return counts, since only counts add up over pictures.":
                 _counted_by(after=lambda matrix: matrix / np.maximum(matrix.sum(1, keepdims=True), 1)),
-            "only right pixels are counted; the wrong ones belong off the diagonal":
+            "Only right pixels are counted. Wrong pixels belong off the diagonal.":
                 _counted_by(after=lambda matrix: np.diag(np.diag(matrix))),
         },
     ),
@@ -183,18 +184,18 @@ EXERCISES = [
         reference=_scores,
         cases=_scores_cases,
         mistakes={
-            "this is the mean of the pictures' scores: add the matrices up first": _mean_of_pictures,
-            "rows and columns are swapped: n / t, where t is the sum of the row, the truth":
+            "This is the mean of the pictures' scores. Add the matrices up first.": _mean_of_pictures,
+            "Rows and columns are swapped. In n / t, t is the sum of a row, the true class.":
                 lambda matrices: _scores(matrices.transpose(0, 2, 1)),
-            "a class that is absent counts as 0: leave it out of the mean":
+            "A class that is absent counts as 0. Leave it out of the mean.":
                 _averaged(mean=lambda values: np.nan_to_num(values).mean()),
-            "an absent class has the accuracy 0 / 0; leave it out of the mean": _averaged(mean=np.mean),
-            "the union counts the intersection twice: t + p - n": _averaged(IoU=lambda n, t, p: n / (t + p)),
-            "a class that was predicted although it is absent has IoU 0, and counts in mIoU":
+            "An absent class has the accuracy 0 / 0. Leave it out of the mean.": _averaged(mean=np.mean),
+            "The union counts the intersection twice. Use t + p - n.": _averaged(IoU=lambda n, t, p: n / (t + p)),
+            "A class that was predicted although it is absent has IoU 0 and counts in mIoU.":
                 _averaged(IoU=_only_labelled),
-            "this G is the mean over the classes: that is C; G is over all pixels":
+            "This G is the mean over the classes, which is C. Compute G over all pixels.":
                 _averaged(G=lambda n, t, p, accuracy: np.nanmean(accuracy)),
-            "this mIoU is the sum of intersections over the sum of unions: take one ratio per class, then the mean":
+            "This mIoU is the sum of intersections over the sum of unions. Take one ratio per class, then the mean.":
                 _averaged(IoU=lambda n, t, p: n.sum() / (t + p - n).sum()),
         },
     ),
@@ -204,15 +205,15 @@ EXERCISES = [
         reference=lambda mask: boundary_map(mask),
         cases=_boundary_cases,
         mistakes={
-            "the diagonal neighbour is missing: the window has four pixels": _neighbours_differ((RIGHT, BELOW)),
-            "both sides of the edge are marked: mark only the pixel with the edge on its right or below":
+            "The diagonal neighbour is missing. The window has four pixels.": _neighbours_differ((RIGHT, BELOW)),
+            "Both sides of the edge are marked. Mark only the pixel with the edge on its right or below it.":
                 _neighbours_differ((RIGHT, BELOW, DIAGONAL), both=True),
-            "the last row is compared with the first, because np.roll wraps round; clip windows at the border":
+            "The last row is compared with the first, because np.roll wraps around. Clip windows at the border.":
                 _round_the_edge,
-            "it looks up and to the left; the window extends to the right and down":
+            "The window extends up and to the left. It must extend down and to the right.":
                 _neighbours_differ((RIGHT, BELOW, DIAGONAL), ahead=False),
-            "only edges between columns are found: compare also with the row below": _neighbours_differ((RIGHT,)),
-            "only pixels inside the mask are marked: mark also pixels outside that have the edge next to them":
+            "Only edges between columns are found. Also compare with the row below.": _neighbours_differ((RIGHT,)),
+            "Only pixels inside the mask are marked. Also mark outside pixels whose window contains the edge.":
                 lambda mask: boundary_map(mask) & (mask > 0),
         },
     ),
@@ -222,17 +223,19 @@ EXERCISES = [
         reference=_boundary_f1,
         cases=_f1_cases,
         mistakes={
-            "this is the precision alone: combine it with recall": _f1_by(together=lambda precision, recall: precision),
-            "this is the recall alone: combine it with precision": _f1_by(together=lambda precision, recall: recall),
-            "this is the mean of precision and recall; F1 is 2 P R / (P + R)":
+            "This is the precision alone. Combine it with recall.":
+                _f1_by(together=lambda precision, recall: precision),
+            "This is the recall alone. Combine it with precision.": _f1_by(together=lambda precision, recall: recall),
+            "This is the mean of precision and recall. F1 is 2 P R / (P + R).":
                 _f1_by(together=lambda precision, recall: (precision + recall) / 2),
-            "a pixel at exactly the reach counts: <=": _f1_by(near=np.less),
-            "the squared distance is compared with the reach": _f1_by(lambda down, right: down**2 + right**2),
-            "the larger of the two differences is not the distance: take the root of the sum of squares":
+            "A pixel at exactly the reach also counts. Use <=.": _f1_by(near=np.less),
+            "The squared distance is compared with the reach. Take the root.":
+                _f1_by(lambda down, right: down**2 + right**2),
+            "The larger of the two differences is not the distance. Take the root of the sum of squares.":
                 _f1_by(lambda down, right: np.maximum(abs(down), abs(right))),
-            "row and column differences are added: take the root of the sum of squares":
+            "Row and column differences are added. Take the root of the sum of squares.":
                 _f1_by(lambda down, right: abs(down) + abs(right)),
-            "0 / 0 where no pixel has a match: F1 is 0 there": _f1_by(together=_undivided),
+            "Where no pixel has a match, 0 / 0 results. Return 0 there.": _f1_by(together=_undivided),
         },
     ),
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Exercises of lesson 11: bytes that cross, the backward of maps that are read twice, a verdict with ties."""
+"""Exercises of lesson 11: bytes that cross, the gradient of maps that are read twice, and a verdict with ties."""
 
 import numpy as np
 
@@ -18,7 +18,7 @@ def _pooled_sizes(H, W, half=lambda n: -(-n // 2)):
 
 def _crossing(sizes=_pooled_sizes, index_bytes=lambda C: -(-C // 4), index_pools=slice(4), map_pools=slice(3),
               itemsize=4, larger=1):  # fmt: skip
-    """Return the bytes with one step changed; `larger` is the number of map pixels per pooling window."""
+    """Return a function that counts bytes with one step changed; `larger` is the number of map pixels per window."""
 
     def crossing(H, W, C, K):
         windows = [h * w for h, w in sizes(H, W)]
@@ -45,7 +45,7 @@ def _skip_cases():
 
 
 def _skip(dup=lambda dout, scores: dout, dmaps=lambda across, below: across + below, dweight=lambda x, d: x.T @ d):
-    """Return the three gradients, one of them changed; x and d have one row per pixel."""
+    """Return a backward function with one gradient changed; x and d have one row per pixel."""
 
     def backward(dout, dnext, maps, weight):
         C, K = weight.shape
@@ -68,7 +68,7 @@ def _first_picture(dout, dnext, maps, weight):
 
 
 def _verdict_cases():
-    """Use halves and quarters, so that a difference can equal the spread exactly."""
+    """Use halves and quarters, so that a difference can equal the spread exactly in floating point."""
     scores = np.array([[45.5, 46], [46.5, 46.25], [49, 47.5], [43, 44], [45.75, 46.25], [46, 45.75]])
     same = np.array([[40.0, 41.0, 40.5], [41.0, 42.0, 41.5], [50.0, 50.25, 50.5]])
     return [(scores, 2, 0), (scores, 5, 0), (scores, 4, 0), (scores, 1, 0), (scores, 3, 2), (same, 1, 0), (same, 0, 2)]
@@ -79,7 +79,7 @@ def _largest(scores):
 
 
 def _verdict(spread=_largest, difference=lambda a, b: a.mean() - b.mean(), tie=lambda d, s: abs(d) < s, sign=np.sign):
-    """Return spread, difference and sign, one of them changed."""
+    """Return a verdict function with one result changed."""
 
     def verdict(scores, one, other):
         s, d = spread(scores), difference(scores[one], scores[other])
@@ -108,16 +108,17 @@ EXERCISES = [
         reference=lambda H, W, C, K: _crossing_bytes(H, W, C, K),
         cases=lambda: [(24, 40, 4, 3), (16, 32, 5, 2), (45, 61, 8, 3), (360, 480, 64, 11)],
         mistakes={
-            "pools round up: 45 rows give 23":
+            "The sizes are rounded down. Pools round up, so 45 rows give 23.":
                 _crossing(sizes=lambda H, W: _pooled_sizes(H, W, lambda n: n // 2)),
-            "float32 takes four bytes per number": _crossing(itemsize=1),
-            "the last pool's maps continue to the decoder directly; only those of the first three cross":
+            "A number takes one byte here, but float32 takes four bytes per number.": _crossing(itemsize=1),
+            "The last pool's maps are counted, but only those of the first three pools cross.":
                 _crossing(map_pools=slice(4)),
-            "there are four unpools, so the indices of all four pools cross": _crossing(index_pools=slice(3)),
-            "the maps that cross are the outputs of the pools, a quarter as large": _crossing(larger=4),
-            "an index is two bits, so four channels share a byte": _crossing(index_bytes=lambda C: C),
-            "the channels of a pixel fill whole bytes: 5 channels take two": _crossing(index_bytes=lambda C: C // 4),
-            "a pool has one index per window, not per input pixel":
+            "Three pools are counted, but the indices of all four pools cross.": _crossing(index_pools=slice(3)),
+            "The maps before the pools are counted, but the outputs of the pools cross.": _crossing(larger=4),
+            "An index takes two bits, so four channels share a byte.": _crossing(index_bytes=lambda C: C),
+            "The bytes per pixel are rounded down, but 5 channels take two bytes.":
+                _crossing(index_bytes=lambda C: C // 4),
+            "A pool has one index per window, not one per input pixel.":
                 _crossing(sizes=lambda H, W: [(H, W), *_pooled_sizes(H, W)[:3]]),
         },
     ),
@@ -127,18 +128,18 @@ EXERCISES = [
         reference=lambda dout, dnext, maps, weight: _skip_backward(dout, dnext, maps, weight),
         cases=_skip_cases,
         mistakes={
-            "the encoder's next stage also reads the maps: add dnext": _skip(dmaps=lambda across, below: across),
-            "the path through the addition is missing: add the gradient that comes back through the 1x1 convolution":
+            "The encoder's next stage also reads the maps. Add dnext.": _skip(dmaps=lambda across, below: across),
+            "The path through the addition is missing. Add the gradient that comes back through the 1x1 convolution.":
                 _skip(dmaps=lambda across, below: below),
-            "an addition does not divide its gradient: up gets all of dout":
-                _skip(dup=lambda dout, scores: dout / 2),
-            "dmaps is the mean of the two gradients; take their sum":
+            "An addition does not divide its gradient. dup is all of dout.": _skip(dup=lambda dout, scores: dout / 2),
+            "dmaps is the mean of the two gradients. Take their sum.":
                 _skip(dmaps=lambda across, below: (across + below) / 2),
-            "dup is multiplied by the scores, as if forward had multiplied; it only added":
+            "dup is multiplied by the reduced maps, but the forward pass only adds them.":
                 _skip(dup=lambda dout, scores: dout * scores),
-            "the two gradients of the maps are subtracted; add them": _skip(dmaps=lambda across, below: across - below),
-            "dweight comes from the first picture only: all pictures used the same weight": _first_picture,
-            "dweight is a mean over the pixels; take the sum": _skip(dweight=lambda x, d: x.T @ d / len(x)),
+            "The two gradients of the maps are subtracted. Add them.":
+                _skip(dmaps=lambda across, below: across - below),
+            "dweight comes from the first picture only, but all pictures use the same weight.": _first_picture,
+            "dweight is a mean over the pixels. Take the sum.": _skip(dweight=lambda x, d: x.T @ d / len(x)),
         },
     ),
     Exercise(
@@ -147,23 +148,25 @@ EXERCISES = [
         reference=lambda scores, one, other: _judged(scores, one, other),
         cases=_verdict_cases,
         mistakes={
-            "this spread is across networks: take the largest difference within each row, then the largest of these":
+            "This spread is across networks. Take the largest difference within each row, then the largest of these.":
                 _verdict(spread=np.ptp),
-            "this is the mean of the networks' spreads: take the largest":
+            "This is the mean of the networks' spreads. Take the largest of them.":
                 _verdict(spread=lambda scores: np.ptp(scores, axis=1).mean()),
-            "this is a standard deviation: the spread is the largest score minus the smallest":
+            "This is a standard deviation. The spread is the largest score minus the smallest.":
                 _verdict(spread=lambda scores: scores.std(axis=1, ddof=1).max()),
-            "this is the spread of one network: take the largest of all networks":
+            "This is the spread of one network. Take the largest spread of all networks.":
                 _verdict(spread=lambda scores: np.ptp(scores[0])),
-            "this is the difference of the best seeds: use the means":
+            "This is the difference of the best seeds. Use the means.":
                 _verdict(difference=lambda a, b: a.max() - b.max()),
-            "the difference has the wrong sign: one minus other": _verdict(difference=lambda a, b: b.mean() - a.mean()),
-            "ties are missing: the sign is 0 where the difference is smaller than the spread":
+            "The difference has the wrong sign. It must be one minus other.":
+                _verdict(difference=lambda a, b: b.mean() - a.mean()),
+            "Ties are missing. The sign is 0 where the difference is smaller than the spread.":
                 _verdict(tie=lambda d, s: d == 0),
-            "a negative difference is below every spread: compare its absolute value": _verdict(tie=lambda d, s: d < s),
-            "only a difference smaller than the spread is a tie: <, not <=": _verdict(tie=lambda d, s: abs(d) <= s),
-            "the tie uses the spread of these two networks: use the spread of all": _tie_of_the_two,
-            "whether all seeds agree is another rule: compare the means with the spread": _all_seeds_agree,
+            "A negative difference is below any spread. Compare its absolute value.": _verdict(tie=lambda d, s: d < s),
+            "Only a difference smaller than the spread is a tie. Use <, not <=.":
+                _verdict(tie=lambda d, s: abs(d) <= s),
+            "The tie uses the spread of these two networks. Use the spread of all networks.": _tie_of_the_two,
+            "The sign depends on whether all seeds agree. Compare the means with the spread instead.": _all_seeds_agree,
         },
     ),
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Exercises of lesson 12: dropout's backward, mean and variance of samples, the area under the ROC curve."""
+"""Exercises of lesson 12: dropout's backward pass, mean and variance of samples, and the area under the ROC curve."""
 
 import numpy as np
 
@@ -33,7 +33,7 @@ def _dropout_cases():
 def _sample_cases():
     rng = np.random.default_rng(1)
     probs = rng.dirichlet(np.ones(3), (5, 2, 4))
-    far = 1e5 + rng.standard_normal((6, 3, 2, 4))  # mean of the squares minus square of the mean cancels completely
+    far = 1e5 + rng.standard_normal((6, 3, 2, 4))  # the mean square minus the squared mean is only rounding error here
     return [(rng.standard_normal((4, 1, 1, 1)),), (probs,), (rng.standard_normal((1, 2, 3, 2)),), (far,)]
 
 
@@ -86,15 +86,16 @@ EXERCISES = [
         reference=_dropout_backward,
         cases=_dropout_cases,
         mistakes={
-            "the factor 1 / (1 - rate) is missing: forward multiplied by it": lambda dout, mask, rate: dout * mask,
-            "it multiplies by 1 - rate; forward divides by it": lambda dout, mask, rate: dout * mask * (1 - rate),
-            "mask is True where x was kept; yours passes the gradient where it was zeroed":
+            "The factor 1 / (1 - rate) of the forward pass is missing.": lambda dout, mask, rate: dout * mask,
+            "The gradient is multiplied by 1 - rate. Divide by it.": lambda dout, mask, rate: dout * mask * (1 - rate),
+            "The gradient passes where x was zeroed, but mask is True where x was kept.":
                 lambda dout, mask, rate: dout * ~mask / (1 - rate),
-            "it divides by rate; forward divides by 1 - rate, the share that is kept":
+            "The gradient is divided by rate. The forward pass divides by 1 - rate, the share that is kept.":
                 lambda dout, mask, rate: dout * mask / rate,
-            "the mask is not used: a zeroed activation has no influence": lambda dout, mask, rate: dout / (1 - rate),
-            "the factor is squared": lambda dout, mask, rate: dout * mask / (1 - rate) ** 2,
-            "dout is returned unchanged; that is the backward at test time": lambda dout, mask, rate: dout.copy(),
+            "The mask is not used, but a zeroed activation has no influence.":
+                lambda dout, mask, rate: dout / (1 - rate),
+            "The factor 1 / (1 - rate) is applied twice.": lambda dout, mask, rate: dout * mask / (1 - rate) ** 2,
+            "dout is returned unchanged, which is right at test time only.": lambda dout, mask, rate: dout.copy(),
         },
     ),
     Exercise(
@@ -103,19 +104,20 @@ EXERCISES = [
         reference=_mean_and_variance,
         cases=_sample_cases,
         mistakes={
-            "it divides by T - 1; here the variance is the mean of the squared distances": _other_divisor,
-            "that is the standard deviation; the variance is its square":
+            "The sum of squared distances is divided by T - 1. Divide it by T.": _other_divisor,
+            "This is the standard deviation. The variance is its square.":
                 lambda samples: (samples.mean(0), np.sqrt(_mean_and_variance(samples)[1])),
-            "the distances are not squared":
+            "The distances from the mean are not squared.":
                 lambda samples: (samples.mean(0), np.abs(samples - samples.mean(0)).mean(0)),
-            "the sum is not divided by T":
+            "The sum of squared distances is not divided by T.":
                 lambda samples: (samples.mean(0), ((samples - samples.mean(0)) ** 2).sum(0)),
-            "mean of squares minus square of mean: the difference of two large numbers is rounding error": _cancelled,
-            "both factors use the new mean; Welford uses the distance before and the one after the update":
+            "The variance is a difference of large numbers, mostly rounding error. Subtract the mean first.":
+                _cancelled,
+            "Both factors use the new mean. Welford uses the distances before and after the update.":
                 _running_mean_too_early,
-            "both factors use the old mean; Welford uses the distance before and the one after the update":
+            "Both factors use the old mean. Welford uses the distances before and after the update.":
                 _running_mean_too_late,
-            "the mean is over the classes; the samples are the first axis":
+            "The mean is over the classes, but the samples are the first axis.":
                 lambda samples: (samples.mean(-1), samples.var(-1)),
         },
     ),
@@ -125,12 +127,13 @@ EXERCISES = [
         reference=_auroc,
         cases=_auroc_cases,
         mistakes={
-            "equal values count 0; they must count half": lambda v, p: _auroc(v, p, tie=0.0),
-            "equal values count 1; they must count half": lambda v, p: _auroc(v, p, tie=1.0),
-            "the comparison is reversed: count where the positive is larger": lambda v, p: 1 - _auroc(v, p),
-            "divide by the number of pairs, positives times negatives, not by all pairs of pixels": _all_pairs,
-            "the mean of the negatives is only one threshold; count every pair": _against_the_mean,
-            "this is the number of pairs; return their share": lambda v, p: _auroc(v, p) * p.sum() * (~p).sum(),
+            "Equal values count 0, but they must count half.": lambda v, p: _auroc(v, p, tie=0.0),
+            "Equal values count 1, but they must count half.": lambda v, p: _auroc(v, p, tie=1.0),
+            "The comparison is reversed. Count pairs whose positive is larger.": lambda v, p: 1 - _auroc(v, p),
+            "The divisor counts all pairs. Divide by the number of positives times the number of negatives.":
+                _all_pairs,
+            "The values are compared with the mean of the negatives. Compare every pair.": _against_the_mean,
+            "This is the number of pairs. Return their share.": lambda v, p: _auroc(v, p) * p.sum() * (~p).sum(),
         },
     ),
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Exercises of lesson 13: Winograd's F(2, 3), the multiplications it saves, and the limit of a roofline."""
+"""Exercises of lesson 13: Winograd's F(2, 3), the multiplications that it saves, and the limit set by a roofline."""
 
 import numpy as np
 
@@ -24,7 +24,7 @@ def _winograd_with(A=A, B=B, G=G):
 
 
 def _by_definition(d, g):
-    """Return the six products, summed in pairs: the outputs are right, but nothing is saved."""
+    """Return the right outputs, but products of the definition instead of Winograd's."""
     out = np.stack([d[:, 0:3] @ g, d[:, 1:4] @ g], 1)
     return np.concatenate([d[:, :3] * g, out[:, :1]], 1), out
 
@@ -101,20 +101,20 @@ EXERCISES = [
         reference=_winograd,
         cases=_winograd_cases,
         mistakes={
-            "d is multiplied by B; the picture needs B^T, which for rows is d @ B": _winograd_with(B=B.T),
-            "the halves in G are missing": _winograd_with(G=np.where(G == 0.5, 1.0, np.where(G == -0.5, -1.0, G))),
-            "the kernel is reversed: g[0] belongs to d[0]": lambda d, g: _winograd(d, g[::-1]),
-            "the last product has the wrong sign: here it is (d3 - d1) * g2": _winograd_with(
+            "The picture is transformed with B, but it needs B^T, which for rows is d @ B.": _winograd_with(B=B.T),
+            "The halves in G are missing.": _winograd_with(G=np.where(G == 0.5, 1.0, np.where(G == -0.5, -1.0, G))),
+            "The kernel is reversed. g[0] belongs to d[0].": lambda d, g: _winograd(d, g[::-1]),
+            "The last product has the wrong sign. It must be (d3 - d1) * g2.": _winograd_with(
                 B=B * np.array([1, 1, 1, -1.0]), A=A * np.array([[1], [1], [1], [-1.0]])
             ),
-            "the products are right; y1 subtracts the third one and adds the last one":
-                _winograd_with(A=np.abs(A)),
-            "y1 is the second product minus the third plus the last":
+            "The products are right, but y1 adds the third product. Subtract it instead.": _winograd_with(A=np.abs(A)),
+            "The last product is subtracted in y1. Add it instead.":
                 _winograd_with(A=A * np.array([[1], [1], [1], [-1.0]])),
-            "y0 is the sum of the first three products":
+            "The third product is subtracted in y0. Add it instead.":
                 _winograd_with(A=np.abs(A) * np.array([[1, 1], [1, 1], [-1, -1], [1, 1]])),
-            "the last product belongs to y1 alone": _winograd_with(A=np.array([[1.0, 0], [1, 1], [1, -1], [1, 1]])),
-            "these are products of the definition; evaluate d and g at the four points first": _by_definition,
+            "The last product is added to y0, but it belongs to y1 alone.":
+                _winograd_with(A=np.array([[1.0, 0], [1, 1], [1, -1], [1, 1]])),
+            "These are products of the definition. Transform d and g before you multiply them.": _by_definition,
         },
     ),
     Exercise(
@@ -124,24 +124,24 @@ EXERCISES = [
         cases=lambda: [(4, 4, 1, 1, 4, 3), (8, 12, 3, 5, 4, 3), (6, 4, 3, 5, 2, 3), (45, 60, 16, 8, 4, 3),
                        (23, 30, 4, 6, 4, 4), (90, 121, 64, 32, 4, 3)],
         mistakes={
-            "a kernel has r rows and r columns: r * r products for each output and pair of channels":
+            "One row of the kernel is counted. It takes r * r products per output and pair of channels.":
                 lambda H, W, C, F, m, r: (H * W * r * C * F, _multiplications(H, W, C, F, m, r)[1]),
-            "a tile at the border is computed whole: round the number of tiles up, in each direction": _winograd_count(
+            "The number of tiles is rounded down. Tiles at the border are computed completely.": _winograd_count(
                 lambda H, W, C, F, m, r: (H // m) * (W // m) * (m + r - 1) ** 2 * C * F),
-            "round the number of tiles up in both directions, not once at the end": _winograd_count(
+            "The total number of tiles is rounded up. Round up in each direction instead.": _winograd_count(
                 lambda H, W, C, F, m, r: -(-H * W // (m * m)) * (m + r - 1) ** 2 * C * F),
-            "m outputs and r taps need m + r - 1 points, in each direction": _winograd_count(
+            "m + r points are counted in each direction, but m outputs and r taps need m + r - 1.": _winograd_count(
                 lambda H, W, C, F, m, r: -(-H // m) * -(-W // m) * (m + r) ** 2 * C * F),
-            "the tiles at the border are missing: round their number up, in each direction": _winograd_count(
+            "Parts of tiles are counted. Tiles at the border are computed completely.": _winograd_count(
                 lambda H, W, C, F, m, r: H * W / m**2 * (m + r - 1) ** 2 * C * F),
-            "m outputs and r taps need m + r - 1 points, not m * r": _winograd_count(
+            "m * r points are counted in each direction, but m outputs and r taps need m + r - 1.": _winograd_count(
                 lambda H, W, C, F, m, r: -(-H // m) * -(-W // m) * (m * r) ** 2 * C * F),
-            "the two results are swapped: direct comes first": lambda *shape: _multiplications(*shape)[::-1],
-            "this is for one direction: in two, square the number of points": _winograd_count(
+            "The two results are swapped. direct comes first.": lambda *shape: _multiplications(*shape)[::-1],
+            "The points of one direction are counted. In two directions, square their number.": _winograd_count(
                 lambda H, W, C, F, m, r: -(-H // m) * -(-W // m) * (m + r - 1) * C * F),
-            "point by point there is still a sum over the channels: C * F products for each point": _winograd_count(
+            "The input channels are missing. Each point takes C * F products.": _winograd_count(
                 lambda H, W, C, F, m, r: -(-H // m) * -(-W // m) * (m + r - 1) ** 2 * F),
-            "this is for every pixel; the points are shared by a whole tile of m x m outputs": _winograd_count(
+            "The points are counted for every pixel, but a whole tile of m x m outputs shares them.": _winograd_count(
                 lambda H, W, C, F, m, r: H * W * (m + r - 1) ** 2 * C * F),
         },
     ),
@@ -153,18 +153,19 @@ EXERCISES = [
                        (2, 45, 60, 64, 32, 3, 2e11, 3e10), (3, 90, 120, 3, 16, 7, 5e10, 2e10),
                        (1, 90, 120, 64, 11, 1, 3e11, 2e10)],
         mistakes={
-            "a multiply-add counts as two operations": _roofline_with(operations=1),
-            "these are counts of numbers; a float32 number has 4 bytes": _roofline_with(size=1),
-            "float32 has 4 bytes, float64 8": _roofline_with(size=8),
-            "the output must also be written": _roofline_with(output=0),
-            "the kernel must also be read": _roofline_with(kernel=0),
-            "the picture is read once, not once per tap: the taps find it in the cache": _roofline_with(taps=9),
-            "the lower roof is the limit: take the smaller of the two": _roofline_with(choose=max),
-            "intensity is operations per byte, not bytes per operation": _upside_down,
-            "there are N pictures": _one_picture,
-            "one kernel is used for all N pictures": _kernel_for_each_picture,
-            "only the picture is read; the zeros of its padding are not loaded": _padded_picture,
-            "both limits apply at once, so take the lower one; this adds up their times": _roofline_with(
+            "A multiply-add is counted as one operation. Count it as two.": _roofline_with(operations=1),
+            "The bytes are a count of numbers. A float32 number has 4 bytes.": _roofline_with(size=1),
+            "A number takes 8 bytes here, as in float64. In float32 it takes 4 bytes.": _roofline_with(size=8),
+            "The output's bytes are missing. The output must also be written.": _roofline_with(output=0),
+            "The kernel's bytes are missing. The kernel must also be read.": _roofline_with(kernel=0),
+            "The picture is counted once per tap. Count it once.": _roofline_with(taps=9),
+            "The higher roof is taken. The lower roof is the limit.": _roofline_with(choose=max),
+            "Intensity is operations per byte, not bytes per operation.": _upside_down,
+            "Only one picture is counted, but there are N pictures.": _one_picture,
+            "The kernel is counted once per picture, but one kernel is used for all N pictures.":
+                _kernel_for_each_picture,
+            "The padding is counted, but only the picture is read.": _padded_picture,
+            "The times of both limits are added up. Both apply at once, so take the lower rate.": _roofline_with(
                 choose=lambda product, slope: 1 / (1 / product + 1 / slope)),
         },
     ),

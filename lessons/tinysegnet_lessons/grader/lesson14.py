@@ -8,7 +8,7 @@ from .exercise import Exercise
 
 
 def _picked(index):
-    """Return a resize by index(n, N), which gives the row (or column) of N that each of n is picked from."""
+    """Return a resizing function in which index(n, N) selects the n rows (or columns) of N."""
 
     def variant(labels, size):
         rows, columns = (index(n, N) for n, N in zip(size, labels.shape, strict=True))
@@ -30,7 +30,7 @@ def _corners_aligned(n, N):
 
 
 def _interpolated(labels, size):
-    """Interpolate between the four pixels around each centre, rounded to integers."""
+    """Interpolate between the four pixels around each centre and round to integers."""
     rows, columns = (np.clip((np.arange(n) + 0.5) * N / n - 0.5, 0, N - 1)
                      for n, N in zip(size, labels.shape, strict=True))  # fmt: skip
     top, left = rows.astype(int), columns.astype(int)
@@ -112,13 +112,15 @@ EXERCISES = [
         reference=_picked(_centres),
         cases=_label_cases,
         mistakes={
-            "the pixel's upper left corner is used instead of its centre: the half is missing in (i + 1/2) * H / h":
+            "The pixel's upper left corner is used instead of its centre. The half is missing in (i + 1/2) * H / h.":
                 _picked(lambda n, N: np.arange(n) * N // n),
-            "round down: the centre lies in the square of row floor((i + 1/2) * H / h)": _picked(_rounded),
-            "the corners are aligned, with (H - 1) / (h - 1); pixels are squares, and their ratio is H / h":
+            "The row is rounded to the nearest integer. The centre lies in row floor((i + 1/2) * H / h).":
+                _picked(_rounded),
+            "The centres of the corner pixels are aligned by the ratio (H - 1) / (h - 1). Use H / h.":
                 _picked(_corners_aligned),
-            "the labels are interpolated; between classes 2 and 4 there is no class 3": _interpolated,
-            "size is (rows, columns), as in NumPy; these are (columns, rows), as in Pillow":
+            "The labels are interpolated, but a pixel between classes 2 and 4 does not belong to class 3.":
+                _interpolated,
+            "Rows and columns are swapped. The argument size is (rows, columns), as in NumPy.":
                 lambda labels, size: _picked(_centres)(labels, size[::-1]),
         },
     ),
@@ -129,16 +131,16 @@ EXERCISES = [
         cases=lambda: [((360, 480), (96, 128)), ((100, 400), (96, 128)), ((480, 360), (96, 128)), ((50, 60), (96, 128)),
                        ((1080, 1920), (180, 240)), ((3, 4000), (20, 30)), ((2000, 1), (8, 8))],
         mistakes={
-            "this is the training size itself; the picture must keep its aspect ratio":
+            "This is the training size itself. The picture must keep its aspect ratio.":
                 lambda image_size, training_size: training_size,
-            "the factor for lengths is the square root of the factor for areas":
+            "The lengths are scaled by the factor for areas. Take its square root.":
                 _scaled(lambda H, W, h, w: h * w / (H * W)),
-            "this makes the picture fit into the training size; its area must be equal instead":
+            "The picture is made to fit into the training size. Make its area equal instead.":
                 _scaled(lambda H, W, h, w: min(h / H, w / W)),
-            "round to the nearest integer, not down":
+            "The lengths are rounded down. Round them to the nearest integer.":
                 _scaled(lambda H, W, h, w: (h * w / (H * W)) ** 0.5, whole=np.floor),
-            "a picture has at least one row and one column": _never_below_nothing,
-            "the factor is inverted: it scales the picture's area to the training area":
+            "A length becomes 0, but a picture has at least one row and one column.": _never_below_nothing,
+            "The factor is inverted. It must scale the picture's area to the training area.":
                 _scaled(lambda H, W, h, w: (H * W / (h * w)) ** 0.5),
         },
     ),
@@ -148,20 +150,22 @@ EXERCISES = [
         reference=_fold,
         cases=_fold_cases,
         mistakes={
-            "the factor belongs to output channels, the last axis of weight; this is the axis of C": _input_channels,
-            "var is the variance: divide by its square root": _folded(lambda gamma, var, eps: gamma / (var + eps)),
-            "eps is missing: sqrt(var + eps)": _folded(lambda gamma, var, eps: gamma / np.sqrt(var)),
-            "eps is outside the root: sqrt(var + eps)":
+            "The factor is applied to the input channels. It belongs to the output channels, the last axis of weight.":
+                _input_channels,
+            "The weight is divided by the variance. Divide by its square root.":
+                _folded(lambda gamma, var, eps: gamma / (var + eps)),
+            "eps is missing. Use sqrt(var + eps).": _folded(lambda gamma, var, eps: gamma / np.sqrt(var)),
+            "eps is outside the root. Use sqrt(var + eps).":
                 _folded(lambda gamma, var, eps: gamma / (np.sqrt(var) + eps)),
-            "the factor lacks gamma": _folded(lambda gamma, var, eps: 1 / np.sqrt(var + eps)),
-            "the bias is right, but weight is unchanged": _weight_left,
-            "the weight is right; the old bias is scaled, too: beta + s * (bias - mean)":
+            "The factor lacks gamma.": _folded(lambda gamma, var, eps: 1 / np.sqrt(var + eps)),
+            "The bias is right, but the weight is unchanged.": _weight_left,
+            "The weight is right, but the old bias must also be scaled. Use beta + s * (bias - mean).":
                 _folded(_factor, lambda beta, s, bias, mean: beta + bias - s * mean),
-            "the weight is right; the old bias is missing":
+            "The weight is right, but the old bias is missing.":
                 _folded(_factor, lambda beta, s, bias, mean: beta - s * mean),
-            "the weight is right; the mean is subtracted before scaling, so it is scaled, too":
+            "The weight is right, but the mean must be subtracted before scaling.":
                 _folded(_factor, lambda beta, s, bias, mean: beta + s * bias - mean),
-            "the weight is right; subtract the mean":
+            "The weight is right, but the mean is added. Subtract it.":
                 _folded(_factor, lambda beta, s, bias, mean: beta + s * (bias + mean)),
         },
     ),
