@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 11 The paper's decoders, repeated small
+# # 11 The paper's decoders at small scale
 #
 # **The question.** An encoder has reduced a picture to small maps. A decoder enlarges them again. Which decoder should
 # you choose, what does it cost, and what does it gain?

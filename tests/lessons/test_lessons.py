@@ -19,7 +19,7 @@ from tinysegnet_lessons import grader
 
 MAX_LINES = 15
 FULL = os.environ.get("TINYSEGNET_LESSONS") == "full"
-in_kernels = pytest.mark.xdist_group("lessons") if FULL else pytest.mark.long
+in_kernels = pytest.mark.usefixtures() if FULL else pytest.mark.long
 every_lesson = pytest.mark.parametrize("source", build.SOURCES, ids=lambda source: source.stem)
 ROOMS = ("", ".ops", ".layers", ".models", ".metrics", ".training.optim", ".data", ".viz", ".gradcheck")
 LIBRARY = {name for room in ROOMS for name in importlib.import_module(f"tinysegnet{room}").__all__}
@@ -44,7 +44,6 @@ def quick_runs(request):
 
 
 @pytest.mark.skipif(FULL, reason="the lessons run in kernels, with their own numbers")
-@pytest.mark.xdist_group("lessons")
 @every_lesson
 def test_solved_lesson_runs_and_its_exercises_fail_without_solutions(source, quick_runs, record_property):
     run = quick_runs[source.stem]

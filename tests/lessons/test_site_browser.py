@@ -21,8 +21,6 @@ from browser import DESKTOP, PHONE, demand, missing, opened
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("sphinx", "myst_nb", "furo")
 
-pytestmark = pytest.mark.xdist_group("site")  # a single process builds the site and opens its pages
-
 # Describe a page after its formulas have been drawn.
 LOOK = """async () => {
     if (window.MathJax && MathJax.startup) await MathJax.startup.promise;

@@ -88,7 +88,7 @@ def _draw_roofs(axes: Axes, product: float, copy: float, x: tuple[float, float],
     axes.plot([top / copy, x[1]], [top, top], linestyle=(0, (5, 3)), **line)
     style: dict[str, Any] = {"fontsize": 9, "color": theme.muted, "textcoords": "offset points", "va": "bottom"}
     axes.annotate(
-        f"products {product:.0f} GFLOP/s", (product / copy, product), (28, 9), **style
+        f"products {product:.0f} GFLOP/s", (product / copy, product), (40, 9), **style
     )  # above a dot on the line
     axes.annotate(
         f"Winograd F(4x4,3x3), a quarter of the products: {top:.0f}", (x[1], top), (-4, 9), ha="right", **style
