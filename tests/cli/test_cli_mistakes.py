@@ -206,7 +206,7 @@ def listed(line):
     return make
 
 
-DATA = {  # how to make the folder wrong, options, and facts in the line
+DATA = {  # how to make the folder wrong, options, and the facts that the line must contain
     "four bad files": (spoil, "", "d: files that cannot be used: 4 (d/labels/p0.png, d/labels/p1"),
     "three bad files within a limit": (spoil, "--limit 2", "d: files that cannot be used: 3 (d/labels/p0.png"),
     "a value that is not a class": (
@@ -239,13 +239,13 @@ DATA = {  # how to make the folder wrong, options, and facts in the line
     "empty folders": (
         lambda root: [(root / name).mkdir(parents=True) for name in ("images", "labels")], "", "is empty",
     ),
-    "a void value above 255": (five, "--ignore 300", "ignore 300 (expected a label value, 0..255)"),
-    "one class": (one_bad(lambda root: (root / "classes.txt").write_text("a")), "", "d/classes.txt: 1 classes (expec"),
+    "a void value above 255": (five, "--ignore 300", "ignore: 300", "255"),
+    "one class": (one_bad(lambda root: (root / "classes.txt").write_text("a")), "", "d/classes.txt: ", " 1."),
     "a list with a NUL": (listed("images/p0\0.png labels/p0\0.png"), "", "d: files that cannot be used: "),
     "a list of long names": (listed(f"{LONG}.png {LONG}.png"), "", "d: files that cannot be used: "),
     "a list that leads outside": (listed("../x.png ../../x.png"), "", "d: files that cannot be used: "),
     "a list of mismatched names": (listed("images/p0.png labels/p1.png"), "", "d: files that cannot be used: "),
-    "a list of three": (listed("a.png b.png c.png"), "", "d/train.txt: line 1: 'a.png b.png c.png' (exp"),
+    "a list of three": (listed("a.png b.png c.png"), "", "d/train.txt: line 1: 'a.png b.png c.png'"),
     "a binary list": (
         one_bad(lambda root: (root / "train.txt").write_bytes(b"\xff\xfe\x00")), "", "d/train.txt: cannot be read",
     ),
@@ -253,13 +253,14 @@ DATA = {  # how to make the folder wrong, options, and facts in the line
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("make", "options", "said"), DATA.values(), ids=DATA)
-def test_bad_data_is_refused_before_training(workplace, capsys, make, options, said):
+@pytest.mark.parametrize("case", DATA.values(), ids=DATA)
+def test_bad_data_is_refused_before_training(workplace, capsys, case):
+    make, options, *facts = case
     make(workplace / "d")
     assert main(f"train --data d {TINY} {options}".split()) == 2
     (line,) = error_lines(capsys)
     assert line.startswith("error: ")
-    assert said in line
+    assert [fact for fact in facts if fact not in line] == []
     assert not (workplace / "r").exists()
 
 

@@ -122,7 +122,7 @@ def test_every_command_refuses_a_file_as_a_folder(told, name, kind):
 @pytest.mark.parametrize(("name", "kind"), names("a safetensors file", "a PyTorch file", "a zip archive", "a pickle",
                                                  "an HDF5 file"))  # fmt: skip
 def test_other_kinds_are_refused_as_an_encoder(told, name, kind):
-    assert f"{name}: {kind}, not a file of weights" in told(f"train --model vgg16 --encoder {name} --limit 2")
+    assert f"{name}: {kind}, not a known weights file" in told(f"train --model vgg16 --encoder {name} --limit 2")
 
 
 @pytest.mark.parametrize("command", ["predict {} file0 --out o", "walk {} file0 --out w.html", "evaluate {}"])

@@ -81,8 +81,9 @@ def test_check_all_runs_every_op_of_a_variant(monkeypatch):
 @pytest.mark.parametrize("theme", [viz.LIGHT, viz.DARK])
 def test_gradient_figure_shows_backward_differences_and_error(wrong, theme):
     figure = figures.show_gradient(wrong, "dweight", theme=theme)
-    refused = "refused: 9 of 9 (red)\nthe numbers: differences - backward"
-    assert [axes.get_title() for axes in figure.axes] == ["backward says dweight", "differences say", refused]
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles[:2] == ["backward says dweight", "differences say"]
+    assert all(fact in titles[2] for fact in ("refused: 9 of 9 (red)", "differences - backward"))
     assert figure._repr_png_().startswith(b"\x89PNG")
     with pytest.raises(KeyError, match=r"gamma.*bias, weight, x"):
         figures.show_gradient(wrong, "gamma")

@@ -133,7 +133,7 @@ def test_other_files_are_refused_with_their_name(tmp_path, content, said):
 def test_missing_files_folders_and_pipes_are_refused(tmp_path):
     with pytest.raises(CheckpointError, match=r"none\.pth: no such file"):
         read_arrays(tmp_path / "none.pth")
-    with pytest.raises(CheckpointError, match="a folder, not a file of weights"):
+    with pytest.raises(CheckpointError, match="a folder, not a weights file"):
         read_arrays(tmp_path)
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe")
