@@ -116,12 +116,7 @@ def imports_of(commands, folder, **environment):
 def test_help_imports_nothing_heavy(tmp_path):
     pages = ["--help", "--version", "data --help", *(f"{command} --help" for command in COMMANDS)]
     found = imports_of(pages, tmp_path)
-    assert found.keys() == set(pages)
-    # The defaults of `train` depend on the data, which it opens.
-    allowed = {"train --help": {"numpy", "PIL"}}
-    assert {page: found[page] for page in pages if found[page] != (0, set())} == {
-        page: (0, modules) for page, modules in allowed.items()
-    }
+    assert found == dict.fromkeys(pages, (0, set()))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")

@@ -42,13 +42,9 @@ class RaisedInterrupts:
 
 def is_interrupt(error: BaseException | None) -> bool:
     """Return whether a KeyboardInterrupt caused an error: while a class is created, Python turns it into another."""
-    seen: set[int] = set()  # causes can form a circle
-    while error is not None and id(error) not in seen:
-        if isinstance(error, KeyboardInterrupt):
-            return True
-        seen.add(id(error))
+    while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__ or error.__context__
-    return False
+    return error is not None
 
 
 def leave(number: int = 0, frame: Any = None) -> None:

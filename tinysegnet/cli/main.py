@@ -85,7 +85,7 @@ def _run_command(arguments: list[str]) -> int:
     announce_compiling()
     with RaisedInterrupts(), warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
-        warnings.showwarning = lambda message, *where, **more: print_once(f"warning: {message}")
+        warnings.showwarning = lambda message, *where, **more: print_once("warning:", str(message).splitlines()[0])
         return command(*bound.args, **bound.kwargs) or 0
 
 

@@ -13,7 +13,9 @@ from .help_formatter import HelpFormatter
 from .help_pages import COMMANDS
 from .options import DEFAULT_PARAMETER
 
-USAGE = {"bench": "[WORD]... [OPTIONS]", "gradcheck": "[OP]... [OPTIONS]"}  # where the parser would print [ARGS]
+# The usage of commands that take several arguments of one kind, which the parser would not show.
+USAGE = {"bench": "[WORD]... [OPTIONS]", "gradcheck": "[OP]... [OPTIONS]",
+         "predict": "CHECKPOINT IMAGE... --out DIR [OPTIONS]"}  # fmt: skip
 
 
 def parse(arguments: list[str]) -> tuple[Callable[..., int], BoundArguments]:

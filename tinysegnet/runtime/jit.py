@@ -11,24 +11,21 @@ read once at import:
 import os
 from collections.abc import Callable
 
-from .compile_messages import listen
 from .kernel_cache import compiled_kernels, enable_cache
-from .numba_settings import numba_settings_checked
+from .numba_settings import remove_invalid_settings
 
 # GNU's OpenMP threads spin while they wait, and on a busy machine a launch then took 8 ms instead of microseconds.
 # OpenMP reads these settings when the first kernel starts.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # spin for some microseconds: a launch takes 2 instead of 40
 
+remove_invalid_settings()
 try:
-    with numba_settings_checked():
-        import numba
-        from numba import prange
+    import numba
+    from numba import prange
 except ImportError:
     numba = None
     prange = range
-
-listen()
 
 HAS_NUMBA = numba is not None  #: whether numba is installed
 #: "numba", or "numpy" where numba is missing or TINYSEGNET_BACKEND is "numpy"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 compiled_kernels: list[Any] = []
+_announcing: list[None] = []  # not empty until the first kernel is compiled, if `announce_compiling` was called
 SAME_CODE = ("NUMBA_NUM_THREADS", "NUMBA_THREADING_LAYER")  # settings that do not change the compiled code
 
 
@@ -77,6 +78,19 @@ def clear_cache() -> None:
 
 def _version_folders() -> list[Path]:
     return [path for path in user_cache().glob("*") if re.fullmatch(r"[0-9a-f]{16}", path.name) and path.is_dir()]
+
+
+def announce_compiling() -> None:
+    """Print one line to stderr when the first kernel is compiled: without it, compiling looks like a hang."""
+    _announcing[:] = [None]
+
+
+def say_compiling() -> None:
+    """Print the line, once."""
+    if _announcing:
+        _announcing.clear()
+        print("compiling kernels for this processor, once for each kind of work; up to half a minute",
+              file=sys.stderr, flush=True)  # fmt: skip
 
 
 def enable_cache(compiled: Any) -> None:

@@ -37,6 +37,19 @@ def check_at_least(settings: Any, **lowest: float) -> None:
             raise SettingError(f"{name}: {value} (expected at least {least})")
 
 
+def check_augmentation(settings: Any) -> None:
+    """Raise SettingError if `flip`, `scale` or `color_jitter` of an `Augment` or a `Recipe` is out of range.
+
+    `train --help` shows a recipe, and must not import the data sets.
+    """
+    if not 0 <= settings.flip <= 1:
+        raise SettingError(f"flip: {settings.flip} is not a probability. Choose a number from 0 to 1.")
+    if not 1 <= settings.scale[0] <= settings.scale[1]:
+        raise SettingError(f"scale: {settings.scale} is not a valid range. Choose (low, high) with 1 <= low <= high.")
+    if not 0 <= settings.color_jitter < 1:
+        raise SettingError(f"color_jitter: {settings.color_jitter} must be at least 0 and less than 1.")
+
+
 def _converted(value: Any, hint: Any) -> Any:
     kind, parts = get_origin(hint), get_args(hint)
     if kind is Literal and isinstance(value, str) and value in parts:
