@@ -34,7 +34,9 @@ def usage_error(error: CycloptsError) -> TinySegNetError:
             sentence = f"{argument.name} needs {'a value' if count == 1 else f'{count} values'}"
         case CoercionError(argument=Argument() as argument, msg=str(msg)):  # raised in options.py
             sentence = f"{argument.name}: {msg}"
-        case CoercionError(argument=Argument() as argument, token=Token() as token) if choices := _choices(argument):
+        case CoercionError(argument=Argument() as argument, token=Token() as token) if (
+            choices := argument.get_choices()
+        ):
             meant = did_you_mean(token.value, choices)
             sentence = f"{argument.name}: {token.value!r} is not a choice.{meant} Choose from {', '.join(choices)}"
         case _:
@@ -59,21 +61,12 @@ def check_required(words: Sequence[str], app: Any, commands: Sequence[str], argu
 
 
 def _unknown_option(word: str, options: list[str]) -> str:
+    """Return a message with the option that was probably meant, also by its initials: --lr for --learning-rate."""
     word = word.split("=")[0]
-    option = _nearest_option(word, options)
-    return f"unknown option {word}.{f' Did you mean {option}?' if option else ''}"
-
-
-def _nearest_option(word: str, options: list[str]) -> str | None:
-    """Return the option that was probably meant, also by its initials: --lr for --learning-rate."""
     names = {option.lstrip("-"): option for option in options}
     initials = {"".join(part[0] for part in name.split("-")): name for name in names if "-" in name}
-    word = word.lstrip("-")
-    return names.get(initials.get(word) or nearest_name(word, names) or "")
-
-
-def _choices(argument: Argument) -> Sequence[str]:
-    return argument.get_choices() or ()
+    meant = initials.get(word.lstrip("-")) or nearest_name(word.lstrip("-"), names)
+    return f"unknown option {word}.{f' Did you mean {names[meant]}?' if meant else ''}"
 
 
 def _meant_as_data(word: str, app: Any) -> str:

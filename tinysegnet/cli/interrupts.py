@@ -14,30 +14,13 @@ EXIT_CODE = 130  #: of an interrupted command, as shells expect
 
 
 def leave_on_interrupt() -> None:
-    """Let Ctrl-C end this process at once, except inside `RaisedInterrupts`.
+    """Let Ctrl-C end this process at once, until a command is ready for a KeyboardInterrupt.
 
     While Python imports modules or shuts down, a KeyboardInterrupt could be swallowed or shown with its traceback.
     """
     if signal.getsignal(signal.SIGINT) == signal.default_int_handler:  # not where nohup has it ignored
         signal.signal(signal.SIGINT, leave)
     sys.unraisablehook = _report_unraisable
-
-
-class RaisedInterrupts:
-    """Ctrl-C and SIGTERM raise KeyboardInterrupt inside this block, so that it can remove half-written files."""
-
-    def __enter__(self) -> None:
-        numbers = [signal.SIGTERM, *([signal.SIGINT] if signal.getsignal(signal.SIGINT) == leave else [])]
-        self.before: dict[int, Any] = {}
-        for number in numbers:
-            try:
-                self.before[number] = signal.signal(number, signal.default_int_handler)
-            except ValueError:  # only the main thread may change handlers
-                return
-
-    def __exit__(self, *error: Any) -> None:
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
 
 
 def is_interrupt(error: BaseException | None) -> bool:

@@ -7,7 +7,7 @@ import os
 import sys
 
 from .help_pages import COMMANDS, data_overview, overview
-from .interrupts import EXIT_CODE, RaisedInterrupts, is_interrupt, leave, leave_on_interrupt
+from .interrupts import EXIT_CODE, is_interrupt, leave, leave_on_interrupt
 
 __all__ = ["COMMANDS", "main"]
 
@@ -74,16 +74,20 @@ def _run(arguments: list[str]) -> int:
 
 
 def _run_command(arguments: list[str]) -> int:
+    import signal
     import warnings
     from functools import cache, partial
 
     from ..runtime import announce_compiling
+    from ..training.signals import signal_handler
     from .parser import parse
 
     print_once = cache(partial(print, file=sys.stderr))
     command, bound = parse(arguments)
     announce_compiling()
-    with RaisedInterrupts(), warnings.catch_warnings():
+    # A command can remove its half-written files when a KeyboardInterrupt is raised. It stays ignored under nohup.
+    numbers = [signal.SIGTERM, *([signal.SIGINT] if signal.getsignal(signal.SIGINT) == leave else [])]
+    with signal_handler(signal.default_int_handler, *numbers), warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = lambda message, *where, **more: print_once("warning:", str(message).splitlines()[0])
         return command(*bound.args, **bound.kwargs) or 0

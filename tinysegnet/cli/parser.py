@@ -13,8 +13,8 @@ from .help_formatter import HelpFormatter
 from .help_pages import COMMANDS
 from .options import DEFAULT_PARAMETER
 
-# The usage of commands that take several arguments of one kind, which the parser would not show.
-USAGE = {"bench": "[WORD]... [OPTIONS]", "gradcheck": "[OP]... [OPTIONS]",
+# The parser's own usage does not show that an argument can be repeated, and takes long for many options.
+USAGE = {"train": "[OPTIONS]", "bench": "[WORD]... [OPTIONS]", "gradcheck": "[OP]... [OPTIONS]",
          "predict": "CHECKPOINT IMAGE... --out DIR [OPTIONS]"}  # fmt: skip
 
 
@@ -60,10 +60,10 @@ def _app(name: str, arguments: list[str]) -> App:
     data = App(name="data")
     for full_name in [name] if name else COMMANDS:
         command: Any = f"{__package__}.{full_name.replace(' ', '_')}_command:run"
-        if name == "train":
+        if full_name == "train":
             from . import train_command
 
-            command = train_command.command(arguments[1:])
+            command = train_command.command(arguments[1:] if name else [])
         parent = data if full_name.startswith("data ") else app
         usage = f"Usage: tinysegnet {full_name} {USAGE[full_name]}" if full_name in USAGE else None
         parent.command(command, name=full_name.split()[-1], usage=usage)

@@ -169,7 +169,8 @@ def command(arguments: list[str]) -> Callable[..., int]:
     """
     given = [word.split("=", 1)[0] for word in arguments if word.startswith("--")]
     _check_combinations(given)
-    model, recipe = _parse_source(arguments).defaults()
+    source = _parse_source(arguments) if {"--data", "--recipe"} & {*given} else Source()
+    model, recipe = source.defaults()
     if "--epochs" in given:
         recipe = replace(recipe, iterations=None)
     option_types = {tuple[int, int]: Size, tuple[float, ...]: Numbers}  # what the command line can parse
@@ -182,7 +183,7 @@ def command(arguments: list[str]) -> Callable[..., int]:
     defaults = options()
 
     def train(*, options=defaults):
-        return run(options=options)
+        return options.run()
 
     train.__annotations__["options"] = Annotated[options, Parameter(name="*")]
     train.__doc__ = Train.__doc__
@@ -193,11 +194,6 @@ def _with_defaults(options: type, changed: list[tuple[str, Any, Any]]) -> Any:
     """Derive a dataclass with other types and defaults of some fields: (name, type, default)."""
     module = {"__module__": __name__}  # the parser needs it to find the options
     return make_dataclass(options.__name__, changed, bases=(options,), frozen=True, kw_only=True, namespace=module)
-
-
-def run(*, options: Annotated[Train, Parameter(name="*")] = Train()) -> int:
-    """Train with these options. Shell completion reads their names here."""
-    return options.run()
 
 
 def _check_combinations(given: list[str]) -> None:

@@ -23,14 +23,21 @@ class StopRequests:
 
 @contextmanager
 def stop_requests() -> Iterator[StopRequests]:
-    """Listen to both signals while the block runs. Only the main thread can; elsewhere nothing is changed."""
+    """Count Ctrl-C and SIGTERM as requests while the block runs."""
     requests = StopRequests()
+    with signal_handler(requests, signal.SIGINT, signal.SIGTERM):
+        yield requests
+
+
+@contextmanager
+def signal_handler(handler: Any, *numbers: int) -> Iterator[None]:
+    """Handle these signals while the block runs. Only the main thread can; elsewhere nothing is changed."""
     if threading.current_thread() is not threading.main_thread():
-        yield requests
+        yield
         return
-    before = {number: signal.signal(number, requests) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, handler) for number in numbers}
     try:
-        yield requests
+        yield
     finally:
         for number, earlier in before.items():
             signal.signal(number, earlier)
