@@ -1,7 +1,6 @@
 """The cache of compiled kernels: private, and no obstacle when it is damaged or cannot be written."""
 
 import os
-import pickle
 import shutil
 import stat
 import subprocess
