@@ -25,9 +25,11 @@ def leave_on_interrupt() -> None:
 
 def is_interrupt(error: BaseException | None) -> bool:
     """Return whether a KeyboardInterrupt caused an error: while a class is created, Python turns it into another."""
-    while error is not None and not isinstance(error, KeyboardInterrupt):
-        error = error.__cause__ or error.__context__
-    return error is not None
+    chain: list[BaseException | None] = [None]
+    while error not in chain:  # the parser's errors can cause each other
+        chain.append(error)
+        error = error.__cause__ or error.__context__  # type: ignore[union-attr]
+    return any(isinstance(error, KeyboardInterrupt) for error in chain)
 
 
 def leave(number: int = 0, frame: Any = None) -> None:

@@ -104,7 +104,7 @@ def enable_cache(compiled: Any) -> None:
 
     before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder)
     try:
-        compiled._cache = SafeCache(compiled.py_func)  # as compiled.enable_caching(), which makes numba's own
+        compiled._cache = SafeCache(compiled.py_func, say_compiling)  # instead of compiled.enable_caching()
     except RuntimeError:  # "no locator available": run from a zip or a frozen program
         pass
     finally:

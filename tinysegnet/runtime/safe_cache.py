@@ -4,7 +4,7 @@ import glob
 import hashlib
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -13,7 +13,6 @@ from typing import Any
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 from ..files import write_atomically
-from .kernel_cache import say_compiling
 
 
 class KernelFiles(IndexDataCacheFile):
@@ -38,8 +37,9 @@ class KernelFiles(IndexDataCacheFile):
 class SafeCache(FunctionCache):
     """The cache of one kernel: damaged files are replaced, and files that cannot be written are not an error."""
 
-    def __init__(self, function: Any) -> None:
+    def __init__(self, function: Any, say_compiling: Callable[[], None]) -> None:
         super().__init__(function)
+        self.say_compiling = say_compiling
         self._cache_file.__class__ = KernelFiles
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
@@ -51,7 +51,7 @@ class SafeCache(FunctionCache):
             self._remove_files()
             _say(f"a damaged file in the kernel cache {self.cache_path} is replaced")
         if found is None:
-            say_compiling()
+            self.say_compiling()
         return found
 
     def save_overload(self, sig: Any, data: Any) -> None:
