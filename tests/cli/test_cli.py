@@ -1,4 +1,4 @@
-"""The command line: what commands print and write, and their exit codes."""
+"""Commands print their results, write files and return exit codes."""
 
 import contextlib
 import io
@@ -83,7 +83,7 @@ def test_evaluate_writes_pictures_and_the_baseline(trained, tmp_path, capsys):
     assert main(command) == 0
     result = json.loads(capsys.readouterr().out)
     assert 0 < result["baselines"]["position prior"]["mIoU"] < 1
-    assert result["floors"] == result["baselines"]  # the name in version 0.1
+    assert result["floors"] == result["baselines"]  # version 0.1 used this name
     assert {path.name for path in (tmp_path / "e").iterdir()} == {"confusion.png", "per_class.png"}
     assert main([*command[:4], "--no-baseline", "--no-boundary"]) == 0
     out = capsys.readouterr().out
@@ -135,7 +135,7 @@ def test_doctor_clears_the_cache_and_nothing_else(tmp_path, monkeypatch, capsys)
     assert not (tmp_path / "cache").exists()
 
 
-@pytest.mark.long  # it compiles every kernel; the short form is the gradient check's
+@pytest.mark.long  # because it compiles every kernel
 def test_warmup_compiles_the_kernels(capsys):
     assert main(["warmup"]) == 0
     assert "ready" in capsys.readouterr().out

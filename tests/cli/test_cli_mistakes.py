@@ -1,4 +1,4 @@
-"""Mistakes on the command line: each gives its exit code and one line that names the mistake and says what to do."""
+"""A mistake on the command line is reported in one line that names it and says what to do."""
 
 import errno
 import os
@@ -47,7 +47,7 @@ def five(root):
     write(root, "images/{}.png", "labels/{}.png", 5)
 
 
-# A command line with a mistake, and the facts that the line of the error must contain. The parser finds these.
+# Command lines with a mistake that the parser finds, and the facts that the line of the error must contain.
 USAGE = {
     "": ("no command", "train", "data check", "See tinysegnet --help"),
     "trian": ("'trian'", "'train'", "See tinysegnet --help"),
@@ -185,7 +185,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(workplace, capsys, command):
     (line,) = error_lines(capsys)
     assert line.startswith("error: ")
     assert [fact for fact in facts if fact not in line] == []
-    assert not (workplace / "r").exists()  # nothing was begun
+    assert not (workplace / "r").exists()  # no run was started
 
 
 def one_bad(change):
@@ -206,7 +206,7 @@ def listed(line):
     return make
 
 
-DATA = {  # how to make the folder wrong, options, and the facts that the line must contain
+DATA = {  # a function that makes a bad folder, options, and the facts that the error must contain
     "four bad files": (spoil, "", "d: files that cannot be used: 4 (d/labels/p0.png, d/labels/p1"),
     "three bad files within a limit": (spoil, "--limit 2", "d: files that cannot be used: 3 (d/labels/p0.png"),
     "a value that is not a class": (
@@ -350,7 +350,7 @@ def test_commands_work_with_closed_output(workplace, monkeypatch):
 
 
 def test_names_that_the_terminal_cannot_encode_are_escaped(workplace):
-    """The package runs as a module here."""
+    """This test also shows that the package runs as a module."""
     (workplace / "x.png").rename(workplace / "Straße é.png")
     command = [sys.executable, "-m", "tinysegnet", "predict", "good.safetensors", "Straße é.png", "é.png"]
     command += ["--out", "o"]

@@ -1,4 +1,4 @@
-"""The command line with other networks: one class, one logit, dropout samples with uncertainty, PyTorch's layout."""
+"""Commands also work with one class, one logit, dropout samples and PyTorch's layout."""
 
 import contextlib
 import dataclasses
@@ -42,7 +42,7 @@ COMMANDS = {
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
-    """The folder of the commands, and their exit codes, stdout and stderr."""
+    """The folder in which the commands ran, and the exit code, stdout and stderr of each."""
     folder = tmp_path_factory.mktemp("commands")
     bayesian = ts.build("bayesian-basic", width=1 / 16)
     ts.save(folder / "bayesian.safetensors", bayesian, training={"size": (20, 28)})
@@ -70,7 +70,7 @@ def test_the_articles_network_learns_one_class_with_one_logit(done):
     assert saved.palette.names == ("not Road", "Road")
     assert set(json.loads(results["evaluate the class"][1])["IoU"]) == {"not Road", "Road"}
     _, out, err = results["evaluate as in training"]
-    assert "--one-class road" in err  # how the label maps are read
+    assert "--one-class road" in err  # the message says how the label maps are read
     assert "not Road" in out
     code, _, err = results["evaluate other classes"]
     assert code == 2

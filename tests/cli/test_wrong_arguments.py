@@ -50,7 +50,7 @@ def test_a_recipe_rejects_a_wrong_setting(name, value):
 
 @pytest.mark.parametrize("settings", [{"flip": None}, {"scale": 2.0}, {"color_jitter": "x"}])
 def test_an_augmentation_rejects_a_wrong_setting(settings):
-    with pytest.raises(SettingError, match="expected"):
+    with pytest.raises(SettingError, match=f"{next(iter(settings))}: "):
         Augment(**settings)
 
 
@@ -222,7 +222,7 @@ def test_build_rejects_a_wrong_argument(name, value):
 
 @pytest.mark.parametrize("settings", [{"learning_rate": "x"}, {"learning_rate": NAN}, {"weight_decay": INF}])
 def test_an_optimizer_rejects_a_wrong_setting(model, settings):
-    with pytest.raises(SettingError, match="expected a finite number"):
+    with pytest.raises(SettingError, match="finite number"):
         ts.optim.SGD(model, **settings)
 
 

@@ -1,4 +1,4 @@
-"""The cache of compiled kernels: private, and no obstacle when it is damaged or cannot be written."""
+"""The cache of compiled kernels is private, and a damaged or read-only cache stops no command."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ from tinysegnet import runtime
 from tinysegnet.runtime import kernel_cache
 
 pytestmark = [
-    pytest.mark.skipif(not runtime.JIT, reason="numba is not here"),
+    pytest.mark.skipif(not runtime.JIT, reason="numba is not installed"),
     pytest.mark.filterwarnings("ignore:(?s).*parallel=True"),  # the kernel below has no parallel loop
 ]
 
@@ -25,13 +25,13 @@ def add_one(x):
 
 
 class Caller:
-    """Makes a kernel of `add_one` anew each time, as a new process does, with its cache in a folder."""
+    """A function that makes and runs a new kernel of `add_one`, as a new process would, with its cache in a folder."""
 
     def __init__(self, folder, capsys):
         self.folder, self.capsys = folder, capsys
 
     def __call__(self, dtype=np.float64):
-        """Run it; return the number of kernels that came from the cache, and the lines of stderr."""
+        """Run the kernel, and return the number of cache hits and the lines of stderr."""
         from tinysegnet.runtime import safe_cache
 
         safe_cache._say.cache_clear()
@@ -135,7 +135,7 @@ def test_a_full_disk_costs_one_line(call, monkeypatch):
 
 
 def test_a_kernel_is_stored_under_its_signature(call):
-    """Two processes that compile at the same time then never write two kernels to one file."""
+    """Therefore two processes that compile at the same time never write two kernels to one file."""
     first = call.file(".nbc")
     call(np.int64)
     second = next(path for path in call.folder.rglob("*.nbc") if path != first)
@@ -145,7 +145,7 @@ def test_a_kernel_is_stored_under_its_signature(call):
     assert second.exists()
 
 
-# A new process with its cache in a folder; with an argument, files above that many bytes fail, as on a full disk.
+# A program that runs a kernel. With an argument, larger files than this many bytes cannot be written.
 PROGRAM = """
 import sys
 import numpy as np

@@ -1,4 +1,4 @@
-"""Compiling, launching and memory: everything works without numba, and launches are safe in threads and processes."""
+"""Everything works without numba, launches are safe in threads and processes, and memory is reused."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from forms import amount
 from tinysegnet import runtime
 from tinysegnet.errors import SettingError
 
-# Programs that print which backend ran and its numbers, which must not depend on it. The long one trains two steps.
+# Programs that print the backend and numbers that must not depend on it. The long one trains two steps.
 LONG_PROGRAM = """
 import sys
 {before}
@@ -60,7 +60,7 @@ def test_the_numpy_backend_computes_the_same(usual):
     assert run(TINYSEGNET_BACKEND="numpy") == ["numpy", "conv2d_forward", usual[2], "True"]
 
 
-# An installation without numba, where it has no wheel: any import of it fails.
+# Make every import of numba fail, as in an installation without it.
 NO_NUMBA = """
 import importlib.abc
 class Blocker(importlib.abc.MetaPathFinder):
@@ -99,18 +99,18 @@ def test_the_whole_package_works_without_numba():
     assert printed[-5:] == ["True", "True", "True", "False", "0"]
 
 
-@pytest.mark.skipif(not runtime.JIT, reason="numba is not here")
+@pytest.mark.skipif(not runtime.JIT, reason="numba is not installed")
 def test_kernels_as_plain_python_compute_the_same():
     assert run(program=ONE_KERNEL, NUMBA_DISABLE_JIT="1") == ["2.0"]
 
 
-@pytest.mark.skipif(not runtime.JIT, reason="numba is not here")
+@pytest.mark.skipif(not runtime.JIT, reason="numba is not installed")
 @pytest.mark.long
 def test_kernels_as_plain_python_train_the_same(usual):
     assert run(NUMBA_DISABLE_JIT="1")[2:] == [usual[2], "True"]
 
 
-@pytest.mark.skipif(not runtime.JIT, reason="numba is not here")
+@pytest.mark.skipif(not runtime.JIT, reason="numba is not installed")
 def test_kernels_without_threads_compute_the_same():
     assert run(program=ONE_KERNEL, TINYSEGNET_PARALLEL="0") == ["2.0"]
 
@@ -129,7 +129,7 @@ def test_threads_can_be_chosen():
 needs_threads = pytest.mark.skipif(not runtime.JIT or not runtime.PARALLEL, reason="kernels have no threads here")
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 
-# A kernel that runs in the parent, perhaps, and then in a worker process.
+# Run a kernel in the parent if `used` says so, and then in a worker process.
 WORKERS = """
 import multiprocessing, sys
 import numpy as np
@@ -181,7 +181,7 @@ def test_child_processes_compute_what_their_parent_does(method, used, environmen
     assert (done.stdout, done.returncode) == ("True\n", 0), done.stderr
 
 
-# Four Python threads, each with a kernel of its own data, on numba's threads that allow one launch at a time.
+# Launch kernels from four Python threads, on numba threads that allow one launch at a time.
 FOUR_THREADS = """
 import sys
 import numpy as np
@@ -222,7 +222,7 @@ print(*names, type(relu).__name__, relu.py_func.__name__, len(relu.signatures))
 
 @needs_threads
 def test_a_kernel_is_numbas_own_dispatcher_once_threads_have_started():
-    """A safe launch then costs nothing, and a kernel has all of numba's attributes."""
+    """Therefore a safe launch costs nothing, and a kernel has all attributes of a dispatcher."""
     found = run(program=BEFORE_AND_AFTER, NUMBA_THREADING_LAYER="omp")
     assert found == ["FirstLaunch", "CPUDispatcher", "_relu", "1"]
 
@@ -249,7 +249,7 @@ def test_a_large_array_reuses_the_memory_of_a_freed_one(keeping):
     assert (first.shape, first.dtype, first.flags.writeable) == (SHAPE, np.float32, True)
     assert first.flags.c_contiguous
     del first
-    assert place(runtime.empty((2, *SHAPE), np.float32)) != where  # too small for this one
+    assert place(runtime.empty((2, *SHAPE), np.float32)) != where  # the freed memory is too small
     assert place(runtime.empty_like(np.broadcast_to(np.float32(0), SHAPE))) == where
 
 
@@ -257,7 +257,7 @@ def test_memory_of_a_living_array_is_never_reused(keeping):
     first = runtime.empty(SHAPE, np.float32)
     first[:] = 7
     view, where = first[5:], place(first)
-    del first  # the view is still there
+    del first  # the view still uses the memory
     other = runtime.empty(SHAPE, np.float32)
     other[:] = 8
     assert place(other) != where
@@ -280,7 +280,7 @@ def test_many_threads_never_get_the_same_memory(keeping, monkeypatch):
     before = sys.getswitchinterval()
 
     def work(k):
-        """Fill arrays of changing sizes; return how many had other numbers in them a moment later."""
+        """Fill arrays of changing sizes, and return how many of them another thread overwrote."""
         rng, overwritten = np.random.default_rng(k), 0
         for round in range(amount(1000, 5000)):
             array = runtime.empty((int(rng.integers(100, 130)),), np.int64)

@@ -33,10 +33,10 @@ def test_a_suitable_value_becomes_a_plain_python_value(value, hint, expected):
     (float("nan"), float, "a finite number"),
     (1, bool, "True or False"),
     (None, float, "a finite number"),
-    ((1, 2, 3), tuple[int, int], "a tuple of 2, each a whole number"),
-    ((), tuple[float, ...], "a tuple, each a finite number"),
-    ("rms", Literal["sgd", "adam"], "sgd or adam"),
-    ("many", int | None, "a whole number, or None"),
+    ((1, 2, 3), tuple[int, int], "a tuple with a whole number in each of 2 places"),
+    ((), tuple[float, ...], "a tuple with a finite number in each place"),
+    ("rms", Literal["sgd", "adam"], "one of sgd, adam"),
+    ("many", int | None, "a whole number or None"),
 ])  # fmt: skip
 def test_another_value_is_refused_with_the_name_of_the_setting(value, hint, words):
     with pytest.raises(SettingError, match=r"^setting: ") as caught:

@@ -1,4 +1,4 @@
-"""Errors of the command line, each in one line: what is wrong, what to do, and where to find help."""
+"""Errors of the command line. Each is one line that says what is wrong, what to do, and where to find help."""
 
 import errno
 import os
@@ -19,9 +19,9 @@ from ..errors import MeasurementError, NonFiniteError, SettingError, TinySegNetE
 
 def usage_error(error: CycloptsError) -> TinySegNetError:
     """Turn the parser's error into an error of one line."""
-    if isinstance(error.__cause__, TinySegNetError):  # the options check themselves
+    if isinstance(error.__cause__, TinySegNetError):  # options raise it while they check themselves
         return error.__cause__
-    error.verbose = False  # without the signatures of functions
+    error.verbose = False  # the message then has no signature of a function
     command = " ".join(["tinysegnet", *(error.command_chain or ())])
     match error:
         case UnusedCliTokensError(unused_tokens=[word, *_], app=app):
@@ -83,8 +83,8 @@ def explain(error: Exception) -> tuple[str, int]:
         return str(error), 1 if isinstance(error, (NonFiniteError, MeasurementError)) else 2
     if isinstance(error, MemoryError):
         return f"not enough memory {error}. Choose a smaller --size, --batch-size or --width", 1
-    if not isinstance(error, OSError):  # a bug in tinysegnet
-        return f"{type(error).__name__}: {error}. Run it with --debug to see where", 1
+    if not isinstance(error, OSError):  # this is a bug in tinysegnet
+        return f"{type(error).__name__}: {error}. Run the command with --debug to see where", 1
     what = str(error) if error.filename is None else f"{error.filename}: {error.strerror}"
     if error.errno in _WRONG_PLACE:
         return f"{what}. Choose another path, or change its permissions", 2

@@ -1,19 +1,19 @@
-"""The help page of a command in plain text: descriptions in a column of their own, lines of at most 100 letters."""
+"""The help page of a command in plain text, at most 100 columns wide."""
 
 import textwrap
 from typing import Any
 
 from cyclopts.help import PlainFormatter
 
-NAMES = {"INT": "N", "FLOAT": "NUMBER", "STR": "TEXT", "CHOICE": "NAME"}  # instead of Python's types
+NAMES = {"INT": "N", "FLOAT": "NUMBER", "STR": "TEXT", "CHOICE": "NAME"}  # readable names instead of Python's types
 INDENT = 26  # the column where the descriptions of options start
 
 
 class HelpFormatter(PlainFormatter):
-    """The parser's plain formatter, but the descriptions of options are in a column."""
+    """The parser's plain formatter, except that it aligns the descriptions of options in a column."""
 
     def _print_plain(self, console: Any, text: str) -> None:
-        if not text.startswith(" "):  # neither an option nor an argument
+        if not text.startswith(" "):  # not a row of options or arguments
             paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
             text = "\n\n".join(textwrap.fill(paragraph, _width(console)) for paragraph in paragraphs)
         console.print(text.replace("`", ""), markup=False, highlight=False, soft_wrap=True)
@@ -26,7 +26,7 @@ class HelpFormatter(PlainFormatter):
         text = " ".join([*desc.split(), *(f"[{name}: {note}]" for name, note in notes.items() if note)])
         text += " [required]" if entry.required else ""
         wrapped = textwrap.wrap(text, _width(console) - INDENT, break_on_hyphens=False)
-        if len(label) > INDENT - 4:  # too long for its column
+        if len(label) > INDENT - 4:  # the description then starts on the next line
             wrapped.insert(0, "")
         self._print_plain(console, f"  {label:<{INDENT - 2}}" + f"\n{' ' * INDENT}".join(wrapped))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import _signal as signal  # the built-in part of `signal`, which needs no time to import
+import _signal as signal  # the built-in part of `signal`, because importing `signal` takes longer
 import os
 import sys
 
@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-EXIT_CODE = 130  #: of an interrupted command, as shells expect
+EXIT_CODE = 130  #: the exit code that shells expect of an interrupted command
 
 
 def leave_on_interrupt() -> None:
@@ -18,15 +18,15 @@ def leave_on_interrupt() -> None:
 
     While Python imports modules or shuts down, a KeyboardInterrupt could be swallowed or shown with its traceback.
     """
-    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:  # not where nohup has it ignored
+    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:  # nohup, for example, ignores SIGINT
         signal.signal(signal.SIGINT, leave)
     sys.unraisablehook = _report_unraisable
 
 
 def is_interrupt(error: BaseException | None) -> bool:
-    """Return whether a KeyboardInterrupt caused an error: while a class is created, Python turns it into another."""
+    """Return whether a KeyboardInterrupt caused an error. Python can turn it into another while it creates a class."""
     chain: list[BaseException | None] = [None]
-    while error not in chain:  # the parser's errors can cause each other
+    while error not in chain:  # errors can cause each other in a circle
         chain.append(error)
         error = error.__cause__ or error.__context__  # type: ignore[union-attr]
     return any(isinstance(error, KeyboardInterrupt) for error in chain)

@@ -1,4 +1,4 @@
-"""Parsing a command line: find the function of the command, and convert its arguments."""
+"""The parser, which finds the function of a command and converts its arguments."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,13 +13,13 @@ from .help_formatter import HelpFormatter
 from .help_pages import COMMANDS
 from .options import DEFAULT_PARAMETER
 
-# The parser's own usage does not show that an argument can be repeated, and takes long for many options.
+# The parser's own usage line does not show repeated arguments, and takes long for many options.
 USAGE = {"train": "[OPTIONS]", "bench": "[WORD]... [OPTIONS]", "gradcheck": "[OP]... [OPTIONS]",
          "predict": "CHECKPOINT IMAGE... --out DIR [OPTIONS]"}  # fmt: skip
 
 
 def parse(arguments: list[str]) -> tuple[Callable[..., int], BoundArguments]:
-    """Find the command and convert its arguments. With --help, the function prints the help page.
+    """Find the command and convert its arguments. With --help, the command is to print its help page.
 
     Raises:
         TinySegNetError: A command or an option is unknown, or a value is wrong.

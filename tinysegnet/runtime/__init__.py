@@ -1,8 +1,8 @@
-"""Settings, compiling, the kernel cache, launching, memory and threads: what every kernel needs."""
+"""Compiling and launching kernels, their cache, memory, threads and settings."""
 
 from .lazy_imports import import_lazily
 
-TYPE_CHECKING = False  # as in `typing`, whose import would slow every start
+TYPE_CHECKING = False  # `typing` defines it in the same way, but takes time to import
 if TYPE_CHECKING:
     from .jit import BACKEND, HAS_NUMBA, JIT, PARALLEL, kernel, prange
     from .kernel_cache import announce_compiling, cache_folder

@@ -47,7 +47,7 @@ class SafeCache(FunctionCache):
         found = None
         try:
             found = super().load_overload(sig, target_context)
-        except Exception:  # unpickling wrong content can raise any error
+        except Exception:  # wrong content can raise any error
             self._remove_files()
             _say(f"a damaged file in the kernel cache {self.cache_path} is replaced")
         if found is None:

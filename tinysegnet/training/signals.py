@@ -1,4 +1,4 @@
-"""Ctrl-C without losing work: the first requests a stop after the current batch, the second stops at once."""
+"""Ctrl-C without loss of work. The first requests a stop after the current batch, and the second stops at once."""
 
 import signal
 import sys
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class StopRequests:
-    """Set `stop` to True at the first SIGINT or SIGTERM, and raise KeyboardInterrupt at the second."""
+    """A signal handler that sets `stop` to True at the first signal, and raises KeyboardInterrupt at the second."""
 
     def __init__(self) -> None:
         self.stop = False
@@ -31,7 +31,7 @@ def stop_requests() -> Iterator[StopRequests]:
 
 @contextmanager
 def signal_handler(handler: Any, *numbers: int) -> Iterator[None]:
-    """Handle these signals while the block runs. Only the main thread can; elsewhere nothing is changed."""
+    """Handle these signals while the block runs. In threads other than the main one, which cannot, do nothing."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
