@@ -1,6 +1,6 @@
-"""Let ops run their NumPy variants in a process that has numba, and the compiled ones where a test is about them.
+"""Choose the variant of the ops: NumPy in most tests, and compiled kernels in tests about them.
 
-Most tests make no claim about kernels. With NumPy their short form compiles nothing.
+Most tests make no claim about kernels, so their short form uses NumPy and compiles nothing.
 """
 
 from contextlib import contextmanager

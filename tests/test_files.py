@@ -1,4 +1,4 @@
-"""write_atomically: the old file or the new one, never half of either."""
+"""A file that `write_atomically` writes is always either the old file or the new one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from tinysegnet.files import write_atomically
 
 
-def test_writes_and_replaces_and_leaves_nothing_else(tmp_path: Path):
+def test_a_write_creates_or_replaces_the_file_and_leaves_no_other(tmp_path: Path):
     path = tmp_path / "weights.safetensors"
     for content in (b"old", b"", b"new" * 100_000):
         write_atomically(path, content)
@@ -21,7 +21,7 @@ def test_writes_and_replaces_and_leaves_nothing_else(tmp_path: Path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permission bits")
-def test_permissions_follow_the_umask(tmp_path: Path):
+def test_the_permissions_of_a_new_file_follow_the_umask(tmp_path: Path):
     old = os.umask(0o027)
     try:
         write_atomically(tmp_path / "a", b"1")
@@ -30,7 +30,7 @@ def test_permissions_follow_the_umask(tmp_path: Path):
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
 
 
-def test_a_link_stays_a_link(tmp_path: Path):
+def test_a_write_through_a_link_keeps_the_link(tmp_path: Path):
     (tmp_path / "real").write_bytes(b"old")
     (tmp_path / "link").symlink_to(tmp_path / "real")
     write_atomically(tmp_path / "link", b"new")
@@ -38,14 +38,14 @@ def test_a_link_stays_a_link(tmp_path: Path):
     assert (tmp_path / "real").read_bytes() == b"new"
 
 
-def test_the_longest_names_work(tmp_path: Path):
+def test_the_longest_file_names_can_be_written(tmp_path: Path):
     write_atomically(tmp_path / ("n" * 250), b"1")
     assert (tmp_path / ("n" * 250)).read_bytes() == b"1"
 
 
 @pytest.mark.parametrize("call", ["replace", "fsync"])
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-def test_a_failure_leaves_the_old_file_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call, error):
+def test_a_failed_write_leaves_the_old_file_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call, error):
     path = tmp_path / "last.safetensors"
     path.write_bytes(b"old")
 
@@ -86,7 +86,7 @@ except OSError as error:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="resource limits")
-def test_a_file_that_does_not_fit_costs_nothing(tmp_path: Path):
+def test_a_full_disk_leaves_the_old_file_unchanged(tmp_path: Path):
     path = tmp_path / "best.safetensors"
     path.write_bytes(b"old")
     done = subprocess.run([sys.executable, "-c", DISK_FULL, str(path)], capture_output=True, text=True, timeout=120)

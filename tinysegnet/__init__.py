@@ -28,7 +28,7 @@ The folders are listed from the ground up: a file imports only from its own fold
 
 from .runtime.lazy_imports import import_lazily
 
-TYPE_CHECKING = False  # as in `typing`, whose import would slow every start
+TYPE_CHECKING = False  # `typing` defines it in the same way, but takes time to import
 if TYPE_CHECKING:
     from . import data, errors, gradcheck, layers, metrics, ops, runtime, viz
     from .models import Network, build, fold_batchnorm, models
@@ -46,7 +46,7 @@ __all__ = ["Network", "Recipe", "build", "data", "encoder_preprocessing", "error
            "predict_with_uncertainty", "recompute_statistics", "runtime", "save", "to_torch_state", "viz", "walk",
            "write_report"]  # fmt: skip
 
-# Each public name, imported from its room on first use.
+# Each public name is imported on first use from the subpackage given here.
 import_lazily(__name__, {
     **{room: room for room in ("bench", "data", "errors", "files", "gradcheck", "layers", "metrics", "ops",
                                "prediction", "report", "runtime", "training", "viz", "walk", "weights")},
@@ -59,7 +59,7 @@ import_lazily(__name__, {
                      "to_torch_state"), "weights"),
 })  # fmt: skip
 
-# Names of version 0.1, which work in this version with a warning.
+# The names of version 0.1 still work, with a warning.
 _OLD_NAMES = {"load_ready": "load_bundled", "predict_with_doubt": "predict_with_uncertainty"}
 
 

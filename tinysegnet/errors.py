@@ -12,7 +12,7 @@ class ShapeError(TinySegNetError, ValueError):
 
 
 class SettingError(TinySegNetError, ValueError):
-    """A chosen name or number is invalid: an unknown model, a negative learning rate, zero epochs."""
+    """A chosen name or number is invalid, such as an unknown model or a negative learning rate."""
 
 
 class DataError(TinySegNetError, ValueError):
@@ -32,12 +32,12 @@ class MeasurementError(TinySegNetError, RuntimeError):
 
 
 class StateError(TinySegNetError, RuntimeError):
-    """Something was called out of order: a backward without its forward, an unpooling before its pooling."""
+    """Functions were called in the wrong order, such as a backward without its forward."""
 
 
 def nearest_name(name: object, known: Iterable[str]) -> str | None:
     """Return the known name that is closest to this one, ignoring case, or None if none is close."""
-    import difflib  # only errors need it
+    import difflib  # here, because only errors need it
 
     by_lower_case = {other.lower(): other for other in known}
     word = name.lower() if isinstance(name, str) else ""
@@ -57,7 +57,7 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
 
 
 def unknown_name(what: str, name: object, known: Iterable[str]) -> str:
-    """Return a message about a name that is not in a list. It contains the list and the nearest name in it."""
+    """Return a message about a name that is not in a list. The message contains the list and the nearest name."""
     names = [*known]
     meant = did_you_mean(name, names)
     return f"no {what} named {name!r}; there are {', '.join(names)}{'.' if meant else ''}{meant}"

@@ -1,7 +1,7 @@
-"""Recognising files by their content, and writing files that are never half there.
+"""Functions that recognise the kind of a file by its content, and that write files atomically.
 
-Checkpoints and reports are rewritten while people look at them, disks fill up and laptops go to sleep. Therefore the
-bytes are written to a new file beside the old one, reach the disk, and only then replace the old file.
+A crash or a full disk must not destroy an older checkpoint. Therefore the content is written to a new file in the same
+folder and synced to the disk, and only then does the new file replace the old one.
 """
 
 import codecs
@@ -12,7 +12,7 @@ import secrets
 import stat
 from pathlib import Path
 
-# The first bytes of files: an offset, the bytes found there, and the kind of file.
+# Signatures at the start of files, as (offset, bytes at this offset, kind of file).
 _SIGNATURES = (
     (0, b"\x89PNG\r\n\x1a\n", "a PNG picture"), (0, b"\xff\xd8\xff", "a JPEG picture"), (0, b"GIF8", "a GIF picture"),
     (0, b"BM", "a BMP picture"), (0, b"II*\0", "a TIFF picture"), (0, b"MM\0*", "a TIFF picture"),
@@ -23,7 +23,7 @@ _SIGNATURES = (
     (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file"), (0, b"\x93NUMPY", "a NumPy array"),
     (4, b"\0\0\0\0{", "a safetensors file"),
 )  # fmt: skip
-UNKNOWN = "a file of an unknown kind"  #: the result of `kind_of` for content that it does not recognise
+UNKNOWN = "a file of an unknown kind"  #: the result of `kind_of` for unrecognised content
 
 
 def kind_of(path: str | os.PathLike[str]) -> str:
@@ -39,7 +39,7 @@ def kind_of(path: str | os.PathLike[str]) -> str:
     with open(path, "rb") as file:
         head = file.read(4096)
     try:
-        text = codecs.getincrementaldecoder("utf-8")().decode(head)  # its last letter may be incomplete
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)  # accepts an incomplete letter at the end
     except UnicodeDecodeError:
         text = "\0"
     if not text:
@@ -53,7 +53,7 @@ def kind_of(path: str | os.PathLike[str]) -> str:
 
 
 def is_special(path: str | os.PathLike[str]) -> bool:
-    """Return whether a path is a pipe, a socket or a device, where reading may wait for ever or never end."""
+    """Return whether a path is a pipe, a socket or a device, from which reading may never end."""
     try:
         mode = os.stat(path).st_mode
     except (OSError, ValueError):
@@ -75,16 +75,16 @@ def write_atomically(
         OSError: The disk is full or the folder is read-only, for example. An older file is then untouched.
     """
     target = Path(os.path.realpath(path))
-    # A rename is atomic only within a file system, hence the same folder. The name is cut so that it is not too long.
+    # Renaming is atomic only within a file system, so the temporary file is in the same folder. Long names are cut.
     temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(4)}.tmp")
     try:
         _write(temporary, data, durable)
         os.replace(temporary, target)
-    except BaseException as error:  # also Ctrl-C, which must not leave the temporary file behind
+    except BaseException as error:  # including Ctrl-C, because no temporary file must be left
         with contextlib.suppress(OSError):
             temporary.unlink()
         if isinstance(error, OSError):
-            error.filename, error.filename2 = os.fspath(path), None  # not the temporary one
+            error.filename, error.filename2 = os.fspath(path), None  # the user does not know the temporary one
         raise
     if durable:
         _sync_folder(target.parent)
@@ -99,7 +99,7 @@ def _write(path: Path, data: bytes | bytearray | memoryview, durable: bool) -> N
 
 
 def _sync_folder(folder: Path) -> None:
-    """Write the new name to the disk. Where a folder cannot be synced, the system does so later."""
+    """Write the new name to the disk, if the system can sync a folder."""
     if os.name != "posix":
         return
     try:

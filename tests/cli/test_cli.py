@@ -1,9 +1,9 @@
-"""The command line: what commands print and write, and their exit codes."""
+"""Commands print their results, write files and return exit codes."""
 
+import contextlib
+import io
 import json
-import os
-import subprocess
-import sys
+import shutil
 
 import numpy as np
 import pytest
@@ -16,12 +16,18 @@ from tinysegnet.weights import checkpoint
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """The folder of a small run."""
+def training(tmp_path_factory):
+    """The folder of a small run, and what the command printed to stderr."""
     runs = tmp_path_factory.mktemp("runs")
     options = ["--limit", "2", "--epochs", "1", "--size", "20x28", "--width", "0.1", "--name", "first"]
-    assert main(["train", *options, "--runs", str(runs)]) == 0
-    return runs / "first"
+    with contextlib.redirect_stderr(io.StringIO()) as err:
+        assert main(["train", *options, "--runs", str(runs)]) == 0
+    return runs / "first", err.getvalue()
+
+
+@pytest.fixture
+def trained(training):
+    return training[0]
 
 
 def test_train_leaves_a_report_and_checkpoints(trained):
@@ -77,7 +83,7 @@ def test_evaluate_writes_pictures_and_the_baseline(trained, tmp_path, capsys):
     assert main(command) == 0
     result = json.loads(capsys.readouterr().out)
     assert 0 < result["baselines"]["position prior"]["mIoU"] < 1
-    assert result["floors"] == result["baselines"]  # the name in version 0.1
+    assert result["floors"] == result["baselines"]  # version 0.1 used this name
     assert {path.name for path in (tmp_path / "e").iterdir()} == {"confusion.png", "per_class.png"}
     assert main([*command[:4], "--no-baseline", "--no-boundary"]) == 0
     out = capsys.readouterr().out
@@ -129,7 +135,7 @@ def test_doctor_clears_the_cache_and_nothing_else(tmp_path, monkeypatch, capsys)
     assert not (tmp_path / "cache").exists()
 
 
-@pytest.mark.long  # it compiles every kernel; the short form is the gradient check's
+@pytest.mark.long  # because it compiles every kernel
 def test_warmup_compiles_the_kernels(capsys):
     assert main(["warmup"]) == 0
     assert "ready" in capsys.readouterr().out
@@ -184,14 +190,29 @@ def test_an_unexpected_error_is_one_line(workplace, capsys, monkeypatch):
     assert err.count("\n") == 1
 
 
-def test_warnings_are_one_line(workplace, capsys):
-    options = ["--limit", "1", "--epochs", "1", "--size", "20x28", "--width", "0.1", "--runs", "r"]
-    assert main(["train", *options]) == 0
-    told = capsys.readouterr().err.replace("\r", "\n").splitlines()
+def test_warnings_of_a_training_are_one_line(training):
+    told = training[1].replace("\r", "\n").splitlines()
     assert all(line.startswith("warning: class ") for line in told if "does not occur" in line)
     baseline = [line for line in told if "below the no-network baseline" in line]
-    assert len(baseline) == 1, "one epoch of one picture is worse than no network"
+    assert len(baseline) == 1, "one epoch of two pictures is worse than no network"
     assert baseline[0].startswith("warning: mIoU 0.")
+
+
+def test_a_damaged_run_cannot_be_resumed(trained, workplace, capsys):
+    shutil.copytree(trained, "x")
+    config, last = (workplace / "x" / name for name in ("config.json", "last.safetensors"))
+    text = config.read_text()
+    config.write_text(text.replace('"limit": 2', '"limit": "x"'))
+    assert main(["train", "--resume", "x"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: x/config.json: ")
+    assert "limit: 'x'" in err
+    config.write_text(text)
+    last.write_bytes(last.read_bytes()[:-100])
+    assert main(["train", "--resume", "x"]) == 2
+    err = capsys.readouterr().err
+    assert "error: x/last.safetensors: " in err
+    assert "Give a .safetensors file" in err
 
 
 def test_debug_shows_where_an_error_comes_from(workplace):
@@ -207,9 +228,3 @@ def test_a_full_disk_is_exit_code_1(workplace, capsys, monkeypatch):
     options = ["--limit", "2", "--epochs", "1", "--size", "20x28", "--width", "0.1", "--runs", "r"]
     assert main(["train", *options]) == 1
     assert "No space left on device" in capsys.readouterr().err
-
-
-def test_the_package_runs_as_a_module():
-    done = subprocess.run([sys.executable, "-m", "tinysegnet", "summary", "tiny"], capture_output=True, text=True,
-                          env={**os.environ, "TINYSEGNET_BACKEND": "numpy"}, timeout=100, check=True)  # fmt: skip
-    assert "493,707" in done.stdout

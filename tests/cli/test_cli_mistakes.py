@@ -1,4 +1,4 @@
-"""Mistakes on the command line: each gives its exit code and one line that names the mistake and says what to do."""
+"""A mistake on the command line is reported in one line that names it and says what to do."""
 
 import errno
 import os
@@ -47,7 +47,7 @@ def five(root):
     write(root, "images/{}.png", "labels/{}.png", 5)
 
 
-# A command line with a mistake, and the facts that the line of the error must contain. The parser finds these.
+# Command lines with a mistake that the parser finds, and the facts that the line of the error must contain.
 USAGE = {
     "": ("no command", "train", "data check", "See tinysegnet --help"),
     "trian": ("'trian'", "'train'", "See tinysegnet --help"),
@@ -185,7 +185,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(workplace, capsys, command):
     (line,) = error_lines(capsys)
     assert line.startswith("error: ")
     assert [fact for fact in facts if fact not in line] == []
-    assert not (workplace / "r").exists()  # nothing was begun
+    assert not (workplace / "r").exists()  # no run was started
 
 
 def one_bad(change):
@@ -206,7 +206,7 @@ def listed(line):
     return make
 
 
-DATA = {  # how to make the folder wrong, options, and facts in the line
+DATA = {  # a function that makes a bad folder, options, and the facts that the error must contain
     "four bad files": (spoil, "", "d: files that cannot be used: 4 (d/labels/p0.png, d/labels/p1"),
     "three bad files within a limit": (spoil, "--limit 2", "d: files that cannot be used: 3 (d/labels/p0.png"),
     "a value that is not a class": (
@@ -239,13 +239,13 @@ DATA = {  # how to make the folder wrong, options, and facts in the line
     "empty folders": (
         lambda root: [(root / name).mkdir(parents=True) for name in ("images", "labels")], "", "is empty",
     ),
-    "a void value above 255": (five, "--ignore 300", "ignore 300 (expected a label value, 0..255)"),
-    "one class": (one_bad(lambda root: (root / "classes.txt").write_text("a")), "", "d/classes.txt: 1 classes (expec"),
+    "a void value above 255": (five, "--ignore 300", "ignore: 300", "255"),
+    "one class": (one_bad(lambda root: (root / "classes.txt").write_text("a")), "", "d/classes.txt: ", " 1."),
     "a list with a NUL": (listed("images/p0\0.png labels/p0\0.png"), "", "d: files that cannot be used: "),
     "a list of long names": (listed(f"{LONG}.png {LONG}.png"), "", "d: files that cannot be used: "),
     "a list that leads outside": (listed("../x.png ../../x.png"), "", "d: files that cannot be used: "),
     "a list of mismatched names": (listed("images/p0.png labels/p1.png"), "", "d: files that cannot be used: "),
-    "a list of three": (listed("a.png b.png c.png"), "", "d/train.txt: line 1: 'a.png b.png c.png' (exp"),
+    "a list of three": (listed("a.png b.png c.png"), "", "d/train.txt: line 1: 'a.png b.png c.png'"),
     "a binary list": (
         one_bad(lambda root: (root / "train.txt").write_bytes(b"\xff\xfe\x00")), "", "d/train.txt: cannot be read",
     ),
@@ -253,13 +253,14 @@ DATA = {  # how to make the folder wrong, options, and facts in the line
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("make", "options", "said"), DATA.values(), ids=DATA)
-def test_bad_data_is_refused_before_training(workplace, capsys, make, options, said):
+@pytest.mark.parametrize("case", DATA.values(), ids=DATA)
+def test_bad_data_is_refused_before_training(workplace, capsys, case):
+    make, options, *facts = case
     make(workplace / "d")
     assert main(f"train --data d {TINY} {options}".split()) == 2
     (line,) = error_lines(capsys)
     assert line.startswith("error: ")
-    assert said in line
+    assert [fact for fact in facts if fact not in line] == []
     assert not (workplace / "r").exists()
 
 
@@ -284,23 +285,6 @@ def test_a_picture_that_claims_a_huge_size_is_refused(workplace, capsys):
     assert line.startswith("error: bomb.png: ")
     assert "900 Mpx" in line
     assert "175" in line
-
-
-def test_a_damaged_run_cannot_be_resumed(workplace, capsys):
-    options = ["--epochs", "1", "--size", "20x28", "--width", "0.1", "--limit", "2"]
-    assert main(["train", *options, "--runs", "runs", "--name", "x"]) == 0
-    capsys.readouterr()
-    config, last = (workplace / "runs" / "x" / name for name in ("config.json", "last.safetensors"))
-    text = config.read_text()
-    config.write_text(text.replace('"limit": 2', '"limit": "x"'))
-    assert main(["train", "--resume", "runs/x"]) == 2
-    assert error_lines(capsys)[0].startswith("error: runs/x/config.json: not as `train` wrote it: limit: 'x'")
-    config.write_text(text)
-    last.write_bytes(last.read_bytes()[:-100])
-    assert main(["train", "--resume", "runs/x"]) == 2
-    (line,) = error_lines(capsys)
-    assert line.startswith("error: runs/x/last.safetensors: ")
-    assert "Give a .safetensors file" in line
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read and write everything")
@@ -367,10 +351,11 @@ def test_commands_work_with_closed_output(workplace, monkeypatch):
 
 
 def test_names_that_the_terminal_cannot_encode_are_escaped(workplace):
+    """This test also shows that the package runs as a module."""
     (workplace / "x.png").rename(workplace / "Straße é.png")
     command = [sys.executable, "-m", "tinysegnet", "predict", "good.safetensors", "Straße é.png", "é.png"]
     command += ["--out", "o"]
-    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "TINYSEGNET_BACKEND": "numpy"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
     assert done.stdout == "o/Stra\\xdfe \\xe9_overlay.png\n"
     assert "error: \\xe9.png: no such file" in done.stderr

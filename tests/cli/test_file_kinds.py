@@ -1,4 +1,4 @@
-"""A file of the wrong kind in a command: one line that says what the file is, whatever its name."""
+"""If a command gets a file of the wrong kind, one line says what the file is, whatever its name is."""
 
 import io
 import json
@@ -36,7 +36,7 @@ def array():
 
 
 TOY = (Path(ts.__file__).parent / "weights" / "toy.safetensors").read_bytes()
-KINDS = {  # kind -> content
+KINDS = {  # the content of a file of each kind
     "a PNG picture": picture("PNG"), "a JPEG picture": picture("JPEG"), "a GIF picture": picture("GIF"),
     "a WebP picture": picture("WEBP"), "a BMP picture": picture("BMP"), "a TIFF picture": picture("TIFF"),
     "a HEIC picture": b"\0\0\0\x18ftypheic" + bytes(50), "a video": b"\0\0\0\x20ftypisom" + bytes(50),
@@ -52,7 +52,7 @@ PICTURES = ("a PNG picture", "a JPEG picture")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with a file of each kind, none of which has a telling name, and a run."""
+    """A folder that contains a run, and a file of each kind whose name says nothing about it."""
     folder = tmp_path_factory.mktemp("kinds")
     for number, content in enumerate(KINDS.values()):
         (folder / f"file{number}").write_bytes(content)
@@ -122,7 +122,7 @@ def test_every_command_refuses_a_file_as_a_folder(told, name, kind):
 @pytest.mark.parametrize(("name", "kind"), names("a safetensors file", "a PyTorch file", "a zip archive", "a pickle",
                                                  "an HDF5 file"))  # fmt: skip
 def test_other_kinds_are_refused_as_an_encoder(told, name, kind):
-    assert f"{name}: {kind}, not a file of weights" in told(f"train --model vgg16 --encoder {name} --limit 2")
+    assert f"{name}: {kind}, not a known weights file" in told(f"train --model vgg16 --encoder {name} --limit 2")
 
 
 @pytest.mark.parametrize("command", ["predict {} file0 --out o", "walk {} file0 --out w.html", "evaluate {}"])

@@ -1,10 +1,9 @@
-"""The command line with other networks: one class, one logit, dropout samples with uncertainty, PyTorch's layout."""
+"""Commands also work with one class, one logit, dropout samples and PyTorch's layout."""
 
+import contextlib
 import dataclasses
+import io
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ import safetensors.numpy
 from PIL import Image
 
 import tinysegnet as ts
-from tinysegnet import runtime, viz
+from tinysegnet import viz
 from tinysegnet.cli.main import main
 from tinysegnet.data import InMemory, OneClass
 from tinysegnet.data.toyscenes import ToyScenes
@@ -30,17 +29,6 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
-# All commands of this file in one process whose kernels are NumPy's: nothing is compiled for these networks.
-PROGRAM = """
-import contextlib, io, json, sys
-from tinysegnet.cli.main import main
-results = []
-for command in sys.argv[1:]:
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        results.append((main(command.split()), out, err))
-print(json.dumps([(code, out.getvalue(), err.getvalue()) for code, out, err in results]))
-"""
 COMMANDS = {
     "train one logit": f"train --model article --one-class road {SMALL} --name one",
     "evaluate the class": "evaluate runs/one/last.safetensors --one-class Road --limit 2 --json",
@@ -54,14 +42,19 @@ COMMANDS = {
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
-    """The folder of the commands, and their exit codes, stdout and stderr."""
+    """The folder in which the commands ran, and the exit code, stdout and stderr of each."""
     folder = tmp_path_factory.mktemp("commands")
     bayesian = ts.build("bayesian-basic", width=1 / 16)
     ts.save(folder / "bayesian.safetensors", bayesian, training={"size": (20, 28)})
     Image.fromarray(ToyScenes(1, seed=5)[0].image).save(folder / "street.png")
-    process = subprocess.run([sys.executable, "-c", PROGRAM, *COMMANDS.values()], cwd=folder, text=True, check=True,
-                             env={**os.environ, "TINYSEGNET_BACKEND": "numpy"}, capture_output=True)  # fmt: skip
-    return folder, dict(zip(COMMANDS, json.loads(process.stdout), strict=True))
+    results = {}
+    with contextlib.chdir(folder):
+        for name, command in COMMANDS.items():
+            out, err = io.StringIO(), io.StringIO()
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                code = main(command.split())
+            results[name] = code, out.getvalue(), err.getvalue()
+    return folder, results
 
 
 def error_line(capsys):
@@ -77,7 +70,7 @@ def test_the_articles_network_learns_one_class_with_one_logit(done):
     assert saved.palette.names == ("not Road", "Road")
     assert set(json.loads(results["evaluate the class"][1])["IoU"]) == {"not Road", "Road"}
     _, out, err = results["evaluate as in training"]
-    assert "--one-class road" in err  # how the label maps are read
+    assert "--one-class road" in err  # the message says how the label maps are read
     assert "not Road" in out
     code, _, err = results["evaluate other classes"]
     assert code == 2
@@ -137,15 +130,6 @@ def test_the_uncertainty_picture_is_bright_where_passes_disagree():
         viz.uncertainty_picture(np.zeros((2, 3, 4)))
 
 
-@pytest.mark.skipif(runtime.BACKEND == "numpy", reason="this is what the test runs")
-def test_a_resumed_bayesian_run_is_the_same_with_numpy():
-    """The short form of the next test, which compiles nothing."""
-    test = f"{__file__}::test_a_resumed_bayesian_run_is_the_same_bit_for_bit"
-    subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test], check=True, timeout=300,
-                   env={**os.environ, "TINYSEGNET_BACKEND": "numpy", "TINYSEGNET_TESTS": "long"})  # fmt: skip
-
-
-@pytest.mark.long
 def test_a_resumed_bayesian_run_is_the_same_bit_for_bit(tmp_path):
     """The masks of dropout depend only on the seed and the step."""
     data, recipe = InMemory(ToyScenes(4, seed=0, size=(20, 28))), Recipe(epochs=2, size=(20, 28))

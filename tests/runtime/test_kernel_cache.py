@@ -1,11 +1,11 @@
-"""The cache of compiled kernels: private, and no obstacle when it is damaged or cannot be written."""
+"""The cache of compiled kernels is private, and a damaged or read-only cache stops no command."""
 
 import os
-import pickle
 import shutil
 import stat
 import subprocess
 import sys
+from functools import cache
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from tinysegnet import runtime
 from tinysegnet.runtime import kernel_cache
 
 pytestmark = [
-    pytest.mark.skipif(not runtime.JIT, reason="numba is not here"),
+    pytest.mark.skipif(not runtime.JIT, reason="numba is not installed"),
     pytest.mark.filterwarnings("ignore:(?s).*parallel=True"),  # the kernel below has no parallel loop
 ]
 
@@ -25,13 +25,13 @@ def add_one(x):
 
 
 class Caller:
-    """Makes a kernel of `add_one` anew each time, as a new process does, with its cache in a folder."""
+    """A function that makes and runs a new kernel of `add_one`, as a new process would, with its cache in a folder."""
 
     def __init__(self, folder, capsys):
         self.folder, self.capsys = folder, capsys
 
     def __call__(self, dtype=np.float64):
-        """Run it; return the number of kernels that came from the cache, and the lines of stderr."""
+        """Run the kernel, and return the number of cache hits and the lines of stderr."""
         from tinysegnet.runtime import safe_cache
 
         safe_cache._say.cache_clear()
@@ -82,33 +82,8 @@ def fill_with_noise(path):
     path.write_bytes(os.urandom(1000))
 
 
-def pickle_another_object(path):
-    path.write_bytes(pickle.dumps({"a": 1}))
-
-
-def flip_a_bit(path):
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-
-def replace_by_a_folder(path):
-    path.unlink()
-    path.mkdir()
-    (path / "file").write_text("x")
-
-
-def forbid_reading(path):
-    if os.geteuid() == 0:
-        pytest.skip("root may read everything")
-    path.chmod(0)
-
-
-DAMAGES = [cut, empty, fill_with_noise, pickle_another_object, flip_a_bit, replace_by_a_folder, forbid_reading]
-
-
 @pytest.mark.parametrize("suffix", [".nbi", ".nbc"])
-@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+@pytest.mark.parametrize("damage", [cut, empty, fill_with_noise], ids=lambda damage: damage.__name__)
 def test_a_damaged_file_is_replaced_with_one_line(call, damage, suffix):
     damage(call.file(suffix))
     hits, told = call()
@@ -117,6 +92,22 @@ def test_a_damaged_file_is_replaced_with_one_line(call, damage, suffix):
     assert "damaged" in told[0]
     assert str(call.folder) in told[0]
     assert call() == (1, [])
+
+
+@pytest.mark.parametrize("suffix", [".nbi", ".nbc"])
+def test_a_folder_in_the_place_of_a_file_is_no_obstacle(call, suffix):
+    path = call.file(suffix)
+    path.unlink()
+    path.mkdir()
+    hits, told = call()
+    assert hits == 0
+    assert told
+    assert all(str(call.folder) in line for line in told)
+
+
+def test_a_kernel_of_another_signature_is_not_mistaken_for_damage(call):
+    assert call(np.int64) == (0, [])
+    assert call(np.int64) == (1, [])
 
 
 @pytest.mark.parametrize("suffix", [".nbi", ".nbc"])
@@ -144,7 +135,7 @@ def test_a_full_disk_costs_one_line(call, monkeypatch):
 
 
 def test_a_kernel_is_stored_under_its_signature(call):
-    """Two processes that compile at the same time then never write two kernels to one file."""
+    """Therefore two processes that compile at the same time never write two kernels to one file."""
     first = call.file(".nbc")
     call(np.int64)
     second = next(path for path in call.folder.rglob("*.nbc") if path != first)
@@ -154,7 +145,7 @@ def test_a_kernel_is_stored_under_its_signature(call):
     assert second.exists()
 
 
-# A new process with its cache in a folder; with an argument, files above that many bytes fail, as on a full disk.
+# A program that runs a kernel. With an argument, larger files than this many bytes cannot be written.
 PROGRAM = """
 import sys
 import numpy as np
@@ -189,12 +180,18 @@ def test_a_new_process_announces_compiling_and_keeps_the_cache_private(tmp_path)
 def test_a_write_that_fails_leaves_nothing_behind(tmp_path):
     told = [line for line in run(tmp_path, "100") if "compiling" not in line]
     assert len(told) == 1
-    assert "cannot be written" in told[0]
+    assert "cannot write" in told[0]
     assert [path for path in tmp_path.rglob("*") if path.is_file() and path.stat().st_size] == []
 
 
-def test_a_cache_folder_that_cannot_be_made_costs_one_line(tmp_path):
+def test_a_cache_folder_that_cannot_be_made_costs_one_line(tmp_path, monkeypatch, capsys):
     (tmp_path / "file").write_text("not a folder")
-    told = [line for line in run(tmp_path / "file") if "compiling" not in line]
-    assert len(told) == 1
-    assert "cache" in told[0]
+    monkeypatch.setenv("TINYSEGNET_CACHE", str(tmp_path / "file"))
+    monkeypatch.setattr(kernel_cache, "cache_folder", cache(kernel_cache.cache_folder.__wrapped__))
+    for _ in range(2):
+        kernel = runtime.kernel(add_one)
+        kernel(x := np.zeros(3))
+        kernel_cache.compiled_kernels.remove(kernel)
+        assert x.sum() == 3
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "no writable cache folder" in line

@@ -1,4 +1,4 @@
-"""Compiling, launching and memory: everything works without numba, and launches are safe in threads and processes."""
+"""Everything works without numba, launches are safe in threads and processes, and memory is reused."""
 
 import os
 import subprocess
@@ -12,8 +12,8 @@ from forms import amount
 from tinysegnet import runtime
 from tinysegnet.errors import SettingError
 
-# Trains two steps, and prints which backend ran and its numbers, which must not depend on it.
-PROGRAM = """
+# Programs that print the backend and numbers that must not depend on it. The long one trains two steps.
+LONG_PROGRAM = """
 import sys
 {before}
 import numpy as np
@@ -25,6 +25,15 @@ loss = ts.fit(model, ToyScenes(4, size=(16, 24)), recipe=recipe, progress=False)
 report = ts.gradcheck.check_op("max_pool2d")
 print(ts.runtime.BACKEND, ts.ops.conv2d_forward.__name__, f"{{loss:.4f}}", report.ok)
 """
+SHORT_PROGRAM = """
+import sys
+{before}
+import numpy as np
+import tinysegnet as ts
+out, cache = ts.ops.relu_forward(np.random.default_rng(0).normal(size=(2, 3, 5, 4)))
+print(ts.runtime.BACKEND, ts.ops.conv2d_forward.__name__, out.sum(), ts.gradcheck.check_op("relu").ok)
+"""
+PROGRAM = amount(SHORT_PROGRAM, LONG_PROGRAM)
 
 ONE_KERNEL = """
 import numpy as np
@@ -51,7 +60,7 @@ def test_the_numpy_backend_computes_the_same(usual):
     assert run(TINYSEGNET_BACKEND="numpy") == ["numpy", "conv2d_forward", usual[2], "True"]
 
 
-# An installation without numba, where it has no wheel: any import of it fails.
+# Make every import of numba fail, as in an installation without it.
 NO_NUMBA = """
 import importlib.abc
 class Blocker(importlib.abc.MetaPathFinder):
@@ -90,18 +99,18 @@ def test_the_whole_package_works_without_numba():
     assert printed[-5:] == ["True", "True", "True", "False", "0"]
 
 
-@pytest.mark.skipif(not runtime.JIT, reason="numba is not here")
+@pytest.mark.skipif(not runtime.JIT, reason="numba is not installed")
 def test_kernels_as_plain_python_compute_the_same():
     assert run(program=ONE_KERNEL, NUMBA_DISABLE_JIT="1") == ["2.0"]
 
 
-@pytest.mark.skipif(not runtime.JIT, reason="numba is not here")
+@pytest.mark.skipif(not runtime.JIT, reason="numba is not installed")
 @pytest.mark.long
 def test_kernels_as_plain_python_train_the_same(usual):
     assert run(NUMBA_DISABLE_JIT="1")[2:] == [usual[2], "True"]
 
 
-@pytest.mark.skipif(not runtime.JIT, reason="numba is not here")
+@pytest.mark.skipif(not runtime.JIT, reason="numba is not installed")
 def test_kernels_without_threads_compute_the_same():
     assert run(program=ONE_KERNEL, TINYSEGNET_PARALLEL="0") == ["2.0"]
 
@@ -120,24 +129,23 @@ def test_threads_can_be_chosen():
 needs_threads = pytest.mark.skipif(not runtime.JIT or not runtime.PARALLEL, reason="kernels have no threads here")
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 
-# A network that predicts in the parent, perhaps, and then in a worker process.
+# Run a kernel in the parent if `used` says so, and then in a worker process.
 WORKERS = """
 import multiprocessing, sys
 import numpy as np
 import tinysegnet as ts
-model = ts.load_bundled("toy")
-picture = np.random.default_rng(0).integers(0, 256, (48, 64, 3)).astype(np.uint8)
-def work(picture):
-    return ts.predict(model, picture, size=(48, 64))
+x = np.random.default_rng(0).normal(size=(2, 3, 5, 4))
+def work(x):
+    return ts.ops.relu_forward(x)[0]
 if __name__ == "__main__":
     method, used = sys.argv[1:]
-    here = work(picture) if used == "used" else None
+    here = work(x) if used == "used" else None
     with multiprocessing.get_context(method).Pool(1) as pool:
         try:
-            there = pool.map_async(work, [picture]).get(timeout=200)[0]
+            there = pool.map_async(work, [x]).get(timeout=200)[0]
         except ts.errors.StateError as error:
             sys.exit(str(error))
-    print(np.array_equal(there, work(picture)))
+    print(np.array_equal(there, work(x)))
 """
 
 
@@ -168,21 +176,21 @@ def test_a_forked_child_without_threads_fails_with_one_line(tmp_path):
     ("spawn", "used", {}),
     ("fork", "used", {"TINYSEGNET_BACKEND": "numpy"}),
 ])  # fmt: skip
-def test_child_processes_predict_as_their_parent_does(method, used, environment, tmp_path):
+def test_child_processes_compute_what_their_parent_does(method, used, environment, tmp_path):
     done = run_workers(tmp_path, method, used, **environment)
     assert (done.stdout, done.returncode) == ("True\n", 0), done.stderr
 
 
-# Four Python threads, each with a kernel of its own data, on numba's threads that allow one launch at a time.
+# Launch kernels from four Python threads, on numba threads that allow one launch at a time.
 FOUR_THREADS = """
 import sys
 import numpy as np
 import tinysegnet as ts
 {before}
 from concurrent.futures import ThreadPoolExecutor
-x = np.random.default_rng(0).normal(size=(4, 1, 64, 64, 32)).astype(np.float32)
+x = np.random.default_rng(0).normal(size=(4, 1, 64, 64, 16))
 def work(k):
-    return all(np.array_equal(ts.ops.relu_forward(x[k])[0], np.maximum(x[k], 0)) for _ in range(300))
+    return all(np.array_equal(ts.ops.relu_forward(x[k])[0], np.maximum(x[k], 0)) for _ in range(200))
 sys.setswitchinterval(1e-5)
 print(*ThreadPoolExecutor(4).map(work, range(4)))
 """
@@ -200,24 +208,23 @@ def test_the_workqueue_alone_ends_the_process():
         run(direct, FOUR_THREADS, NUMBA_THREADING_LAYER="workqueue")
 
 
-OWN_KERNEL = """
+BEFORE_AND_AFTER = """
 import numpy as np
-from tinysegnet.runtime import kernel, prange
-@kernel
-def add_one(x):
-    for k in prange(x.size):
-        x[k] += 1
-names = [type(add_one).__name__]
-add_one(x := np.zeros(3))
-print(*names, type(add_one).__name__, add_one.py_func.__name__, len(add_one.signatures), x.sum())
+import tinysegnet as ts
+from tinysegnet.runtime.kernel_cache import compiled_kernels
+relu_forward = ts.ops.relu_forward
+(relu,) = [kernel for kernel in compiled_kernels if kernel.__name__ == "_relu"]
+names = [type(relu).__name__]
+relu_forward(np.zeros((1, 1, 1, 2)))
+print(*names, type(relu).__name__, relu.py_func.__name__, len(relu.signatures))
 """
 
 
 @needs_threads
 def test_a_kernel_is_numbas_own_dispatcher_once_threads_have_started():
-    """A safe launch then costs nothing, and a kernel has all of numba's attributes."""
-    found = run(program=OWN_KERNEL, NUMBA_THREADING_LAYER="omp")
-    assert found == ["FirstLaunch", "CPUDispatcher", "add_one", "1", "3.0"]
+    """Therefore a safe launch costs nothing, and a kernel has all attributes of a dispatcher."""
+    found = run(program=BEFORE_AND_AFTER, NUMBA_THREADING_LAYER="omp")
+    assert found == ["FirstLaunch", "CPUDispatcher", "_relu", "1"]
 
 
 # --- memory ----------------------------------------------------------------------------------------------------------
@@ -242,7 +249,7 @@ def test_a_large_array_reuses_the_memory_of_a_freed_one(keeping):
     assert (first.shape, first.dtype, first.flags.writeable) == (SHAPE, np.float32, True)
     assert first.flags.c_contiguous
     del first
-    assert place(runtime.empty((2, *SHAPE), np.float32)) != where  # too small for this one
+    assert place(runtime.empty((2, *SHAPE), np.float32)) != where  # the freed memory is too small
     assert place(runtime.empty_like(np.broadcast_to(np.float32(0), SHAPE))) == where
 
 
@@ -250,7 +257,7 @@ def test_memory_of_a_living_array_is_never_reused(keeping):
     first = runtime.empty(SHAPE, np.float32)
     first[:] = 7
     view, where = first[5:], place(first)
-    del first  # the view is still there
+    del first  # the view still uses the memory
     other = runtime.empty(SHAPE, np.float32)
     other[:] = 8
     assert place(other) != where
@@ -273,7 +280,7 @@ def test_many_threads_never_get_the_same_memory(keeping, monkeypatch):
     before = sys.getswitchinterval()
 
     def work(k):
-        """Fill arrays of changing sizes; return how many had other numbers in them a moment later."""
+        """Fill arrays of changing sizes, and return how many of them another thread overwrote."""
         rng, overwritten = np.random.default_rng(k), 0
         for round in range(amount(1000, 5000)):
             array = runtime.empty((int(rng.integers(100, 130)),), np.int64)

@@ -1,4 +1,4 @@
-"""Settings are converted to what their annotations say, or refused in a line that names the setting."""
+"""Settings are converted to the types of their annotations, or refused with a message that names the setting."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -19,7 +19,7 @@ from tinysegnet.runtime.settings import check_at_least, convert, convert_fields
     ([1, 2, 3], tuple[float, ...], (1.0, 2.0, 3.0)),
     ("sgd", Literal["sgd", "adam"], "sgd"),
 ])  # fmt: skip
-def test_what_fits_becomes_a_plain_value(value, hint, expected):
+def test_a_suitable_value_becomes_a_plain_python_value(value, hint, expected):
     found = convert("setting", value, hint)
     assert found == expected
     assert type(found) is type(expected)
@@ -33,15 +33,16 @@ def test_what_fits_becomes_a_plain_value(value, hint, expected):
     (float("nan"), float, "a finite number"),
     (1, bool, "True or False"),
     (None, float, "a finite number"),
-    ((1, 2, 3), tuple[int, int], "a tuple of 2, each a whole number"),
-    ((), tuple[float, ...], "a tuple, each a finite number"),
-    ("rms", Literal["sgd", "adam"], "sgd or adam"),
-    ("many", int | None, "a whole number, or None"),
+    ((1, 2, 3), tuple[int, int], "a tuple with a whole number in each of 2 places"),
+    ((), tuple[float, ...], "a tuple with a finite number in each place"),
+    ("rms", Literal["sgd", "adam"], "one of sgd, adam"),
+    ("many", int | None, "a whole number or None"),
 ])  # fmt: skip
-def test_what_does_not_fit_is_refused_with_its_name(value, hint, words):
-    with pytest.raises(SettingError) as caught:
+def test_another_value_is_refused_with_the_name_of_the_setting(value, hint, words):
+    with pytest.raises(SettingError, match=r"^setting: ") as caught:
         convert("setting", value, hint)
-    assert str(caught.value) == f"setting: {value!r} (expected {words})"
+    assert repr(value) in str(caught.value)
+    assert words in str(caught.value)
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Settings:
 
 def test_the_fields_of_a_dataclass_are_converted_and_checked():
     assert Settings(np.int64(2), [3, 4]) == Settings(2, (3, 4))
-    with pytest.raises(SettingError, match=r"epochs: 0 \(expected at least 1\)"):
+    with pytest.raises(SettingError, match=r"epochs: 0 .*at least 1"):
         Settings(0)
-    with pytest.raises(SettingError, match=r"size: .*expected at least 5"):
+    with pytest.raises(SettingError, match=r"size: .*at least 5"):
         check_at_least(Settings(size=(7, 4)), size=5)

@@ -1,4 +1,4 @@
-"""The command line: one file per command, whose function `run` has the command's options as parameters.
+"""The command line, with one file per command. The parameters of its function `run` are the command's options.
 
-A command imports what it computes with inside its functions, so that --help stays quick.
+Commands import the other parts of tinysegnet inside their functions, so that --help stays fast.
 """

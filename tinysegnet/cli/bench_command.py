@@ -13,18 +13,17 @@ def run(
     compile: bool = False, rounds: PositiveInt = 5, threads: int | None = None, explain: bool = False,
     as_json: Json = False,
 ) -> int:  # fmt: skip
-    """Time single ops and whole networks at SegNet's sizes, alone or against PyTorch, after checking their results.
+    """Time single ops and whole networks at SegNet's sizes, alone or against PyTorch. The results are checked first.
 
-    The exit code is 1 if a result is wrong. Measure on an idle machine: other work at the same time makes the times
-    meaningless.
+    The exit code is 1 if a result is wrong. Measure on an idle machine, because other work distorts the times.
 
     Args:
-        words: Only workloads whose name contains one of these words, such as "conv3x3 64" or train. Default: all.
-        against: Also measure PyTorch, in a process of its own and in the faster of its two memory formats.
+        words: Measure only workloads with one of these words in their name, such as "conv3x3 64" or train. Default: all.
+        against: Also measure PyTorch, in a separate process and in the faster of its two memory formats.
         compile: Also try torch.compile.
-        rounds: Measurements of each library. The libraries take turns, and the median counts.
-        threads: Threads of each library. Default: all cores.
-        explain: Measure nothing; print which algorithm each convolution takes, and the estimated costs.
+        rounds: The number of measurements of each library. The libraries take turns, and the median is reported.
+        threads: The number of threads of each library. Default: all cores.
+        explain: Measure nothing, but print the algorithm of each convolution and the estimated costs.
     """
     import importlib.util
     import io
@@ -46,9 +45,9 @@ def run(
         print(explanation.explain(workloads))
         return 0
     if against and importlib.util.find_spec(against) is None:
-        raise SettingError("PyTorch is not installed, so there is nothing to compare with: pip install torch")
+        raise SettingError("--against torch needs PyTorch, which is not installed. Install it: pip install torch")
     if threads is not None:
-        runtime.set_threads(threads)  # raises SettingError with the possible numbers
+        runtime.set_threads(threads)  # its SettingError names the possible numbers
     settings = BenchSettings(against, runtime.threads(), rounds, compile)
     facts = environment() | ({"torch": version("torch")} if against else {})
     say = partial(print, flush=True, file=io.StringIO() if as_json else None)  # None: stdout

@@ -1,4 +1,4 @@
-"""Errors of the command line, each in one line: what is wrong, what to do, and where to find help."""
+"""Errors of the command line. Each is one line that says what is wrong, what to do, and where to find help."""
 
 import errno
 import os
@@ -19,9 +19,9 @@ from ..errors import MeasurementError, NonFiniteError, SettingError, TinySegNetE
 
 def usage_error(error: CycloptsError) -> TinySegNetError:
     """Turn the parser's error into an error of one line."""
-    if isinstance(error.__cause__, TinySegNetError):  # the options check themselves
+    if isinstance(error.__cause__, TinySegNetError):  # options raise it while they check themselves
         return error.__cause__
-    error.verbose = False  # without the signatures of functions
+    error.verbose = False  # the message then has no signature of a function
     command = " ".join(["tinysegnet", *(error.command_chain or ())])
     match error:
         case UnusedCliTokensError(unused_tokens=[word, *_], app=app):
@@ -34,7 +34,9 @@ def usage_error(error: CycloptsError) -> TinySegNetError:
             sentence = f"{argument.name} needs {'a value' if count == 1 else f'{count} values'}"
         case CoercionError(argument=Argument() as argument, msg=str(msg)):  # raised in options.py
             sentence = f"{argument.name}: {msg}"
-        case CoercionError(argument=Argument() as argument, token=Token() as token) if choices := _choices(argument):
+        case CoercionError(argument=Argument() as argument, token=Token() as token) if (
+            choices := argument.get_choices()
+        ):
             meant = did_you_mean(token.value, choices)
             sentence = f"{argument.name}: {token.value!r} is not a choice.{meant} Choose from {', '.join(choices)}"
         case _:
@@ -59,21 +61,12 @@ def check_required(words: Sequence[str], app: Any, commands: Sequence[str], argu
 
 
 def _unknown_option(word: str, options: list[str]) -> str:
+    """Return a message with the option that was probably meant, also by its initials: --lr for --learning-rate."""
     word = word.split("=")[0]
-    option = _nearest_option(word, options)
-    return f"unknown option {word}.{f' Did you mean {option}?' if option else ''}"
-
-
-def _nearest_option(word: str, options: list[str]) -> str | None:
-    """Return the option that was probably meant, also by its initials: --lr for --learning-rate."""
     names = {option.lstrip("-"): option for option in options}
     initials = {"".join(part[0] for part in name.split("-")): name for name in names if "-" in name}
-    word = word.lstrip("-")
-    return names.get(initials.get(word) or nearest_name(word, names) or "")
-
-
-def _choices(argument: Argument) -> Sequence[str]:
-    return argument.get_choices() or ()
+    meant = initials.get(word.lstrip("-")) or nearest_name(word.lstrip("-"), names)
+    return f"unknown option {word}.{f' Did you mean {names[meant]}?' if meant else ''}"
 
 
 def _meant_as_data(word: str, app: Any) -> str:
@@ -90,8 +83,8 @@ def explain(error: Exception) -> tuple[str, int]:
         return str(error), 1 if isinstance(error, (NonFiniteError, MeasurementError)) else 2
     if isinstance(error, MemoryError):
         return f"not enough memory {error}. Choose a smaller --size, --batch-size or --width", 1
-    if not isinstance(error, OSError):  # a bug in tinysegnet
-        return f"{type(error).__name__}: {error}. Run it with --debug to see where", 1
+    if not isinstance(error, OSError):  # this is a bug in tinysegnet
+        return f"{type(error).__name__}: {error}. Run the command with --debug to see where", 1
     what = str(error) if error.filename is None else f"{error.filename}: {error.strerror}"
     if error.errno in _WRONG_PLACE:
         return f"{what}. Choose another path, or change its permissions", 2

@@ -11,7 +11,7 @@ from .options import Json
 def run(
     *, data: DataPath = "toy", labels: Labels = LabelOptions(), limit: PositiveInt | None = None, as_json: Json = False
 ) -> int:
-    """Score predictors without a network: position alone, colour alone, and both together. A network should beat them.
+    """Score predictors without a network, which use position, colour or both. A network should score above them.
 
     Args:
         limit: Use at most this many pictures per split.

@@ -12,15 +12,15 @@ def run(
     folder: FolderPath, /, *, out: OutFolder, labels: Labels = LabelOptions(), size: Size = (96, 128),
     whole: bool = False, per_picture: PositiveInt = 4, seed: NonNegativeInt = 0,
 ) -> int:  # fmt: skip
-    """Make a small data set from a large one: random crops, or whole pictures scaled down.
+    """Make a small data set from a large one, with random crops or with whole pictures scaled down.
 
     Args:
-        folder: A folder with pictures and label maps: `tinysegnet data check DIR`.
+        folder: A folder with pictures and label maps. Check it first with `tinysegnet data check DIR`.
         out: A new folder for the result, in the layout of the SegNet tutorial's CamVid. It gets a classes.txt unless
             the classes are CamVid's.
         size: Height and width of the new pictures.
-        whole: Scale whole pictures down, which keeps the shares of the classes, instead of cropping.
-        per_picture: Crops per picture.
+        whole: Scale whole pictures down instead of cropping them. This keeps the shares of the classes.
+        per_picture: The number of crops per picture.
         seed: The seed of the crops' positions.
     """
     from tqdm import tqdm

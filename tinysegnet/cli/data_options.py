@@ -1,4 +1,4 @@
-"""Loading data sets in commands: the options for label maps, and the checks before any other work."""
+"""The options for label maps, and the loading of data sets, whose files are checked before any other work."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ DataPath = Annotated[
     str,
     Parameter(metavar="DIR", validator=check_folder, help='"toy" for drawn street scenes, or a folder of pictures.'),
 ]
-_NAMED = 3  # how many bad files an error names
+_NAMED = 3  # the number of bad files that an error names
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelOptions:
-    """How to read the label maps of a folder."""
+    """The options for reading the label maps of a folder."""
 
     ignore: int | None = None
-    """The value in label maps that means "not labelled". Default: inferred (a class called void, else 255)."""
+    """The value in label maps that means "not labelled". Default: the value of a class called void, else 255."""
     classes: Literal["merged", "all"] = "merged"
-    """How to use CamVid's 32 classes: merged into the eleven of the SegNet papers, or all."""
+    """Whether CamVid's 32 classes are merged into the eleven of the SegNet papers, or all are used."""
     one_class: Annotated[str | None, Parameter(metavar="CLASS")] = None
-    """The name of a class: the network separates it from everything else, as two classes."""
+    """The name of a class that the network separates from everything else, as two classes."""
 
     def __post_init__(self) -> None:
         convert_fields(self)
@@ -49,12 +49,12 @@ class LabelOptions:
         return open_dataset(data, split, ignore=self.ignore, classes=self.classes)
 
     def written(self) -> str:
-        """Return the options as on the command line, after a space; empty for the defaults."""
+        """Return the options as they are written on the command line, each after a space. Defaults are left out."""
         given = [(f.name, getattr(self, f.name)) for f in fields(self) if getattr(self, f.name) != f.default]
         return "".join(f" --{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in given)
 
     def select(self, data: Dataset) -> Dataset:
-        """Return the data, as one class against everything else if a class was named."""
+        """Return the data. If a class was named, its labels are this class and everything else."""
         from ..data import OneClass
 
         return data if self.one_class is None else OneClass(data, self.one_class)
@@ -66,14 +66,14 @@ Labels = Annotated[LabelOptions, Parameter(name="*", group=Group("Label maps", s
 def load_splits(
     data: str, splits: tuple[str, ...], limit: int | None = None, labels: LabelOptions = LabelOptions()
 ) -> list[Dataset]:
-    """Load splits of at most `limit` pictures each: draw toy scenes, or check every label map of a folder.
+    """Load splits of at most `limit` pictures each. Toy scenes are drawn, and every label map of a folder is checked.
 
-    Raises DataError for bad files; one line counts the bad files of all splits.
+    Raises DataError for bad files, with the number of bad files in all splits.
     """
     from ..data import Folder, InMemory
 
     opened = [labels.open(data, split) for split in splits]
-    selected = [labels.select(dataset) for dataset in opened]  # refuses an unknown class before files are read
+    selected = [labels.select(dataset) for dataset in opened]  # an unknown class is refused before files are read
     problems = [p for dataset in opened if isinstance(dataset, Folder) for p in find_problems(dataset, limit)]
     if problems:
         files = ", ".join(str(problem.file) for problem in problems[:_NAMED])

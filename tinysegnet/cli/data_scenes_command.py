@@ -6,12 +6,12 @@ from .options import OutFolder, Size
 
 
 def run(*, out: OutFolder, count: PositiveInt = 10, seed: NonNegativeInt = 0, size: Size = (96, 128)) -> int:
-    """Draw toy street scenes and their labels: a data set to look at, to predict and to train on.
+    """Draw toy street scenes and their labels, a data set to look at, to segment and to train on.
 
     Args:
         out: A folder for images/, labels/, overlays/ and classes.txt. It is created if it is missing.
         count: The number of scenes.
-        seed: The seed of the streets.
+        seed: The seed of the random scenes.
         size: Height and width of the pictures.
     """
     from PIL import Image

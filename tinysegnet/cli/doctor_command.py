@@ -7,10 +7,10 @@ from .options import Json
 
 
 def run(*, clear_cache: bool = False, as_json: Json = False) -> int:
-    """Show what this installation runs on: versions, processor, threads, BLAS, and the cache of compiled kernels.
+    """Show the versions, processor, threads and BLAS of this installation, and its cache of compiled kernels.
 
-    The cache is all that tinysegnet writes outside the folders that you name. --clear-cache removes it; the next use
-    of a network compiles the kernels again.
+    Outside the folders that you name, tinysegnet writes only this cache. --clear-cache removes it, and the next use of
+    a network compiles the kernels again.
 
     Args:
         clear_cache: Remove all compiled kernels, and show nothing else.
@@ -40,9 +40,9 @@ def _kernel_cache() -> dict[str, Any]:
     from ..runtime import kernel_cache
 
     if kernel_cache.cache_folder() is None:
-        return {"kernel cache": "none: no writable folder, so every process compiles the kernels again"}
+        return {"kernel cache": "none, because no folder is writable; every process compiles the kernels again"}
     return {"kernel cache": str(kernel_cache.user_cache()),
-            "cached": f"{_size()}; to remove them: tinysegnet doctor --clear-cache"}  # fmt: skip
+            "cached": f"{_size()}; remove them with tinysegnet doctor --clear-cache"}  # fmt: skip
 
 
 def _size() -> str:

@@ -35,23 +35,24 @@ def run(
     no_boundary: bool = False,
     as_json: Json = False,
 ) -> int:
-    """Score a trained network on labelled pictures: G, C, mIoU and every class, at the resolution of the labels.
+    """Score a trained network on labelled pictures, as a whole and for every class, at the resolution of the labels.
 
-    BF compares outlines. It is the F1 score of outline pixels that have a partner within 0.75 % of the picture's
-    diagonal, matched one to one as in the SegNet paper or, "by distance", one to many. Brackets contain 95 % confidence
-    intervals from 1000 resamples of blocks of 10 consecutive pictures; they need at least 41 pictures.
+    G is the share of correct pixels, C is the mean share per class, and mIoU is the mean intersection over union. BF is
+    the F1 score of outline pixels that have a partner within 0.75 % of the picture's diagonal, matched one to one as in
+    the SegNet paper or, "by distance", one to many. Brackets contain 95 % confidence intervals from 1000 resamples of
+    blocks of 10 consecutive pictures. They need at least 41 pictures.
 
-    The position prior is the no-network baseline: it predicts from the position alone, which it learns from the
-    training pictures of the same data. The network should score clearly above it.
+    The position prior is the no-network baseline. It predicts the most frequent class at each position of the training
+    pictures of the same data. The network should score clearly above it.
 
     Args:
         data: "toy" for drawn street scenes, or a folder of pictures. Without --ignore, --classes and --one-class, its
             label maps are read as in training.
-        split: The part of the data to score: train, val, or another that the folder has.
+        split: The split to score, such as train or val.
         limit: Use at most this many pictures per split, including the training pictures for the baseline.
         out: A folder for confusion.png and per_class.png. It is created if it is missing.
         no_baseline: Leave out the position prior, so that the training pictures are not read.
-        no_boundary: Leave out BF, which takes about 0.1 s per picture of 360x480, and longer for larger ones.
+        no_boundary: Leave out BF, which takes about 0.1 s per picture of 360x480 pixels.
     """
     from functools import partial
 
@@ -86,14 +87,14 @@ def run(
 
 
 def _label_options(path: Path, loaded: Checkpoint, data: str, given: LabelOptions) -> LabelOptions:
-    """Return the label options: the given ones and, for the others, those of the training."""
+    """Return the given label options, and the options of the training where none is given."""
     default = LabelOptions()
     chosen = {name: value for name, value in asdict(given).items() if value != getattr(default, name)}
     try:
         labels = LabelOptions.of(loaded.training | chosen)
     except SettingError as error:
         raise DataError(f"{path}: its label options are invalid: {error}. Give --ignore or --classes") from error
-    if data == "toy":  # label maps of toy scenes are drawn, not read
+    if data == "toy":  # the label maps of toy scenes are drawn, so other options have no effect
         labels = LabelOptions(one_class=labels.one_class)
     if labels != given:
         print(f"label maps are read as in training:{labels.written()}", file=sys.stderr)
@@ -101,15 +102,15 @@ def _label_options(path: Path, loaded: Checkpoint, data: str, given: LabelOption
 
 
 def _check_classes(loaded: Checkpoint, data: Dataset) -> None:
-    """Raise DataError unless the network predicts as many classes; warn if they have other names."""
+    """Raise DataError unless data and network have equally many classes. Warn if the classes have other names."""
     found, num_classes = data.palette.num_classes, loaded.model.num_classes
     if found != num_classes:
         raise DataError(f"{data.name} has {found} classes, but the network predicts {num_classes}. "
                         "Choose other data, or give --classes, --ignore and --one-class as in training")  # fmt: skip
     for k, (there, here) in enumerate(zip(loaded.palette.names, data.palette.names, strict=False)):
         if there != here:
-            print(f"warning: {data.name}: the classes differ from the checkpoint's (class {k} is {there!r} there, "
-                  f"{here!r} here)", file=sys.stderr)  # fmt: skip
+            print(f"warning: {data.name}: the classes differ from the checkpoint's (class {k} is {there!r} in the "
+                  f"checkpoint and {here!r} in the data)", file=sys.stderr)  # fmt: skip
             return
 
 
@@ -132,4 +133,4 @@ def _baseline(data: str, limit: int | None, labels: LabelOptions, pictures: Data
 def _as_json(scores: Scores, baseline: Scores | None, images: int) -> str:
     baselines = {"position prior": baseline.as_dict()} if baseline else {}
     result = {"intervals": None, **scores.as_dict(), "images": images, "baselines": baselines}
-    return json.dumps({**result, "floors": baselines})  # "floors": the name in version 0.1, for one more version
+    return json.dumps({**result, "floors": baselines})  # version 0.1 called the baselines "floors"

@@ -6,14 +6,14 @@ from .options import CheckpointPath, FilePath
 def run(
     checkpoint: CheckpointPath, /, *, out: FilePath, half: bool = False, fold: bool = False, torch: bool = False
 ) -> int:
-    """Copy a checkpoint without the parts that only training needs: a third of the size, or a sixth with --half.
+    """Copy a checkpoint without the parts that only training needs. It has a third of the size, or a sixth with --half.
 
     Args:
         out: The new file.
-        half: Store float16.
-        fold: Fold batch norm into the convolutions. The result predicts the same with fewer parameters, but should not
+        half: Store the weights as float16.
+        fold: Fold batch norm into the convolutions. The network predicts the same with fewer parameters, but should not
             be trained further.
-        torch: Use PyTorch's names and layouts. tinysegnet cannot load the file as a checkpoint.
+        torch: Use PyTorch's names and layouts. tinysegnet cannot load such a file as a checkpoint.
     """
     import safetensors.numpy
 
@@ -26,7 +26,7 @@ def run(
 
     if torch and half:
         raise SettingError("--torch and --half cannot be combined. Give --torch, and convert to float16 with "
-                           "PyTorch's own .half()")  # fmt: skip
+                           "PyTorch's .half()")  # fmt: skip
     if out.exists():
         raise SettingError(f"{out}: exists already. Choose another --out, or remove it")
     loaded = open_checkpoint(checkpoint)

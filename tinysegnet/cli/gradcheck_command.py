@@ -8,12 +8,12 @@ from .options import Json
 
 
 def run(ops: Annotated[tuple[str, ...], Parameter(name="OP")] = (), /, *, as_json: Json = False) -> int:
-    """Prove the gradients: compare every op's backward with finite differences of its forward.
+    """Prove the gradients by comparing the backward of every op with finite differences of its forward.
 
     The exit code is 1 if a gradient is wrong.
 
     Args:
-        ops: Names of ops, such as conv2d. Default: all.
+        ops: The names of ops, such as conv2d. Default: all.
     """
     from .. import gradcheck
 

@@ -1,65 +1,35 @@
-"""The help page of a command in plain text, as wide as the window but at most 100 columns."""
+"""The help page of a command in plain text, at most 100 columns wide."""
 
-import re
 import textwrap
 from typing import Any
 
-NAMES = {"INT": "N", "FLOAT": "NUMBER", "STR": "TEXT", "CHOICE": "NAME"}  # instead of Python's types
-INDENT = 26  # the column where descriptions start
+from cyclopts.help import PlainFormatter
+
+NAMES = {"INT": "N", "FLOAT": "NUMBER", "STR": "TEXT", "CHOICE": "NAME"}  # readable names instead of Python's types
+INDENT = 26  # the column where the descriptions of options start
 
 
-def render_usage(console: Any, options: Any, usage: Any) -> None:
-    """Print the usage line."""
-    _print(console, f"Usage: {_plain(usage).removeprefix('Usage: ')}\n")
+class HelpFormatter(PlainFormatter):
+    """The parser's plain formatter, except that it aligns the descriptions of options in a column."""
 
+    def _print_plain(self, console: Any, text: str) -> None:
+        if not text.startswith(" "):  # not a row of options or arguments
+            paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
+            text = "\n\n".join(textwrap.fill(paragraph, _width(console)) for paragraph in paragraphs)
+        console.print(text.replace("`", ""), markup=False, highlight=False, soft_wrap=True)
 
-def render_description(console: Any, options: Any, description: Any) -> None:
-    """Print what the command does, paragraph by paragraph."""
-    paragraphs = re.split(r"\n\s*\n", _plain(description))
-    _print(console, "\n\n".join(textwrap.fill(" ".join(text.split()), _width(console)) for text in paragraphs) + "\n")
-
-
-def format_panel(console: Any, options: Any, panel: Any) -> None:
-    """Print one group of options or arguments."""
-    if panel.entries:
-        rows = [_row(entry, _width(console)) for entry in panel.entries]
-        _print(console, "\n".join([f"{panel.title}:", *rows, ""]))
-
-
-def _row(entry: Any, width: int) -> str:
-    labels = [*entry.display_labels]
-    if entry.metavar and not entry.positional_label:
-        labels[-1] += " " + " ".join(NAMES.get(word, word) for word in entry.metavar.split())
-    label, text = ", ".join(labels), _plain(entry.description)
-    if entry.choices:
-        text += f" [choices: {', '.join(entry.choices)}]"
-    if entry.default is not None:
-        text += f" [default: {entry.default}]"
-    if entry.required:
-        text += " [required]"
-    head = f"  {label}".ljust(INDENT)
-    if len(head) > INDENT or head[-2:] != "  ":
-        head = f"{head.rstrip()}\n{' ' * INDENT}"
-    wrapped = textwrap.wrap(" ".join(text.split()), width - INDENT, break_on_hyphens=False) or [""]
-    return (head + f"\n{' ' * INDENT}".join(wrapped)).rstrip()
-
-
-def _plain(text: Any) -> str:
-    text = getattr(text, "primary_renderable", text)
-    return getattr(text, "plain", str(text or "")).strip().replace("`", "")
+    def _format_parameter_entry(self, options: Any, desc: str, console: Any, entry: Any) -> None:
+        label = ", ".join(entry.display_labels)
+        if entry.metavar and not entry.positional_label:
+            label += " " + " ".join(NAMES.get(word, word) for word in entry.metavar.split())
+        notes = {"choices": ", ".join(entry.choices or ()), "default": entry.default}
+        text = " ".join([*desc.split(), *(f"[{name}: {note}]" for name, note in notes.items() if note)])
+        text += " [required]" if entry.required else ""
+        wrapped = textwrap.wrap(text, _width(console) - INDENT, break_on_hyphens=False)
+        if len(label) > INDENT - 4:  # the description then starts on the next line
+            wrapped.insert(0, "")
+        self._print_plain(console, f"  {label:<{INDENT - 2}}" + f"\n{' ' * INDENT}".join(wrapped))
 
 
 def _width(console: Any) -> int:
     return max(60, min(console.width, 100))
-
-
-def _print(console: Any, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-class HelpFormatter:
-    """The formatter that the parser calls."""
-
-    render_usage = staticmethod(render_usage)
-    render_description = staticmethod(render_description)
-    __call__ = staticmethod(format_panel)

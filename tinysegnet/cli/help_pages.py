@@ -1,4 +1,4 @@
-"""The list of all commands, and the help page that shows it. The file imports nothing, so the page appears at once."""
+"""The list of all commands, and the help page that shows it. This file imports nothing, so the page appears at once."""
 
 USE, DATA = "Train and use a network", "Data sets"
 UNDERSTAND, MACHINE = "Learn and verify", "Speed and installation"
@@ -8,25 +8,25 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": (USE, "Train a network; write checkpoints, curves, overlays and a report."),
     "evaluate": (USE, "Score a trained network on labelled pictures."),
     "predict": (USE, "Segment pictures of any size."),
-    "walk": (USE, "Write a page that walks a picture through every layer of a network."),
+    "walk": (USE, "Write a page that follows a picture through every layer of a network."),
     "export": (USE, "Copy a checkpoint without the parts that only training needs."),
     "data check": (DATA, "Check that every picture and label map of a folder can be used."),
     "data crops": (DATA, "Make a small data set from a large one."),
-    "data baselines": (DATA, "Score predictors without a network: position and colour."),
+    "data baselines": (DATA, "Score predictors without a network, from position and colour."),
     "data scenes": (DATA, "Draw toy street scenes and their labels."),
     "gradcheck": (UNDERSTAND, "Prove the gradients with finite differences."),
     "summary": (UNDERSTAND, "Show the shapes, parameters, memory and multiply-adds of a network."),
-    "lessons": (UNDERSTAND, "Copy the lessons, notebooks with exercises, into a folder to work in."),
+    "lessons": (UNDERSTAND, "Copy the lessons, which are notebooks with exercises, into a folder."),
     "bench": (MACHINE, "Time ops and networks, alone or against PyTorch."),
     "profile": (MACHINE, "Show where the time of a training step goes."),
-    "doctor": (MACHINE, "Show what this installation runs on; clear its cache."),
-    "warmup": (MACHINE, "Compile the kernels now."),
+    "doctor": (MACHINE, "Show versions, processor and cache; clear the cache."),
+    "warmup": (MACHINE, "Compile the kernels in advance."),
 }
 
 _HEAD = """\
 Usage: tinysegnet COMMAND [ARGUMENTS] [OPTIONS]
 
-SegNet from NumPy up: train it, see what it does, prove its gradients.
+Train SegNet, see what it does, and prove its gradients.
 """
 _OPTIONS = """\
 Options:
@@ -35,8 +35,8 @@ Options:
   --install-completion  Let the shell (bash, zsh or fish) complete commands and options.
   --debug               Show the traceback of an error.
 
-Exit codes: 0 for success, 1 if the work failed (a loss is not finite, the disk is full, a
-gradient is wrong), 2 for wrong input, 130 if interrupted. Errors are one line on stderr.
+The exit code is 0 for success, 1 if the work failed (for example because the disk is full or
+a gradient is wrong), 2 for wrong input, and 130 if interrupted. Errors are one line on stderr.
 """
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import _signal as signal  # the built-in part of `signal`, which needs no time to import
+import _signal as signal  # the built-in part of `signal`, because importing `signal` takes longer
 import os
 import sys
 
@@ -10,45 +10,26 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-EXIT_CODE = 130  #: of an interrupted command, as shells expect
+EXIT_CODE = 130  #: the exit code that shells expect of an interrupted command
 
 
 def leave_on_interrupt() -> None:
-    """Let Ctrl-C end this process at once, except inside `RaisedInterrupts`.
+    """Let Ctrl-C end this process at once, until a command is ready for a KeyboardInterrupt.
 
     While Python imports modules or shuts down, a KeyboardInterrupt could be swallowed or shown with its traceback.
     """
-    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:  # not where nohup has it ignored
+    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:  # nohup, for example, ignores SIGINT
         signal.signal(signal.SIGINT, leave)
     sys.unraisablehook = _report_unraisable
 
 
-class RaisedInterrupts:
-    """Ctrl-C and SIGTERM raise KeyboardInterrupt inside this block, so that it can remove half-written files."""
-
-    def __enter__(self) -> None:
-        numbers = [signal.SIGTERM, *([signal.SIGINT] if signal.getsignal(signal.SIGINT) == leave else [])]
-        self.before: dict[int, Any] = {}
-        for number in numbers:
-            try:
-                self.before[number] = signal.signal(number, signal.default_int_handler)
-            except ValueError:  # only the main thread may change handlers
-                return
-
-    def __exit__(self, *error: Any) -> None:
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
-
-
 def is_interrupt(error: BaseException | None) -> bool:
-    """Return whether a KeyboardInterrupt caused an error: while a class is created, Python turns it into another."""
-    seen: set[int] = set()  # causes can form a circle
-    while error is not None and id(error) not in seen:
-        if isinstance(error, KeyboardInterrupt):
-            return True
-        seen.add(id(error))
-        error = error.__cause__ or error.__context__
-    return False
+    """Return whether a KeyboardInterrupt caused an error. Python can turn it into another while it creates a class."""
+    chain: list[BaseException | None] = [None]
+    while error not in chain:  # errors can cause each other in a circle
+        chain.append(error)
+        error = error.__cause__ or error.__context__  # type: ignore[union-attr]
+    return any(isinstance(error, KeyboardInterrupt) for error in chain)
 
 
 def leave(number: int = 0, frame: Any = None) -> None:

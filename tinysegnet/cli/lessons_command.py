@@ -12,20 +12,20 @@ _PACKAGE = Path(__file__).parents[1]
 
 
 def run(folder: FolderPath, /) -> int:
-    """Copy the lessons, Jupyter notebooks with exercises that grade themselves, into a folder to work in.
+    """Copy the lessons, which are Jupyter notebooks with self-grading exercises, into a folder.
 
-    The files that the notebooks read are also copied. A file that exists already is never overwritten, so your work
-    is safe; the names of such files are printed.
+    The files that the notebooks read are also copied. Existing files are never overwritten, so your work is safe, but
+    the command prints the names of those that differ from the originals.
 
     Args:
-        folder: Where to copy the lessons. It is created if it is missing.
+        folder: The folder for the lessons. It is created if it is missing.
     """
     notebooks = find_notebooks()
     folder.mkdir(parents=True, exist_ok=True)
     files = notebooks + sorted(notebooks[0].parent.glob("*.csv"))
     kept = [file for file in files if not _copied(file, folder / file.name)]
     for file in kept:
-        print(f"kept    {folder / file.name}  (yours differs from the original; move it away to get a fresh copy)")
+        print(f"kept    {folder / file.name}  (your file differs from the original; move it away to get a new copy)")
     unchanged = len(set(notebooks) - set(kept))
     print(f"Copied {unchanged} of {len(notebooks)} lessons to {folder}.")
     if importlib.util.find_spec("jupyterlab") is None:
@@ -35,11 +35,13 @@ def run(folder: FolderPath, /) -> int:
 
 
 def find_notebooks() -> list[Path]:
-    """Find the notebooks: inside an installed package, or in the folder lessons/ of a clone of the project."""
+    """Find the notebooks inside an installed package, or in the folder lessons/ of a clone of the project."""
     for folder in (_PACKAGE / "lessons", _PACKAGE.parent / "lessons"):
         if found := sorted(folder.glob("[0-9][0-9]_*.ipynb")):
             return found
-    raise DataError(f"{_PACKAGE / 'lessons'}: no notebooks here. In a clone of the project, `make lessons` builds them")
+    raise DataError(
+        f"{_PACKAGE / 'lessons'}: there are no notebooks here. In a clone of the project, `make lessons` builds them"
+    )
 
 
 def _copied(file: Path, target: Path) -> bool:

@@ -1,13 +1,13 @@
-"""The entry of the command line, `tinysegnet COMMAND --help`.
+"""The entry point of the command line.
 
-Slow imports wait until the command is known, so that help appears at once and Ctrl-C is handled from the start.
+Slow modules are imported only when the command is known, so that help appears at once and Ctrl-C is handled early.
 """
 
 import os
 import sys
 
 from .help_pages import COMMANDS, data_overview, overview
-from .interrupts import EXIT_CODE, RaisedInterrupts, is_interrupt, leave, leave_on_interrupt
+from .interrupts import EXIT_CODE, is_interrupt, leave, leave_on_interrupt
 
 __all__ = ["COMMANDS", "main"]
 
@@ -18,24 +18,24 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line `arguments` and return the exit code.
 
     Args:
-        arguments: The words after the program's name. Without them, those in sys.argv are used, and Ctrl-C ends the
-            process.
+        arguments: The words after the program's name. Without this argument, sys.argv is used, and
+            Ctrl-C ends the process.
     """
     program = arguments is None
     if arguments is None:
         leave_on_interrupt()
-        # Notebooks set a backend that draws into their page, and an unknown name would end matplotlib's import.
+        # Notebooks set a backend that draws into their page, and an unknown name would make matplotlib's import fail.
         os.environ["MPLBACKEND"] = "agg"
         arguments = sys.argv[1:]
     debug = "--debug" in arguments
     _prepare_streams()
     try:
         code = _run([argument for argument in arguments if argument != "--debug"])
-        sys.stdout.flush()  # here, where an error is still reported
+        sys.stdout.flush()  # an error here is still reported
         return code
     except KeyboardInterrupt:
         return _interrupted(program)
-    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
+    except BrokenPipeError:  # the reader of the output, such as `head`, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _interrupted(program: bool) -> int:
-    if program:  # at once: a library whose import was interrupted may crash when Python shuts down
+    if program:  # a library whose import was interrupted may crash when Python shuts down
         leave()
     print("interrupted", file=sys.stderr)
     return EXIT_CODE
@@ -59,7 +59,7 @@ def _interrupted(program: bool) -> int:
 
 def _run(arguments: list[str]) -> int:
     arguments = _with_new_names(arguments)
-    if arguments[:1] in (["-h"], ["--help"], ["help"]):  # help for the command that follows
+    if arguments[:1] in (["-h"], ["--help"], ["help"]):  # the user wants help for the command that follows
         arguments = [*arguments[1:], "--help"]
     if arguments in (["--version"], ["-V"]):
         from .. import __version__
@@ -74,23 +74,27 @@ def _run(arguments: list[str]) -> int:
 
 
 def _run_command(arguments: list[str]) -> int:
+    import signal
     import warnings
     from functools import cache, partial
 
     from ..runtime import announce_compiling
+    from ..training.signals import signal_handler
     from .parser import parse
 
     print_once = cache(partial(print, file=sys.stderr))
     command, bound = parse(arguments)
     announce_compiling()
-    with RaisedInterrupts(), warnings.catch_warnings():
+    # A KeyboardInterrupt lets commands remove half-written files. A SIGINT that nohup ignores stays ignored.
+    numbers = [signal.SIGTERM, *([signal.SIGINT] if signal.getsignal(signal.SIGINT) == leave else [])]
+    with signal_handler(signal.default_int_handler, *numbers), warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
-        warnings.showwarning = lambda message, *where, **more: print_once(f"warning: {message}")
+        warnings.showwarning = lambda message, *where, **more: print_once("warning:", str(message).splitlines()[0])
         return command(*bound.args, **bound.kwargs) or 0
 
 
 def _with_new_names(arguments: list[str]) -> list[str]:
-    """Replace arguments of version 0.1 by their new names, with a note on stderr."""
+    """Replace the argument names of version 0.1 with the new names, and print a note on stderr."""
     note = "note: `{}` is now `{}`; the old name will be removed in version 0.3"
     if arguments[:2] == ["data", "floors"]:
         print(note.format("data floors", "data baselines"), file=sys.stderr)
@@ -102,9 +106,9 @@ def _with_new_names(arguments: list[str]) -> list[str]:
 
 
 def _prepare_streams() -> None:
-    """Let the output accept all text: file names may contain letters that a terminal cannot encode."""
+    """Let the output accept all text, because file names may contain letters that a terminal cannot encode."""
     for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed (`2>&-`, pythonw): a file that is opened later must not take its place
+        if getattr(sys, name) is None:  # closed, as by `2>&-`; otherwise a file opened later could take its place
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
         stream = getattr(sys, name)
         if hasattr(stream, "reconfigure"):

@@ -1,4 +1,4 @@
-"""The types of options and arguments: their placeholders, conversions and checks."""
+"""The types of options and arguments, with their placeholders, conversions and checks."""
 
 import os
 import re
@@ -13,12 +13,12 @@ from cyclopts import Parameter, Token
 from ..errors import SettingError
 from ..files import kind_of
 
-#: the names in `tinysegnet.models`, which takes too long to import for --help
+#: the names in `tinysegnet.models`, whose import would make --help slow
 MODELS = ("tiny", "basic", "vgg16", "bayesian-basic", "bayesian-vgg16", "bilinear-interpolation",
           "basic-encoder-addition", "basic-single-channel-decoder", "fcn-basic", "fcn-basic-no-addition",
           "fcn-basic-no-dim-reduction", "fcn-basic-no-addition-no-dim-reduction", "replication", "fixed-index",
           "article")  # fmt: skip
-MOST_PIXELS = 50_000_000  # per picture, as in a data set
+MOST_PIXELS = 50_000_000  # the limit per picture in a data set
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -33,7 +33,7 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def _convert(hint: Any, tokens: Sequence[Token]) -> Any:
-    """Convert as the parser does, but do not round 1.5 and do not take '' for the current folder."""
+    """Convert as the parser does, but refuse 1.5 as a whole number and '' as a path."""
     kinds = (hint, *get_args(hint))
     for text in (token.value for token in tokens):
         if int in kinds and not re.fullmatch(r"[+-]?\d{1,18}", text, re.ASCII):
@@ -44,20 +44,20 @@ def _convert(hint: Any, tokens: Sequence[Token]) -> Any:
 
 
 def _written(default: Any) -> str | None:
-    """Return a default as the help page shows it. None, an option that is off and an empty list are not shown."""
+    """Return a default as the help page shows it. Nothing is shown for None, False and an empty tuple."""
     if isinstance(default, tuple) and default:
         return ("x" if isinstance(default[0], int) else " ").join(map(str, default))
     return None if default is None or default is False or default == () else str(default)
 
 
 def check_folder(hint: Any, path: Any) -> None:
-    """Raise SettingError for a file where a folder belongs; a folder that is missing may be created later."""
+    """Raise SettingError if the path of a folder is a file. The folder may be missing."""
     if path is not None and path != "toy" and os.path.isfile(path):
         raise SettingError(f"{path}: {kind_of(path)}, not a folder. Choose a folder")
 
 
 def check_run_folder(hint: Any, path: Any) -> None:
-    """Raise SettingError for a file where the folder of a run belongs."""
+    """Raise SettingError if the path of a run's folder is a file."""
     if path is not None and os.path.isfile(path):
         meant = f"Did you mean {path.parent}?" if (path.parent / "config.json").exists() else "Choose a folder in runs/"
         raise SettingError(f"{path}: {kind_of(path)}, not the folder of a run. {meant}")
@@ -87,7 +87,7 @@ Size = Annotated[
 ]
 Numbers = Annotated[tuple[float, ...], Parameter(consume_multiple=(1, None), metavar="NUMBER")]
 CheckpointPath = Annotated[
-    Path, Parameter(help='A .safetensors file that `train` wrote, or "toy", the bundled network.')
+    Path, Parameter(help='A .safetensors file that `train` wrote, or "toy" for the bundled network.')
 ]
 FolderPath = Annotated[Path, Parameter(name="DIR", validator=check_folder)]
 OutFolder = Annotated[Path, Parameter(metavar="DIR", validator=check_folder)]

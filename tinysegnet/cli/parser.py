@@ -1,4 +1,4 @@
-"""Parsing a command line: find the function of the command, and convert its arguments."""
+"""The parser, which finds the function of a command and converts its arguments."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,11 +13,13 @@ from .help_formatter import HelpFormatter
 from .help_pages import COMMANDS
 from .options import DEFAULT_PARAMETER
 
-USAGE = {"bench": "[WORD]... [OPTIONS]", "gradcheck": "[OP]... [OPTIONS]"}  # where the parser would print [ARGS]
+# The parser's own usage line does not show repeated arguments, and takes long for many options.
+USAGE = {"train": "[OPTIONS]", "bench": "[WORD]... [OPTIONS]", "gradcheck": "[OP]... [OPTIONS]",
+         "predict": "CHECKPOINT IMAGE... --out DIR [OPTIONS]"}  # fmt: skip
 
 
 def parse(arguments: list[str]) -> tuple[Callable[..., int], BoundArguments]:
-    """Find the command and convert its arguments. With --help, the function prints the help page.
+    """Find the command and convert its arguments. With --help, the command is to print its help page.
 
     Raises:
         TinySegNetError: A command or an option is unknown, or a value is wrong.
@@ -58,10 +60,10 @@ def _app(name: str, arguments: list[str]) -> App:
     data = App(name="data")
     for full_name in [name] if name else COMMANDS:
         command: Any = f"{__package__}.{full_name.replace(' ', '_')}_command:run"
-        if name == "train":
+        if full_name == "train":
             from . import train_command
 
-            command = train_command.command(arguments[1:])
+            command = train_command.command(arguments[1:] if name else [])
         parent = data if full_name.startswith("data ") else app
         usage = f"Usage: tinysegnet {full_name} {USAGE[full_name]}" if full_name in USAGE else None
         parent.command(command, name=full_name.split()[-1], usage=usage)

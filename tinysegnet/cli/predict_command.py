@@ -21,26 +21,26 @@ if TYPE_CHECKING:
     from ..weights.checkpoint import Checkpoint
 
 SUFFIXES = ("_overlay", "_colours", "_labels", "_uncertainty")
-OLD_SUFFIXES = ("_doubt",)  # of version 0.1
-LEGIBLE = 240  # pixels; the overlay is enlarged if the longer side of the picture is shorter
-MAX_WORKING_PIXELS = 4_000_000  # inside the network, where vgg16 keeps several arrays of 256 bytes per pixel
+OLD_SUFFIXES = ("_doubt",)  # written by version 0.1
+LEGIBLE = 240  # pixels; the overlay of a picture whose longer side is shorter is enlarged
+MAX_WORKING_PIXELS = 4_000_000  # because vgg16 needs several arrays of 256 bytes per pixel
 
 
 def run(
     checkpoint: CheckpointPath, images: Annotated[tuple[Path, ...], Parameter(name="IMAGE")], /, *,
     out: OutFolder, scale: Annotated[float, FACTOR] = 1.0, options: Options = PredictionOptions(), gif: bool = False,
 ) -> int:  # fmt: skip
-    """Segment pictures of any size: write STEM_overlay.png, STEM_colours.png and STEM_labels.png for each.
+    """Segment pictures of any size, and write STEM_overlay.png, STEM_colours.png and STEM_labels.png for each.
 
-    The overlay has a legend, and small pictures are enlarged in it. The colour map and the labels, a palette PNG whose
-    values are the class numbers, have the picture's own size. Photographs are turned upright first. Bad pictures are
-    reported and skipped, and the exit code is then 2.
+    The overlay has a legend, and small pictures are enlarged in it. The colour map and the labels have the size of the
+    picture. The labels are a palette PNG whose values are the class numbers. Photographs are turned upright first. Bad
+    pictures are reported and skipped, and the exit code is then 2.
 
     Args:
         images: PNG or JPEG files of any size, or folders of them.
         out: A folder for the results. It is created if it is missing.
-        scale: A factor on the height and width at which the network works; 1 is the scale of its training.
-        gif: Also write predictions.gif, an animation of all overlays.
+        scale: A factor on the height and width of the network's input; 1 is the size of its training pictures.
+        gif: Also write predictions.gif, an animation of the overlays.
     """
     from tqdm import tqdm
 
@@ -84,7 +84,7 @@ def _pictures(images: tuple[Path, ...], out: Path) -> list[Path]:
 def _segment(
     path: Path, loaded: Checkpoint, scale: float, options: PredictionOptions
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Return the picture (H, W, 3), upright; its labels (H, W); their uncertainty (H, W) if samples are wanted."""
+    """Return the upright picture (H, W, 3), its labels (H, W) and, with samples, their uncertainty (H, W)."""
     from ..data import read_image
     from ..data.image_files import MAX_PIXELS_SINGLE
     from ..prediction.predict import network_size, predict, predict_with_uncertainty
@@ -108,13 +108,13 @@ def _segment(
 def _write(
     image: np.ndarray, labels: np.ndarray, uncertainty: np.ndarray | None, palette: Palette, out: Path, stem: str
 ) -> Path:
-    """Write the results, one at a time in memory, and return the path of the overlay."""
+    """Write the results, with only one in memory at a time, and return the path of the overlay."""
     from PIL import Image
 
     from .. import viz
 
     paths = [out / f"{stem}{suffix}.png" for suffix in SUFFIXES]
-    enlargement = 1 if max(labels.shape) >= LEGIBLE else None  # a tiny picture shows nothing at its own size
+    enlargement = 1 if max(labels.shape) >= LEGIBLE else None  # nothing can be recognised in a tiny picture
     painted = viz.labelled_picture(image, labels, palette, enlargement=enlargement, narrowest=480)
     write_atomically(paths[0], viz.picture_bytes(painted))
     del painted
@@ -126,7 +126,7 @@ def _write(
 
 
 def _own_stems(paths: list[Path]) -> list[str]:
-    """Choose a name for the results of each picture: its stem, with a number if the stem is taken.
+    """Name the results of each picture after its stem, with a number if the stem is taken.
 
     >>> _own_stems([Path("x/a.png"), Path("y/A.jpg"), Path("b.png")])
     ['a', 'A-2', 'b']
@@ -137,7 +137,7 @@ def _own_stems(paths: list[Path]) -> list[str]:
         # File names have at most 255 bytes, and a suffix and a number must fit.
         first = path.stem.encode(errors="surrogateescape")[:220].decode(errors="ignore") or "picture"
         names = (first if n == 1 else f"{first}-{n}" for n in range(1, len(paths) + 2))
-        stem = next(name for name in names if name.casefold() not in taken)  # on many systems A and a are the same name
+        stem = next(name for name in names if name.casefold() not in taken)  # many file systems ignore case
         taken.add(stem.casefold())
         stems.append(stem)
     return stems

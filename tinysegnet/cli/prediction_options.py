@@ -1,4 +1,4 @@
-"""How a trained network predicts: the options that `predict` and `evaluate` share."""
+"""The options for prediction that `predict` and `evaluate` share."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from .options import Numbers
 if TYPE_CHECKING:
     from ..weights.checkpoint import Checkpoint
 
-# Larger factors of a size overflow before the number of pixels is checked.
+# A larger factor could overflow before the number of pixels is checked.
 FACTOR = Parameter(validator=Number(gt=0, lte=1_000_000), metavar="NUMBER")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionOptions:
-    """Averaging over several views of a picture."""
+    """The options for averaging predictions over several views of a picture."""
 
     mirror: Annotated[Literal["recipe", "yes", "no"], Parameter(metavar="WHEN")] = "recipe"
-    """Average the predictions of the picture and its mirror image, which takes twice as long: yes, no, or as in
-    training."""
+    """Whether to average the predictions of the picture and its mirror image, which takes twice as long. "recipe" does
+    as the training did."""
     test_scales: Annotated[Numbers | None, FACTOR] = None
     """Average the predictions at these factors of the size, such as 0.75 1 1.5. Default: as in training."""
     samples: PositiveInt | None = None
-    """For Bayesian networks: average this many passes with dropout on, instead of one pass without. `predict` also
-    writes STEM_uncertainty.png, which shows where the passes disagree; `evaluate` also scores how well their variance
-    tells wrong pixels from right ones, compared with the largest probability of one pass."""
+    """Average this many passes with dropout, instead of one pass without it. The network must be Bayesian. `predict`
+    also writes STEM_uncertainty.png, which shows where the passes disagree. `evaluate` also scores how well their
+    variance tells wrong pixels from right ones, compared with the largest probability of one pass."""
 
     def __post_init__(self) -> None:
         if self.samples is not None and (self.mirror == "yes" or self.test_scales is not None):
             other = "mirror: yes" if self.mirror == "yes" else "test-scales"
             raise SettingError(f"{other} and samples cannot be combined: samples use the picture as it is. Give one of "
-                               "them")  # fmt: skip
+                               "the two")  # fmt: skip
 
     def open(self, checkpoint: Path) -> Checkpoint:
-        """Open the checkpoint. Raises SettingError if samples are wanted and its network has no dropout."""
+        """Open the checkpoint. Raises SettingError if samples are wanted but the network has no dropout."""
         from ..weights.bundled import open_checkpoint
 
         loaded = open_checkpoint(checkpoint)

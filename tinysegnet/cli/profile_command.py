@@ -9,7 +9,7 @@ def run(
     model: ModelName, /, *, size: Size = (360, 480), batch_size: PositiveInt = 1, width: float = 1.0,
     as_json: Json = False,
 ) -> int:  # fmt: skip
-    """Show where the time of a training step goes: every layer's forward and backward, the loss, and the optimizer.
+    """Show how much time of a training step each layer's forward and backward, the loss and the optimizer take.
 
     Args:
         model: The network.

@@ -36,10 +36,10 @@ class Source:
     """The options that determine the defaults of the others."""
 
     data: DataPath = "toy"
-    """"toy" for drawn street scenes, or a folder with pictures and label maps: `tinysegnet data check DIR`."""
+    """"toy" for drawn street scenes, or a folder with pictures and label maps."""
     recipe: RecipeName = "default"
-    """The defaults of the other options: "default" fits them to the data; a paper's recipe has the settings of its
-    authors, and also chooses --model."""
+    """The source of the other options' defaults. "default" fits them to the data. A paper's recipe has the settings of
+    its authors, and also chooses --model."""
     labels: Labels = field(default_factory=LabelOptions)
 
     def defaults(self) -> tuple[str, Recipe]:
@@ -47,11 +47,11 @@ class Source:
         if self.recipe in papers:
             return papers[self.recipe].model, papers[self.recipe].recipe
         if self.data == "toy":
-            return "tiny", Recipe()  # what `recipe_for` finds, without drawing a scene
+            return "tiny", Recipe()  # as `recipe_for` returns, which would draw a scene
         dataset = self.labels.open(self.data, "train")
         try:
             return "tiny", recipe_for(dataset)
-        except DataError:  # its first files are bad; the check before training will name all bad files
+        except DataError:  # the check before training will name all bad files
             return "tiny", Recipe()
 
 
@@ -68,41 +68,40 @@ class Train(Source):
     width: Annotated[float, Parameter(metavar="NUMBER")] = 1.0
     """A factor on the number of channels of every stage."""
     preprocessing: PreprocessingName = "own"
-    """What the first layer does to a picture. The default, own, follows the network's architecture or --encoder."""
+    """How the first layer prepares a picture. "own" follows the architecture of the network or --encoder."""
     encoder: FilePath | None = None
-    """A file with a trained VGG16 as the start of --model vgg16: torchvision's .pth, Keras's .h5, or .safetensors."""
+    """A file with a trained VGG16 from which --model vgg16 starts: torchvision's .pth, Keras's .h5, or .safetensors."""
     name: Annotated[str | None, Parameter(metavar="NAME")] = None
-    """Name of the run's folder. Default: data, model, date and time."""
+    """The name of the run's folder. Default: the data, model, date and time."""
     runs: OutFolder = Path("runs")
-    """The folder that holds all runs."""
+    """The folder in which the run's folder is created."""
     limit: PositiveInt | None = None
-    """Use at most this many pictures per split, to try things out."""
+    """Use at most this many pictures per split, for a quick trial."""
     threads: int | None = None
-    """How many processor cores to use. Default: all."""
+    """The number of threads. Default: one per processor core."""
     deterministic: bool = False
-    """Compute the same bits whatever the number of threads. The compiled kernels always do, but NumPy's matrix products
-    must then run in one thread."""
+    """Compute the same bits for any number of threads, with NumPy's matrix products in one thread. The compiled kernels
+    always do."""
     resume: RunFolderPath | None = None
-    """The folder of a run that was stopped: continue it with its data, network and recipe. No other option may be
-    given."""
+    """Continue the stopped run in this folder, with its data, network and recipe. No other option may be given."""
     settings: Annotated[Recipe, RECIPE] = field(default_factory=Recipe)
 
     def run(self) -> int:
         return self._train() if self.resume is None else self._as_begun(self.resume)._train()
 
     def _as_begun(self, path: Path) -> "Train":
-        """Return the options with which the run began, from its config.json."""
+        """Return the options with which the run began, as its config.json records them."""
         from ..training.run_folder import read_config
 
         config = read_config(path)
         own = {name: config[name] for name in SAVED_OPTIONS if name in config}
-        own.setdefault("preprocessing", "scaled")  # older files do not name it, and had no other
+        own.setdefault("preprocessing", "scaled")  # older files do not name it, because there was no other
         settings = {f.name: config[f.name] for f in fields(Recipe) if f.name in config}
         try:
             own["limit"] = convert("limit", own.get("limit"), int | None)
             return replace(self, **own, labels=LabelOptions.of(config), settings=Recipe(**settings))
         except (TypeError, SettingError) as error:
-            raise DataError(f"{path / 'config.json'}: not as `train` wrote it: {error}. Start a new run") from error
+            raise DataError(f"{path / 'config.json'}: cannot be used: {error}. Start a new run") from error
 
     def _train(self) -> int:
         from ..training.loop import fit
@@ -115,7 +114,7 @@ class Train(Source):
         if self.deterministic:
             runtime.single_threaded_blas()
         if self.encoder is not None and self.resume is None:
-            encoder_preprocessing(self.encoder)  # refuses a wrong file before the pictures are read
+            encoder_preprocessing(self.encoder)  # a wrong file is refused before the pictures are read
         train, val = load_splits(self.data, ("train", "val"), self.limit, self.labels)
         folder = self._folder(train)
         model = folder.resumed.model if folder.resumed else self._new_model(train.palette.num_classes)
@@ -134,9 +133,9 @@ class Train(Source):
         return 0
 
     def _new_model(self, num_classes: int) -> "Network":
-        """Build a network with random weights, except the encoder's if --encoder is given.
+        """Build a network with random weights. --encoder provides the weights of the encoder.
 
-        For two classes the article's network has one logit, as in the articles.
+        For two classes, the network of the article has one logit, as in the article.
         """
         from ..models import build
         from ..weights.encoders import encoder_preprocessing, load_encoder
@@ -164,15 +163,16 @@ class Train(Source):
 def command(arguments: list[str]) -> Callable[..., int]:
     """Return `tinysegnet train` with the defaults that --data, --recipe and the label options in `arguments` imply.
 
-    The help page then shows these defaults. The parser takes defaults from the fields of a dataclass, so each recipe
+    The help page also shows these defaults. The parser reads defaults from the fields of a dataclass, so each recipe
     needs its own class.
     """
     given = [word.split("=", 1)[0] for word in arguments if word.startswith("--")]
     _check_combinations(given)
-    model, recipe = _parse_source(arguments).defaults()
+    source = _parse_source(arguments) if {"--data", "--recipe"} & {*given} else Source()
+    model, recipe = source.defaults()
     if "--epochs" in given:
         recipe = replace(recipe, iterations=None)
-    option_types = {tuple[int, int]: Size, tuple[float, ...]: Numbers}  # what the command line can parse
+    option_types = {tuple[int, int]: Size, tuple[float, ...]: Numbers}  # types that the command line can parse
     settings = _with_defaults(Recipe, [
         (name, option_types.get(hint, hint), getattr(recipe, name)) for name, hint in get_type_hints(Recipe).items()
     ])  # fmt: skip
@@ -182,7 +182,7 @@ def command(arguments: list[str]) -> Callable[..., int]:
     defaults = options()
 
     def train(*, options=defaults):
-        return run(options=options)
+        return options.run()
 
     train.__annotations__["options"] = Annotated[options, Parameter(name="*")]
     train.__doc__ = Train.__doc__
@@ -190,21 +190,16 @@ def command(arguments: list[str]) -> Callable[..., int]:
 
 
 def _with_defaults(options: type, changed: list[tuple[str, Any, Any]]) -> Any:
-    """Derive a dataclass with other types and defaults of some fields: (name, type, default)."""
-    module = {"__module__": __name__}  # the parser needs it to find the options
+    """Derive a dataclass in which some fields, given as (name, type, default), have other types and defaults."""
+    module = {"__module__": __name__}  # the parser looks up types in this module
     return make_dataclass(options.__name__, changed, bases=(options,), frozen=True, kw_only=True, namespace=module)
-
-
-def run(*, options: Annotated[Train, Parameter(name="*")] = Train()) -> int:
-    """Train with these options. Shell completion reads their names here."""
-    return options.run()
 
 
 def _check_combinations(given: list[str]) -> None:
     """Raise SettingError for options that contradict each other."""
     others = [option for option in given if option not in ("--resume", "--help")]
     if "--resume" in given and others:
-        raise SettingError(f"train --resume continues with the options of the run. Leave out {others[0]}")
+        raise SettingError(f"train --resume uses the options of the run. Leave out {others[0]}")
     if "--epochs" in given and "--iterations" in given:
         raise SettingError("train: --epochs and --iterations cannot be combined. Give one of them")
 
@@ -216,7 +211,7 @@ def _parse_source(arguments: list[str]) -> Source:
     app = App(default_command=source, default_parameter=DEFAULT_PARAMETER, help_flags=(), version_flags=())
     try:
         _, bound, *_ = app.parse_known_args(arguments)
-    except CycloptsError:  # the whole command line is parsed next, and then the error is reported
+    except CycloptsError:  # the error is reported when the whole command line is parsed
         return Source()
     return source(**bound.arguments)
 
@@ -227,7 +222,7 @@ def _check_name(name: str) -> None:
 
 
 def _describe(data: "Dataset") -> None:
-    """Print what was inferred about a folder."""
+    """Print how the files of a folder are interpreted."""
     from ..data import Folder, OneClass
 
     whole = data.data if isinstance(data, OneClass) else data

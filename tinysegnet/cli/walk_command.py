@@ -11,17 +11,17 @@ def run(
     checkpoint: CheckpointPath, image: Path, /, *, out: FilePath, labels: FilePath | None = None,
     size: Size | None = None,
 ) -> int:  # fmt: skip
-    """Write one HTML page that walks a picture through every layer of a network: forward, loss and backward.
+    """Write an HTML page that follows a picture through every layer of a network, forward and backward.
 
-    Each step shows its formula, its input and output arrays, and its source. Click a pixel to see the sum that made
-    its value, product by product, and where its gradient goes. The page works offline and fits a phone.
+    Each step shows its formula, its input and output arrays, and its source. Click a pixel to see the sum of products
+    that gives its value, and the pixels that its gradient reaches. The page works offline and on a phone.
 
     Args:
-        image: A picture: PNG or JPEG.
-        out: The page, such as walk.html. An older walk is replaced; any other file is kept.
-        labels: The picture's label map, a PNG with the numbers or colours of the network's classes. Without it there is
-            no loss, and the walk ends with the prediction.
-        size: The network works at the area of this height and width. Default: the size of its training pictures.
+        image: A PNG or JPEG picture.
+        out: The page, such as walk.html. Only an older walk is overwritten.
+        labels: The picture's label map, a PNG with the numbers or colours of the network's classes. Without it, the walk
+            ends with the prediction, because there is no loss.
+        size: Height and width whose area the network's input has. Default: the size of its training pictures.
     """
     from ..data import read_image, read_labels
     from ..data.image_files import MAX_PIXELS_SINGLE
@@ -42,7 +42,7 @@ def run(
         title=f"{image.name} in {loaded.model.config['name']}",
     )  # fmt: skip
     if loaded.prediction["mirror"] or loaded.prediction["scales"] != (1.0,):
-        print("predict averages mirror images and scales, as in training; a walk shows one pass", file=sys.stderr)
+        print("this network's predictions average mirror images or scales, but a walk shows one pass", file=sys.stderr)
     out.parent.mkdir(parents=True, exist_ok=True)
     page.save(out)
     print(f"{out}  {page.size / 1e6:.1f} MB")
@@ -50,7 +50,7 @@ def run(
 
 
 def _check_page(path: Path) -> None:
-    """Raise SettingError unless the page may be written here: only an older walk is overwritten."""
+    """Raise SettingError if the page would overwrite a file that is not a walk, or does not end in .html."""
     from ..walk import is_walk
 
     if path.suffix.lower() not in (".html", ".htm"):

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def run() -> int:
-    """Compile the kernels now, so that the first training does not have to."""
+    """Compile the kernels in advance, so that the first training starts at once."""
     from ..models import build
 
     began = time.perf_counter()

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from ..errors import SettingError
-from ..runtime.settings import convert_fields
+from ..runtime.settings import check_augmentation, convert_fields
 from .sample import Sample
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels of the original, as in Pillow
@@ -38,12 +37,7 @@ class Augment:
 
     def __post_init__(self) -> None:
         convert_fields(self)
-        if not 0 <= self.flip <= 1:
-            raise SettingError(f"flip: {self.flip} is not a probability. Choose a number from 0 to 1.")
-        if not 1 <= self.scale[0] <= self.scale[1]:
-            raise SettingError(f"scale: {self.scale} is not a valid range. Choose (low, high) with 1 <= low <= high.")
-        if not 0 <= self.color_jitter < 1:
-            raise SettingError(f"color_jitter: {self.color_jitter} must be at least 0 and less than 1.")
+        check_augmentation(self)
 
     def __call__(
         self, sample: Sample, *, rng: np.random.Generator, size: tuple[int, int]

@@ -1,12 +1,11 @@
-"""Settings, compiling, the kernel cache, launching, memory and threads: what every kernel needs."""
+"""Compiling and launching kernels, their cache, memory, threads and settings."""
 
 from .lazy_imports import import_lazily
 
-TYPE_CHECKING = False  # as in `typing`, whose import would slow every start
+TYPE_CHECKING = False  # `typing` defines it in the same way, but takes time to import
 if TYPE_CHECKING:
-    from .compile_messages import announce_compiling
     from .jit import BACKEND, HAS_NUMBA, JIT, PARALLEL, kernel, prange
-    from .kernel_cache import cache_folder
+    from .kernel_cache import announce_compiling, cache_folder
     from .memory import empty, empty_like, keep_freed_memory, release_freed_memory
     from .threads import set_threads, single_threaded_blas, threads
 
@@ -15,9 +14,8 @@ __all__ = ["BACKEND", "HAS_NUMBA", "JIT", "PARALLEL", "announce_compiling", "cac
            "threads"]  # fmt: skip
 
 import_lazily(__name__, {
-    "announce_compiling": "compile_messages",
     **dict.fromkeys(("BACKEND", "HAS_NUMBA", "JIT", "PARALLEL", "jit", "kernel", "prange"), "jit"),
-    **dict.fromkeys(("cache_folder", "kernel_cache"), "kernel_cache"),
+    **dict.fromkeys(("announce_compiling", "cache_folder", "kernel_cache"), "kernel_cache"),
     **dict.fromkeys(("empty", "empty_like", "keep_freed_memory", "memory", "release_freed_memory"), "memory"),
     **dict.fromkeys(("set_threads", "single_threaded_blas", "threads"), "threads"),
 })  # fmt: skip

@@ -1,9 +1,9 @@
-"""Compiling: kernels are compiled by numba if it is installed, and are plain Python otherwise.
+"""Kernels are compiled by numba if it is installed, and are plain Python functions otherwise.
 
 Every op has a NumPy pair, which is the definition, and a numba pair, which is fast. Three environment variables are
 read once at import:
 
-    TINYSEGNET_BACKEND=numpy    use the NumPy pair everywhere (also the case when numba is not installed)
+    TINYSEGNET_BACKEND=numpy    use the NumPy pairs, as without numba
     TINYSEGNET_PARALLEL=0       compile the kernels for one thread (NUMBA_BOUNDSCHECK=1 only works then)
     TINYSEGNET_CACHE=DIR        keep compiled kernels there instead of the user's cache folder
 """
@@ -11,24 +11,23 @@ read once at import:
 import os
 from collections.abc import Callable
 
-from .compile_messages import listen
 from .kernel_cache import compiled_kernels, enable_cache
-from .numba_settings import numba_settings_checked
+from .numba_settings import remove_invalid_settings
 
-# GNU's OpenMP threads spin while they wait, and on a busy machine a launch then took 8 ms instead of microseconds.
+# GNU's OpenMP threads spin while they wait, which made a launch take 8 ms instead of microseconds on a busy machine.
 # OpenMP reads these settings when the first kernel starts.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # spin for some microseconds: a launch takes 2 instead of 40
+os.environ.setdefault(
+    "GOMP_SPINCOUNT", "20000"
+)  # with some microseconds of spinning, a launch takes 2 us instead of 40
 
+remove_invalid_settings()
 try:
-    with numba_settings_checked():
-        import numba
-        from numba import prange
+    import numba
+    from numba import prange
 except ImportError:
     numba = None
     prange = range
-
-listen()
 
 HAS_NUMBA = numba is not None  #: whether numba is installed
 #: "numba", or "numpy" where numba is missing or TINYSEGNET_BACKEND is "numpy"
@@ -36,7 +35,7 @@ BACKEND = "numpy" if not HAS_NUMBA or os.environ.get("TINYSEGNET_BACKEND") == "n
 JIT = HAS_NUMBA and not numba.config.DISABLE_JIT  #: whether kernels are compiled
 PARALLEL = os.environ.get("TINYSEGNET_PARALLEL", "1") != "0"  #: whether kernels run in several threads
 
-# Fusing a product and a sum is the only such freedom that neither loses a NaN nor changes the order of a sum.
+# Fusing products and sums is the only fast-math option that neither loses NaN nor changes the order of a sum.
 FASTMATH = {"contract"}
 
 

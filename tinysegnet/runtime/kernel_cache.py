@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 compiled_kernels: list[Any] = []
+_announcing: list[None] = []  # filled by `announce_compiling`, emptied when the first kernel is compiled
 SAME_CODE = ("NUMBA_NUM_THREADS", "NUMBA_THREADING_LAYER")  # settings that do not change the compiled code
 
 
@@ -34,7 +35,7 @@ def _sources_hash() -> str:
 
 
 def user_cache() -> Path:
-    """The folder of all caches, one for each version of the sources."""
+    """Return the folder of all caches. Each version of the sources has its own cache in it."""
     if folder := os.environ.get("TINYSEGNET_CACHE"):
         return Path(folder)
     if sys.platform == "win32":
@@ -63,7 +64,7 @@ def cache_folder() -> Path | None:
 
 
 def cached_files() -> list[Path]:
-    """List all files of compiled kernels, also those of other versions of the sources."""
+    """List all files of compiled kernels, for all versions of the sources."""
     return [path for folder in _version_folders() for path in folder.rglob("*") if path.is_file()]
 
 
@@ -79,8 +80,21 @@ def _version_folders() -> list[Path]:
     return [path for path in user_cache().glob("*") if re.fullmatch(r"[0-9a-f]{16}", path.name) and path.is_dir()]
 
 
+def announce_compiling() -> None:
+    """Print one line to stderr when the first kernel is compiled. Otherwise, compiling looks like a hang."""
+    _announcing[:] = [None]
+
+
+def say_compiling() -> None:
+    """Print the line if it was requested and has not been printed."""
+    if _announcing:
+        _announcing.clear()
+        print("compiling kernels for this processor; this takes up to half a minute, once for each kind of work",
+              file=sys.stderr, flush=True)  # fmt: skip
+
+
 def enable_cache(compiled: Any) -> None:
-    """Give one kernel our cache folder; other users of numba in this process keep theirs."""
+    """Give one kernel tinysegnet's cache folder. Other users of numba in this process keep their folders."""
     folder = cache_folder()
     if folder is None:
         return
@@ -90,8 +104,8 @@ def enable_cache(compiled: Any) -> None:
 
     before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder)
     try:
-        compiled._cache = SafeCache(compiled.py_func)  # as compiled.enable_caching(), which makes numba's own
-    except RuntimeError:  # "no locator available": run from a zip or a frozen program
+        compiled._cache = SafeCache(compiled.py_func, say_compiling)  # instead of compiled.enable_caching()
+    except RuntimeError:  # numba finds no source file in a zip or a frozen program
         pass
     finally:
         numba.config.CACHE_DIR = before

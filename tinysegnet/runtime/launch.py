@@ -1,4 +1,4 @@
-"""Launching kernels directly, one at a time, or not at all. This file is imported only where numba compiles.
+"""Safe launches of kernels in threads and in child processes. This file is imported only where numba compiles.
 
 The class of a kernel decides how it is launched. Every kernel starts as a `FirstLaunch`. The first launch of any kernel
 starts numba's threads and gives all kernels the class that these threads need, so later launches have no extra cost.
@@ -17,8 +17,8 @@ from .kernel_cache import compiled_kernels
 Dispatcher: Any = type(numba.njit(lambda: None))  # numba's own kernels, which launch directly
 
 FORKED = (
-    "this process was forked from one whose kernels had already run, and their OpenMP threads do not survive a fork: "
-    'start worker processes with the "spawn" or "forkserver" method of multiprocessing, or create them before the '
+    "this process was forked after kernels had run in its parent, and OpenMP threads do not survive a fork. "
+    'Start worker processes with the "spawn" or "forkserver" method of multiprocessing, or create them before the '
     "network is first used"
 )
 
@@ -27,13 +27,13 @@ class FirstLaunch(Dispatcher):
     """A kernel before any kernel has run."""
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
-        start_threads()  # after which numba knows which library provides them
+        start_threads()  # numba then knows which library provides them
         _launch_all_as(OneAtATime if numba.threading_layer() == "workqueue" else Dispatcher)
         return self(*arguments, **named)
 
 
 class OneAtATime(Dispatcher):
-    """A kernel on numba's own workqueue: two Python threads that launch at the same time would end the process."""
+    """A kernel on numba's workqueue, where two launches at the same time would end the process."""
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         with _lock:
@@ -41,7 +41,7 @@ class OneAtATime(Dispatcher):
 
 
 class Forked(Dispatcher):
-    """A kernel in a child process that lacks the threads of its parent: numba would end the process or wait forever."""
+    """A kernel in a child process without the threads of its parent, where numba would end the process or hang."""
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         raise StateError(FORKED)
@@ -66,7 +66,7 @@ _current: Any = FirstLaunch
 
 
 def guard_launches(compiled: Any) -> None:
-    """Give a kernel, which must be in `compiled_kernels`, the class that all others have."""
+    """Give a new kernel, which must be in `compiled_kernels`, the class that all kernels have now."""
     compiled.__class__ = _current
 
 
@@ -80,7 +80,7 @@ def _launch_all_as(kind: Any) -> None:
 def _after_fork() -> None:
     """Forbid launches in the child if its parent used GNU's OpenMP. Other libraries start their threads again."""
     global _lock
-    _lock = threading.Lock()  # a thread that exists only in the parent may hold the old one
+    _lock = threading.Lock()  # a thread that exists only in the parent may have locked the old one
     with suppress(ValueError):  # the parent had no threads yet
         if numba.threading_layer() == "omp":
             from numba.np.ufunc import omppool

@@ -1,14 +1,14 @@
-"""Packages that import their parts on first use, so that a command imports only what it needs."""
+"""Packages that import their modules on first use, so that a command imports only what it needs."""
 
 import sys
 
-ModuleType = type(sys)  # as in `types`, without the time to import it
+ModuleType = type(sys)  # `types` defines it in the same way, but takes time to import
 
 
 class LazyPackage(ModuleType):  # type: ignore[valid-type, misc]
     """A package whose public names are imported on first use."""
 
-    def __getattr__(self, name: str) -> object:  # for names that have not been used yet
+    def __getattr__(self, name: str) -> object:  # called only for names that have not been used yet
         home = self.__dict__["_homes"].get(name)
         if home is None:
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
@@ -34,8 +34,8 @@ def import_lazily(package: str, homes: dict[str, str]) -> None:
 
     Args:
         package: The `__name__` of the package.
-        homes: The submodule that defines each name. A submodule that has the name itself is the attribute, unless it
-            defines something of that name.
+        homes: The submodule that defines each name. If the submodule does not define the name, the attribute is the
+            submodule itself.
     """
     module = sys.modules[package]
     module.__dict__["_homes"] = homes

@@ -1,4 +1,4 @@
-"""Memory of large arrays: kept for the next training step instead of being returned to the system."""
+"""The memory of large arrays, which is kept for the next training step instead of being returned to the system."""
 
 import ctypes
 import math
@@ -15,14 +15,14 @@ MOST_KEPT = 1 << 30  # bytes
 
 
 class _KeptMemory:
-    """The memory of large arrays that were freed. It may be used from many Python threads."""
+    """The memory of large arrays that were freed. Many Python threads may use it."""
 
     def __init__(self) -> None:
-        self.kept: list[np.ndarray] | None = None  # None: nothing is kept
+        self.kept: list[np.ndarray] | None = None  # None if memory is not kept
         self.renew_lock()
 
     def renew_lock(self) -> None:
-        """Make a new lock, also in the child of a fork, where a thread that does not exist may hold the old one."""
+        """Make a new lock. After a fork, a thread that exists only in the parent may have locked the old one."""
         # Re-entrant, because the garbage collector can call `_Loan.__del__` in the thread that holds the lock.
         self.lock = threading.RLock()
 
@@ -62,7 +62,7 @@ def keep_freed_memory() -> None:
 
 
 def release_freed_memory() -> None:
-    """Return the memory of freed arrays to the system, and keep no more."""
+    """Return the memory of freed arrays to the system, now and in future."""
     with _pool.lock:
         _pool.kept = None
 

@@ -3,9 +3,8 @@
 import glob
 import hashlib
 import io
-import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -15,15 +14,9 @@ from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 from ..files import write_atomically
 
-DIGEST = 32  # bytes of SHA-256
 
-
-class DamagedKernelError(Exception):
-    """A file of the cache does not have the content that was written."""
-
-
-class CheckedFiles(IndexDataCacheFile):
-    """The files of one kernel, each with the SHA-256 of its content at its end, where unpickling ignores it."""
+class KernelFiles(IndexDataCacheFile):
+    """The files of one kernel, which are replaced atomically."""
 
     def save(self, key: Any, data: Any) -> None:
         """Save a compiled kernel in a file that is named after its signature.
@@ -34,62 +27,44 @@ class CheckedFiles(IndexDataCacheFile):
         self._save_data(self._data_name(number), data)
         self._save_index({**self._load_index(), key: self._data_name(number)})
 
-    def _load_index(self) -> Any:
-        with suppress(FileNotFoundError):
-            _check(self._index_path)
-        return super()._load_index()
-
-    def _load_data(self, name: str) -> Any:
-        _check(self._data_path(name))
-        return super()._load_data(name)
-
     @contextmanager
     def _open_for_write(self, filepath: str) -> Iterator[io.BytesIO]:
         buffer = io.BytesIO()
         yield buffer
-        content = buffer.getvalue()
-        write_atomically(filepath, content + hashlib.sha256(content).digest(), durable=False)
-
-
-def _check(path: str) -> None:
-    try:
-        content = Path(path).read_bytes()
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise DamagedKernelError from error
-    if hashlib.sha256(content[:-DIGEST]).digest() != content[-DIGEST:]:
-        raise DamagedKernelError
+        write_atomically(filepath, buffer.getvalue(), durable=False)
 
 
 class SafeCache(FunctionCache):
     """The cache of one kernel: damaged files are replaced, and files that cannot be written are not an error."""
 
-    def __init__(self, function: Any) -> None:
+    def __init__(self, function: Any, say_compiling: Callable[[], None]) -> None:
         super().__init__(function)
-        self._cache_file.__class__ = CheckedFiles
+        self.say_compiling = say_compiling
+        self._cache_file.__class__ = KernelFiles
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Load a compiled kernel, or return None if it is not there or is damaged."""
+        """Load a compiled kernel, or return None if it is missing or damaged."""
+        found = None
         try:
-            return super().load_overload(sig, target_context)
-        except Exception:  # unpickling wrong content can raise anything
+            found = super().load_overload(sig, target_context)
+        except Exception:  # wrong content can raise any error
             self._remove_files()
             _say(f"a damaged file in the kernel cache {self.cache_path} is replaced")
-            return None
+        if found is None:
+            self.say_compiling()
+        return found
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Save a compiled kernel, if possible."""
         try:
             super().save_overload(sig, data)
-        except (OSError, DamagedKernelError) as error:
-            reason = getattr(error, "strerror", None) or "a file there is damaged"
-            _say(f"the kernel cache {self.cache_path} cannot be written ({reason}); kernels will be compiled again")
+        except OSError as error:
+            _say(f"cannot write the kernel cache {self.cache_path} ({error.strerror}); kernels will be compiled again")
 
     def _remove_files(self) -> None:
         for path in glob.glob(glob.escape(str(Path(self.cache_path) / self._impl.filename_base)) + ".*"):
             with suppress(OSError):
-                shutil.rmtree(path) if Path(path).is_dir() else Path(path).unlink()
+                Path(path).unlink()
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Settings that a user chose, checked against the annotations of their fields."""
+"""Checks of the settings that a user chose, against the annotations of their fields."""
 
 import math
 from numbers import Integral, Real
@@ -10,31 +10,44 @@ from ..errors import SettingError, did_you_mean
 def convert_fields(settings: Any) -> None:
     """Convert every field of a dataclass as `convert` does. Call it from `__post_init__`."""
     for name, hint in get_type_hints(type(settings)).items():
-        object.__setattr__(settings, name, convert(name, getattr(settings, name), hint))  # it may be frozen
+        object.__setattr__(settings, name, convert(name, getattr(settings, name), hint))  # the dataclass may be frozen
 
 
 def convert(name: str, value: Any, hint: Any) -> Any:
     """Convert a setting to a plain Python value of the type that its annotation names.
 
-    Supported annotations are bool, int, float (finite), str, Literal, tuples of these (with "...": at least one
-    element), and each of them or None. Strings and Booleans are not accepted as numbers.
+    An annotation can be bool, int, float, str, Literal, a tuple of these, or one of them or None. Floats must be finite,
+    and a tuple[..., ...] must not be empty. Strings and Booleans are not accepted as numbers.
 
     Raises:
-        SettingError: The value does not fit; the message begins with the name of the setting.
+        SettingError: The value does not fit. The message begins with the name of the setting.
     """
     try:
         return _converted(value, hint)
     except (ValueError, OverflowError):
         meant = did_you_mean(value, get_args(hint)) if get_origin(hint) is Literal else ""
-        raise SettingError(f"{name}: {value!r} (expected {_words(hint)}){'.' if meant else ''}{meant}") from None
+        raise SettingError(f"{name}: {value!r} is not {_words(hint)}.{meant}") from None
 
 
 def check_at_least(settings: Any, **lowest: float) -> None:
-    """Raise SettingError for the first of these fields, a number or a tuple, that is below its lowest value."""
+    """Raise SettingError for the first of these fields whose value, or an item of it, is below the lowest allowed one."""
     for name, least in lowest.items():
         value = getattr(settings, name)
         if min(value if isinstance(value, tuple) else (value,)) < least:
-            raise SettingError(f"{name}: {value} (expected at least {least})")
+            raise SettingError(f"{name}: {value} must be at least {least}.")
+
+
+def check_augmentation(settings: Any) -> None:
+    """Raise SettingError if `flip`, `scale` or `color_jitter` of an `Augment` or a `Recipe` is out of range.
+
+    It is here because `train --help`, which shows a recipe, must not import the data sets.
+    """
+    if not 0 <= settings.flip <= 1:
+        raise SettingError(f"flip: {settings.flip} is not a probability. Choose a number from 0 to 1.")
+    if not 1 <= settings.scale[0] <= settings.scale[1]:
+        raise SettingError(f"scale: {settings.scale} is not a valid range. Choose (low, high) with 1 <= low <= high.")
+    if not 0 <= settings.color_jitter < 1:
+        raise SettingError(f"color_jitter: {settings.color_jitter} must be at least 0 and less than 1.")
 
 
 def _converted(value: Any, hint: Any) -> Any:
@@ -59,11 +72,11 @@ def _converted(value: Any, hint: Any) -> Any:
 def _words(hint: Any) -> str:
     kind, parts = get_origin(hint), get_args(hint)
     if kind is Literal:
-        return " or ".join(parts)
+        return f"one of {', '.join(parts)}"
     if type(None) in parts:
-        return f"{_words(parts[0])}, or None"
+        return f"{_words(parts[0])} or None"
     if kind is tuple and parts[-1] is ...:
-        return f"a tuple, each {_words(parts[0])}"
+        return f"a tuple with {_words(parts[0])} in each place"
     if kind is tuple:
-        return f"a tuple of {len(parts)}, each {_words(parts[0])}"
+        return f"a tuple with {_words(parts[0])} in each of {len(parts)} places"
     return {bool: "True or False", int: "a whole number", str: "a string"}.get(hint, "a finite number")

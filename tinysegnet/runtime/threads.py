@@ -20,7 +20,7 @@ def threads() -> int:
 def single_threaded_blas() -> None:
     """Compute NumPy's matrix products in one thread, because their rounding depends on the number of threads.
 
-    The compiled kernels round the same way for any number, so training then gives the same bits for any number.
+    The compiled kernels do not depend on it, so training then gives the same bits for any number of threads.
     """
     threadpool_limits(limits=1, user_api="blas")
 
@@ -29,7 +29,8 @@ def set_threads(count: int) -> None:
     """Use this many threads in the kernels and in NumPy's matrix products.
 
     Raises:
-        SettingError: The count is below 1 or above what numba starts: NUMBA_NUM_THREADS or the number of cores.
+        SettingError: The count is below 1, or above the number of threads that numba starts. That is NUMBA_NUM_THREADS or
+            the number of cores.
     """
     most = numba.config.NUMBA_NUM_THREADS if JIT else os.cpu_count() or 1
     if not 1 <= count <= most:

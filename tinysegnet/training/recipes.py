@@ -11,11 +11,13 @@ are scaled (`models.vgg16`). Steps are rounded up to whole epochs, while Caffe's
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from ..data import Augment, Dataset, check_dataset, read_sample
 from ..errors import SettingError, unknown_name
-from ..runtime.settings import check_at_least, convert_fields
+from ..runtime.settings import check_at_least, check_augmentation, convert_fields
+
+if TYPE_CHECKING:
+    from ..data import Dataset
 
 MAX_PIXELS = 4_000_000  # limit for a training picture; training needs about a hundred times as many bytes
 
@@ -84,7 +86,7 @@ class Recipe:
             raise SettingError(f"learning_rate: {self.learning_rate} is not positive. Choose a positive number.")
         if not 0 <= self.momentum < 1:
             raise SettingError(f"momentum: {self.momentum} must be at least 0 and less than 1.")
-        Augment(self.flip, self.scale, self.color_jitter)  # checks their ranges
+        check_augmentation(self)
 
     @property
     def prediction(self) -> dict[str, Any]:
@@ -96,12 +98,14 @@ class Recipe:
         return self.epochs if self.iterations is None else -(-self.iterations // steps)
 
 
-def recipe_for(data: Dataset) -> Recipe:
+def recipe_for(data: "Dataset") -> Recipe:
     """Return the default recipe for a data set.
 
     Toy scenes are used at their own size. Pictures from disk are reduced, and training takes 200 epochs with random
     scale, crop and colour jitter, the best settings for half an hour on two cores with CamVid's small pictures.
     """
+    from ..data import check_dataset, read_sample
+
     height, width = read_sample(check_dataset(data), 0).labels.shape
     if data.name.startswith("toy scenes"):
         return Recipe(size=(height, width))

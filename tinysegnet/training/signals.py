@@ -1,4 +1,4 @@
-"""Ctrl-C without losing work: the first requests a stop after the current batch, the second stops at once."""
+"""Ctrl-C without loss of work. The first requests a stop after the current batch, and the second stops at once."""
 
 import signal
 import sys
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class StopRequests:
-    """Set `stop` to True at the first SIGINT or SIGTERM, and raise KeyboardInterrupt at the second."""
+    """A signal handler that sets `stop` to True at the first signal, and raises KeyboardInterrupt at the second."""
 
     def __init__(self) -> None:
         self.stop = False
@@ -23,14 +23,21 @@ class StopRequests:
 
 @contextmanager
 def stop_requests() -> Iterator[StopRequests]:
-    """Listen to both signals while the block runs. Only the main thread can; elsewhere nothing is changed."""
+    """Count Ctrl-C and SIGTERM as requests while the block runs."""
     requests = StopRequests()
+    with signal_handler(requests, signal.SIGINT, signal.SIGTERM):
+        yield requests
+
+
+@contextmanager
+def signal_handler(handler: Any, *numbers: int) -> Iterator[None]:
+    """Handle these signals while the block runs. In threads other than the main one, which cannot, do nothing."""
     if threading.current_thread() is not threading.main_thread():
-        yield requests
+        yield
         return
-    before = {number: signal.signal(number, requests) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, handler) for number in numbers}
     try:
-        yield requests
+        yield
     finally:
         for number, earlier in before.items():
             signal.signal(number, earlier)
