@@ -8,7 +8,7 @@ from .options import Json
 
 
 def run(ops: Annotated[tuple[str, ...], Parameter(name="OP")] = (), /, *, as_json: Json = False) -> int:
-    """Prove the gradients by comparing the backward of every op with finite differences of its forward.
+    """Check the gradients: compare the backward of every op with finite differences of its forward.
 
     The exit code is 1 if a gradient is wrong.
 

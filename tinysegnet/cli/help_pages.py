@@ -14,7 +14,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "data crops": (DATA, "Make a small data set from a large one."),
     "data baselines": (DATA, "Score predictors without a network, from position and colour."),
     "data scenes": (DATA, "Draw toy street scenes and their labels."),
-    "gradcheck": (UNDERSTAND, "Prove the gradients with finite differences."),
+    "gradcheck": (UNDERSTAND, "Check the gradients against finite differences."),
     "summary": (UNDERSTAND, "Show the shapes, parameters, memory and multiply-adds of a network."),
     "lessons": (UNDERSTAND, "Copy the lessons, which are notebooks with exercises, into a folder."),
     "bench": (MACHINE, "Time ops and networks, alone or against PyTorch."),
