@@ -32,7 +32,7 @@ def test_help_lists_every_command_in_groups(flag, capsys):
     for group, summary in COMMANDS.values():
         assert f"\n{group}:\n" in out
         assert summary in out
-    assert max(map(len, out.splitlines())) <= 100
+    assert max(map(len, out.splitlines())) <= 80
 
 
 @pytest.mark.parametrize("flag", ["-V", "--version"])
