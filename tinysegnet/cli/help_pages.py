@@ -15,7 +15,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "data baselines": (DATA, "Score predictors without a network, from position and colour."),
     "data scenes": (DATA, "Draw toy street scenes and their labels."),
     "gradcheck": (UNDERSTAND, "Prove the gradients with finite differences."),
-    "summary": (UNDERSTAND, "Show shapes, parameters, memory and multiply-adds of a network."),
+    "summary": (UNDERSTAND, "Show the shapes, parameters and memory of a network."),
     "lessons": (UNDERSTAND, "Copy the lessons (notebooks with exercises) into a folder."),
     "bench": (MACHINE, "Time ops and networks, alone or against PyTorch."),
     "profile": (MACHINE, "Show where the time of a training step goes."),
@@ -32,7 +32,7 @@ _OPTIONS = """\
 Options:
   -h, --help            Show this page, or the help of a command.
   -V, --version         Show the version.
-  --install-completion  Let the shell (bash, zsh or fish) complete commands and options.
+  --install-completion  Let bash, zsh or fish complete commands.
   --debug               Show the traceback of an error.
 
 The exit code is 0 for success, 1 if the work failed (for example because the
