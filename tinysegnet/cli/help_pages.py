@@ -10,7 +10,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "predict": (USE, "Segment pictures of any size."),
     "walk": (USE, "Write a page that follows a picture through a network."),
     "export": (USE, "Copy a checkpoint without the parts that only training needs."),
-    "data check": (DATA, "Check that every picture and label map of a folder can be used."),
+    "data check": (DATA, "Check the pictures and label maps of a folder."),
     "data crops": (DATA, "Make a small data set from a large one."),
     "data baselines": (DATA, "Score predictors without a network, from position and colour."),
     "data scenes": (DATA, "Draw toy street scenes and their labels."),
