@@ -145,7 +145,7 @@ def test_a_kernel_is_stored_under_its_signature(call):
     assert second.exists()
 
 
-# A program that runs a kernel. With an argument, larger files than this many bytes cannot be written.
+# A program that runs a kernel. With an argument, it cannot write files of more bytes than that.
 PROGRAM = """
 import sys
 import numpy as np
