@@ -15,6 +15,7 @@ from forms import amount
 import tinysegnet as ts
 from tinysegnet import runtime
 from tinysegnet.cli import options, train_command
+from tinysegnet.cli.interrupts import is_interrupt
 from tinysegnet.cli.main import COMMANDS, main
 from tinysegnet.models import PREPROCESSING
 from tinysegnet.runtime.numba_settings import remove_invalid_settings
@@ -32,7 +33,7 @@ def test_help_lists_every_command_in_groups(flag, capsys):
     for group, summary in COMMANDS.values():
         assert f"\n{group}:\n" in out
         assert summary in out
-    assert max(map(len, out.splitlines())) <= 100
+    assert max(map(len, out.splitlines())) <= 80
 
 
 @pytest.mark.parametrize("flag", ["-V", "--version"])
@@ -225,6 +226,12 @@ def test_an_interrupt_that_python_turned_into_another_error_is_an_interrupt(monk
     monkeypatch.setattr("tinysegnet.gradcheck.run", fails)
     assert main(["gradcheck", "relu"]) == 130
     assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_errors_that_cause_each_other_are_not_an_interrupt():
+    first, second = ValueError(), ValueError()
+    first.__cause__, second.__cause__ = second, first
+    assert not is_interrupt(first)
 
 
 def test_an_interrupt_in_python_is_exit_code_130_and_keeps_the_handler(monkeypatch, capsys):

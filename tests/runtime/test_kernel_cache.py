@@ -145,7 +145,7 @@ def test_a_kernel_is_stored_under_its_signature(call):
     assert second.exists()
 
 
-# A program that runs a kernel. With an argument, larger files than this many bytes cannot be written.
+# A program that runs a kernel. With an argument, it cannot write files of more bytes than that.
 PROGRAM = """
 import sys
 import numpy as np
@@ -176,6 +176,7 @@ def test_a_new_process_announces_compiling_and_keeps_the_cache_private(tmp_path)
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.name != "posix", reason="resource limits")
 def test_a_write_that_fails_leaves_nothing_behind(tmp_path):
     told = [line for line in run(tmp_path, "100") if "compiling" not in line]

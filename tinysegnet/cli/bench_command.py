@@ -18,7 +18,7 @@ def run(
     The exit code is 1 if a result is wrong. Measure on an idle machine, because other work distorts the times.
 
     Args:
-        words: Measure only workloads with one of these words in their name, such as "conv3x3 64" or train. Default: all.
+        words: Words such as "conv3x3 64" or train. Only workloads with one of them in the name are timed. Default: all.
         against: Also measure PyTorch, in a separate process and in the faster of its two memory formats.
         compile: Also try torch.compile.
         rounds: The number of measurements of each library. The libraries take turns, and the median is reported.

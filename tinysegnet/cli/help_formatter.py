@@ -15,7 +15,9 @@ class HelpFormatter(PlainFormatter):
     def _print_plain(self, console: Any, text: str) -> None:
         if not text.startswith(" "):  # not a row of options or arguments
             paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
-            text = "\n\n".join(textwrap.fill(paragraph, _width(console)) for paragraph in paragraphs)
+            text = "\n\n".join(
+                textwrap.fill(paragraph, _width(console), break_on_hyphens=False) for paragraph in paragraphs
+            )
         console.print(text.replace("`", ""), markup=False, highlight=False, soft_wrap=True)
 
     def _format_parameter_entry(self, options: Any, desc: str, console: Any, entry: Any) -> None:

@@ -5,12 +5,12 @@ UNDERSTAND, MACHINE = "Learn and verify", "Speed and installation"
 
 #: The group and the summary of each command. "data check" is in data_check_command.py, and so on.
 COMMANDS: dict[str, tuple[str, str]] = {
-    "train": (USE, "Train a network; write checkpoints, curves, overlays and a report."),
+    "train": (USE, "Train a network; write checkpoints, overlays and a report."),
     "evaluate": (USE, "Score a trained network on labelled pictures."),
     "predict": (USE, "Segment pictures of any size."),
-    "walk": (USE, "Write a page that follows a picture through every layer of a network."),
+    "walk": (USE, "Write a page that follows a picture through a network."),
     "export": (USE, "Copy a checkpoint without the parts that only training needs."),
-    "data check": (DATA, "Check that every picture and label map of a folder can be used."),
+    "data check": (DATA, "Check the pictures and label maps of a folder."),
     "data crops": (DATA, "Make a small data set from a large one."),
     "data baselines": (DATA, "Score predictors without a network, from position and colour."),
     "data scenes": (DATA, "Draw toy street scenes and their labels."),
@@ -30,13 +30,14 @@ Train SegNet, see what it does, and prove its gradients.
 """
 _OPTIONS = """\
 Options:
-  -h, --help            Show this page, or the help of a command: tinysegnet train --help.
+  -h, --help            Show this page, or the help of a command.
   -V, --version         Show the version.
-  --install-completion  Let the shell (bash, zsh or fish) complete commands and options.
+  --install-completion  Let bash, zsh or fish complete commands.
   --debug               Show the traceback of an error.
 
-The exit code is 0 for success, 1 if the work failed (for example because the disk is full or
-a gradient is wrong), 2 for wrong input, and 130 if interrupted. Errors are one line on stderr.
+The exit code is 0 for success, 1 if the work failed (for example because the
+disk is full or a gradient is wrong), 2 for wrong input, and 130 if interrupted.
+Errors are one line on stderr.
 """
 
 

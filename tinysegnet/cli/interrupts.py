@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import _signal as signal  # the built-in part of `signal`, because importing `signal` takes longer
+import _signal as signal  # the built-in part of `signal`, which is faster to import
 import os
 import sys
 

@@ -59,7 +59,7 @@ def _interrupted(program: bool) -> int:
 
 def _run(arguments: list[str]) -> int:
     arguments = _with_new_names(arguments)
-    if arguments[:1] in (["-h"], ["--help"], ["help"]):  # the user wants help for the command that follows
+    if arguments[:1] in (["-h"], ["--help"], ["help"]):  # help for the command in the next argument
         arguments = [*arguments[1:], "--help"]
     if arguments in (["--version"], ["-V"]):
         from .. import __version__

@@ -19,8 +19,8 @@ def run(
     Args:
         image: A PNG or JPEG picture.
         out: The page, such as walk.html. Only an older walk is overwritten.
-        labels: The picture's label map, a PNG with the numbers or colours of the network's classes. Without it, the walk
-            ends with the prediction, because there is no loss.
+        labels: The picture's label map, a PNG with the numbers or colours of the classes. Without it, the walk ends
+            with the prediction, because there is no loss.
         size: Height and width whose area the network's input has. Default: the size of its training pictures.
     """
     from ..data import read_image, read_labels

@@ -16,8 +16,8 @@ def convert_fields(settings: Any) -> None:
 def convert(name: str, value: Any, hint: Any) -> Any:
     """Convert a setting to a plain Python value of the type that its annotation names.
 
-    An annotation can be bool, int, float, str, Literal, a tuple of these, or one of them or None. Floats must be finite,
-    and a tuple[..., ...] must not be empty. Strings and Booleans are not accepted as numbers.
+    An annotation can be bool, int, float, str, Literal or a tuple of these, each also with None. Floats must be finite,
+    and tuples of any length must not be empty. Strings and Booleans are not accepted as numbers.
 
     Raises:
         SettingError: The value does not fit. The message begins with the name of the setting.
@@ -30,7 +30,7 @@ def convert(name: str, value: Any, hint: Any) -> Any:
 
 
 def check_at_least(settings: Any, **lowest: float) -> None:
-    """Raise SettingError for the first of these fields whose value, or an item of it, is below the lowest allowed one."""
+    """Raise SettingError if one of these fields, or an item of it, is below its lowest allowed value."""
     for name, least in lowest.items():
         value = getattr(settings, name)
         if min(value if isinstance(value, tuple) else (value,)) < least:
