@@ -15,8 +15,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "data baselines": (DATA, "Score predictors without a network, from position and colour."),
     "data scenes": (DATA, "Draw toy street scenes and their labels."),
     "gradcheck": (UNDERSTAND, "Check the gradients against finite differences."),
-    "summary": (UNDERSTAND, "Show the shapes, parameters, memory and multiply-adds of a network."),
-    "lessons": (UNDERSTAND, "Copy the lessons, which are notebooks with exercises, into a folder."),
+    "summary": (UNDERSTAND, "Show the shapes, parameters and memory of a network."),
+    "lessons": (UNDERSTAND, "Copy the lessons (notebooks with exercises) into a folder."),
     "bench": (MACHINE, "Time ops and networks, alone or against PyTorch."),
     "profile": (MACHINE, "Show where the time of a training step goes."),
     "doctor": (MACHINE, "Show versions, processor and cache; clear the cache."),
@@ -26,7 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 _HEAD = """\
 Usage: tinysegnet COMMAND [ARGUMENTS] [OPTIONS]
 
-Train SegNet, see what it does, and prove its gradients.
+Train SegNet, see what it does, and check its gradients.
 """
 _OPTIONS = """\
 Options:
