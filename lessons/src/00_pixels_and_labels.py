@@ -93,8 +93,8 @@ Image.fromarray(truth).resize((512, 384), Image.Resampling.NEAREST)
 
 # %% [markdown]
 # It looks black. A viewer shows 0 as black and 255 as white, but the largest number in this label map is 11, which
-# means "not labelled". The brightest pixel therefore has only 4 % of full brightness. The file nevertheless contains all
-# classes:
+# means "not labelled". The brightest pixel therefore has only 4 % of full brightness. The file nevertheless contains
+# all classes:
 
 # %%
 file = io.BytesIO()
