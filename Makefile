@@ -12,6 +12,7 @@ TSC := .venv/typescript-$(TYPESCRIPT)/node_modules/.bin/tsc
 .PHONY: train test test-all torture gradcheck lessons site bundled lint package oracle clean
 
 train: .venv/.run
+	@echo "Training on drawn streets takes about two minutes on two cores, and writes a report to runs/"
 	$(BIN)/tinysegnet train
 
 test: .venv/.test

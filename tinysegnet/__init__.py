@@ -1,23 +1,23 @@
-"""tinysegnet: SegNet from NumPy up, every gradient derived by hand and proven.
+"""tinysegnet: SegNet from NumPy up, with every gradient derived by hand and checked.
 
 import tinysegnet as ts
 model = ts.build("tiny", num_classes=11)
 logits = model.forward(pictures, training=True)
 
-The folders are listed from the ground up: a file imports only from its own folder and from folders above it.
+A file imports only from its own folder and from folders above it in this list.
 
     tinysegnet/
         errors.py      exception types; every message says what to do
         files.py       atomic writes, so that no file is lost
         runtime/       compiling, the kernel cache, memory, threads, settings
         ops/           the mathematics: definitions in NumPy, fast versions in numba
-        gradcheck/     checks backward passes with finite differences; tells bugs from kinks
-        layers/        ops with parameters; the state of a call is in a tape
+        gradcheck/     checks backward passes with finite differences
+        layers/        ops with parameters; a tape stores the state of a call
         metrics/       confusion matrix, scores, boundary F1, confidence intervals, baselines
         models/        SegNet, its variants, the papers' other decoders; summary, receptive field, folding
         data/          drawn toy streets, folders of pictures, label encodings, augmentation, batches
         weights/       checkpoints; files of PyTorch, Keras and safetensors; the bundled network
-        prediction/    from a picture to labels; test-time averaging, sampling, evaluation
+        prediction/    turns pictures into label maps; test-time averaging, sampling, evaluation
         training/      optimizers, schedules, recipes, the training loop, the run folder
         viz/           the figures of commands and reports
         report/        the HTML report of a run

@@ -92,8 +92,9 @@ assert np.array_equal(batch[0], image)
 Image.fromarray(truth).resize((512, 384), Image.Resampling.NEAREST)
 
 # %% [markdown]
-# It looks black. A viewer shows 0 as black and 255 as white, but the largest class number is 11, so the brightest pixel
-# has only 4 % of full brightness. The file nevertheless contains all classes:
+# It looks black. A viewer shows 0 as black and 255 as white, but the largest number in this label map is 11, which
+# means "not labelled". The brightest pixel therefore has only 4 % of full brightness. The file nevertheless contains
+# all classes:
 
 # %%
 file = io.BytesIO()
@@ -146,7 +147,8 @@ figures.show_source(ts.data.Palette.colorize)
 # * `colors` (K, 3), uint8: one row (R, G, B) per class.
 # * Returns the picture (H, W, 3), uint8.
 #
-# NumPy accepts an array of integers as an index, so you need no loop.
+# NumPy accepts an array of integers as an index, so you need no loop. The cell after your function grades it. If all
+# results are right, the grader prints their names and the number of test cases.
 
 
 # %%
@@ -257,7 +259,7 @@ print("predicted:", palette.names[prediction[u, v]], "- labelled:", palette.name
 # %% [markdown]
 # These are the four largest of one pixel's eleven logits. Logits have no unit and may be negative. The softmax turns
 # them into probabilities $p_k = e^{z_k} / \sum_j e^{z_j}$, which are positive and sum to 1. It preserves the order, so
-# the prediction is also the class with the largest probability (section 3). Lesson 06 derives the softmax.
+# the prediction is also the class with the largest probability (section 3 of the paper). Lesson 06 derives the softmax.
 
 # %%
 probs, _ = ts.ops.softmax_forward(logits)
@@ -344,10 +346,10 @@ def share_right(predicted, labels):
     return f"{np.mean((predicted == labels)[counted]):.1%}"
 
 
-print("as it should be        right:", share_right(prediction, truth))
-print("blue before red        right:", share_right(ts.predict(model, image[..., ::-1].copy()), truth))
-print("upside down, labels not right:", share_right(ts.predict(model, image[::-1].copy()), truth))
-print("classes counted from 1 right:", share_right(prediction + 1, truth))
+print("no mistake                          right:", share_right(prediction, truth))
+print("blue before red                     right:", share_right(ts.predict(model, image[..., ::-1].copy()), truth))
+print("picture upside down, labels upright right:", share_right(ts.predict(model, image[::-1].copy()), truth))
+print("classes counted from 1              right:", share_right(prediction + 1, truth))
 
 # %% [markdown]
 # The last mistake is the most common: the file counts classes from 1, and the program that reads it counts from 0.
