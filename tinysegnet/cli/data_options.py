@@ -88,6 +88,16 @@ def load_splits(
     ]
 
 
+def count_pictures(dataset: Dataset, kind: str = "") -> str:
+    """Return the number of pictures as text, such as "1 picture" or "12 training pictures"."""
+    return " ".join(filter(None, [str(len(dataset)), kind, "picture" if len(dataset) == 1 else "pictures"]))
+
+
+def data_name(data: str) -> str:
+    """Return the value of --data as the output names it."""
+    return "toy scenes" if data == "toy" else data
+
+
 def find_problems(folder: Folder, limit: int | None = None) -> list[Problem]:
     """Return the files of a split that cannot be used. At most `limit` pictures are checked, with a progress bar."""
     bar = _bar(f"checking {folder.name}")
