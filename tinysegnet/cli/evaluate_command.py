@@ -108,11 +108,11 @@ def _data_of_training(checkpoint: Path) -> tuple[str, dict[str, Any]]:
         config = {}
     data = config.get("data")
     if not isinstance(data, str) or not data:
-        raise SettingError(f"--data is missing, and {checkpoint} is not in the folder of a run, whose config.json names "
-                           "the data. Give --data")  # fmt: skip
+        raise SettingError(f"--data is missing, because no config.json beside {checkpoint} names the data of its "
+                           "training. Give --data")  # fmt: skip
     if data != "toy" and not os.path.isdir(data):
-        raise SettingError(f"{checkpoint.parent / 'config.json'}: the run's data is {data}, which is not a folder here. "
-                           "Give --data")  # fmt: skip
+        file = checkpoint.parent / "config.json"
+        raise SettingError(f"{file}: the data of this run is {data}, but there is no such folder. Give --data")
     return data, config
 
 

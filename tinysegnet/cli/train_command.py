@@ -175,10 +175,9 @@ def command(arguments: list[str]) -> Callable[..., int]:
     model, recipe = source.defaults()
     if "--epochs" in given:
         recipe = replace(recipe, iterations=None)
-    # types that the command line can parse
-    option_types = {tuple[int, int]: Size, tuple[float, ...]: Numbers, bool: Switch}
+    option_types = {"size": Size, "test_scales": Numbers, "mirror": Switch}  # types that the command line can parse
     settings = _with_defaults(Recipe, [
-        (name, option_types.get(hint, hint), getattr(recipe, name)) for name, hint in get_type_hints(Recipe).items()
+        (name, option_types.get(name, hint), getattr(recipe, name)) for name, hint in get_type_hints(Recipe).items()
     ])  # fmt: skip
     options = _with_defaults(Train, [
         ("model", ModelName, model), ("settings", Annotated[settings, RECIPE], settings())

@@ -49,9 +49,10 @@ def write_report(run: RunFolder, model: Network, train: Dataset, val: Dataset | 
             baselines = compute_baselines(*pictures, palette.names, palette.ignore_label)
         _compare_with_baselines(result.scores, baselines)
         here = environment()
+        title = f"{run.config.get('model', 'network')} on {_without_split(train)}"
         return write_run_page(run.path, RunSummary(
-            f"{run.config.get('model', 'network')} on {_without_split(train)}", run.config, result.history, result.scores,
-            run.palette, baselines, samples=_predicted(run, model, val) if val else (), environment=here,
+            title, run.config, result.history, result.scores, run.palette, baselines,
+            samples=_predicted(run, model, val) if val else (), environment=here,
             seconds=result.seconds, command=here["command"], data=_described(train, val),
         ))  # fmt: skip
 

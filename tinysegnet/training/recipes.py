@@ -61,7 +61,7 @@ class Recipe:
     statistics: Literal["running", "exact"] = "running"
     """Batch norm's final statistics: running averages, or exact values over the unaugmented training data."""
     mirror: bool = False
-    """Average the predictions for a picture and its mirror image, in validation and later, which takes twice as long."""
+    """Average the predictions for a picture and its mirror image, in validation and later. This takes twice as long."""
     test_scales: tuple[float, ...] = (1.0,)
     """Average the predictions at these scales, in validation and later. Scale 2 takes four times as long."""
     validate_every: int = 1
