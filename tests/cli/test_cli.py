@@ -77,6 +77,10 @@ def test_evaluate_without_data_uses_the_data_of_the_training(tmp_path, monkeypat
     assert (found["data"], found["split"], found["images"]) == ("streets", "train", 4)
     assert main(["evaluate", weights, "--data", "other", "--no-baseline"]) == 0
     assert capsys.readouterr().out.startswith("other, split val: 1 picture\n")
+    loaded = checkpoint.read(weights)
+    checkpoint.save(weights, loaded.model, palette=loaded.palette, training={"size": loaded.size})
+    assert main(["evaluate", weights, "--no-baseline"]) == 0  # config.json also records the label options
+    assert "--one-class Sky" in capsys.readouterr().err
 
     shutil.move("streets", "elsewhere")
     assert main(["evaluate", weights]) == 2

@@ -14,6 +14,7 @@ def run(
     """Score predictors without a network, which use position, colour or both. A network should score above them.
 
     Args:
+        data: "toy" for drawn street scenes, or a folder with pictures and label maps.
         limit: Use at most this many pictures per split.
     """
     from ..data import labelled_images

@@ -16,10 +16,7 @@ from .options import check_folder
 if TYPE_CHECKING:
     from ..data import Dataset, Folder, Problem
 
-DataPath = Annotated[
-    str,
-    Parameter(metavar="DIR", validator=check_folder, help='"toy" for drawn street scenes, or a folder of pictures.'),
-]
+DataPath = Annotated[str, Parameter(metavar="DIR", validator=check_folder)]
 _NAMED = 3  # the number of bad files that an error names
 
 

@@ -47,8 +47,9 @@ def run(
     pictures of the same data. The network should score clearly above it.
 
     Args:
-        data: "toy" for drawn street scenes, or a folder of pictures. Default: the data of the training, which the
-            run's config.json names. Without --ignore, --classes and --one-class, label maps are read as in training.
+        data: "toy" for drawn street scenes, or a folder with pictures and label maps. Default: the data of the
+            training, which config.json beside the checkpoint names. Without --ignore, --classes and --one-class, label
+            maps are read as in training.
         split: The split to score, such as train or val.
         limit: Use at most this many pictures per split, including the training pictures for the baseline.
         out: A folder for confusion.png and per_class.png. It is created if it is missing.
