@@ -3,6 +3,8 @@
 import contextlib
 import io
 import json
+import math
+import re
 import shutil
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 from PIL import Image
 
 import tinysegnet as ts
+from tinysegnet.cli import train_command
 from tinysegnet.cli.main import main
 from tinysegnet.data import CAMVID
 from tinysegnet.weights import checkpoint
@@ -17,12 +20,12 @@ from tinysegnet.weights import checkpoint
 
 @pytest.fixture(scope="module")
 def training(tmp_path_factory):
-    """The folder of a small run, and what the command printed to stderr."""
+    """The folder of a small run, and what the command printed to stderr and stdout."""
     runs = tmp_path_factory.mktemp("runs")
     options = ["--limit", "2", "--epochs", "1", "--size", "20x28", "--width", "0.1", "--name", "first"]
-    with contextlib.redirect_stderr(io.StringIO()) as err:
+    with contextlib.redirect_stderr(io.StringIO()) as err, contextlib.redirect_stdout(io.StringIO()) as out:
         assert main(["train", *options, "--runs", str(runs)]) == 0
-    return runs / "first", err.getvalue()
+    return runs / "first", err.getvalue(), out.getvalue()
 
 
 @pytest.fixture
@@ -35,6 +38,77 @@ def test_train_leaves_a_report_and_checkpoints(trained):
     loaded = checkpoint.read(trained / "best.safetensors")
     assert loaded.size == (20, 28)
     assert loaded.model.config["width"] == 0.1
+
+
+def test_train_names_its_checkpoints_and_the_next_command(trained, training):
+    lines = training[2].splitlines()
+    for name in ("best", "last"):
+        (line,) = [line for line in lines if line.startswith(f"{name}: ")]
+        assert re.search(r"epoch 1, mIoU 0\.\d{3}", line)
+        assert str(trained / f"{name}.safetensors") in line
+    assert f"tinysegnet predict {trained / 'best.safetensors'} " in lines[-1]
+
+
+def test_the_best_checkpoint_is_that_of_the_first_highest_score(tmp_path):
+    scores = (0.1, 0.3, math.nan, 0.3, 0.2)
+    history = [{"epoch": epoch, "val_mIoU": mIoU} for epoch, mIoU in enumerate(scores, start=1)]
+    best, last = train_command._checkpoints(tmp_path, history).splitlines()
+    assert best.startswith("best: epoch 2, mIoU 0.300, ")
+    assert last.startswith("last: epoch 5, mIoU 0.200, ")
+
+
+def test_evaluate_without_data_uses_the_data_of_the_training(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["data", "scenes", "--count", "5", "--out", "streets"]) == 0
+    options = "--epochs 1 --size 20x28 --width 0.1 --test-scales 1 --no-mirror --name one --one-class Sky"
+    assert main(["train", "--data", "streets", *options.split()]) == 0
+    assert main(["data", "scenes", "--count", "5", "--seed", "9", "--out", "other"]) == 0
+    capsys.readouterr()
+    weights = "runs/one/best.safetensors"
+    assert checkpoint.read(weights).prediction["mirror"] is False  # although the recipe for a folder says True
+    assert "<title>tiny on streets: Sky or not ·" in (tmp_path / "runs/one/report.html").read_text()
+    assert main(["evaluate", weights]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines()[0] == "streets, split val: 1 picture"
+    assert "not Sky" in out
+    assert "--one-class Sky" in err
+    assert main(["evaluate", weights, "--split", "train", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["data"], found["split"], found["images"]) == ("streets", "train", 4)
+    assert main(["evaluate", weights, "--data", "other", "--no-baseline"]) == 0
+    assert capsys.readouterr().out.startswith("other, split val: 1 picture\n")
+    loaded = checkpoint.read(weights)
+    checkpoint.save(weights, loaded.model, palette=loaded.palette, training={"size": loaded.size})
+    assert main(["evaluate", weights, "--no-baseline"]) == 0  # config.json also records the label options
+    assert "--one-class Sky" in capsys.readouterr().err
+
+    shutil.move("streets", "elsewhere")
+    assert main(["evaluate", weights]) == 2
+    err = capsys.readouterr().err
+    assert "runs/one/config.json" in err
+    assert "streets" in err
+    assert "--data" in err
+
+
+@pytest.mark.parametrize("config", [None, "{}", '{"size": [20, 28]}', '{"size": [20, 28], "data": 3}', "not JSON"])
+def test_evaluate_needs_data_for_a_checkpoint_without_its_run(trained, tmp_path, capsys, config):
+    moved = shutil.copy(trained / "best.safetensors", tmp_path / "moved.safetensors")
+    if config:
+        (tmp_path / "config.json").write_text(config)
+    assert main(["evaluate", str(moved), "--limit", "1"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: --data is missing")
+    assert str(moved) in err
+    assert err.count("\n") == 1
+    assert main(["evaluate", str(moved), "--limit", "1", "--data", "toy"]) == 0
+
+
+def test_evaluate_scores_the_bundled_network_on_toy_scenes(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.json").write_text('{"size": [20, 28], "data": "streets"}')  # of another run
+    assert main(["evaluate", "toy", "--limit", "1", "--no-baseline", "--no-boundary"]) == 0
+    assert capsys.readouterr().out.startswith("toy scenes, split val: 1 picture\n")
 
 
 def test_names_that_look_like_json_are_names(trained, tmp_path, capsys):
@@ -50,6 +124,7 @@ def test_evaluate_prints_one_json_object(trained, capsys):
     out, err = capsys.readouterr()
     scores = json.loads(out)
     assert {"G", "C", "mIoU", "IoU", "images"} <= set(scores)
+    assert (scores["data"], scores["split"]) == ("toy", "val")
     assert 0 <= scores["BF"] <= scores["BF_by_distance"] <= 1
     assert scores["intervals"] is None
     assert "no confidence intervals" in err

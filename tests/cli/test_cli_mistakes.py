@@ -49,9 +49,7 @@ def five(root):
 
 # Command lines with a mistake that the parser finds, and the facts that the line of the error must contain.
 USAGE = {
-    "": ("no command", "train", "data check", "See tinysegnet --help"),
     "trian": ("'trian'", "'train'", "See tinysegnet --help"),
-    "data": ("no command", "check", "crops", "See tinysegnet data --help"),
     "data chekc": ("'chekc'", "'check'", "See tinysegnet data --help"),
     "dat check": ("'dat'", "'data'"),
     "xyz": ("'xyz'",),
@@ -124,7 +122,7 @@ def test_wrong_usage_is_one_line_with_a_pointer_to_the_help(workplace, capsys, c
 MISTAKES = {
     "a missing checkpoint": ("evaluate none.safetensors", "none.safetensors: no such file"),
     "a checkpoint's name mistyped": ("evaluate tyo", "tyo", "'toy'"),
-    "a checkpoint of other classes": ("evaluate three.safetensors --limit 2", "11 classes", "predicts 3"),
+    "a checkpoint of other classes": ("evaluate three.safetensors --data toy --limit 2", "11 classes", "predicts 3"),
     "missing data": (f"train --data nowhere {TINY}", "nowhere: no such folder"),
     "an empty folder as data": (f"train --data empty {TINY}", "empty: no pictures with label maps"),
     "data of a long name": (f"train --data {LONG} {TINY}", f"{LONG}: no such folder"),

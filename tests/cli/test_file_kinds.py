@@ -136,7 +136,7 @@ def test_a_checkpoint_as_a_run_suggests_its_folder(told):
 
 
 @pytest.mark.parametrize("checkpoint", ["toy", "run/best.safetensors"])
-@pytest.mark.parametrize("command", ["predict {} {} --out o", "walk {} {} --out w.html"])
+@pytest.mark.parametrize("command", ["predict {} {} --out o", "walk {} {} --out w.html", "predict {} {}", "walk {} {}"])
 @pytest.mark.parametrize("first", ["file0", "file1", "empty"])
 def test_swapped_arguments_are_recognised(told, command, first, checkpoint):
     line = told(command.format(first, checkpoint))

@@ -36,7 +36,7 @@ COMMANDS = {
     "evaluate other classes": "evaluate toy --one-class Road --limit 2",
     "train with averaging": f"train {SMALL} --name averaged --mirror --test-scales 0.5 1",
     "predict with samples": "predict bayesian.safetensors street.png --out out --samples 3",
-    "evaluate with samples": "evaluate bayesian.safetensors --samples 3 --limit 2 --no-baseline",
+    "evaluate with samples": "evaluate bayesian.safetensors --data toy --samples 3 --limit 2 --no-baseline",
 }
 
 

@@ -50,6 +50,20 @@ def test_help_of_data_lists_its_commands(words, capsys):
     assert [name for name in COMMANDS if name.startswith("data ") != (f"\n  {name} " in out)] == []
 
 
+@pytest.mark.parametrize("words", ["", "--debug", "data"])
+def test_without_a_command_the_help_is_printed_with_exit_code_2(words, capsys):
+    assert main(words.split()) == 2
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert main([*words.replace("--debug", "").split(), "--help"]) == 0
+    assert capsys.readouterr().out == out
+
+
+def test_help_of_train_shows_how_to_switch_the_mirror_off(capsys):
+    assert main(["train", "--help"]) == 0
+    assert "--mirror, --no-mirror" in capsys.readouterr().out
+
+
 def test_every_way_to_ask_for_help_shows_the_same_page(capsys):
     pages = set()
     for words in ("help data crops", "--help data crops", "data crops -h", "data crops --help", "data crops x --help"):

@@ -52,13 +52,27 @@ def test_a_folder_without_splits_is_divided_by_name_or_by_a_list(tmp_path):
     expected = {"train": [f"p{k}" for k in range(8)], "val": ["p8", "p9"]}
     assert splits_of(tmp_path) == expected == splits_of(tmp_path)
     assert "8 train, 2 val" in Folder(tmp_path).description
-    assert "the last 1/5" in Folder(tmp_path).description
+    assert "the last fifth" in Folder(tmp_path).description
     (tmp_path / "val.txt").write_text("p3.png\np0\n")
     assert splits_of(tmp_path)["val"] == ["p0", "p3"]
     assert len(Folder(tmp_path)) == 8
     (tmp_path / "val.txt").write_text("images/p3.png\np77.png\n")
     with pytest.raises(DataError, match=r"val\.txt: .*'p77\.png'"):
         Folder(tmp_path)
+
+
+def test_the_description_mentions_void_only_if_it_exists(tmp_path):
+    write(tmp_path, "images/{}.png", "labels/{}.png", 5)
+    dataset = Folder(tmp_path)
+    dataset.check()
+    assert dataset.description.endswith("values in label maps: 0..2")
+    assert Folder(tmp_path, ignore=2).description.endswith("values in label maps: 0..1, void 2")
+    labels = label_map()
+    labels[0, 0] = 255
+    save(tmp_path / "labels/p0.png", labels)
+    dataset = Folder(tmp_path)
+    dataset.check()
+    assert dataset.description.endswith("values in label maps: 0..2, void 255")
 
 
 def test_a_missing_validation_set_is_split_off_from_training(tmp_path):

@@ -29,6 +29,7 @@ def test_lessons_copies_all_notebooks_unchanged(tmp_path, capsys):
         assert (tmp_path / "my lessons" / name).read_bytes() == (ROOT / "lessons" / name).read_bytes()
     out = capsys.readouterr().out
     assert f"{len(NAMES)} of {len(NAMES)}" in out
+    assert "kept" not in out
     assert f"jupyter lab '{tmp_path}/my lessons/{NAMES[0]}'" in out
 
 
@@ -40,9 +41,21 @@ def test_lessons_keeps_and_names_a_changed_notebook(tmp_path, capsys):
     assert main(["lessons", str(tmp_path)]) == 0
     assert (tmp_path / NAMES[0]).read_text() == "my work"
     assert names(tmp_path) == FILES
-    kept = [line for line in capsys.readouterr().out.splitlines() if line.startswith("kept")]
+    out = capsys.readouterr().out
+    kept = [line for line in out.splitlines() if line.startswith("kept")]
     assert len(kept) == 1
     assert NAMES[0] in kept[0]
+    assert f"1 of {len(NAMES)}" in out
+    assert f"other {len(NAMES) - 1}" in out
+
+
+def test_lessons_copies_nothing_the_second_time(tmp_path, capsys):
+    assert main(["lessons", str(tmp_path)]) == 0
+    capsys.readouterr()
+    assert main(["lessons", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "Copied" not in out
+    assert re.search(f"{len(NAMES)} lessons.*kept", out)
 
 
 def test_lessons_keeps_changed_data_and_does_not_count_it(tmp_path, capsys):

@@ -3,6 +3,7 @@
 import errno
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from cyclopts import Argument, ArgumentCollection, Token
@@ -15,6 +16,7 @@ from cyclopts.exceptions import (
 )
 
 from ..errors import MeasurementError, NonFiniteError, SettingError, TinySegNetError, did_you_mean, nearest_name
+from .options import check_order
 
 
 def usage_error(error: CycloptsError) -> TinySegNetError:
@@ -45,10 +47,13 @@ def usage_error(error: CycloptsError) -> TinySegNetError:
 
 
 def check_required(words: Sequence[str], app: Any, commands: Sequence[str], arguments: ArgumentCollection) -> None:
-    """Report all missing arguments at once, or a mistyped option if there is one.
+    """Report all missing arguments at once, or a mistyped option or swapped arguments if there are any.
 
     cyclopts calls this before its own check (`App.config`) and passes the last three arguments.
     """
+    given = {argument.name: [Path(token.value) for token in argument.tokens] for argument in arguments}
+    if given.get("CHECKPOINT") and given.get("IMAGE"):
+        check_order(" ".join(commands), given["CHECKPOINT"][0], given["IMAGE"])
     missing = [argument.name for argument in arguments if argument.required and not argument.has_tokens]
     if not missing:
         return

@@ -4,7 +4,7 @@ import json
 
 from cyclopts.types import PositiveInt
 
-from .data_options import DataPath, LabelOptions, Labels, load_splits
+from .data_options import DataPath, LabelOptions, Labels, count_pictures, data_name, load_splits
 from .options import Json
 
 
@@ -14,6 +14,7 @@ def run(
     """Score predictors without a network, which use position, colour or both. A network should score above them.
 
     Args:
+        data: "toy" for drawn street scenes, or a folder with pictures and label maps.
         limit: Use at most this many pictures per split.
     """
     from ..data import labelled_images
@@ -25,6 +26,7 @@ def run(
     if as_json:
         print(json.dumps({name: scores.as_dict() for name, scores in found.items()}))
         return 0
+    print(f"{data_name(data)}: {count_pictures(train, 'training')}, {count_pictures(val, 'validation')}")
     for name, scores in found.items():
         print(f"{name:<20}  G {scores.G:.3f}  C {scores.C:.3f}  mIoU {scores.mIoU:.3f}")
     return 0

@@ -40,7 +40,8 @@ def run(folder: FolderPath, /, *, labels: Labels = LabelOptions(), as_json: Json
 def _as_text(folders: list[Folder], problems: list[Problem]) -> str:
     pairs = sum(map(len, folders))
     summary = f"{len(problems)} files cannot be used" if problems else "all can be used"
-    return "\n".join([folders[0].description, *(p.text for p in problems), f"{pairs} pairs checked: {summary}"])
+    description = max(folders, key=lambda folder: folder.void_occurs).description
+    return "\n".join([description, *(p.text for p in problems), f"{pairs} pairs checked: {summary}"])
 
 
 def _as_dict(folders: list[Folder], problems: list[Problem]) -> dict[str, Any]:

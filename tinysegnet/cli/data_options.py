@@ -16,10 +16,7 @@ from .options import check_folder
 if TYPE_CHECKING:
     from ..data import Dataset, Folder, Problem
 
-DataPath = Annotated[
-    str,
-    Parameter(metavar="DIR", validator=check_folder, help='"toy" for drawn street scenes, or a folder of pictures.'),
-]
+DataPath = Annotated[str, Parameter(metavar="DIR", validator=check_folder)]
 _NAMED = 3  # the number of bad files that an error names
 
 
@@ -86,6 +83,16 @@ def load_splits(
         InMemory(dataset, limit=limit, progress=_bar(f"loading {dataset.name} {split}"))
         for dataset, split in zip(selected, splits, strict=True)
     ]
+
+
+def count_pictures(dataset: Dataset, kind: str = "") -> str:
+    """Return the number of pictures as text, such as "1 picture" or "12 training pictures"."""
+    return " ".join(filter(None, [str(len(dataset)), kind, "picture" if len(dataset) == 1 else "pictures"]))
+
+
+def data_name(data: str) -> str:
+    """Return the value of --data as the output names it."""
+    return "toy scenes" if data == "toy" else data
 
 
 def find_problems(folder: Folder, limit: int | None = None) -> list[Problem]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cyclopts.types import PositiveInt
 
 from ..errors import DataError, SettingError
-from .data_options import DataPath, LabelOptions, Labels, load_splits
+from .data_options import DataPath, LabelOptions, Labels, count_pictures, data_name, load_splits
 from .options import CheckpointPath, Json, OutFolder
 from .prediction_options import Options, PredictionOptions
 
@@ -25,7 +26,7 @@ def run(
     checkpoint: CheckpointPath,
     /,
     *,
-    data: DataPath = "toy",
+    data: DataPath | None = None,
     labels: Labels = LabelOptions(),
     split: str = "val",
     limit: PositiveInt | None = None,
@@ -46,8 +47,9 @@ def run(
     pictures of the same data. The network should score clearly above it.
 
     Args:
-        data: "toy" for drawn street scenes, or a folder of pictures. Without --ignore, --classes and --one-class, its
-            label maps are read as in training.
+        data: "toy" for drawn street scenes, or a folder with pictures and label maps. Default: the data of the
+            training, which config.json beside the checkpoint names. Without --ignore, --classes and --one-class, label
+            maps are read as in training.
         split: The split to score, such as train or val.
         limit: Use at most this many pictures per split, including the training pictures for the baseline.
         out: A folder for confusion.png and per_class.png. It is created if it is missing.
@@ -63,9 +65,10 @@ def run(
     from ..prediction import evaluate
 
     loaded = options.open(checkpoint)
+    data, config = _data_of_training(checkpoint) if data is None else (data, {})
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-    labels = _label_options(checkpoint, loaded, data, labels)
+    labels = _label_options(checkpoint, config | loaded.training, data, labels)
     (pictures,) = load_splits(data, (split,), limit, labels)
     _check_classes(loaded, pictures)
     progress = partial(tqdm, total=len(pictures), desc="evaluating", unit="picture", leave=False, dynamic_ncols=True)
@@ -82,16 +85,44 @@ def run(
 
         viz.save_figure(viz.confusion_figure(scores, pictures.palette), out / "confusion.png")
         viz.save_figure(viz.per_class_figure(scores, pictures.palette), out / "per_class.png")
-    print(_as_json(scores, baseline, len(pictures)) if as_json else scores.table(baseline, "position prior"))
+    if as_json:
+        print(_as_json(scores, baseline, {"data": data, "split": split, "images": len(pictures)}))
+    else:
+        print(f"{data_name(data)}, split {split}: {count_pictures(pictures)}")
+        print(scores.table(baseline, "position prior"))
     return 0
 
 
-def _label_options(path: Path, loaded: Checkpoint, data: str, given: LabelOptions) -> LabelOptions:
+def _data_of_training(checkpoint: Path) -> tuple[str, dict[str, Any]]:
+    """Return the data on which a checkpoint was trained, and the config.json of its run.
+
+    Raises:
+        SettingError: The data is unknown, or not in the current folder.
+    """
+    from ..training.run_folder import read_config
+
+    if not checkpoint.exists():  # but it was opened, so it is a bundled network
+        return "toy", {}
+    try:
+        config = read_config(checkpoint.parent)
+    except DataError:  # no config.json, or that of another program
+        config = {}
+    data = config.get("data")
+    if not isinstance(data, str) or not data:
+        raise SettingError(f"--data is missing, because no config.json beside {checkpoint} names the data of its "
+                           "training. Give --data")  # fmt: skip
+    if data != "toy" and not os.path.isdir(data):
+        file = checkpoint.parent / "config.json"
+        raise SettingError(f"{file}: the data of this run is {data}, but there is no such folder. Give --data")
+    return data, config
+
+
+def _label_options(path: Path, training: dict[str, Any], data: str, given: LabelOptions) -> LabelOptions:
     """Return the given label options, and the options of the training where none is given."""
     default = LabelOptions()
     chosen = {name: value for name, value in asdict(given).items() if value != getattr(default, name)}
     try:
-        labels = LabelOptions.of(loaded.training | chosen)
+        labels = LabelOptions.of(training | chosen)
     except SettingError as error:
         raise DataError(f"{path}: its label options are invalid: {error}. Give --ignore or --classes") from error
     if data == "toy":  # the label maps of toy scenes are drawn, so other options have no effect
@@ -130,7 +161,7 @@ def _baseline(data: str, limit: int | None, labels: LabelOptions, pictures: Data
         return None
 
 
-def _as_json(scores: Scores, baseline: Scores | None, images: int) -> str:
+def _as_json(scores: Scores, baseline: Scores | None, pictures: dict[str, Any]) -> str:
     baselines = {"position prior": baseline.as_dict()} if baseline else {}
-    result = {"intervals": None, **scores.as_dict(), "images": images, "baselines": baselines}
+    result = {"intervals": None, **scores.as_dict(), **pictures, "baselines": baselines}
     return json.dumps({**result, "floors": baselines})  # version 0.1 called the baselines "floors"

@@ -23,11 +23,15 @@ def run(folder: FolderPath, /) -> int:
     notebooks = find_notebooks()
     folder.mkdir(parents=True, exist_ok=True)
     files = notebooks + sorted(notebooks[0].parent.glob("*.csv"))
-    kept = [file for file in files if not _copied(file, folder / file.name)]
-    for file in kept:
+    copied = [file for file in files if _copied(file, folder / file.name)]
+    kept = [notebook for notebook in notebooks if notebook not in copied]
+    for file in (file for file in files if _differs(file, folder / file.name)):
         print(f"kept    {folder / file.name}  (your file differs from the original; move it away to get a new copy)")
-    unchanged = len(set(notebooks) - set(kept))
-    print(f"Copied {unchanged} of {len(notebooks)} lessons to {folder}.")
+    if len(kept) == len(notebooks):
+        print(f"All {len(kept)} lessons are in {folder} already, and were kept.")
+    else:
+        kept_too = f" The other {len(kept)} are there already, and were kept." if kept else ""
+        print(f"Copied {len(notebooks) - len(kept)} of {len(notebooks)} lessons to {folder}.{kept_too}")
     if importlib.util.find_spec("jupyterlab") is None:
         print('JupyterLab is not installed: pip install "tinysegnet[lessons]"')
     print(f"begin with    jupyter lab {shlex.quote(str(folder / notebooks[0].name))}")
@@ -45,9 +49,12 @@ def find_notebooks() -> list[Path]:
 
 
 def _copied(file: Path, target: Path) -> bool:
-    """Copy a file unless the target exists. Return whether the target now has the original's content."""
-    content = file.read_bytes()
+    """Copy a file unless the target exists. Return whether it was copied."""
     if target.is_symlink() or target.exists():
-        return target.is_file() and target.read_bytes() == content
-    write_atomically(target, content)
+        return False
+    write_atomically(target, file.read_bytes())
     return True
+
+
+def _differs(file: Path, target: Path) -> bool:
+    return not target.is_file() or target.read_bytes() != file.read_bytes()

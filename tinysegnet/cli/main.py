@@ -70,6 +70,9 @@ def _run(arguments: list[str]) -> int:
         if arguments[: len(words) + 1] in ([*words, flag] for flag in HELP):
             print(page(), end="")
             return 0
+        if arguments == words:  # no command
+            print(page(), end="")
+            return 2
     return _run_command(arguments)
 
 

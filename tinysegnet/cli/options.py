@@ -86,6 +86,7 @@ Size = Annotated[
     tuple[int, int], Parameter(converter=lambda hint, tokens: parse_size(tokens[0].value), n_tokens=1, metavar="HxW")
 ]
 Numbers = Annotated[tuple[float, ...], Parameter(consume_multiple=(1, None), metavar="NUMBER")]
+Switch = Annotated[bool, Parameter(negative=None)]  # because a recipe may switch it on
 CheckpointPath = Annotated[
     Path, Parameter(help='A .safetensors file that `train` wrote, or "toy" for the bundled network.')
 ]

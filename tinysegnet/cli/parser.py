@@ -43,8 +43,6 @@ def _command_name(arguments: list[str]) -> str:
     prefix = program.removeprefix("tinysegnet").lstrip()
     names = [name.removeprefix("data ") if prefix else name for name in COMMANDS if name.startswith(prefix)]
     rest = arguments[len(prefix.split()) :]
-    if not rest:
-        raise SettingError(f"{program}: no command given. Choose one of {', '.join(names)}. See {program} --help")
     meant = did_you_mean(rest[0], names if prefix else ["data", *names])
     raise SettingError(f"{program} has no command {rest[0]!r}.{meant} See {program} --help")
 

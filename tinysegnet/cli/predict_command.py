@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from ..errors import SettingError, TinySegNetError
 from ..files import write_atomically
-from .options import CheckpointPath, OutFolder, check_order
+from .options import CheckpointPath, OutFolder
 from .prediction_options import FACTOR, Options, PredictionOptions
 
 if TYPE_CHECKING:
@@ -46,7 +46,6 @@ def run(
 
     from .. import viz
 
-    check_order("predict", checkpoint, images)
     paths = _pictures(images, out)
     loaded = options.open(checkpoint)
     out.mkdir(parents=True, exist_ok=True)

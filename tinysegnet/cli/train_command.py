@@ -1,6 +1,7 @@
 """tinysegnet train."""
 
 import os
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, make_dataclass, replace
@@ -14,8 +15,8 @@ from .. import runtime
 from ..errors import DataError, SettingError
 from ..runtime.settings import convert
 from ..training.recipes import Recipe, papers, recipe_for
-from .data_options import DataPath, LabelOptions, Labels, load_splits
-from .options import DEFAULT_PARAMETER, FilePath, ModelName, Numbers, OutFolder, RunFolderPath, Size
+from .data_options import DataPath, LabelOptions, Labels, count_pictures, data_name, load_splits
+from .options import DEFAULT_PARAMETER, FilePath, ModelName, Numbers, OutFolder, RunFolderPath, Size, Switch
 
 if TYPE_CHECKING:
     from ..data import Dataset
@@ -38,8 +39,8 @@ class Source:
     data: DataPath = "toy"
     """"toy" for drawn street scenes, or a folder with pictures and label maps."""
     recipe: RecipeName = "default"
-    """The source of the other options' defaults. "default" fits them to the data. A paper's recipe has the settings of
-    its authors, and also chooses --model."""
+    """The recipe sets the defaults of the other options. "default" fits them to your data. A paper's recipe sets them
+    to its authors' settings, and also chooses --model."""
     labels: Labels = field(default_factory=LabelOptions)
 
     def defaults(self) -> tuple[str, Recipe]:
@@ -119,8 +120,8 @@ class Train(Source):
         folder = self._folder(train)
         model = folder.resumed.model if folder.resumed else self._new_model(train.palette.num_classes)
         _describe(train)
-        print(f"{self.model}, {model.num_parameters:,} parameters; {train.name}: {len(train)} training pictures, "
-              f"{len(val)} validation pictures")  # fmt: skip
+        print(f"{self.model}, {model.num_parameters:,} parameters; {data_name(self.data)}: "
+              f"{count_pictures(train, 'training')}, {count_pictures(val, 'validation')}")  # fmt: skip
         if folder.resumed:
             print(f"continuing from {folder.path / 'last.safetensors'}, step {folder.resumed.progress['step']}")
         result = fit(model, train, val, recipe=Recipe(**asdict(self.settings)), run=folder)
@@ -129,7 +130,9 @@ class Train(Source):
         from ..report.run_report import write_report
 
         page = write_report(folder, model, train, val, result)
-        print(f"trained for {result.seconds:.0f} s\nreport: {page}")
+        print(f"trained for {result.seconds:.0f} s\n{_checkpoints(folder.path, result.history)}\nreport: {page}")
+        best = shlex.quote(str(folder.path / "best.safetensors"))
+        print(f"to segment a picture: tinysegnet predict {best} PICTURE --out DIR")
         return 0
 
     def _new_model(self, num_classes: int) -> "Network":
@@ -172,9 +175,9 @@ def command(arguments: list[str]) -> Callable[..., int]:
     model, recipe = source.defaults()
     if "--epochs" in given:
         recipe = replace(recipe, iterations=None)
-    option_types = {tuple[int, int]: Size, tuple[float, ...]: Numbers}  # types that the command line can parse
+    option_types = {"size": Size, "test_scales": Numbers, "mirror": Switch}  # types that the command line can parse
     settings = _with_defaults(Recipe, [
-        (name, option_types.get(hint, hint), getattr(recipe, name)) for name, hint in get_type_hints(Recipe).items()
+        (name, option_types.get(name, hint), getattr(recipe, name)) for name, hint in get_type_hints(Recipe).items()
     ])  # fmt: skip
     options = _with_defaults(Train, [
         ("model", ModelName, model), ("settings", Annotated[settings, RECIPE], settings())
@@ -219,6 +222,15 @@ def _parse_source(arguments: list[str]) -> Source:
 def _check_name(name: str) -> None:
     if name in ("", ".", "..") or set(name) & set("/\\\0") or len(os.fsencode(name)) > 255:
         raise SettingError(f"--name {name!r} is not the name of a folder. Choose the folder above it with --runs")
+
+
+def _checkpoints(folder: Path, history: list[dict[str, float]]) -> str:
+    """Return one line for the best checkpoint and one for the last, with the epoch and the validation mIoU."""
+    scored = [row for row in history if row["val_mIoU"] == row["val_mIoU"]]  # without NaN
+    rows = {"best": max(scored, key=lambda row: row["val_mIoU"])} if scored else {}
+    rows["last"] = history[-1]
+    return "\n".join(f"{name}: epoch {row['epoch']}, mIoU {row['val_mIoU']:.3f}, {folder / f'{name}.safetensors'}"
+                     for name, row in rows.items())  # fmt: skip
 
 
 def _describe(data: "Dataset") -> None:

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from ..errors import DataError, SettingError
-from .options import CheckpointPath, FilePath, Size, check_order
+from .options import CheckpointPath, FilePath, Size
 
 
 def run(
@@ -28,7 +28,6 @@ def run(
     from ..walk import walk
     from ..weights.bundled import open_checkpoint
 
-    check_order("walk", checkpoint, [image])
     _check_page(out)
     loaded = open_checkpoint(checkpoint)
     picture = read_image(image, upright=True, max_pixels=MAX_PIXELS_SINGLE)

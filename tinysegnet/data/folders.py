@@ -16,7 +16,7 @@ import numpy as np
 
 from ..errors import DataError
 from .image_files import read_image, read_label_pixels
-from .label_encoding import ClassList, LabelEncoding
+from .label_encoding import VOID, ClassList, LabelEncoding
 from .layouts import Layout, find_layout, tutorial_layout
 from .pairs import FilePair, inside
 from .palette import CAMVID, Palette
@@ -73,6 +73,7 @@ class Folder:
         self.name = f"{'CamVid' if self.palette == CAMVID else self.root.resolve().name} {split}"
         self._cache: dict[int, Sample] = {}
         self._cached_bytes = 0
+        self.void_occurs = False  # in the label maps that were read
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -83,6 +84,7 @@ class Folder:
             sample, errors = _examine(self.pairs[index], self.label_encoding)
             if sample is None:
                 raise errors[0]
+            self.void_occurs |= bool((sample.labels == self.palette.ignore_label).any())
             sample.image.setflags(write=False)  # so that augmentation cannot change cached arrays
             sample.labels.setflags(write=False)
             size = sample.image.nbytes + sample.labels.nbytes
@@ -97,10 +99,14 @@ class Folder:
         """A summary, in a few lines, of what was inferred: layout, number of pictures per split, classes and void."""
         counts = ", ".join(f"{len(self.layout.pairs(name))} {name}" for name in self.layout.splits)
         names = ", ".join(self.palette.names)
-        void = "none" if self.palette.ignore_label is None else str(self.palette.ignore_label)
+        values, _, void = self.label_encoding.allowed().partition(", void ")
+        if void and (void != str(VOID) or self.void_occurs):  # VOID is allowed even if no class is void
+            values += f", void {void}"
+        if void and void != str(self.palette.ignore_label):
+            values += f"; void becomes {self.palette.ignore_label}"
         lines = [f"{self.root}: {self.layout.title}; pictures: {counts}", self.layout.note,
                  f"{self.palette.num_classes} classes, {self.source}: {names}",
-                 f"values in label maps: {self.label_encoding.allowed()}; void becomes {void}"]  # fmt: skip
+                 f"values in label maps: {values}"]  # fmt: skip
         return "\n".join(line for line in lines if line)
 
     def problems(self, *, progress: Progress = iter) -> list[Problem]:

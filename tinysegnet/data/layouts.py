@@ -23,9 +23,10 @@ _IMAGES = ("images", "imgs", "pictures")
 _LABELS = ("labels", "masks", "annotations")
 _VAL = ("val", "valid", "validation")  # synonyms
 _DEPTH = 3  # limits the search for *_L.png, because the folder may be a whole home directory
-_VAL_SHARE = 5  # one picture in 5 is used for validation if the folder has no validation set
-_HELD_OUT = (f"the last 1/{_VAL_SHARE} of the pictures by name is the validation set;"
-             " to choose others, list their names in val.txt")  # fmt: skip
+_VAL_SHARE = 5  # a fifth of the pictures is used for validation if the folder has no validation set
+_HELD_OUT = (
+    "the last fifth of the pictures by name is the validation set; to choose others, list their names in val.txt"
+)
 
 Pairs = Callable[[], list[FilePair]]
 

@@ -1,5 +1,6 @@
 """The report of a training run, computed from the run folder, the network and the data."""
 
+import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -48,9 +49,10 @@ def write_report(run: RunFolder, model: Network, train: Dataset, val: Dataset | 
             baselines = compute_baselines(*pictures, palette.names, palette.ignore_label)
         _compare_with_baselines(result.scores, baselines)
         here = environment()
+        title = f"{run.config.get('model', 'network')} on {_without_split(train)}"
         return write_run_page(run.path, RunSummary(
-            f"{run.config.get('model', 'network')} on {train.name}", run.config, result.history, result.scores,
-            run.palette, baselines, samples=_predicted(run, model, val) if val else (), environment=here,
+            title, run.config, result.history, result.scores, run.palette, baselines,
+            samples=_predicted(run, model, val) if val else (), environment=here,
             seconds=result.seconds, command=here["command"], data=_described(train, val),
         ))  # fmt: skip
 
@@ -59,7 +61,12 @@ def _described(train: Dataset, val: Dataset | None) -> str:
     """Describe the data, for example as "my streets: 10 training pictures, 2 validation pictures"."""
     counts = {"training": len(train), "validation": len(val) if val else 0}
     parts = [f"{count} {split} picture{'s' * (count != 1)}" for split, count in counts.items() if count]
-    return f"{train.name}: {', '.join(parts)}"
+    return f"{_without_split(train)}: {', '.join(parts)}"
+
+
+def _without_split(train: Dataset) -> str:
+    """Return the name of the training data without the name of its split."""
+    return re.sub(" train(?=:|$)", "", train.name)  # the name of one class against all others continues after a colon
 
 
 def _predicted(run: RunFolder, model: Network, val: Dataset) -> list[Compared]:

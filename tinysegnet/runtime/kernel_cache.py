@@ -89,8 +89,8 @@ def say_compiling() -> None:
     """Print the line if it was requested and has not been printed."""
     if _announcing:
         _announcing.clear()
-        print("compiling kernels for this processor; this takes up to half a minute, once for each kind of work",
-              file=sys.stderr, flush=True)  # fmt: skip
+        print("Compiling the kernels that this command needs. This takes up to a minute, but only the first time"
+              " on this processor.", file=sys.stderr, flush=True)  # fmt: skip
 
 
 def enable_cache(compiled: Any) -> None:

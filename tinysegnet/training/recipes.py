@@ -29,7 +29,7 @@ class Recipe:
     epochs: int = 5
     """Number of passes over the training pictures."""
     iterations: int | None = None
-    """Number of training steps, instead of --epochs; rounded up to whole epochs."""
+    """Number of training steps, instead of --epochs. It is rounded up to whole epochs."""
     batch_size: int = 2
     """Pictures per step."""
     size: tuple[int, int] = (96, 128)
@@ -61,9 +61,9 @@ class Recipe:
     statistics: Literal["running", "exact"] = "running"
     """Batch norm's final statistics: running averages, or exact values over the unaugmented training data."""
     mirror: bool = False
-    """Average the predictions for a picture and its mirror image, in validation and later; this takes twice as long."""
+    """Average the predictions for a picture and its mirror image, in validation and later. This takes twice as long."""
     test_scales: tuple[float, ...] = (1.0,)
-    """Average the predictions at these scales, in validation and later; scale 2 takes four times as long as scale 1."""
+    """Average the predictions at these scales, in validation and later. Scale 2 takes four times as long."""
     validate_every: int = 1
     """Epochs between validations. The last epoch is always validated."""
     seed: int = 0
