@@ -12,7 +12,7 @@
 # * its backward, first in ten small steps and then in one line;
 # * why a bias before batch normalisation has gradient zero, and what that means for a gradient check.
 #
-# **Needed before:** lessons 01 to 03: convolution, its gradient, and gradient checks.
+# **Prerequisites:** lessons 01 to 03: convolution, its gradient, and gradient checks.
 
 # %%
 import timeit
@@ -132,8 +132,9 @@ figures.show_gradient(report, "dx")
 
 # %% [markdown]
 # Red entries are refused. For each of them, either $x$ is positive and `dout` negative, or $x$ is negative and `dout`
-# positive. The bug also breaks a second law: a backward is linear in `dout`, so doubling `dout` must double the result,
-# and negating it must negate the result. A mask made from `dout` fails this test, which needs no finite differences.
+# positive. The bug also breaks a second law: every backward pass is linear in `dout`, so doubling `dout` must double
+# the result, and negating it must negate the result. A mask made from `dout` fails this test, which needs no finite
+# differences.
 #
 # A slope of 1 at zero is a different kind of mistake. Finite differences cannot judge it, but a comparison with the
 # right answers at zeros can:
@@ -219,7 +220,7 @@ figures.show_feature_maps(np.stack(panels, -1), titles, columns=4, scale=2.0)
 # %% [markdown]
 # In the upper row, without normalisation, the street is pale in layer 1, and from layer 5 on nothing is visible at this
 # scale. The lower row shows the same weights with normalisation. Some structure of the street still reaches layer 13,
-# although the network has not learned anything yet. (The strong lines at the edges come from the zeros of the padding.)
+# although the network is untrained. (The strong lines at the edges come from the zeros of the padding.)
 #
 # ## Batch normalisation forward
 #
@@ -744,7 +745,7 @@ grader.grade("batchnorm_backward", my_batchnorm_backward)
 # Both operations do very little arithmetic per number. Most of the time goes into reading the numbers from memory and
 # writing them back. So the library has a fused operation, `batchnorm2d_relu`, which applies ReLU in the pass that
 # normalises. In backward it recomputes ReLU's mask from $x$, which is cheaper than storing the mask. This is the last
-# pass of backward in numba:
+# loop of the numba backward pass:
 
 # %%
 figures.show_source(ops.batchnorm._input_gradient)

@@ -113,7 +113,7 @@ EXERCISES = [
         reference=_same,
         cases=_cases,
         mistakes={
-            "The kernel is flipped. Multiply the picture shifted by (i, j) by weight[i, j].": _flipped(_same),
+            "The kernel is flipped. For tap (i, j), multiply the shifted picture by weight[i, j].": _flipped(_same),
             "The kernel's rows and columns are exchanged; i counts rows and j counts columns.": _taps_exchanged(_same),
             "The bias is missing.": _without_bias(_same),
             "The bias is added at every tap of the kernel. Add it once to every output.": _bias_at_every_tap(_same),

@@ -179,7 +179,7 @@ EXERCISES = [
         reference=_parameters,
         cases=_parameter_cases,
         mistakes={
-            "dweight is flipped. For tap (i, j), multiply x_padded shifted by (i, j) by dout.":
+            "dweight is flipped. For tap (i, j), shift x_padded by (i, j) and multiply it by dout.":
                 _dweight_changed(lambda dweight: dweight[::-1, ::-1]),
             "The kernel's rows and columns are exchanged; i counts rows and j counts columns.":
                 _dweight_changed(lambda dweight: dweight.swapaxes(0, 1)),

@@ -121,7 +121,7 @@ EXERCISES = [
                 lambda f, x, h: _numeric_gradient(f, x, h, divisor=h),
             "An entry that was moved is not restored before the next one is moved.": _never_put_back,
             "A whole row is moved at once. Move one entry at a time: for index in np.ndindex(x.shape).": _row_at_once,
-            "This is the change of f, not its slope. The division by 2 h is missing.":
+            "This is the change in f, not its slope. The division by 2 h is missing.":
                 lambda f, x, h: _numeric_gradient(f, x, h, divisor=1.0),
             "The gradient is zero everywhere. Perhaps up and down are the same array (up = x, down = x), or the "
             "results are not stored.": lambda f, x, h: np.zeros(x.shape),
