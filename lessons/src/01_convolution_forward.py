@@ -125,13 +125,13 @@ figures.show_kernel(x_small, w_small, at=(0, 0))
 
 # %% [markdown]
 # The small zeros are the padding. The output is now 4x4. Its border depends on zeros that are not part of the picture,
-# so it is less reliable than its middle.
+# so the border is less reliable than the middle.
 #
 # ## The size of the output
 #
 # Besides the kernel size, two numbers determine the size of the output. The *stride* $s$ is the kernel's step: with
-# $s = 2$ the kernel stops at every second position, both in rows and in columns. The padding $P$ is the number of rows of
-# zeros added above the picture; the same number is added below it.
+# $s = 2$ the kernel stops at every second position, both in rows and in columns. The padding $P$ is the number of rows
+# of zeros added above the picture; the same number is added below it.
 #
 # At how many positions does the kernel stop?
 #

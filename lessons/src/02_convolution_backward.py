@@ -67,8 +67,8 @@ figures.show_arrays([("x", x_line[None]), ("w", w_line[None]), ("out", out_line[
 # ## A convolution is a matrix
 #
 # `out` is linear in `x`: there is a matrix $A$ with $\mathrm{out} = A x$. Column $p$ of $A$ is the convolution of a
-# picture that is 1 at pixel $p$ and 0 elsewhere. Five calls of the library therefore give $A$. The sign `@` between two
-# arrays is the matrix product, as in NumPy.
+# picture that is 1 at pixel $p$ and 0 elsewhere. Five calls to the library therefore produce $A$. The sign `@` between
+# two arrays is the matrix product, as in NumPy.
 
 # %%
 A = np.stack([convolve_line(unit, w_line) for unit in np.eye(5)], axis=1)

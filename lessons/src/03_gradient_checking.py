@@ -2,7 +2,7 @@
 # # 03 Gradient checking
 #
 # **The question.** You have derived a backward pass by hand and programmed it. Is its result right? A network with a
-# wrong gradient rarely stops with an error. It trains, but often worse than it should, and nothing warns you.
+# wrong gradient rarely stops with an error. The network trains, but often worse than it should, and nothing warns you.
 #
 # **At the end** you can measure a slope with finite differences, choose the step and say how accurate the result is.
 # You can tell a bug from a kink, and you can say why `dout = 1` makes a check useless. You have also seen 28 planted
@@ -374,7 +374,7 @@ def refused(report):
 # %% tags=["parameters"] fast="EVERY, STEPS, PART = 8, 3, 5"
 EVERY = 60  # largest size that is checked entry by entry
 STEPS = 200  # training steps at the end of this lesson
-PART = 1  # 1 checks every bug, 2 every second bug
+PART = 1  # 1 checks every bug, 2 checks every second bug
 
 # %%
 chosen = dict(list(bugs.items())[::PART])

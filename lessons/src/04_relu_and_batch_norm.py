@@ -570,7 +570,8 @@ assert np.allclose(ten_steps["x"], one_line, rtol=0, atol=1e-13)
 # The output does not change when all numbers of a channel are shifted by the same amount, nor (except for
 # $\varepsilon$) when they are scaled. In a direction in which the loss does not change, the gradient must be zero. So
 # `dx` must have no component that shifts the channel and none that scales it. The two terms remove exactly these
-# components from `dout`: its mean, and its part along `x_hat`. Here is the 4x4 picture from above, with $\gamma s = 1$:
+# components from `dout`: its mean, and its component along `x_hat`. Here is the 4x4 picture from above, with $\gamma s
+# = 1$:
 
 # %%
 x4 = np.array([[7.0, -1, 5, 1], [3, 5, 3, 1], [1, 3, 5, 3], [3, 5, 1, 3]])
@@ -627,9 +628,9 @@ bug = bugs["batchnorm_no_mean_term"]
 figures.show_gradient(ts.gradcheck.check_op(bug.op, pair=bug.pair), "dx")
 
 # %% [markdown]
-# The check cannot detect the next bug, which uses $m - 1$ in both forward and backward. The two passes belong together,
-# so the backward *is* the derivative of the forward. But the forward is a different function, which only a comparison
-# with the right answers reveals:
+# The check cannot detect the next bug, which uses $m - 1$ in both forward and backward. The two passes match: the
+# backward *is* the derivative of the forward. But the forward is a different function, which only a comparison with the
+# right answers reveals:
 
 # %%
 bug = bugs["batchnorm_variance_in_both"]

@@ -79,8 +79,8 @@ figures.show_source(pool.max_pool2d_forward_numpy)
 #
 # ### Exercise 1: pooling
 #
-# Write `my_max_pool2d(x)` for windows of 2x2. (For a wrong answer, the grader shows the first wrong number and the
-# mistake it looks like. The solutions are in the project's folder `lessons/src`.)
+# Write `my_max_pool2d(x)` for windows of 2x2. (For a wrong answer, the grader shows the first wrong number and names
+# the likely mistake. The solutions are in the project's folder `lessons/src`.)
 #
 # * `x` (N, H, W, C), float64, H and W even.
 # * Returns `out` (N, H/2, W/2, C) and `position` (N, H/2, W/2, C), integers 0..3: $2i + j$ of the first maximum.
@@ -255,7 +255,7 @@ grader.grade("max_unpool2d_forward", my_max_unpool2d)
 # $$\text{dx}[2u+i, 2v+j] = \text{dout}[u, v] \cdot
 # \frac{\partial\, \text{out}[u, v]}{\partial\, \text{x}[2u+i, 2v+j]}$$
 #
-# If this pixel is the maximum and the others are smaller, a small change of the pixel changes the output by the same
+# If this pixel is the maximum and the others are smaller, a small change in the pixel changes the output by the same
 # amount, so the slope is 1. If another pixel is the maximum, a small change has no effect, so the slope is 0. Together:
 #
 # $$\text{dx}[2u+i, 2v+j] = \begin{cases} \text{dout}[u, v] & \text{if } p[u, v] = 2i + j \\ 0 & \text{else}
@@ -340,7 +340,7 @@ figures.show_array(P, "P: one row per window, one column per pixel", indices=Tru
 # %% [markdown]
 # Pixel 1 has the value 6, pixel 7 has the value 4, and so on. Pooling is $\text{out} = P\,\text{x}$, and its backward
 # is $P^T\,\text{dout}$. Unpooling is $P^T z$, and its backward is $P\,\text{dout}$. But $P$ depends on `x`, so may the
-# derivative treat it as a constant? As long as the maximum of every window is unique, a small enough change of `x`
+# derivative treat it as a constant? As long as the maximum of every window is unique, a small enough change in `x`
 # leaves every maximum where it is. So $P$ is constant in a neighbourhood of `x`, and the derivative depends on nothing
 # else. At a tie this fails, and pooling has a kink.
 
@@ -516,8 +516,8 @@ figures.show_feature_maps(np.stack(panels, -1), ["line", *titles])
 # window remains. Nearest upsampling produces blocks; bilinear upsampling and the transposed convolution produce a broad
 # band. The transposed convolution also produces a checkerboard pattern with the period of its stride.
 #
-# Call a pixel lit if it is above half of the largest number in its panel. Precision $P$ is the share of lit pixels that
-# lie on the line. Recall $R$ is the share of the line's pixels that are lit. F1 is $2PR/(P + R)$.
+# Call a pixel lit if its value exceeds half of the largest value in its panel. Precision $P$ is the share of lit pixels
+# that lie on the line. Recall $R$ is the share of the line's pixels that are lit. F1 is $2PR/(P + R)$.
 
 # %%
 print("depth  method       precision  recall    F1   mean squared error")
@@ -531,10 +531,10 @@ for depth in (1, 2, 3):
 
 # %% [markdown]
 # With indices, the precision is 1 at any depth, because no pixel beside the line is lit. The price is recall: with
-# every pooling, fewer pixels of the line are restored. At depth 3, the transposed convolution is better in F1 and in
-# squared error, but its kernels were fitted to this very line. Nearest and bilinear upsampling restore the whole line,
-# in a band whose width about doubles with each pooling. Section 3 of the paper also says that unpooling gives sparse
-# maps, which the decoder's trained convolutions make dense.
+# every pooling step, fewer pixels of the line are restored. At depth 3, the transposed convolution is better in F1 and
+# in squared error, but its kernels were fitted to this very line. Nearest and bilinear upsampling restore the whole
+# line, in a band whose width about doubles with each pooling step. Section 3 of the paper also says that unpooling
+# gives sparse maps, which the decoder's trained convolutions make dense.
 
 # %% [markdown]
 # ## What other upsampling methods lose: a network

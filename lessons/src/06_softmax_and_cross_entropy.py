@@ -602,8 +602,8 @@ ts.runtime.set_threads(threads)
 #
 # ## One class: the sigmoid
 #
-# To decide between road and not road, two classes with two logits would work. But only the difference of the logits
-# matters, so one logit $z$ is enough, with the other fixed at 0:
+# To decide between road and not road, two classes with two logits would work. But only the difference between the
+# logits matters, so one logit $z$ is enough, with the other fixed at 0:
 #
 # $$p_1 = \frac{e^z}{e^0 + e^z} = \frac{1}{1 + e^{-z}} = \sigma(z) \qquad p_0 = 1 - \sigma(z)$$
 #

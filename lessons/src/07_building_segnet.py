@@ -716,7 +716,8 @@ figures.show_costs(vgg16, (360, 480))
 # Most parameters are in the middle, where maps are small and have 512 channels. Most memory is used at the ends, where
 # maps are large. The work is spread evenly down to the fourth stage, because each pool divides the number of pixels by
 # four, while each stage doubles both the input and the output channels. The fifth stage does not double the channels
-# and costs a quarter of the fourth. To save resources, first decide which of the three matters most.
+# and costs a quarter of the fourth. To save resources, first decide whether parameters, memory or computation matters
+# most.
 #
 # ## Two summaries, read critically
 #
@@ -753,9 +754,9 @@ assert np.array_equal(back[back != 0], features[back != 0])
 print(f"{(back != 0).mean():.0%} of the numbers are restored, bit for bit, at their positions")
 
 # %% [markdown]
-# The other three numbers of each window are lost. Whole feature maps would keep them. The paper adds these maps in
-# SegNet-Basic-EncoderAddition and gets mIoU 48.5 instead of 47.7 on CamVid's test pictures, with median-frequency
-# balancing (Table 1). This difference of 0.8 is the slight loss.
+# The other three numbers of each window are lost. Passing whole feature maps would preserve these numbers. The paper
+# adds these maps in SegNet-Basic-EncoderAddition and gets mIoU 48.5 instead of 47.7 on CamVid's test pictures, with
+# median-frequency balancing (Table 1). This difference of 0.8 is the slight loss.
 #
 # ### "The decoder upsamples by transposed convolutions" (A)
 
@@ -982,9 +983,9 @@ for name in ("article", "tiny"):
 ts.runtime.set_threads(threads)
 
 # %% [markdown]
-# `article` learns. It is a usable encoder-decoder network, but **not a SegNet**. Here `tiny` has fewer parameters and
-# finds the outlines better. But this is one short training run with one seed, and the two networks also differ in batch
-# norm, depth and the scaling of the input. Lesson 05 changes only the upsampling.
+# `article` learns the task. A's program builds a usable encoder-decoder network, but **not a SegNet**. Here `tiny` has
+# fewer parameters and finds the outlines better. But this is one short training run with one seed, and the two networks
+# also differ in batch norm, depth and the scaling of the input. Lesson 05 changes only the upsampling.
 #
 # ### "Strong results at low computational cost" (A)
 

@@ -164,7 +164,7 @@ EXERCISES = [
         mistakes={
             "dgain has an extra factor gain. The slope of x * gain with respect to gain is x.":
                 _affine_changed(1, lambda dout, x, gain: (dout * x * gain).sum((0, 1, 2))),
-            "dgain counts the first sample only.":
+            "dgain counts only the first sample.":
                 _affine_changed(1, lambda dout, x, gain: (dout[0] * x[0]).sum((0, 1))),
             "doffset is a mean, but it must be the sum.":
                 _affine_changed(2, lambda dout, x, gain: dout.mean((0, 1, 2))),

@@ -171,7 +171,7 @@ EXERCISES = [
         mistakes={
             "Large logits overflow. Subtract the largest logit of each pixel before exp.":
                 _softmax_shifted_by(lambda logits: 0),
-            "The largest logit of all pixels is subtracted, so the exponentials of other pixels underflow. Use max(-1, keepdims=True).":
+            "The largest logit of all pixels is subtracted, so exp underflows elsewhere. Use max(-1, keepdims=True).":
                 _softmax_shifted_by(np.max),
             "The mean of the logits is subtracted, so exp can overflow. Subtract the largest logit.":
                 _softmax_shifted_by(lambda logits: logits.mean(-1, keepdims=True)),
