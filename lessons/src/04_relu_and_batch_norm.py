@@ -385,7 +385,7 @@ print(f"gamma = sqrt(var + eps), beta = mean restores x up to {np.abs(back - x).
 # | 10 | `out` | `scaled`, `beta` | $\text{out}_i = g_i + \beta$ |
 
 # %% [markdown]
-# Here is the same list as code. Each step is a function of the results before it:
+# Here is the same list as code. Each step is a function of earlier results:
 
 # %%
 PIXELS = (0, 1, 2)  # sum a channel over these axes

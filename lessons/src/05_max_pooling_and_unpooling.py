@@ -187,9 +187,9 @@ x_odd = np.array([[1, 6, 2, 0, 3], [5, 3, 1, 4, 2], [0, 2, 7, 8, 1]])
 figures.show_pool_arrows(x_odd)
 
 # %% [markdown]
-# The windows at the right and lower edges have two pixels, and the one in the corner has one. A position means the same
-# place in every window, whether the window is clipped or not. Unpooling must restore exactly 3 rows, but the pooled map
-# alone does not determine this number:
+# The windows at the right and lower edges have two pixels, and the window in the corner has one. A position means the
+# same place in every window, whether the window is clipped or not. Unpooling must restore exactly 3 rows, but the
+# pooled map alone does not determine this number:
 
 # %%
 for rows in (44, 45, 46, 47):
@@ -456,8 +456,8 @@ print(f"NumPy {1000 * slow:.1f} ms, numba {1000 * fast:.2f} ms; equal:", np.arra
 # ## What other upsampling methods lose: an edge
 #
 # *Nearest* upsampling repeats every pixel. *Bilinear* upsampling interpolates between pixels. A *transposed
-# convolution* (end of lesson 02) writes a learned kernel for every pixel. None of them uses the positions of the
-# maxima.
+# convolution* (end of lesson 02) adds a scaled copy of a learned kernel for every pixel. None of them uses the
+# positions of the maxima.
 #
 # An edge detector might produce this feature map: a line one pixel wide, with zeros elsewhere.
 

@@ -168,7 +168,7 @@ except ts.errors.ShapeError as error:
 # ## The library's builder
 #
 # The library builds its networks in the same way from a description that lists the channels of every convolution, stage
-# by stage. This method builds all of them, from the smallest SegNet to the largest:
+# by stage. The method `layers` builds every SegNet, from the smallest to the largest:
 
 # %%
 figures.show_source(segnet.SegNetConfig.layers)
