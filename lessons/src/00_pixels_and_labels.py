@@ -7,7 +7,7 @@
 # prediction. You can convert classes to colours and back, and you can tell a broken label map from one that only looks
 # broken.
 #
-# **Needed before:** Python and NumPy indexing. You need no knowledge of neural networks.
+# **Prerequisites:** Python and NumPy indexing. You need no knowledge of neural networks.
 #
 # The network of these lessons is SegNet (Badrinarayanan, Kendall and Cipolla 2017, "SegNet: A Deep Convolutional
 # Encoder-Decoder Architecture for Image Segmentation"). In all lessons, "the paper" means this one.

@@ -5,13 +5,14 @@
 # nine matrix products?
 #
 # **At the end** you can compute any output of a convolution by hand and predict the output size for any kernel, stride
-# and padding. You can program a convolution in two ways, and you can say how much of the picture a number deep in a
-# network can see.
+# and padding. You can program a convolution in two ways, and you can say how much of the picture affects a number deep
+# in a network.
 #
-# **Needed before:** lesson 00 and matrix products.
+# **Prerequisites:** lesson 00 and matrix products.
 #
-# SegNet uses convolutions in every stage of its encoder and decoder (Badrinarayanan et al. 2017, section 3). They
-# contain nearly all of its parameters and do nearly all of its work; lesson 07 counts both.
+# SegNet uses convolutions in every stage of its encoder and decoder (Badrinarayanan et al. 2017, section 3).
+# Convolutions contain nearly all of its parameters and account for nearly all of its computation; lesson 07 counts
+# both.
 
 # %%
 import numpy as np
@@ -67,8 +68,8 @@ figures.show_kernel_sliding(x_small, w_small, padding="valid")
 # slide over the channels; each output depends on all of them.
 #
 # In mathematics, a convolution rotates the kernel by 180 degrees first, and the sum above is called a
-# cross-correlation. Deep-learning libraries do not rotate the kernel but still call the operation a convolution.
-# Because the kernel is learned, training finds the rotated kernel instead.
+# cross-correlation. Deep-learning libraries do not rotate the kernel but still call the operation a convolution. The
+# difference does not matter, because the kernel is learned: training finds the rotated kernel instead.
 
 # %% [markdown]
 # How much computation is this? The innermost line runs $N H' W' F \cdot K K C$ times, with one multiplication and one
@@ -124,13 +125,13 @@ figures.show_kernel(x_small, w_small, at=(0, 0))
 
 # %% [markdown]
 # The small zeros are the padding. The output is now 4x4. Its border depends on zeros that are not part of the picture,
-# so it is less reliable than its middle.
+# so the border is less reliable than the middle.
 #
 # ## The size of the output
 #
-# Two more numbers describe how a kernel moves. The *stride* $s$ is the kernel's step: with $s = 2$ the kernel stops at
-# every second position, both in rows and in columns. The padding $P$ is the number of rows of zeros above the picture,
-# and also below it.
+# Besides the kernel size, two numbers determine the size of the output. The *stride* $s$ is the kernel's step: with
+# $s = 2$ the kernel stops at every second position, both in rows and in columns. The padding $P$ is the number of rows
+# of zeros added above the picture; the same number is added below it.
 #
 # At how many positions does the kernel stop?
 #
@@ -177,7 +178,7 @@ for _ in range(4):
 # ### Exercise 2: the size of the output
 #
 # Write `my_output_size(H, K, stride, padding)`, which returns the number of rows of the output, an integer. `padding`
-# is $P$, the number of rows of zeros above the picture, and also below it.
+# is $P$, the number of rows of zeros added above the picture; the same number is added below it.
 
 
 # %%
@@ -250,8 +251,8 @@ figures.show_source(ops.conv.conv2d_forward_numpy)
 figures.show_source(ops.windows.shifted)
 
 # %% [markdown]
-# The loop runs `K * K` times, whatever the size of the picture. Each pass multiplies an (N, H', W', C) array by a (C,
-# F) matrix. NumPy leaves this product to a library that is optimised for the processor.
+# The loop runs `K * K` times, whatever the size of the picture. Each iteration multiplies an (N, H', W', C) array by a
+# (C, F) matrix. NumPy leaves this product to a library that is optimised for the processor.
 #
 # Many libraries first copy all windows into one large matrix, which is K x K times as large as the picture. This method
 # is called *im2col*. This library copies nothing: `shifted` returns a view, which accesses the same memory with a
@@ -341,7 +342,7 @@ print("largest difference from the right op:", compare_op("conv2d", *bug.pair))
 
 # %% [markdown]
 # The check passes because it compares a backward only with its own forward, not with the formula. A comparison with
-# another implementation reveals the bug, and so does a test whose result you can read directly. Let the picture be a
+# another implementation reveals the bug, and so does a test whose result you can check by eye. Let the picture be a
 # single 1 surrounded by zeros, an *impulse*:
 
 # %%
@@ -355,7 +356,7 @@ figures.show_arrays([("kernel", kernel[..., 0, 0]), ("right", right[0, ..., 0]),
 # The right output shows the *rotated* kernel, because the outputs above the impulse see it through the kernel's lower
 # row. With the bug, the kernel appears unrotated, which looks plausible but is wrong.
 #
-# A test with a symmetric kernel, such as a blur, cannot tell the two apart:
+# A test with a symmetric kernel, such as a blur, gives the same result with and without the bug:
 
 # %%
 blur = np.outer([1, 2, 1], [1, 2, 1]).reshape(3, 3, 1, 1) / 16
@@ -393,8 +394,9 @@ figures.show_feature_maps(maps[0], most=12, columns=4)
 # Let $r$ be the size of the receptive field, and $d$ the distance in input pixels between two neighbouring numbers of a
 # layer. At the input, $r = 1$ and $d = 1$. For a layer with kernel size $K$ and stride $s$:
 #
-# 1. Each output depends on $K$ neighbours. The first and the last of them are $(K - 1)\, d$ input pixels apart.
-# 2. Each of the neighbours sees $r$ pixels. Together they see $r + (K - 1)\, d$.
+# 1. Each output depends on $K$ neighbouring numbers of the layer before it. The first and the last of them are
+#    $(K - 1)\, d$ input pixels apart.
+# 2. Each of these numbers depends on $r$ pixels, so the output depends on $r + (K - 1)\, d$ pixels.
 # 3. Neighbouring outputs are $s$ positions apart, so $d$ becomes $s\, d$.
 #
 # $$r \leftarrow r + (K - 1)\, d, \qquad d \leftarrow s\, d$$
@@ -426,7 +428,7 @@ grader.grade("receptive_field", my_receptive_field)
 
 # %% [markdown]
 # The encoder of SegNet-Basic repeats a 7x7 convolution and a 2x2 pooling four times. The paper gives 106x106 pixels as
-# the receptive field of the last pooling (section 3.1). The next cell applies the rule layer by layer:
+# the receptive field after the last pooling (section 3.1). The next cell applies the rule layer by layer:
 
 # %%
 r, d = 1, 1
@@ -437,8 +439,8 @@ assert r == 106
 print("four 7x7 convolutions without pools:", 1 + 4 * (7 - 1), "pixels")
 
 # %% [markdown]
-# The pools contribute most of this growth: after each pool, a kernel covers twice as many input rows and columns. The
-# four convolutions alone would see 25 pixels.
+# The pooling layers contribute most of this growth: after each of them, a kernel covers twice as many input rows and
+# columns. The four convolutions alone would have a receptive field of 25 pixels.
 #
 # The network of these lessons has 3x3 kernels. The figure shows the receptive field of one number after its fourth
 # pooling:
@@ -449,21 +451,21 @@ figures.show_receptive_field(image, model, "encoder4.pool", (3, 4))
 # %% [markdown]
 # The left panel marks the 46x46 pixels on which the number can depend. The right panel shows how much each of them
 # matters, measured by the gradient of the number with respect to every pixel. The pixels in the middle matter most:
-# many paths lead from there to the number, but only one from a corner.
+# many paths lead from there to the number, but only one path starts in a corner.
 #
 # ## The fast version
 #
 # The fast version computes the same sums in code compiled by numba. In a row of the picture, the K pixels under one
 # kernel row lie side by side in memory, as K * C consecutive numbers. So the K taps of a kernel row need only one
-# product, and a convolution is K products, not K x K. Each row of the picture is one task, and the processor's cores
-# share the tasks.
+# product, and a convolution needs K products instead of K x K. Each row of the picture is one task, and the processor's
+# cores share the tasks.
 
 # %%
 figures.show_source(direct._convolve_rows)
 
 # %% [markdown]
 # `multiply` computes the product in the processor's registers; lesson 13 explains it. For some shapes another method is
-# faster, so the library chooses the method by the shape. The result must always agree with the definition:
+# faster, so the library chooses the method according to the shape. The result must always agree with the definition:
 
 # %%
 x32 = rng.standard_normal((1, 90, 120, 64)).astype(np.float32)
@@ -523,8 +525,8 @@ for name, seconds in (
 #
 # * A convolution is a sum over kernel rows, kernel columns and channels, the same at every position in the picture.
 # * Computed tap by tap, a convolution is a sum of K x K matrix products with shifted views of the padded picture.
-# * $H' = \lfloor (H + 2P - K)/s \rfloor + 1$; "same" padding has $H' = \lceil H/s \rceil$. Doubling does not restore an
-#   odd size.
+# * $H' = \lfloor (H + 2P - K)/s \rfloor + 1$; "same" padding gives $H' = \lceil H/s \rceil$. Doubling does not restore
+#   an odd size.
 # * The kernel is not rotated. A gradient check cannot detect a rotated kernel, but an impulse reveals it.
 # * A receptive field grows from $r$ to $r + (K - 1) d$. A stride multiplies $d$.
 #

@@ -8,7 +8,7 @@
 # **At the end** you can derive the three gradients `dx`, `dweight` and `dbias` and read the library's backward line by
 # line. You can also recognise five wrong backward passes from the report of a gradient check.
 #
-# **Needed before:** lesson 01 (the forward pass), the chain rule and matrix products.
+# **Prerequisites:** lesson 01 (the forward pass), the chain rule and matrix products.
 
 # %%
 import time
@@ -67,8 +67,8 @@ figures.show_arrays([("x", x_line[None]), ("w", w_line[None]), ("out", out_line[
 # ## A convolution is a matrix
 #
 # `out` is linear in `x`: there is a matrix $A$ with $\mathrm{out} = A x$. Column $p$ of $A$ is the convolution of a
-# picture that is 1 at pixel $p$ and 0 elsewhere. Five calls of the library therefore give $A$. The sign `@` between two
-# arrays is the matrix product, as in NumPy.
+# picture that is 1 at pixel $p$ and 0 elsewhere. Five calls to the library therefore produce $A$. The sign `@` between
+# two arrays is the matrix product, as in NumPy.
 
 # %%
 A = np.stack([convolve_line(unit, w_line) for unit in np.eye(5)], axis=1)
@@ -142,9 +142,9 @@ assert np.array_equal(A2.T @ dout_line[:3], convolve_line(spread, w_line[::-1]))
 figures.show_arrays([("A transposed", A2.T), "@", ("dout", dout_line[:3, None])], indices=True)
 
 # %% [markdown]
-# This matrix is the previous $A^T$ without every second column. A missing column has the same effect as a column that
-# is multiplied by 0. So insert a zero into `dout` for each skipped output, and convolve as before. The last assertion
-# checks this.
+# This matrix is the transpose for stride 1 with every second column removed. A missing column has the same effect as a
+# column that is multiplied by 0. So insert a zero into `dout` for each skipped output, and convolve as before. The last
+# assertion checks this.
 #
 # ## dweight: x correlated with dout
 #
@@ -384,7 +384,7 @@ assert np.isclose(*sides)
 
 # %% [markdown]
 # The adjoint law compares only a few numbers for one random draw. The law does not show which entry is wrong, and it
-# accepts a wrong forward together with the backward that belongs to it.
+# accepts a wrong forward pass if the backward pass matches it.
 #
 # ## Check by finite differences
 #
@@ -428,7 +428,7 @@ for name in planted:
 
 # %% [markdown]
 # Each report names the wrong array, and four reports give a hint: the checker tried a few likely mistakes, and one of
-# them explained the numbers. Every bug but one passes some cases, so a check needs several:
+# them explained the numbers. All bugs but one pass some of the cases, so a check needs several cases:
 #
 # * A 1x1 kernel is unchanged by a flip or a swap of its axes, and it has no overlapping taps and no padding. In a 1x1
 #   picture, a 3x3 kernel sees one pixel through its middle tap, which a flip leaves in place.
@@ -457,7 +457,7 @@ report
 
 # %% [markdown]
 # `analytic` is the result of backward at the worst entry, `numeric` is the measured slope, and `allowed` is the largest
-# difference that rounding explains. A line is refused if error/allowed is above 1. Lesson 03 explains the other
+# difference that rounding explains. A gradient is refused if its error/allowed is above 1. Lesson 03 explains the other
 # columns.
 #
 # A kernel that does not change when rotated by 180 degrees hides this bug. A blur is one example:
@@ -498,8 +498,8 @@ assert np.allclose(gathered, scattered, rtol=1e-12, atol=1e-12)
 figures.show_source(conv.convolve_transposed)
 
 # %% [markdown]
-# `spread_out` handles strides: it inserts the zeros. A layer that does this in its forward pass is called a transposed
-# convolution; lesson 05 uses one.
+# `spread_out` handles strides: it inserts the zeros. A layer that inserts zeros and then convolves in its forward pass
+# is called a transposed convolution; lesson 05 uses one.
 #
 # numba compiles Python to machine code. The next table shows the time of one backward pass of a layer with 64 channels
 # on a 45 x 60 picture in float32. `numpy` is the definition, and `direct` computes the same products in another order.
@@ -540,7 +540,7 @@ for variant, gradients in answers.items():
 #   exchanged (gather).
 # * `dweight` is the correlation of `x` with `dout`: for each tap it is $X^T D$, a sum over all pixels of all samples.
 #   `dbias` is the sum of `dout`.
-# * The adjoint of a chain reverses its order: forward pads first, so backward crops last.
+# * The adjoint of a chain of steps reverses their order: the forward pass pads first, so the backward pass crops last.
 # * A check needs random arguments, because symmetric kernels, N = 1 and 1x1 kernels hide bugs.
 #
 # Lesson 03 explains the gradient check used here.

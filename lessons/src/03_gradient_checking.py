@@ -1,14 +1,14 @@
 # %% [markdown]
 # # 03 Gradient checking
 #
-# **The question.** You have derived a backward pass by hand and programmed it. Is it right? A network with a wrong
-# gradient rarely stops with an error. It trains, but often worse than it should, and nothing warns you.
+# **The question.** You have derived a backward pass by hand and programmed it. Is its result right? A network with a
+# wrong gradient rarely stops with an error. The network trains, but often worse than it should, and nothing warns you.
 #
 # **At the end** you can measure a slope with finite differences, choose the step and say how accurate the result is.
 # You can tell a bug from a kink, and you can say why `dout = 1` makes a check useless. You have also seen 28 planted
 # bugs and the laws that detect them.
 #
-# **Needed before:** lesson 02 (what a backward pass computes) and Taylor's formula. Layers of later lessons appear here
+# **Prerequisites:** lesson 02 (what a backward pass computes) and Taylor's formula. Layers of later lessons appear here
 # as examples; the later lessons derive their gradients.
 
 # %%
@@ -23,10 +23,10 @@ from tinysegnet_lessons.bugs import bugs, compare_op
 # %% [markdown]
 # ## Measuring a slope
 #
-# Take a loss that depends on one number $t$. SegNet ends with a soft-max classifier at every pixel (Badrinarayanan et
-# al. 2017, section 3). Our $J(t)$ is the loss of one pixel with three classes whose second logit is changed by $t$. The
-# classifier turns the logits into probabilities $p$, and $J$ is $-\log p$ of the true class. Lesson 06 derives its
-# slope; here the library computes it:
+# Take a loss that depends on one number $t$. SegNet ends with a softmax classifier at every pixel (Badrinarayanan et
+# al. 2017, section 3). In this example there are three classes, and $J(t)$ is the loss of one pixel after $t$ has been
+# added to its second logit. The classifier turns the logits into probabilities $p$, and $J$ is $-\log p$ of the true
+# class. Lesson 06 derives its slope; here the library computes it:
 
 # %%
 logits, label = np.array([[0.5, -1.0, 2.0]]), np.array([1])
@@ -48,8 +48,7 @@ print("J(0) =", loss_at(0.0), "   slope by backward:", exact)
 # $$J(t+h) = J + h J' + \tfrac{h^2}{2} J'' + \tfrac{h^3}{6} J''' + \dots
 # \quad\Rightarrow\quad \frac{J(t+h) - J(t)}{h} = J' + \underbrace{\tfrac{h}{2} J''}_{\text{error}} + \dots$$
 #
-# Now take a step to each side. In $J(t-h)$ every odd power changes its sign, so in the difference the even powers
-# cancel:
+# Now take a step to each side. In $J(t-h)$ every odd power changes sign, so the even powers cancel in the difference:
 #
 # $$\frac{J(t+h) - J(t-h)}{2h} = \frac{2 h J' + \tfrac{2 h^3}{6} J''' + \dots}{2h}
 # = J' + \underbrace{\tfrac{h^2}{6} J'''}_{\text{error}} + \dots$$
@@ -281,9 +280,10 @@ for dtype, h in ((np.float32, 1e-2), (np.float64, 1e-5)):
 print(f"allowed in float32 / float64: {(2.0**-23 / 1e-2) / (2.0**-52 / 1e-5):,.0f}")
 
 # %% [markdown]
-# The float32 slope is quite accurate, but its *guaranteed* accuracy is half a million times worse. With a hundred
-# outputs, $F$ is about 100 and the allowed error about 0.01, so an error of 1 % in a slope of 1 would be accepted. A
-# check therefore runs in float64, whatever dtype training uses. The library checks all its ops by this rule:
+# The float32 slope is quite accurate, but its *guaranteed* accuracy is half a million times worse than in float64. With
+# a hundred outputs, $F$ is about 100 and the allowed error about 0.01, so an error of 1 % in a slope of 1 would be
+# accepted. A check therefore runs in float64, whatever dtype training uses. The library checks all its ops by this
+# rule:
 
 # %%
 ts.gradcheck.check_op("batchnorm2d", "numpy")
@@ -293,12 +293,12 @@ ts.gradcheck.check_op("batchnorm2d", "numpy")
 #
 # ## 28 planted bugs
 #
-# `bugs` contains mistakes that real libraries have made, each planted in a copy of this library's code. A bug has a
-# `sentence` that describes it, its `op`, its `pair` (forward, backward), and `caught_by`, the laws that refuse it. In
-# most pairs only backward is wrong. Bug 10 has two forms, so the list has 29 lines. *Void* pixels have no label and do
-# not contribute to the loss (lesson 00). *Unpooling* returns each maximum of a max pooling to its old position in the
-# window, given by the *index*, and fills the other positions with zeros (lesson 05). Lesson 02 introduced *transposed*
-# convolutions near its end.
+# `bugs` contains mistakes that real libraries have made, each planted in a copy of this library's code. Each bug has
+# four attributes: a `sentence` that describes it, its `op`, its `pair` (forward, backward), and `caught_by`, the laws
+# that detect it. In most pairs only backward is wrong. Bug 10 has two forms, so the list has 29 lines. *Void* pixels
+# have no label and do not contribute to the loss (lesson 00). *Unpooling* returns each maximum of a max-pooling to its
+# old position in the window, given by the *index*, and fills the other positions with zeros (lesson 05). Lesson 02
+# introduced *transposed* convolutions near its end.
 
 # %%
 for name, bug in bugs.items():
@@ -374,7 +374,7 @@ def refused(report):
 # %% tags=["parameters"] fast="EVERY, STEPS, PART = 8, 3, 5"
 EVERY = 60  # largest size that is checked entry by entry
 STEPS = 200  # training steps at the end of this lesson
-PART = 1  # 1 checks every bug, 2 every second bug
+PART = 1  # 1 checks every bug, 2 checks every second bug
 
 # %%
 chosen = dict(list(bugs.items())[::PART])
@@ -399,9 +399,9 @@ assert set(passed) == unseen & set(chosen)
 #
 # ## Kinks and jumps
 #
-# ReLU, $\max(x, 0)$, has no slope at 0: its slope is 1 on the right and 0 on the left. A max pooling has a kink where
-# two numbers tie. SegNet even has jumps: at a tie the *index* changes, so unpooling puts its value at another position,
-# and $J$ jumps. Here are three losses of one number $t$:
+# ReLU, $\max(x, 0)$, has no slope at 0: its slope is 1 on the right and 0 on the left. Max-pooling has a kink where two
+# numbers tie. SegNet even has jumps: at a tie the *index* changes, so unpooling puts its value at another position, and
+# $J$ jumps. Here are three losses of one number $t$:
 
 
 # %%
@@ -426,10 +426,10 @@ losses["jump"][1][199] = np.nan  # show a gap at the jump, not a connecting line
 figures.show_plot(losses, title="J along a line", x="t", y="J")
 
 # %% [markdown]
-# The first loss is smooth, the second bends at 0, and the third jumps there. In the third loss, the second number of
-# the window is the maximum for $t < 0$, and the first number for $t \ge 0$. A central difference across 0 gives $1$ for
-# the kink, which is neither of the two slopes, and a number that grows like $1/h$ for the jump. Yet no gradient is
-# wrong in either case.
+# The first loss is smooth, the second has a kink at 0, and the third has a jump there. In the third loss, the second
+# number of the window is the maximum for $t < 0$, and the first number for $t \ge 0$. A central difference across 0
+# gives $1$ for the kink, which is neither of the two slopes, and a number that grows like $1/h$ for the jump. Yet no
+# gradient is wrong in either case.
 #
 # A checker can distinguish the three cases by the two one-sided slopes. Let
 # $K(h) = |\text{slope to the right} - \text{slope to the left}|$:
@@ -476,7 +476,7 @@ print(ts.gradcheck.check(ops.relu_forward, ops.relu_backward, x, title="ReLU wit
 # * Backward is **linear in dout**: if $B(u)$ is its result for `dout = u` and a fixed cache, then
 #   $B(2u + 3v) = 2 B(u) + 3 B(v)$, because every sum in the chain rule is linear.
 # * Backward is **repeatable**: the same cache gives exactly the same bits, even after another forward pass.
-# * **Arguments are unwritten**: forward and backward must accept read-only arrays.
+# * **Arguments are never modified**: forward and backward must accept read-only arrays.
 # * The results agree with a **second opinion**, such as a reference implementation.
 
 # %%
@@ -545,10 +545,10 @@ print("mean |gradient| in the lowest two rows: right", abs(right[-2:]).mean(), "
 figures.show_gallery(above + below, columns=5, scale=np.abs(right).max())
 
 # %% [markdown]
-# The right gradient is strongest at outlines, such as those of the sign and the lane marking. So are the wrong
-# gradients; without the lower row you could not tell which of the five is right. The void rows at the bottom do not
-# contribute to the loss, yet the right gradient is not zero there, because these pixels affect mean and variance. The
-# last bug ignores this effect, so its lowest rows are empty, as the printed line shows.
+# The right gradient is strongest at outlines, such as those of the sign and the lane marking. The wrong gradients are
+# also strongest there; without the lower row you could not tell which of the five is right. The void rows at the bottom
+# do not contribute to the loss, yet the right gradient is not zero there, because these pixels affect mean and
+# variance. The last bug ignores this effect, so its lowest rows are empty, as the printed line shows.
 #
 # Now train for 200 steps from the same initial weights: with the right gradient, with six bugs, and with the right
 # gradient at a fifth of the learning rate. The learning rate falls to 0 towards the end. This cell takes 10 to 20
@@ -600,10 +600,10 @@ print(f"\nThe checker alone detects {len(alone)} of {len({bug.number for bug in 
 assert all(killed.values())
 
 # %% [markdown]
-# No row is empty, and no column is full. The checker cannot detect bugs that make forward and backward wrong together
-# (in batch norm, the loss, the convolution and the transposed convolution), and it cannot judge the slope at a tie or
-# at zero. The comparison looks only at results, so it detects neither a shared cache, which would require a second
-# call, nor an overwritten `dout`.
+# Every bug is detected by at least one law, and no law detects every bug. The checker cannot detect bugs that make
+# forward and backward wrong together (in batch norm, the loss, the convolution and the transposed convolution), and it
+# cannot judge the slope at a tie or at zero. The comparison looks only at results, so it detects neither a shared
+# cache, which would require a second call, nor an overwritten `dout`.
 #
 # ## Exercise 3: find the bug
 #
@@ -655,7 +655,7 @@ ts.gradcheck.check(affine_forward, my_affine_backward, *arrays)
 # * Two one-sided slopes distinguish a bug (ratio 0.5) from a kink (1) and a jump (2). SegNet has jumps, because its
 #   indices change.
 # * A check shows only that backward belongs to forward. Add a second opinion, and test that backward is linear in
-#   `dout`, is repeatable and leaves its arguments unwritten.
+#   `dout`, is repeatable and does not modify its arguments.
 # * The fact that a network learns proves nothing about its gradient. With some bugs it learns as well as with the right
 #   gradient, and with the right gradient but a poor learning rate it can do worse.
 #

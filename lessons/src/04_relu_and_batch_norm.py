@@ -12,7 +12,7 @@
 # * its backward, first in ten small steps and then in one line;
 # * why a bias before batch normalisation has gradient zero, and what that means for a gradient check.
 #
-# **Needed before:** lessons 01 to 03: convolution, its gradient, and gradient checks.
+# **Prerequisites:** lessons 01 to 03: convolution, its gradient, and gradient checks.
 
 # %%
 import timeit
@@ -132,8 +132,9 @@ figures.show_gradient(report, "dx")
 
 # %% [markdown]
 # Red entries are refused. For each of them, either $x$ is positive and `dout` negative, or $x$ is negative and `dout`
-# positive. The bug also breaks a second law: a backward is linear in `dout`, so doubling `dout` must double the result,
-# and negating it must negate the result. A mask made from `dout` fails this test, which needs no finite differences.
+# positive. The bug also breaks a second law: every backward pass is linear in `dout`, so doubling `dout` must double
+# the result, and negating it must negate the result. A mask made from `dout` fails this test, which needs no finite
+# differences.
 #
 # A slope of 1 at zero is a different kind of mistake. Finite differences cannot judge it, but a comparison with the
 # right answers at zeros can:
@@ -219,7 +220,7 @@ figures.show_feature_maps(np.stack(panels, -1), titles, columns=4, scale=2.0)
 # %% [markdown]
 # In the upper row, without normalisation, the street is pale in layer 1, and from layer 5 on nothing is visible at this
 # scale. The lower row shows the same weights with normalisation. Some structure of the street still reaches layer 13,
-# although the network has not learned anything yet. (The strong lines at the edges come from the zeros of the padding.)
+# although the network is untrained. (The strong lines at the edges come from the zeros of the padding.)
 #
 # ## Batch normalisation forward
 #
@@ -384,7 +385,7 @@ print(f"gamma = sqrt(var + eps), beta = mean restores x up to {np.abs(back - x).
 # | 10 | `out` | `scaled`, `beta` | $\text{out}_i = g_i + \beta$ |
 
 # %% [markdown]
-# Here is the same list as code. Each step is a function of the results before it:
+# Here is the same list as code. Each step is a function of earlier results:
 
 # %%
 PIXELS = (0, 1, 2)  # sum a channel over these axes
@@ -569,7 +570,8 @@ assert np.allclose(ten_steps["x"], one_line, rtol=0, atol=1e-13)
 # The output does not change when all numbers of a channel are shifted by the same amount, nor (except for
 # $\varepsilon$) when they are scaled. In a direction in which the loss does not change, the gradient must be zero. So
 # `dx` must have no component that shifts the channel and none that scales it. The two terms remove exactly these
-# components from `dout`: its mean, and its part along `x_hat`. Here is the 4x4 picture from above, with $\gamma s = 1$:
+# components from `dout`: its mean, and its component along `x_hat`. Here is the 4x4 picture from above, with $\gamma s
+# = 1$:
 
 # %%
 x4 = np.array([[7.0, -1, 5, 1], [3, 5, 3, 1], [1, 3, 5, 3], [3, 5, 1, 3]])
@@ -626,9 +628,9 @@ bug = bugs["batchnorm_no_mean_term"]
 figures.show_gradient(ts.gradcheck.check_op(bug.op, pair=bug.pair), "dx")
 
 # %% [markdown]
-# The check cannot detect the next bug, which uses $m - 1$ in both forward and backward. The two passes belong together,
-# so the backward *is* the derivative of the forward. But the forward is a different function, which only a comparison
-# with the right answers reveals:
+# The check cannot detect the next bug, which uses $m - 1$ in both forward and backward. The two passes match: the
+# backward *is* the derivative of the forward. But the forward is a different function, which only a comparison with the
+# right answers reveals:
 
 # %%
 bug = bugs["batchnorm_variance_in_both"]
@@ -744,7 +746,7 @@ grader.grade("batchnorm_backward", my_batchnorm_backward)
 # Both operations do very little arithmetic per number. Most of the time goes into reading the numbers from memory and
 # writing them back. So the library has a fused operation, `batchnorm2d_relu`, which applies ReLU in the pass that
 # normalises. In backward it recomputes ReLU's mask from $x$, which is cheaper than storing the mask. This is the last
-# pass of backward in numba:
+# loop of the numba backward pass:
 
 # %%
 figures.show_source(ops.batchnorm._input_gradient)

@@ -7,7 +7,7 @@
 # **At the end** you can pool and unpool by hand, derive both backward passes, and say what two bits per window cost and
 # preserve. You have also measured what other ways of upsampling lose.
 #
-# **Needed before:** lessons 01 to 03 (convolution, its backward, gradient checks) and ReLU from lesson 04. You may skim
+# **Prerequisites:** lessons 01 to 03 (convolution, its backward, gradient checks) and ReLU from lesson 04. You may skim
 # the training code of the last section.
 #
 # The answer is SegNet's signature idea (Badrinarayanan et al. 2017, section 3, figure 3): the decoder upsamples with
@@ -79,8 +79,8 @@ figures.show_source(pool.max_pool2d_forward_numpy)
 #
 # ### Exercise 1: pooling
 #
-# Write `my_max_pool2d(x)` for windows of 2x2. (For a wrong answer, the grader shows the first wrong number and the
-# mistake it looks like. The solutions are in the project's folder `lessons/src`.)
+# Write `my_max_pool2d(x)` for windows of 2x2. (For a wrong answer, the grader shows the first wrong number and names
+# the likely mistake. The solutions are in the project's folder `lessons/src`.)
 #
 # * `x` (N, H, W, C), float64, H and W even.
 # * Returns `out` (N, H/2, W/2, C) and `position` (N, H/2, W/2, C), integers 0..3: $2i + j$ of the first maximum.
@@ -114,9 +114,9 @@ assert np.array_equal(ops.unpack_indices(packed, 4), four)
 
 # %% [markdown]
 # How much memory does that save? SegNet-Basic pools its 64 feature maps four times, beginning at 360x480. A number in a
-# feature map is a float32, 4 bytes. Some networks pass the whole feature map before a pool to the decoder. PyTorch
-# stores flat indices as int64. The paper's Caffe code stores them as float32, so they take as much memory as the map
-# after the pool.
+# feature map is a float32, 4 bytes. Some networks pass the input of each pooling layer, a whole feature map, to the
+# decoder. PyTorch stores flat indices as int64. The paper's Caffe code stores them as float32, so they take as much
+# memory as the pooled map.
 
 # %%
 size = (360, 480)
@@ -131,7 +131,7 @@ for number in range(1, 5):
 # Section 3.1 of the paper gives 11 MB for encoder maps of 180x240 and 0.17 MB for indices. Both figures match the row
 # of pool 2, if the maps are the input of that pool. The indices then take 64 times less memory, which is also the
 # paper's factor in Table 1. If the maps are the output of pool 1, their indices take 0.69 MB, 16 times less. Caffe's
-# indices save nothing compared with the map after the pool. The next cell measures the arrays of the second pool:
+# indices save nothing compared with the pooled map. The next cell measures the arrays of the second pool:
 
 # %%
 before = np.zeros((1, 180, 240, 64), np.float32)
@@ -187,9 +187,9 @@ x_odd = np.array([[1, 6, 2, 0, 3], [5, 3, 1, 4, 2], [0, 2, 7, 8, 1]])
 figures.show_pool_arrows(x_odd)
 
 # %% [markdown]
-# The windows at the right and lower edges have two pixels, and the one in the corner has one. A position means the same
-# place in every window, whether the window is clipped or not. Unpooling must restore exactly 3 rows, but the pooled map
-# alone does not determine this number:
+# The windows at the right and lower edges have two pixels, and the window in the corner has one. A position means the
+# same place in every window, whether the window is clipped or not. Unpooling must restore exactly 3 rows, but the
+# pooled map alone does not determine this number:
 
 # %%
 for rows in (44, 45, 46, 47):
@@ -255,7 +255,7 @@ grader.grade("max_unpool2d_forward", my_max_unpool2d)
 # $$\text{dx}[2u+i, 2v+j] = \text{dout}[u, v] \cdot
 # \frac{\partial\, \text{out}[u, v]}{\partial\, \text{x}[2u+i, 2v+j]}$$
 #
-# If this pixel is the maximum and the others are smaller, a small change of the pixel changes the output by the same
+# If this pixel is the maximum and the others are smaller, a small change in the pixel changes the output by the same
 # amount, so the slope is 1. If another pixel is the maximum, a small change has no effect, so the slope is 0. Together:
 #
 # $$\text{dx}[2u+i, 2v+j] = \begin{cases} \text{dout}[u, v] & \text{if } p[u, v] = 2i + j \\ 0 & \text{else}
@@ -338,9 +338,9 @@ P = np.eye(16)[flat.ravel()]
 figures.show_array(P, "P: one row per window, one column per pixel", indices=True)
 
 # %% [markdown]
-# Pixel 1 is the 6, pixel 7 is the 4, and so on. Pooling is $\text{out} = P\,\text{x}$, and its backward is
-# $P^T\,\text{dout}$. Unpooling is $P^T z$, and its backward is $P\,\text{dout}$. But $P$ depends on `x`, so may the
-# derivative treat it as a constant? As long as the maximum of every window is unique, a small enough change of `x`
+# Pixel 1 has the value 6, pixel 7 has the value 4, and so on. Pooling is $\text{out} = P\,\text{x}$, and its backward
+# is $P^T\,\text{dout}$. Unpooling is $P^T z$, and its backward is $P\,\text{dout}$. But $P$ depends on `x`, so may the
+# derivative treat it as a constant? As long as the maximum of every window is unique, a small enough change in `x`
 # leaves every maximum where it is. So $P$ is constant in a neighbourhood of `x`, and the derivative depends on nothing
 # else. At a tie this fails, and pooling has a kink.
 
@@ -456,8 +456,8 @@ print(f"NumPy {1000 * slow:.1f} ms, numba {1000 * fast:.2f} ms; equal:", np.arra
 # ## What other upsampling methods lose: an edge
 #
 # *Nearest* upsampling repeats every pixel. *Bilinear* upsampling interpolates between pixels. A *transposed
-# convolution* (end of lesson 02) writes a learned kernel for every pixel. None of them uses the positions of the
-# maxima.
+# convolution* (end of lesson 02) adds a scaled copy of a learned kernel for every pixel. None of them uses the
+# positions of the maxima.
 #
 # An edge detector might produce this feature map: a line one pixel wide, with zeros elsewhere.
 
@@ -513,11 +513,11 @@ figures.show_feature_maps(np.stack(panels, -1), ["line", *titles])
 # %% [markdown]
 # Each panel after the first shows the result of two pools and two upsampling steps, divided by its largest number,
 # which the title gives. With indices, every lit pixel is on the line, but there are gaps: only one pixel of each 4x4
-# window remains. Nearest produces blocks; bilinear and the transposed convolution produce a broad band. The transposed
-# convolution also produces a checkerboard pattern with the period of its stride.
+# window remains. Nearest upsampling produces blocks; bilinear upsampling and the transposed convolution produce a broad
+# band. The transposed convolution also produces a checkerboard pattern with the period of its stride.
 #
-# Call a pixel lit if it is above half of the largest number in its panel. Precision $P$ is the share of lit pixels that
-# lie on the line. Recall $R$ is the share of the line's pixels that are lit. F1 is $2PR/(P + R)$.
+# Call a pixel lit if its value exceeds half of the largest value in its panel. Precision $P$ is the share of lit pixels
+# that lie on the line. Recall $R$ is the share of the line's pixels that are lit. F1 is $2PR/(P + R)$.
 
 # %%
 print("depth  method       precision  recall    F1   mean squared error")
@@ -531,10 +531,10 @@ for depth in (1, 2, 3):
 
 # %% [markdown]
 # With indices, the precision is 1 at any depth, because no pixel beside the line is lit. The price is recall: with
-# every pool, fewer pixels of the line are restored. At depth 3, the transposed convolution is better in F1 and in
-# squared error, but its kernels were fitted to this very line. Nearest and bilinear restore the whole line, in a band
-# whose width about doubles with each pool. Section 3 of the paper also says that unpooling gives sparse maps, which the
-# decoder's trained convolutions make dense.
+# every pooling step, fewer pixels of the line are restored. At depth 3, the transposed convolution is better in F1 and
+# in squared error, but its kernels were fitted to this very line. Nearest and bilinear upsampling restore the whole
+# line, in a band whose width about doubles with each pooling step. Section 3 of the paper also says that unpooling
+# gives sparse maps, which the decoder's trained convolutions make dense.
 
 # %% [markdown]
 # ## What other upsampling methods lose: a network
@@ -560,10 +560,10 @@ def segnet_with(up, seed):
 
 
 # %% [markdown]
-# The task is to find the road in drawn street scenes of 48x64 pixels. For each seed, all networks are trained on the
-# same pictures in the same order for the same small number of epochs. mIoU measures how well areas agree. BF, the
-# boundary F1 of the paper's section 3.3, measures how well outlines agree (lesson 10 explains both). Bilinear is
-# similar to nearest and is left out. The training takes half a minute.
+# The task is to find the road in synthetic street scenes of 48x64 pixels. For each seed, all networks are trained on
+# the same pictures in the same order for the same small number of epochs. mIoU measures how well areas agree. BF, the
+# boundary F1 of the paper's section 3.3, measures how well outlines agree (lesson 10 explains both). Bilinear
+# upsampling is left out because its results resemble those of nearest upsampling. The training takes half a minute.
 
 # %% tags=["parameters"] fast="EPOCHS, SEEDS, PICTURES = 1, (0, 1), 16"
 EPOCHS, SEEDS, PICTURES = 8, (0, 1, 2, 3), 96
@@ -614,6 +614,7 @@ for k, name in enumerate(("mIoU", "BF")):
 # * 45 rows become 23. To restore 45, unpooling must be given the original size.
 # * The backward of pooling is unpooling, and the backward of unpooling reads at the positions. Where windows overlap,
 #   gradients add up.
-# * Positions keep the place of each maximum but not its neighbours, so the restored map is sparse but correctly placed.
+# * A position records where the maximum was but not the values beside it, so the restored map is sparse but correctly
+#   placed.
 #
 # Lesson 06 computes one number from the logits of all pixels: the loss.

@@ -2,8 +2,8 @@
 # # 06 Softmax and cross-entropy, pixel by pixel
 #
 # **The question.** SegNet's last layer computes eleven numbers for each pixel, one per class. The label map gives one
-# class for each pixel. How do these determine one number that says how wrong the network is, and what gradient does
-# each of the eleven numbers get?
+# class for each pixel. How do these numbers and the label map determine a loss that says how wrong the network is, and
+# what gradient does each of the eleven numbers get?
 #
 # **At the end** you know
 #
@@ -14,7 +14,7 @@
 #   benefits of weights;
 # * why one output with a sigmoid is equivalent to a softmax with two classes.
 #
-# **Needed before:** lesson 00 (labels), lesson 02 (what a backward pass computes), lesson 03 (gradient checks).
+# **Prerequisites:** lesson 00 (labels), lesson 02 (what a backward pass computes), lesson 03 (gradient checks).
 
 # %%
 import timeit
@@ -30,8 +30,8 @@ from tinysegnet_lessons.bugs import bugs
 # %% [markdown]
 # ## Eleven numbers per pixel
 #
-# The library includes a small network that was trained on drawn street scenes. The next cell computes its logits for
-# one scene and shows the scene with its label map:
+# The library includes a small network that was trained on synthetic street scenes. The next cell computes its logits
+# for one scene and shows the scene with its label map:
 
 # %%
 palette = ts.data.CAMVID
@@ -78,8 +78,9 @@ figures.show_arrays([(f"p of class {k}", p[:, :, k]) for k in range(3)], highlig
 # %% [markdown]
 # At every pixel the three probabilities add up to 1, and where the three logits are equal, each probability is 1/3.
 #
-# Adding the same number to all logits of a pixel changes nothing: it becomes a common factor of numerator and
-# denominator. Scaling the logits does change the result. The larger the differences, the more certain the prediction:
+# Adding the same number to all logits of a pixel changes nothing, because its exponential becomes a common factor of
+# numerator and denominator. Scaling the logits does change the result. The larger the differences, the more certain the
+# prediction:
 
 # %%
 one_pixel = np.array([1.0, 2.0, 4.0])
@@ -183,7 +184,7 @@ for gap in (5, 50, 150):
     print(f"the right class {gap:>3} below the other: -log(softmax) {naive:.4f}, log-sum-exp {loss:.4f}")
 
 # %% [markdown]
-# At a gap of 150, the logarithm of the probability is infinite, which would end any training. Log-sum-exp gives 150,
+# At a gap of 150, the logarithm of the probability is infinite, which would make training fail. Log-sum-exp gives 150,
 # which has a usable gradient.
 #
 # ### Where the loss is large
@@ -210,7 +211,8 @@ print(f"a tenth of the pixels contributes {largest[:tenth].sum() / largest.sum()
 # Dark pixels are those where the network gave the right class a low probability: along the borders of objects, and
 # where it confused one class with another. The large uniform areas are white.
 #
-# The library's forward does the same for any batch. It also applies class weights, which a later section explains:
+# The library's forward pass computes the NLL in this way for any batch. It also applies class weights, which a later
+# section explains:
 
 # %%
 figures.show_source(ops.loss.softmax_cross_entropy_forward_numpy)
@@ -258,9 +260,9 @@ print("symmetric:", np.allclose(jacobian, jacobian.T))
 # The diagonal is positive (orange), and all other entries are negative (blue). Each column adds up to 0: the
 # probabilities always add up to 1, so when one of them grows, the others shrink by the same total.
 #
-# Softmax alone also has a backward. As before, $\mathrm{d}z$ is $\partial J / \partial z$ for the loss $J$, and
-# $\mathrm{d}p$ is $\partial J / \partial p$. Backward multiplies $\mathrm{d}p$, its `dout`, by the Jacobian without
-# building the matrix:
+# Softmax without cross-entropy also has a backward pass. As before, $\mathrm{d}z$ is $\partial J / \partial z$ for the
+# loss $J$, and $\mathrm{d}p$ is $\partial J / \partial p$. Backward multiplies $\mathrm{d}p$, its `dout`, by the
+# Jacobian without building the matrix:
 #
 # $$\mathrm{d}z_j = \sum_i \mathrm{d}p_i\, A_{ij} = \sum_i \mathrm{d}p_i\, p_i\, (\delta_{ij} - p_j)
 # = p_j\, \mathrm{d}p_j - p_j \sum_i \mathrm{d}p_i\, p_i = p_j \Big( \mathrm{d}p_j - \sum_i \mathrm{d}p_i\, p_i \Big)$$
@@ -291,8 +293,8 @@ print(ts.gradcheck.table([ts.gradcheck.check_op("softmax")]))
 #
 # $$\boxed{\;\frac{\partial \ell}{\partial z} = p - y\;}$$
 #
-# It equals the predicted probabilities minus the right ones. $J$ is the mean over $D$ pixels, so each pixel has
-# $\mathrm{d}z = (p - y) / D$.
+# This gradient equals the predicted probabilities minus the right ones. $J$ is the mean over $D$ pixels, so each pixel
+# has $\mathrm{d}z = (p - y) / D$.
 
 # %%
 one_hot = np.eye(4)[2]
@@ -363,8 +365,8 @@ panels = [("gradient of logit 0", d8[:, :, 0]), ("gradient of logit 1", d8[:, :,
 figures.show_arrays(panels, highlight={name: [(0, 2), (1, 1)] for name, _ in panels})
 
 # %% [markdown]
-# The framed pixels are void, and their gradients are exactly 0. Other logits at the void pixels, even absurd ones,
-# change nothing. But counting void pixels in the divisor changes the loss and every gradient:
+# The framed pixels are void, and their gradients are exactly 0. Changing the logits at the void pixels, even to absurd
+# values, has no effect. But counting void pixels in the divisor changes the loss and every gradient:
 
 # %%
 absurd = z8.copy()
@@ -435,7 +437,7 @@ figures.class_histogram_figure(counts.pixels, palette)
 
 # %% [markdown]
 # The longest bar is several times as long as the shortest; in CamVid, the ratio is over a hundred (see below). With the
-# plain mean, a network that never predicts the rarest class loses very little. So give each class a weight, and
+# plain mean, never predicting the rarest class increases the loss only slightly. So give each class a weight, and
 # multiply each pixel's NLL, and therefore its gradient, by the weight of its class:
 #
 # $$J = \frac1D \sum_{\text{labelled}} w_y \cdot (-\log p_y) \qquad \mathrm{d}z = \frac{w_y}{D}\, (p - y)$$
@@ -463,9 +465,9 @@ for k in np.argsort(weights):
 # ### The famous eleven weights, and why they are out of date
 #
 # The SegNet authors published eleven weights for CamVid, and many programs contain them, such as 0.2595 for sky and
-# 9.6446 for signs. This formula reproduces them to the last digit from the pixel counts of the training labels that
-# were published first. In December 2015 the labels were replaced, but the weights were not. The next cell has both sets
-# of counts, for 367 pictures of 360x480; the last number of the first set counts void pixels:
+# 9.6446 for signs. This formula reproduces the weights to the last digit from the pixel counts of the first published
+# training labels. In December 2015 the labels were replaced, but the weights were not. The next cell has both sets of
+# counts, for 367 pictures of 360x480; the last number of the first set counts void pixels:
 
 # %%
 first_pixels = [10667303, 15120524, 606559, 19594653, 2916618, 6405466]
@@ -489,17 +491,17 @@ print(f"signs: {pixels_today[6] / first_pixels[6]:.1f} times the pixels, 1/{publ
 print(f"CamVid's largest class has {max(pixels_today) / min(pixels_today):.0f} times the pixels of its smallest")
 
 # %% [markdown]
-# The second column reproduces the published weights, but these have two flaws. First, void was counted as a twelfth
-# class in the median, so no class has weight exactly 1. Second, the labels have changed. `SignSymbol` has more than
-# three times as many pixels as before, so its weight should be 3.8, not 9.6. A program that uses the published weights
-# with today's labels gives signs two and a half times their right weight. **Count the labels that you train on.**
+# The second column reproduces the published weights, which have two flaws. First, void was counted as a twelfth class
+# in the median, so no class has weight exactly 1. Second, the labels have changed. `SignSymbol` has more than three
+# times as many pixels as before, so its weight should be 3.8, not 9.6. A program that uses the published weights with
+# today's labels gives signs two and a half times their right weight. **Count the labels that you train on.**
 #
 # ### Exercise 4: class weights
 #
 # Write `my_class_weights(pixels, image_pixels)`. Both are arrays (K + 1,) of integers: `pixels` counts the pixels of
 # each class, and `image_pixels` counts all pixels of the pictures in which the class occurs. **The last entry is
-# void.** Return the weights (K,). The median runs over the classes that occur, without void; a class that does not
-# occur gets weight 0.
+# void.** Return the weights (K,). The median is taken over the classes that occur, excluding void; a class that does
+# not occur gets weight 0.
 
 
 # %%
@@ -555,8 +557,8 @@ for name in ("loss_not_divided", "void_gets_gradient", "void_counted", "class_we
 # ("numeric" is the measured slope, and "analytic" is the result of backward.) A network still trains with each of these
 # bugs. The first bug multiplies the learning rate by the number of labelled pixels. The second bug teaches the network
 # that every unlabelled pixel is sky. The third bug makes the steps smaller where many pixels are void. With the last
-# bug, the network trains without weights, although the loss curve includes them. The figure shows the second bug: the
-# red pixels should have gradient 0.
+# bug, the network trains without class weights, although the loss curve includes them. The figure shows the second bug:
+# the red pixels should have gradient 0.
 
 # %%
 bug = bugs["void_gets_gradient"]
@@ -567,9 +569,9 @@ figures.show_gradient(ts.gradcheck.check_op(bug.op, pair=bug.pair), "dlogits")
 #
 # Train three small networks that differ only in the class weights of their loss: no weights, median-frequency weights,
 # and, as a compromise, the square roots of the latter. All of them see the same scenes in the same order. *G* is the
-# share of all labelled pixels that are predicted right. *C* is the share of each class's pixels that are predicted
-# right, averaged over the classes. Lesson 10 explains both. The pictures are so small that a second thread would gain
-# nothing:
+# share of all labelled pixels that are predicted correctly. *C* is the share of each class's pixels that are predicted
+# correctly, averaged over the classes. Lesson 10 explains both. The pictures are so small that a second thread would
+# gain nothing:
 
 # %%
 threads = ts.runtime.threads()
@@ -600,8 +602,8 @@ ts.runtime.set_threads(threads)
 #
 # ## One class: the sigmoid
 #
-# To decide between road and not road, two classes with two logits would work. But only the difference of the logits
-# matters, so one logit $z$ is enough, with the other fixed at 0:
+# To decide between road and not road, two classes with two logits would work. But only the difference between the
+# logits matters, so one logit $z$ is enough, with the other fixed at 0:
 #
 # $$p_1 = \frac{e^z}{e^0 + e^z} = \frac{1}{1 + e^{-z}} = \sigma(z) \qquad p_0 = 1 - \sigma(z)$$
 #
@@ -638,7 +640,7 @@ print(ts.gradcheck.table([ts.gradcheck.check_op("sigmoid"), ts.gradcheck.check_o
 # %% [markdown]
 # ## The fast version
 #
-# The numba forward goes through the pixels once. It computes the probabilities for the loss and stores them in the
+# The numba forward pass visits each pixel once. It computes the probabilities for the loss and stores them in the
 # cache. Backward then has very little to do:
 
 # %%

@@ -7,14 +7,15 @@
 #
 # **At the end** you know
 #
-# * that a SegNet is a straight line of layers, and how each pool passes its indices to the matching unpool;
+# * that a SegNet is a straight line of layers, and how each pooling layer passes its indices to the matching unpooling
+#   layer;
 # * why 360 rows become 23 and then 360 again, although 23 is not half of 45;
 # * how one backward pass runs through the whole line, and how to check it;
 # * where the parameter counts "134 million", "14.7 million" and "29.4 million" come from;
 # * what a SegNet must keep in memory, how large its receptive fields are, and where it spends its multiplications;
 # * how to test a summary of a paper, claim by claim, with a computation for each.
 #
-# **Needed before:** lessons 01 to 06. The paper is Badrinarayanan, Kendall and Cipolla 2017 (arXiv:1511.00561); section
+# **Prerequisites:** lessons 01 to 06. The paper is Badrinarayanan, Kendall and Cipolla 2017 (arXiv:1511.00561); section
 # and table numbers refer to it.
 
 # %%
@@ -33,9 +34,10 @@ from tinysegnet_lessons.bugs import bugs
 # %% [markdown]
 # ## Two pools, two unpools
 #
-# Begin with the skeleton, without convolutions, on a picture of 4x4 numbers. Two pools reduce it to 2x2 and then 1x1,
-# and two unpools restore its size. A layer object is an op with its parameters. A `MaxUnpool2d` is given the pool whose
-# indices it uses. A *tape* records what later calls need, such as these indices; by default, each thread has one tape.
+# Begin with the skeleton, without convolutions, on a picture of 4x4 numbers. Two pooling layers (*pools*) reduce it to
+# 2x2 and then 1x1, and two unpooling layers (*unpools*) restore its size. A layer object is an op with its parameters.
+# A `MaxUnpool2d` is given the pool whose indices it uses. A *tape* records what later calls need, such as these
+# indices; by default, each thread has one tape.
 
 # %%
 x = np.array([[3.0, 1, 2, 0], [0, 5, 4, 6], [1, 2, 9, 7], [8, 0, 3, 2]])
@@ -166,7 +168,7 @@ except ts.errors.ShapeError as error:
 # ## The library's builder
 #
 # The library builds its networks in the same way from a description that lists the channels of every convolution, stage
-# by stage. This method builds all of them, from the smallest SegNet to the largest:
+# by stage. The method `layers` builds every SegNet, from the smallest to the largest:
 
 # %%
 figures.show_source(segnet.SegNetConfig.layers)
@@ -337,7 +339,8 @@ report
 # %% [markdown]
 # ### What breaks it
 #
-# In this planted bug, the backward of `decoder2.unpool` reads the first corner of every window and ignores the indices.
+# In this planted bug, the backward of `decoder2.unpool` reads the top left pixel of every window and ignores the
+# indices.
 
 # %%
 bug = bugs["unpool_fixed_corner"]
@@ -394,8 +397,8 @@ for name, function in (("layer by layer", layer_by_layer), ("absorbed", ready.fo
     print(f"{name:<15} {1000 * min(seconds):6.1f} ms")
 
 # %% [markdown]
-# The logits are the same, up to float32 rounding. Absorbing saves two passes over memory per convolution. How much time
-# this saves depends on the machine and its load; for a picture this small, it may be none.
+# The logits are the same, up to float32 rounding. Absorbing the batch norm saves two passes over memory per
+# convolution. How much time this saves depends on the machine and its load; for a picture this small, it may be none.
 #
 # ## Parameters, kernel by kernel
 #
@@ -405,9 +408,9 @@ for name, function in (("layer by layer", layer_by_layer), ("absorbed", ready.fo
 #
 # ### Exercise 3: a stack
 #
-# Write `my_stack_parameters(in_channels, widths, kernel_size)` for convolutions one after another, each with a bias and
-# a batch norm, the first from `in_channels` to `widths[0]` channels. Return three integers: the numbers of weights, of
-# biases, and of batch-norm parameters.
+# Write `my_stack_parameters(in_channels, widths, kernel_size)` for a chain of convolutions, each with a bias and a
+# batch norm. The first convolution has `in_channels` input channels and `widths[0]` output channels. Return three
+# integers: the numbers of weights, of biases, and of batch-norm parameters.
 
 
 # %%
@@ -513,9 +516,9 @@ print(f"pool indices                  {summary.total('indices') / 1e6:6.1f} MB")
 #
 # ### Two bits per window
 #
-# There is one exception: data that the encoder passes to the decoder must stay in memory. Some networks pass whole
-# feature maps, but SegNet passes only indices. A maximum in a 2x2 window has four possible positions, so its index
-# takes two bits (section 3), and four channels share one byte:
+# Even in inference, data that the encoder passes to the decoder must stay in memory. Some networks pass whole feature
+# maps, but SegNet passes only indices. A maximum in a 2x2 window has four possible positions, so its index takes two
+# bits (section 3), and four channels share one byte:
 
 # %%
 pool, tape = layers.MaxPool2d(), layers.Tape()
@@ -568,9 +571,9 @@ print(f"indices at 180x240, two bits  {indices_1 / 1e6:6.2f} MB")
 print(f"indices at  90x120, two bits  {indices_2 / 1e6:6.2f} MB")
 
 # %% [markdown]
-# The first two figures are right, but the third is the figure for the *second* pool; at the size of the other two, it
-# is 0.69 MB. Table 1 gives the quotients of these figures, 64 and 11, as "storage multipliers". At the same size, the
-# ratios are:
+# The first two figures are right, but the third belongs to the *second* pool; for the first pool, to which the other
+# two belong, the indices take 0.69 MB. Table 1 gives the quotients of these figures, 64 and 11, as "storage
+# multipliers". If all three figures belong to the first pool, the ratios are:
 
 # %%
 for name, crossing in (("64 maps", maps_64), ("11 maps", maps_11)):
@@ -583,10 +586,10 @@ for name, crossing in (("64 maps", maps_64), ("11 maps", maps_11)):
 #
 # The receptive field of a number is the square of input pixels that it can depend on. Lesson 01 computes it through
 # convolutions and pools with two numbers: the size $r$ of the field, and the distance $d$ in input pixels between two
-# neighbours in a map, here called the jump. The decoder adds the third of these rules:
+# neighbours in a map, here called the jump. The decoder requires a third rule:
 #
-# * A convolution with kernel size $K$ combines $K$ neighbours at distance $d$. The outermost are $(K-1)\,d$ apart:
-#   $r \leftarrow r + (K-1)\,d$.
+# * A convolution with kernel size $K$ combines $K$ neighbours at distance $d$. The outermost of them are $(K-1)\,d$
+#   apart: $r \leftarrow r + (K-1)\,d$.
 # * A pool with size 2 combines two neighbours, $r \leftarrow r + d$, and then moves two steps: $d \leftarrow 2d$.
 # * An unpool puts values back on the finer grid, $d \leftarrow d/2$. The field of each value does not change, so $r$
 #   stays the same.
@@ -685,7 +688,7 @@ figures.show_receptive_field(street.image, ready, "encoder4.pool", (3, 4))
 # %% [markdown]
 # The dashed square contains half of the gradient. It is much smaller than the yellow square, even after training. Luo
 # et al. (2016) call the part that is actually used the effective receptive field. The dashed square is not centred: a
-# pool passes only one pixel in four, and here these pixels lie mostly to one side.
+# pool passes on only one pixel in four, and here these pixels lie mostly to one side.
 #
 # ## Computation
 #
@@ -713,7 +716,8 @@ figures.show_costs(vgg16, (360, 480))
 # Most parameters are in the middle, where maps are small and have 512 channels. Most memory is used at the ends, where
 # maps are large. The work is spread evenly down to the fourth stage, because each pool divides the number of pixels by
 # four, while each stage doubles both the input and the output channels. The fifth stage does not double the channels
-# and costs a quarter of the fourth. To save resources, first decide which of the three matters most.
+# and costs a quarter of the fourth. To save resources, first decide whether parameters, memory or computation matters
+# most.
 #
 # ## Two summaries, read critically
 #
@@ -750,9 +754,9 @@ assert np.array_equal(back[back != 0], features[back != 0])
 print(f"{(back != 0).mean():.0%} of the numbers are restored, bit for bit, at their positions")
 
 # %% [markdown]
-# The other three numbers of each window are lost. Whole feature maps would keep them. The paper adds these maps in
-# SegNet-Basic-EncoderAddition and gets mIoU 48.5 instead of 47.7 on CamVid's test pictures, with median-frequency
-# balancing (Table 1). This difference of 0.8 is the slight loss.
+# The other three numbers of each window are lost. Passing whole feature maps would preserve these numbers. The paper
+# adds these maps in SegNet-Basic-EncoderAddition and gets mIoU 48.5 instead of 47.7 on CamVid's test pictures, with
+# median-frequency balancing (Table 1). This difference of 0.8 is the slight loss.
 #
 # ### "The decoder upsamples by transposed convolutions" (A)
 
@@ -828,7 +832,7 @@ ts.runtime.set_threads(threads)
 
 # %% [markdown]
 # **Wrong.** The encoder is trained, in the paper and here. Its weights change considerably, and even in this short
-# training the network performs better with a trained encoder, in G and in mIoU (the mean overlap of prediction and
+# training run the network performs better with a trained encoder, in G and in mIoU (the mean overlap of prediction and
 # ground truth, lesson 10). Random weights cannot show how well a frozen encoder works if it was trained on photographs;
 # lesson 14 loads weights of this kind.
 #
@@ -941,10 +945,10 @@ print(f"batch norm and ReLU: {np.abs(np.maximum(normalised(a), 0) - normalised(c
 print(f"batch norm and pool: {np.abs(pooled_by_2(normalised(a)) - normalised(pooled_by_2(a))).max():.2f}")
 
 # %% [markdown]
-# ReLU never decreases, so the maximum stays the maximum, and pooling first gives the same numbers. (The indices can
-# differ, because after ReLU a window may contain only zeros, a tie.) Batch norm computes its mean and variance from its
-# input, and a negative $\gamma$ reverses the order of the numbers. Exchanging batch norm with ReLU or with the pool
-# gives a different network.
+# ReLU is a non-decreasing function, so the maximum stays the maximum, and pooling first gives the same numbers. (The
+# indices can differ, because after ReLU a window may contain only zeros, a tie.) Batch norm computes its mean and
+# variance from its input, and a negative $\gamma$ reverses the order of the numbers. Exchanging batch norm with ReLU or
+# with the pool gives a different network.
 #
 # ### The program of A
 #
@@ -979,9 +983,9 @@ for name in ("article", "tiny"):
 ts.runtime.set_threads(threads)
 
 # %% [markdown]
-# `article` learns. It is a usable encoder-decoder network, but **not a SegNet**. Here `tiny` has fewer parameters and
-# finds the outlines better. But this is one short training run with one seed, and the two networks also differ in batch
-# norm, depth and the scaling of the input. Lesson 05 changes only the upsampling.
+# `article` learns the task. A's program builds a usable encoder-decoder network, but **not a SegNet**. Here `tiny` has
+# fewer parameters and finds the outlines better. But this is one short training run with one seed, and the two networks
+# also differ in batch norm, depth and the scaling of the input. Lesson 05 changes only the upsampling.
 #
 # ### "Strong results at low computational cost" (A)
 

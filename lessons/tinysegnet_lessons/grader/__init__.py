@@ -4,7 +4,8 @@
     exercises()                          returns all exercises by name
 
 An exercise consists of a right answer, test cases and common mistakes, each with a sentence that names the mistake.
-The exercises of a lesson are the list EXERCISES of its file, such as lesson01.py. New files are found by their names.
+The exercises of a lesson are the list EXERCISES of its file, such as lesson01.py. The package finds new files by
+their names.
 
 Reading order: exercise, compare (what counts as equal), grading, guesses (mistakes that occur in any exercise).
 """

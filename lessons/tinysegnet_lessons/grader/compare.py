@@ -19,7 +19,7 @@ TOLERANCES = {"float64": (1e-9, 1e-10), "float32": (1e-4, 1e-5), "float16": (1e-
 
 
 def wrong_entries(got: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    """Return a boolean array that marks the entries in which `got` differs from `expected`, which has its shape."""
+    """Return a boolean array that marks the entries in which two arrays of equal shape differ."""
     if expected.dtype.kind != "f":
         return np.asarray(got != expected)
     rtol, atol = TOLERANCES[str(expected.dtype)]

@@ -39,7 +39,7 @@ class Exercise:
 
 @cache
 def exercises(lesson: str = r"\d\d") -> dict[str, Exercise]:
-    """Return every exercise by name, in the order of the lessons.
+    """Return a dictionary of all exercises by name, in the order of the lessons.
 
     Args:
         lesson: Number of one lesson in two digits, such as "01". By default, all lessons are searched.
@@ -58,7 +58,7 @@ def exercises(lesson: str = r"\d\d") -> dict[str, Exercise]:
 
 
 def find_exercise(name: str) -> Exercise:
-    """Return the exercise with that name.
+    """Return the exercise with the given name.
 
     Raises:
         SettingError: If no exercise has that name.

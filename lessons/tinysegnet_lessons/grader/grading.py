@@ -30,7 +30,7 @@ class WrongAnswer(TinySegNetError, AssertionError):
 def grade(exercise: str, answer: Any) -> None:
     """Check an answer, and print one line if it is right.
 
-    An exception inside the answer is not caught, because its traceback helps most. An added note names the case.
+    An exception that the answer raises is passed on with a note that names the case.
 
     Args:
         exercise: Name of the exercise.
@@ -83,7 +83,7 @@ class _Mismatch:
 
 
 def _examine(exercise: Exercise, answer: Callable, case: tuple) -> _Mismatch | None:
-    """Return what is wrong in this case, or None. The answer and the reference get copies of the case."""
+    """Return the mismatch in this case, or None. The answer and the reference get copies of the case."""
     __tracebackhide__ = True
     arguments = copy.deepcopy(case)
     with np.errstate(all="ignore"):
@@ -106,7 +106,7 @@ def _compare(name: str, at: int, got: Any, expected: Any) -> _Mismatch | None:
     if expected is None:
         return None if got is None else _Mismatch("value", f"{name} must be None", at, np.asarray(got))
     if got is None:
-        return _Mismatch("none", f"{name} is None. Is a return missing?", at)
+        return _Mismatch("none", f"{name} is None. Is a return statement missing?", at)
     if isinstance(got, (list, tuple)) and isinstance(expected, np.ndarray):
         return _Mismatch("kind", f"{name} is a {type(got).__name__}. Turn it into an array with np.array(...)", at)
     values, expected = _as_array(got), np.asarray(expected)

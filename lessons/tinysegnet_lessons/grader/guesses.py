@@ -1,7 +1,7 @@
 """Guesses at mistakes that can occur in any exercise, based on the numbers alone.
 
-Most guesses come from `gradcheck.hints`, which examines wrong gradients in the same way. Their wording is adapted to
-results. Guesses about wrong shapes are added, because a gradient check compares equal shapes only.
+Most guesses come from `gradcheck.hints`, which examines wrong gradients in the same way. This module adapts
+their wording to results and adds guesses about wrong shapes, because a gradient check compares only equal shapes.
 """
 
 from __future__ import annotations

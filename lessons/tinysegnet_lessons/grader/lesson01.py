@@ -101,7 +101,8 @@ EXERCISES = [
             "The kernel's rows and columns are exchanged; i counts rows and j counts columns.": _taps_exchanged(_valid),
             "Only the first input channel is summed. The loop over c is missing.": _one_channel(_valid),
             "The bias is missing.": _without_bias(_valid),
-            "The bias is added at every tap of the kernel. Add it once to every output.": _bias_at_every_tap(_valid),
+            "The bias is added at every tap of the kernel. Add the bias once to every output.":
+                _bias_at_every_tap(_valid),
             "The last row and column of the kernel are left out. Use range(K), not range(K - 1).":
                 _last_tap_missing(_valid),
             "The output has the size of the input, but without padding it has H - K + 1 rows.": _same,
@@ -113,10 +114,11 @@ EXERCISES = [
         reference=_same,
         cases=_cases,
         mistakes={
-            "The kernel is flipped. Multiply the picture shifted by (i, j) by weight[i, j].": _flipped(_same),
+            "The kernel is flipped. For tap (i, j), multiply the shifted picture by weight[i, j].": _flipped(_same),
             "The kernel's rows and columns are exchanged; i counts rows and j counts columns.": _taps_exchanged(_same),
             "The bias is missing.": _without_bias(_same),
-            "The bias is added at every tap of the kernel. Add it once to every output.": _bias_at_every_tap(_same),
+            "The bias is added at every tap of the kernel. Add the bias once to every output.":
+                _bias_at_every_tap(_same),
             "Only the last tap remains. Add up the K*K products instead of overwriting the output.": _only_last_tap,
             "All the padding is at the end. Put K // 2 zeros on each side.": _padded(0, 1),
             "All the padding is in front. Put K // 2 zeros on each side.": _padded(1, 0),

@@ -179,13 +179,13 @@ EXERCISES = [
         reference=_parameters,
         cases=_parameter_cases,
         mistakes={
-            "dweight is flipped. For tap (i, j), multiply x_padded shifted by (i, j) by dout.":
+            "dweight is flipped. For tap (i, j), shift x_padded by (i, j) and multiply it by dout.":
                 _dweight_changed(lambda dweight: dweight[::-1, ::-1]),
             "The kernel's rows and columns are exchanged; i counts rows and j counts columns.":
                 _dweight_changed(lambda dweight: dweight.swapaxes(0, 1)),
-            "dweight counts the first sample only. All N samples use the same kernel, so sum over them.":
+            "dweight counts only the first sample. All N samples use the same kernel, so sum over them.":
                 _dweight_of_sample(0),
-            "dweight counts the last sample only. Add to it instead of overwriting it.": _dweight_of_sample(-1),
+            "dweight counts only the last sample. Add to dweight instead of overwriting it.": _dweight_of_sample(-1),
             "dweight is divided by the number of samples, but it must be the sum.":
                 lambda x, dout, K: (_parameters(x, dout, K)[0] / len(x), dout.sum((0, 1, 2))),
             "The picture wraps around at its borders, as with np.roll, but beyond them there are zeros.":
@@ -194,7 +194,7 @@ EXERCISES = [
                 _dbias_changed(lambda dout: dout.mean((0, 1, 2))),
             "dbias is a single number, but it must have F entries. Sum over samples, rows and columns.":
                 _dbias_changed(lambda dout: dout.sum()),
-            "dbias counts the first sample only. Also sum over the samples.":
+            "dbias counts only the first sample. Also sum over the samples.":
                 _dbias_changed(lambda dout: dout[0].sum((0, 1))),
             "All the padding of x is at the end. Put K // 2 zeros on each side.": _dweight_padded((0, 0)),
             "All the padding of x is in front. Put K // 2 zeros on each side.": _dweight_padded((1, 1)),

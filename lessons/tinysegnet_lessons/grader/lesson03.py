@@ -121,7 +121,7 @@ EXERCISES = [
                 lambda f, x, h: _numeric_gradient(f, x, h, divisor=h),
             "An entry that was moved is not restored before the next one is moved.": _never_put_back,
             "A whole row is moved at once. Move one entry at a time: for index in np.ndindex(x.shape).": _row_at_once,
-            "This is the change of f, not its slope. The division by 2 h is missing.":
+            "This is the change in f, not its slope. The division by 2 h is missing.":
                 lambda f, x, h: _numeric_gradient(f, x, h, divisor=1.0),
             "The gradient is zero everywhere. Perhaps up and down are the same array (up = x, down = x), or the "
             "results are not stored.": lambda f, x, h: np.zeros(x.shape),
@@ -164,7 +164,7 @@ EXERCISES = [
         mistakes={
             "dgain has an extra factor gain. The slope of x * gain with respect to gain is x.":
                 _affine_changed(1, lambda dout, x, gain: (dout * x * gain).sum((0, 1, 2))),
-            "dgain counts the first sample only.":
+            "dgain counts only the first sample.":
                 _affine_changed(1, lambda dout, x, gain: (dout[0] * x[0]).sum((0, 1))),
             "doffset is a mean, but it must be the sum.":
                 _affine_changed(2, lambda dout, x, gain: dout.mean((0, 1, 2))),

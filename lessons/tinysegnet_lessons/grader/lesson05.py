@@ -218,7 +218,7 @@ EXERCISES = [
         mistakes={
             "The size is (2 * h, 2 * w), which is one too large for odd sizes. Use output_size.": _always_double,
             "The value is at all four pixels, but it belongs at one, and the others must be 0.": _all_four,
-            "The value is always at the first pixel of the window, but it must be at position.": _first_corner,
+            "The value is always at the top left pixel of the window, but it must be at position.": _first_corner,
             "Rows and columns of the window are exchanged. Use i = position // 2 and j = position % 2.":
                 _unpool_swapped,
             "All channels use the position of the first, but each channel has its own.": _one_channel,
@@ -230,7 +230,7 @@ EXERCISES = [
         reference=_pool_backward,
         cases=_pool_backward_cases,
         mistakes={
-            "A pixel that is the maximum of several windows got one gradient only. Add them up with +=.":
+            "A pixel that is the maximum of several windows got only one gradient. Add them up with +=.":
                 _overlapping(_first, add=False),
             "At a tie, every maximum got the gradient, but only the first must get it.":
                 _overlapping(_every),
@@ -239,7 +239,7 @@ EXERCISES = [
             "At a tie, the last maximum got the gradient, but the first must get it.": _overlapping(_last),
             "All pixels of the window got the gradient, but only the maximum must get it.":
                 _overlapping(np.ones_like),
-            "The gradient went to the first pixel of the window instead of the maximum.":
+            "The gradient went to the top left pixel of the window instead of the maximum.":
                 _overlapping(lambda window: _one_hot(window, 0)),
             "The windows have 2x2 pixels, but they must have 3x3.": _overlapping(_two_by_two),
             "dx is multiplied by x, but the slope of the maximum is 1.": lambda dout, x: _pool_backward(dout, x) * x,
@@ -251,7 +251,7 @@ EXERCISES = [
         reference=_unpool_backward,
         cases=_unpool_backward_cases,
         mistakes={
-            "This always reads the first pixel of the window, but it must read the one at position.":
+            "This always reads the top left pixel of the window, but it must read the one at position.":
                 lambda dout, position: _unpool_backward(dout, np.zeros_like(position)),
             "This sums the window, but the three zeros that forward wrote pass no gradient on.":
                 lambda dout, position: _windows(_full(dout)).sum(3),

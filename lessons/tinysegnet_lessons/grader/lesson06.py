@@ -111,7 +111,7 @@ def _gradient(logits, labels, ignore_label):
 
 
 def _gradient_by(scale=lambda labelled: 1 / labelled.sum(), void=0, hot=1):
-    """Return scale * (p - hot * one_hot(y)) on labelled pixels, and `void` times that for class 0 on the others."""
+    """Return scale * (p - hot * one_hot(y)), multiplied by `void` at void pixels, which count as class 0."""
 
     def wrong(logits, labels, ignore_label):
         labelled = labels != ignore_label
@@ -171,7 +171,7 @@ EXERCISES = [
         mistakes={
             "Large logits overflow. Subtract the largest logit of each pixel before exp.":
                 _softmax_shifted_by(lambda logits: 0),
-            "The largest logit of all pixels is subtracted, so other pixels underflow. Use max(-1, keepdims=True).":
+            "The largest logit of all pixels is subtracted, so exp underflows elsewhere. Use max(-1, keepdims=True).":
                 _softmax_shifted_by(np.max),
             "The mean of the logits is subtracted, so exp can overflow. Subtract the largest logit.":
                 _softmax_shifted_by(lambda logits: logits.mean(-1, keepdims=True)),
@@ -236,7 +236,7 @@ EXERCISES = [
         cases=_weight_cases,
         mistakes={
             "Void counts in the median. It is the last entry and not a class.": _weights_by(void=True),
-            "The divisor is all pixels. Divide by the pixels of the images in which the class occurs.":
+            "The divisor counts all pixels. Divide by the pixels of the images in which the class occurs.":
                 _weights_by(frequency=lambda pixels, image_pixels: pixels / pixels.sum()),
             "This is 1 / frequency. The median is missing.": _weights_by(middle=lambda freq: 1.0),
             "The mean frequency is used, but it must be the median frequency.": _weights_by(middle=np.mean),

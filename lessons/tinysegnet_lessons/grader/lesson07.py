@@ -64,7 +64,7 @@ def _fields(line):
 
 
 def _fields_with(conv, pool, unpool):
-    """Return the recursion with other steps, each from (field, jump, size) to the next field and jump."""
+    """Return the recursion with the given steps; each maps (field, jump, size) to the next field and jump."""
 
     def wrong(line):
         field, jump, fields = 1, 1, []
@@ -167,7 +167,7 @@ def _mini(x, weight1, weight2, dout):
 
 
 def _mini_with(between):
-    """Return the same backward with da from `between(dup, a, pool, unpool)`."""
+    """Return the right backward, but with da computed by `between(dup, a, pool, unpool)`."""
 
     def wrong(x, weight1, weight2, dout):
         a, first, pool, unpool, last = _forward(x, weight1, weight2)
