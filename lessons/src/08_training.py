@@ -6,12 +6,12 @@
 # that something is wrong?
 #
 # **At the end** you can write a step of SGD with momentum and a step of Adam. You can recognise a learning rate that is
-# too small or too large, and derive how large the initial weights must be. You can test a training on two pictures
-# before you spend an hour on a thousand, and tell a network that learned from one that memorised.
+# too small or too large, and derive how large the initial weights must be. You can test training code on two pictures
+# before you train for an hour on a thousand, and tell whether a network has learned or only memorised.
 #
-# **Needed before:** lesson 04 (batch norm), lesson 06 (the loss), lesson 07 (the network).
+# **Prerequisites:** lessons 04 (batch norm), 06 (the loss) and 07 (the network).
 #
-# Badrinarayanan et al. 2017 describe their training in sections 3.2 and 3.3; the end of this lesson reads their recipe.
+# Badrinarayanan et al. 2017 describe their training in sections 3.2 and 3.3. This lesson also explains their recipe.
 
 # %%
 import hashlib
@@ -31,10 +31,10 @@ from tinysegnet_lessons.bugs import bugs
 ts.runtime.set_threads(1)  # the arrays of this lesson are too small to gain from two threads
 
 # %% [markdown]
-# ## A valley of two numbers
+# ## A valley with two parameters
 #
-# A network has a hundred thousand parameters or more. Begin with two, $a$ and $b$, and a loss shaped like a long
-# valley:
+# A network has a hundred thousand parameters or more. Begin with only two parameters, $a$ and $b$, and a loss shaped
+# like a long valley:
 #
 # $$J(a, b) = \tfrac12\big(\lambda_1 a^2 + \lambda_2 b^2\big), \qquad \lambda_1 = 1,\ \lambda_2 = 25, \qquad
 # \frac{\partial J}{\partial a} = \lambda_1 a, \quad \frac{\partial J}{\partial b} = \lambda_2 b .$$
@@ -121,8 +121,8 @@ for rate, path in zip(rates.values(), plain.values(), strict=True):
 #
 # Two cases show the effect. A gradient that stays the same adds up to $g\,(1 + \mu + \mu^2 + \dots) = g / (1 - \mu)$,
 # which is $10\,g$ for $\mu = 0.9$. A gradient that changes sign at each step, as between two walls, adds up to $g\,(1 -
-# \mu + \mu^2 - \dots) = g/(1 + \mu)$, which is about $g/2$. On a steady slope the same rate therefore makes the steps
-# ten times as long. A larger $\mu$ therefore usually needs a smaller rate.
+# \mu + \mu^2 - \dots) = g/(1 + \mu)$, which is about $g/2$. On a steady slope, momentum makes the steps ten times as
+# long at the same rate. A larger $\mu$ therefore usually needs a smaller rate.
 
 # %%
 same, alternating, momentum = 0.0, 0.0, 0.9
@@ -191,9 +191,10 @@ figures.show_plot(
 # %% [markdown]
 # What to see: the two curves coincide until the rate falls. Then Caffe's curve falls more slowly. Its velocity still
 # contains steps accumulated at the high rate, and friction needs some twenty steps to remove them. A schedule copied
-# from Caffe into PyTorch is therefore not quite the same schedule. The library supports both: set
+# from Caffe into PyTorch therefore gives slightly different steps. The library supports both: set
 # `rate_in_velocity=True`, or `optimizer="caffe_sgd"` in a recipe. Compare the library's NumPy step with yours. `inside`
-# and `outside` are the two places for the rate; the unused one is 1. The function changes its argument arrays in place.
+# and `outside` are the rates inside and outside the velocity; the one that is not used is 1. The function changes its
+# argument arrays in place.
 
 # %%
 figures.show_source(optim._sgd_numpy)
@@ -314,9 +315,10 @@ assert heights["momentum 0.5, rate 0.1"][60] < heights["plain, rate 0.07"][60] /
 # %% [markdown]
 # What to see: plain descent zigzags, because its rate has to be near the limit of the steep direction, 0.08. Momentum
 # tolerates a rate above 0.08. Its first jump is wider, but then it advances faster, and after 60 steps its loss is far
-# lower. The momentum must fit the valley: 0.9 is too much for this one and ends behind plain descent. Adam begins along
-# the diagonal, because at first it takes equal steps in both directions, whatever their slopes. On this valley, at this
-# rate, Adam is no faster than plain descent. It also needs twice as much memory as momentum: two numbers per parameter.
+# lower. The momentum must fit the valley: 0.9 is too much for this valley and gives a higher final loss than plain
+# descent. Adam begins along the diagonal, because at first it takes equal steps in both directions, whatever their
+# slopes. On this valley, at this rate, Adam is no faster than plain descent. It also needs twice as much memory as
+# momentum: two numbers per parameter.
 #
 # ## Schedules
 #
@@ -440,11 +442,11 @@ def my_he_std(shape):
 grader.grade("he_std", my_he_std)
 
 # %% [markdown]
-# ## The cheapest test of a training: two pictures
+# ## The cheapest test of training code: two pictures
 #
 # Before you train for an hour, take two pictures and train on them alone. A network with a hundred thousand parameters
-# can memorise 6144 pixels. If the loss does not come near 0 in some sixty steps, something is wrong with the code, the
-# data or a setting. The first run on a machine compiles the library's loops, which may take a minute or more. After
+# can memorise 6144 pixels. If the loss does not approach 0 within about sixty steps, something is wrong with the code,
+# the data or a setting. The first run on a machine compiles the library's loops, which may take a minute or more. After
 # that the test takes a few seconds at most. The function below is a complete training loop. (`input_gradient=False`
 # skips the gradient with respect to the pictures.)
 
@@ -489,7 +491,8 @@ figures.show_batch(images, labels, palette, columns=2)
 # * The labels of the two pictures are exchanged.
 # * The encoder is frozen at its random weights.
 # * The decoder is frozen at its random weights.
-# * The backward pass of every unpooling reads the first corner (the planted bug of lessons 05 and 07).
+# * The backward pass of every unpooling layer reads the top left pixel of each window (the planted bug of lessons 05
+#   and 07).
 # * The learning rate is divided by 1000.
 
 
@@ -526,9 +529,9 @@ for name, values in sorted(tests.items(), key=lambda test: test[1][-1]):
 
 # %% [markdown]
 # The verdict's limits, 0.5, 2 and 8 times the unspoiled loss, are our choice. When this lesson was written, three
-# variants were far behind: shuffled pixels, the frozen decoder and the tiny rate. This holds for sixty steps only.
-# Given 25 times as many, the network memorises even the shuffled labels. The test shows whether learning is quick or
-# slow, not whether it is possible. The other three variants were not far behind:
+# variants were far behind: shuffled pixels, the frozen decoder and the tiny rate. These results are for sixty steps
+# only. Given 25 times as many, the network memorises even the shuffled labels. The test shows whether learning is quick
+# or slow, not whether it is possible. The other three variants were not far behind:
 #
 # * **Labels exchanged** also approaches 0. The test shows that the network can learn the labels it gets, not that these
 #   labels are right. You can find this mistake only by looking: use `figures.show_batch` on a batch as the network gets
@@ -707,7 +710,7 @@ for name in ("none", "sqrt_median_frequency", "median_frequency"):
 # other seeds, but hardly with this one. Which of the three weightings is best depends on the purpose. One short
 # training run with one seed is weak evidence.
 #
-# ## Repeat a training bit for bit
+# ## Repeat a training run bit for bit
 #
 # The initial weights, the order of the pictures and the flips come from seeds. A training run can therefore be repeated
 # exactly. If you change one setting, every difference in the result comes from that change.
@@ -759,7 +762,7 @@ for name in ("optimizer", "learning_rate", "momentum", "weight_decay", "bias_rat
 #   gradient's sign changes. Adam's running means begin at 0 and must be corrected.
 # - Begin with a large learning rate and end with a small one.
 # - A standard deviation of $\sqrt{2/n}$, where $n$ is the fan-in, keeps the scale of activations through ReLU layers.
-# - Try two pictures first. If the loss does not come near 0 in some sixty steps, look for a mistake in the code, the
-#   data or the rate. If the loss comes near 0, you know only that the network can learn the labels it gets.
+# - Try two pictures first. If the loss does not approach 0 within about sixty steps, look for a mistake in the code,
+#   the data or the rate. If the loss approaches 0, you know only that the network can learn the labels it gets.
 # - Judge a network on pictures that it was not trained on. Flips improve this score; a small gap alone is no success.
-# - Training may also work with a wrong gradient. Only a gradient check reveals the mistake.
+# - Training may work even with a wrong gradient. Only a gradient check reveals the mistake.

@@ -8,7 +8,7 @@
 # the pooling indices are worth, and how far a gradient reaches. You can measure update-to-weight ratios, dead channels,
 # batch-norm statistics, and what a decision depends on.
 #
-# **Needed before:** lessons 04 to 08. The network is a small SegNet (Badrinarayanan et al. 2017, section 3).
+# **Prerequisites:** lessons 04 to 08. The network is a small SegNet (Badrinarayanan et al. 2017, section 3).
 
 # %%
 import copy
@@ -164,9 +164,10 @@ figures.show_gallery([(f"{f}", patch) for f, patch in enumerate(patches)], colum
 # %% [markdown]
 # What to look for: a filter that is bright on one side and dark on the other finds edges in that direction. If the two
 # sides differ in hue, it finds edges between colours. If all nine pixels have one hue, it responds to a colour. Few
-# filters are as clear as that, so a measurement helps. Split each filter into a *flat* part, its mean over the nine
-# positions, and the rest. The rest sums to 0 over the positions, so it responds with 0 to a uniform surface. Likewise,
-# split the filter into a *grey* part, its mean over the colours, and the rest. The squared sizes of the parts add up:
+# filters are this easy to interpret, so a measurement helps. Split each filter into a *flat* part, its mean over the
+# nine positions, and the rest. The rest sums to 0 over the positions, so it responds with 0 to a uniform surface.
+# Likewise, split the filter into a *grey* part, its mean over the colours, and the rest. The squared sizes of the parts
+# add up:
 
 
 # %%
@@ -200,7 +201,7 @@ figures.show_feature_maps(first[..., busiest], [f"filter {f}" for f in busiest],
 
 # %% [markdown]
 # What to see: there is one map per filter, as large as the picture, and white where the filter does not respond. Some
-# maps trace outlines of one direction, and some fill surfaces of one brightness or colour. The next figure shows six
+# maps trace outlines in one direction, and some fill surfaces of one brightness or colour. The next figure shows six
 # channels of each stage:
 
 
@@ -349,14 +350,14 @@ for stage in encoder:
     agree, quiet = lower[:, :, 1:] == lower[:, :, :-1], (pooled > 0) & ~loud
     by_loudness = [agree[where[:, :, 1:] & where[:, :, :-1]].mean() for where in (loud, quiet)]
     print(
-        f"{stage}.pool   the loudest tenth of each channel {by_loudness[0]:.0%}, the other windows {by_loudness[1]:.0%}"
+        f"{stage}.pool   the tenth with the largest maxima {by_loudness[0]:.0%}, the other windows {by_loudness[1]:.0%}"
     )
     assert by_loudness[0] > 0.6
 
 # %% [markdown]
-# Compare the two columns: the additional agreement of the loudest windows comes from edges. How many bits of
-# information does an index contain? The *entropy* of the four positions' shares, $-\sum_i s_i \log_2 s_i$, is 2 bits if
-# all four are equally frequent, and less otherwise.
+# Compare the two columns: the additional agreement in the windows with the largest maxima comes from edges. How many
+# bits of information does an index contain? The *entropy* of the four positions' shares, $-\sum_i s_i \log_2 s_i$, is 2
+# bits if all four are equally frequent, and less otherwise.
 
 # %%
 for stage in encoder:
@@ -484,8 +485,8 @@ print("all four: another picture's indices are", "worse" if strange < corner els
 # What to see: the network relies on its indices, which tell the decoder where outlines are. With other indices, the
 # same pooled numbers give another label map. The fixed corner causes an additional error: it shifts each map up and to
 # the left, by half a pixel on average, and a pixel of a coarse map is large. Random indices cause no such shift. The
-# indices of another picture draw outlines that are not in this one; this may be why they can cost more than random
-# indices. The next figure shows their effect:
+# indices of another picture draw outlines that are not in this picture, which may be why they can lower the score more
+# than random indices do. The next figure shows their effect:
 
 # %%
 spoilt = {}
@@ -518,9 +519,10 @@ shown = [(f"filter {f}: {losses[f]:+.3f}", patches[f]) for f in (*order[:3], *or
 figures.show_gallery(shown, columns=6, width=7)
 
 # %% [markdown]
-# What to see: on the left are the three filters whose loss costs most, on the right the three whose loss costs least,
-# each with the mIoU lost. A negative number means that the score rose on these few pictures. Channels are not equally
-# important: compare the largest loss with the median. However, no single channel is responsible for the whole score.
+# What to see: on the left are the three filters whose removal lowers mIoU most, on the right the three whose removal
+# lowers it least, each with the loss of mIoU. A negative number means that the score rose on these few pictures.
+# Channels are not equally important: compare the largest loss with the median. However, no single channel is
+# responsible for the whole score.
 #
 # ## Running statistics and batch statistics
 #
@@ -600,8 +602,8 @@ figures.show_feature_maps(gradients["logits"][0] * np.sum(labels[:4] != 11), CAM
 
 # %% [markdown]
 # What to see: the gradient with respect to the logits, times the number of labelled pixels, is $p - y$ (lesson 06). The
-# gradient is white almost everywhere: the network is right and confident, and there is little left to learn. Blue
-# pixels ask for more of a class, orange pixels for less. How concentrated is the gradient?
+# gradient is white almost everywhere: the network is right and confident, and there is little left to learn. At blue
+# pixels the class should become more probable, at orange pixels less probable. How concentrated is the gradient?
 
 # %%
 per_pixel = np.sort(np.abs(gradients["logits"]).sum(-1).ravel())[::-1]
@@ -737,7 +739,7 @@ assert best == 0.3
 # a ratio far below a hundredth, weights hardly move. With a ratio near 1, each step discards the direction that all
 # previous steps had found: look at the *largest* ratio and at the first steps. After such steps the weights have grown,
 # and the same rate gives small ratios, because the step is divided by the size of the weights. The median and the last
-# ratio then look healthy, but the damage is done. For long trainings a common rule of thumb is a ratio of $10^{-3}$
+# ratio then look healthy, but the damage is done. For long training runs a common rule of thumb is a ratio of $10^{-3}$
 # (from Stanford's course CS231n); it is not tested here.
 #
 # ## Dead channels
@@ -823,15 +825,16 @@ figures.show_source(influence)
 # chosen logit and 0 elsewhere. The absolute gradient of a logit is also called *saliency*.
 
 # %%
-k = max((2, 6, 8, 9, 10), key=lambda k: np.sum((labels[0] == k) & (answer == k)))  # the best thing class
+# Of the classes of things, choose the one with the most right pixels.
+k = max((2, 6, 8, 9, 10), key=lambda k: np.sum((labels[0] == k) & (answer == k)))
 rows, columns = np.nonzero((labels[0] == k) & (logits[0].argmax(-1) == k))
 at = int(rows[rows.size // 2]), int(columns[rows.size // 2])
 print(f"pixel {at}, class {CAMVID.names[k]}, probability {probs[0][at][k]:.3f}")
 figures.show_receptive_field(streets[0].image, net, "classifier", at, channel=k)
 
 # %% [markdown]
-# What to see: on the left is the receptive field, all that the pixel *can* depend on (lesson 07). On the right are the
-# pixels where the gradient is not 0. The dashed square contains half of the gradient.
+# What to see: on the left is the receptive field, which contains all pixels that the logit *can* depend on (lesson 07).
+# On the right are the pixels where the gradient is not 0. The dashed square contains half of the gradient.
 #
 # ### Check the gradient
 #
@@ -890,8 +893,8 @@ for place, slope in zip(places, slopes, strict=True):
 assert not np.allclose([broken[place] for place in places], slopes, rtol=1e-4)
 
 # %% [markdown]
-# A saliency map from the broken backward pass would still look plausible. Only a check by finite differences proves a
-# gradient right.
+# A saliency map from the broken backward pass would still look plausible. Only a check with finite differences shows
+# whether a gradient is right.
 #
 # ### Exercise 3
 #
@@ -922,7 +925,7 @@ grader.grade("saliency", my_saliency)
 # ## Occlusion: cover a part of the picture
 #
 # A gradient describes small changes. What would change if a part of the picture were missing? Cover a square with grey
-# and see how much of the logit is lost (*occlusion*, Zeiler and Fergus 2014). This needs no backward pass, but one
+# and see how much of the logit is lost (*occlusion*, Zeiler and Fergus 2014). Occlusion needs no backward pass, but one
 # forward pass for each square.
 #
 # ### Exercise 4
@@ -1025,7 +1028,7 @@ print("the two agree better on " + ("where to look" if sizes > signs else "the d
 #   weights' scale.
 # * Watch the largest update-to-weight ratio and those of the first steps. A ratio near 1 means that the weights'
 #   direction is lost.
-# * The weights of a dead channel get no gradient; only a change of its inputs can revive it.
+# * The weights of a dead channel get no gradient, so only a change in its inputs can revive it.
 # * Running statistics fit pictures that resemble the training pictures.
 # * Saliency describes small changes, occlusion large ones. Check a backward pass before showing saliency maps.
 #

@@ -9,7 +9,7 @@
 # network with G above 0.9 and mIoU below 0.1, name the baselines that a network must beat, and say how far a score can
 # be trusted.
 #
-# **Needed before:** lesson 00 (label maps and void). The scores are those of Badrinarayanan et al. 2017, section 3.3.
+# **Prerequisites:** lesson 00 (label maps and void). The scores are those of Badrinarayanan et al. 2017, section 3.3.
 
 # %%
 import copy
@@ -61,7 +61,8 @@ figures.show_arrays([("n / row sum", by_row), ("n / column sum", by_column)], de
 
 # %% [markdown]
 # What to see: the left diagonal shows each class's *accuracy*, also called recall: 80 % of class 2 was found. The right
-# diagonal shows its *precision*: of all pixels predicted as class 1, 75 % are. Always state how a table was divided.
+# diagonal shows its *precision*: of all pixels predicted as class 1, 75 % are of class 1. Always state by which sums a
+# table was divided.
 #
 # ### The library's source
 
@@ -222,7 +223,7 @@ assert my_G(predictions, "dropped by label") == my_G(other, "dropped by label") 
 
 # %% [markdown]
 # If void pixels count as wrong or as right, the predictions there do not matter either, but G changes for every
-# network. The more void pixels there are, the more it changes. Scores computed in two of these ways cannot be compared.
+# network. The more void pixels there are, the more G changes. Scores computed in two of these ways cannot be compared.
 #
 # ## A trained network
 #
@@ -266,8 +267,8 @@ viz.per_class_figure(of_net, CAMVID)
 # A single picture seldom shows all classes. What is the IoU of a class that does not occur?
 #
 # * If the class is neither labelled nor predicted, IoU is 0/0. The library reports NaN and leaves it out of the mean.
-# * If the class is not labelled but predicted somewhere, the union is not empty but the intersection is. IoU is 0 and
-#   counts.
+# * If the class is not labelled but predicted somewhere, the union is not empty but the intersection is. The IoU is 0
+#   and counts towards the mean.
 #
 # Other programs treat absent classes differently. The paper's evaluation script counts them as 0, because it always
 # divides by 11. The accuracy that the authors' network prints during training counts a class as 1 if it does not occur
@@ -284,7 +285,8 @@ for way, value in (("left out", np.nanmean(IoU)), ("counted as 0", np.nan_to_num
     print(f"absent classes {way:13} mIoU {value:.3f}")
 
 # %% [markdown]
-# In a large test set all classes occur and the three values agree, which is one reason to add up first and divide last.
+# In a large test set all classes occur and the three values agree, which is one reason to add up the counts of all
+# pictures before dividing.
 #
 # ## Mean over pictures, or over all pixels
 #
@@ -638,7 +640,7 @@ assert all(hits[FRAMES][name] > hits[1][name] for name in world)
 # %% [markdown]
 # An interval drawn frame by frame contains the true value far less often than it claims. With one block per street the
 # share is closer to 95 %, but stays below it: ten blocks are few, and in C and mIoU a rare class depends on the one or
-# two streets where it occurs. Read an interval as a lower bound of the uncertainty. No interval shows how the network
+# two streets where it occurs. Read an interval as a lower bound on the uncertainty. No interval shows how the network
 # performs on streets of another kind: in snow, at night, in another country.
 #
 # The drawn streets of the test set are independent of each other, so each of them is a block of its own:
@@ -704,7 +706,7 @@ figures.show_worst(net, test, count=3)
 # %% [markdown]
 # What to see: red pixels are wrong. Ask for each picture: is the mistake an outline, a part of a thing, or a whole
 # thing? Is the label itself right? Do the worst pictures have something in common? The answers decide what to do next,
-# and no average gives them.
+# and an average cannot provide them.
 #
 # ## What to remember
 #

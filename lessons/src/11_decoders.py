@@ -8,7 +8,7 @@
 # feature maps that are read twice, and tell differences from ties in a table of scores. You can also say what a
 # comparison of decoders varies besides the decoder.
 #
-# **Needed before:** lesson 05 (unpooling), 07 (the network), 08 (training) and 10 (scores).
+# **Prerequisites:** lessons 05 (unpooling), 07 (the network), 08 (training) and 10 (scores).
 #
 # Badrinarayanan et al. 2017 compare eight decoders in Table 1 and section 3.3, and mention two more in section 3.1.
 # They published no code for the comparison. The library implements all ten, and this lesson analyses a study of them.
@@ -57,10 +57,10 @@ ups = {name: way.forward(z_small[None, :, :, None], training=True)[0, :, :, 0] f
 figures.show_arrays([(name, up.round(1)) for name, up in ups.items()])
 
 # %% [markdown]
-# What to see: *indices* puts each number where the pool found its maximum; *fixed* always uses the first corner.
-# *Replication* repeats each number, and *bilinear* interpolates between neighbours. A *transposed convolution* spreads
-# each number with a kernel. Here the kernel is the initial one, a wide bilinear kernel; training changes it. The kernel
-# is eight pixels wide, so its border covers the whole 4x4 map, and the values fade.
+# What to see: *indices* puts each number where the pool found its maximum; *fixed* always uses the top left pixel of
+# each window. *Replication* repeats each number, and *bilinear* interpolates between neighbours. A *transposed
+# convolution* spreads each number with a kernel. Here the kernel is the initial one, a wide bilinear kernel; training
+# changes it. The kernel is eight pixels wide, so its border covers the whole 4x4 map, and the values fade.
 #
 # Only *indices* needs more than a size from the encoder: two bits per window are passed across to the decoder.
 
@@ -161,11 +161,11 @@ for name, s in summaries.items():
 # %% [markdown]
 # There are three groups of parameter counts: 0.6 million where the decoder has no convolution, a depthwise one, or few
 # channels; 1.4 million with 7x7 convolutions of 64 channels; and 1.7 million with transposed convolutions of 8x8. The
-# bytes that cross do not follow these groups: networks with equally many parameters pass nothing, one megabyte, or
-# fifteen megabytes.
+# bytes that cross from encoder to decoder do not follow these groups: networks with equally many parameters pass
+# nothing, one megabyte, or fifteen megabytes.
 #
 # Table 1 gives "storage multipliers": 64 for all maps, 11 for reduced maps, 1 for indices. Lesson 07 explained how they
-# were computed. The next cell adds up everything that crosses, indices and maps, at its real size:
+# were computed. The next cell adds up everything that the decoder receives, indices and maps, at its real size:
 
 # %%
 one_time = summaries["basic"].total("skip_bytes")
@@ -294,8 +294,9 @@ grader.grade("skip_backward", my_skip_backward)
 # %% [markdown]
 # ### Backward passes of the five layers
 #
-# All five ways are linear in `z`, so each backward pass multiplies by a transposed matrix (lesson 05). The backward
-# pass reads where the forward pass wrote, with the same weights. Here are the five gradients for the same `dout`:
+# All five ways to upsample are linear in `z`, so each backward pass multiplies by a transposed matrix (lesson 05). The
+# backward pass reads where the forward pass wrote, with the same weights. Here are the five gradients for the same
+# `dout`:
 
 # %%
 dout_small = np.array([[1.0, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12], [13, 14, 15, 16]])
@@ -354,10 +355,10 @@ assert all(name == "x" or name.split(".")[0] in ("encoder1", "encoder2", "encode
 assert "encoder3.conv1.weight" in refused
 
 # %% [markdown]
-# What to see: the check refuses the gradients of the picture and of the stages before a skip source. The fourth stage
-# and the whole decoder are right, because no skip source comes after them. (Biases before a batch norm have the
-# gradient 0 with or without the bug, as in lesson 04.) Going from the loss towards the picture, the first refused
-# tensor comes directly before the last skip source, which is where the mistake is.
+# What to see: the check refuses the gradients of the picture and of the stages before a skip source. The gradients of
+# the fourth stage and of the whole decoder are right, because no skip source comes after them. (Biases before a batch
+# norm have the gradient 0 with or without the bug, as in lesson 04.) Going from the loss towards the picture, the first
+# refused tensor comes directly before the last skip source, which is where the mistake is.
 #
 # A second bug computes replication's backward pass as a mean instead of a sum. The check names the wrong factor:
 
@@ -437,7 +438,8 @@ for name in names:
         print(f"{name:39} not run")
 
 # %% [markdown]
-# Before you call a line the winner, ask how much a network differs from *itself* when it is trained with another seed.
+# Before you call one network the winner, ask how much a network differs from *itself* when it is trained with another
+# seed.
 #
 # ### The spread of the seeds
 #
@@ -660,9 +662,9 @@ figures.show_strip_plot(mine, ties=spread_of)
 
 # %% [markdown]
 # How to read this: "single runs" is the range of differences that could have been published with one seed each. If the
-# ends of the range have different signs, one seed could have shown either result. So short a training of such small
-# networks says little about decoders. The experiment shows how far apart two trainings of *one* network are, and this
-# must be known before a comparison.
+# ends of the range have different signs, one seed could have shown either result. Such short training runs with such
+# small networks say little about decoders. The experiment shows how far apart two training runs of *one* network are,
+# which you must know before you compare networks.
 #
 # ## What Table 1 does and does not compare
 #
@@ -697,8 +699,8 @@ for s in voids:
 # 7. **The pictures differ.** Our validation set is 101 consecutive frames of one drive; the paper's test pictures come
 #    from two other drives.
 #
-# Where the study and the paper agree, a conclusion has survived a change of size, pictures and seeds. Where they
-# disagree, the conclusion depends on at least one of these, and the table does not say on which.
+# Where the study and the paper agree, a conclusion holds in spite of different sizes, pictures and seeds. Where they
+# disagree, the conclusion depends on at least one of these differences, and the table does not say which.
 
 # %% [markdown]
 # ## What to remember

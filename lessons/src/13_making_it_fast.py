@@ -8,7 +8,7 @@
 # hand. You have measured the roofline of your own machine. You can avoid four mistakes in timing and one in using
 # threads.
 #
-# **Needed before:** lessons 01 and 02 (convolution as seven loops, as shifted products, and its backward).
+# **Prerequisites:** lessons 01 and 02 (convolution as seven loops and as shifted products, and its backward pass).
 #
 # Times depend on the processor and its load. The text therefore quotes no times: the cells print what they measure on
 # your machine, and the text says what to compare. Badrinarayanan et al. 2017 compare the times of networks in Table 6;
@@ -99,7 +99,7 @@ def my_medians(runs, rounds):
 # %% [markdown]
 # ## Rung 1: seven loops
 #
-# The seven loops are the definition. For every multiply-add, Python looks up names and wraps numbers into objects.
+# The seven loops are the definition. For every multiply-add, Python looks up names and wraps numbers in objects.
 
 
 # %%
@@ -141,8 +141,8 @@ print(f"and one forward of SegNet {each * total / 3600:.1f} hours")
 # ## Rung 2: shifted products in NumPy
 #
 # As in lesson 01, for one tap $(i, j)$ of the kernel the whole picture is shifted and multiplied by one $C \times F$
-# matrix. Nine matrix products replace seven loops, and the remaining loops run inside a library of linear algebra. This
-# is the library's definition of a convolution:
+# matrix. Nine matrix products replace seven loops, and the remaining loops run inside a linear algebra library. This is
+# the library's definition of a convolution:
 
 # %%
 figures.show_source(ops.conv.conv2d_forward_numpy)
@@ -155,7 +155,7 @@ assert distance(found, slow) < 1e-4
 # %% [markdown]
 # ## Rung 3: the same loops, compiled
 #
-# Rung 2 calls a library of linear algebra, which already uses a register tile (rung 5). Rungs 3 to 5 build such a tile
+# Rung 2 calls a linear algebra library, which already uses a register tile (rung 5). Rungs 3 to 5 build such a tile
 # from the loops of rung 1, so expect rungs 3 and 4 to be slower than rung 2.
 #
 # At its first call, `numba.njit` compiles the function `my_loops` to machine code for the types of its arguments.
@@ -252,9 +252,9 @@ for function in (compiled, my_reordered):
 # stays NaN.
 #
 # The speed of compiled code also depends on the addresses of its arrays. The cache is read in lines, of 64 bytes on
-# most processors. A vector that begins in the middle of a line may need two lines. NumPy guarantees only addresses that
+# most processors. A vector that begins in the middle of a line may span two lines. NumPy guarantees only addresses that
 # are multiples of 16, so the same code can be fast or slow by chance. The next cell places the output once at the
-# beginning of a line and once 16 bytes later. The kernel begins with a line in both cases:
+# beginning of a line and once 16 bytes later. The kernel begins at the start of a line in both cases:
 
 
 # %%
@@ -284,7 +284,8 @@ assert np.array_equal(out_0, out_16)
 
 # %% [markdown]
 # Both runs execute the same instructions. How much the address matters depends on the processor and on the width of its
-# vectors; the two lines show the effect on your machine. From here on rungs 3 and 4 get arrays that begin with a line.
+# vectors; the two lines show the effect on your machine. From here on rungs 3 and 4 get arrays that begin at the start
+# of a cache line.
 #
 # ## Rung 5: the register tile
 #
@@ -315,10 +316,11 @@ assert chosen in tiles
 assert gemm_microkernel.ROWS == 6
 
 # %% [markdown]
-# A single sum, $R = V = 1$, has 0.5 multiply-adds per load. The library's tile of 6 rows and 4 vectors has 2.4. Since
-# this is more than one, the tile's speed is limited by arithmetic and not by loads. A tile of 5 x 5 would have slightly
-# more, but SegNet's channel counts are mostly powers of two, and 4 vectors divide them evenly. With 16 registers, 4 x 3
-# would have more than the library's 6 x 2, but 3 vectors of 8 numbers do not divide 64 channels.
+# A single sum, $R = V = 1$, has 0.5 multiply-adds per load. The library's tile of 6 rows and 4 vectors has 2.4
+# multiply-adds per load. Since this ratio is above one, the tile's speed is limited by arithmetic and not by loads. A
+# tile of 5 x 5 would have a slightly higher ratio, but SegNet's channel counts are mostly powers of two, and 4 vectors
+# divide them evenly. With 16 registers, a tile of 4 x 3 would have a higher ratio than the library's 6 x 2, but 3
+# vectors of 8 numbers do not divide 64 channels.
 #
 # A second reason for many sums is latency: the result of a multiply-add is available after about four cycles. With two
 # starts per cycle, eight multiply-adds must be in progress at any time, and none may wait for another. A single sum
@@ -370,7 +372,7 @@ assert distance(found, reference) < 1e-4
 # How fast can the tile be? A core that starts two fused multiply-adds per cycle, each on a whole vector, at 3 billion
 # cycles per second, would perform $2 \cdot 2 \cdot \text{lanes} \cdot 3 \cdot 10^9$ operations per second (a
 # multiply-add counts as two). The next cell measures the actual rate of the library's tile, with one thread and numbers
-# that fit into the nearest cache (the measurement takes some seconds):
+# that fit into the L1 cache (the measurement takes a few seconds):
 
 # %%
 product_1, copy_1 = machine.peaks()
@@ -427,7 +429,7 @@ print(f"measured: {product_1 / 1e9:.0f} GFLOP/s, or {product_1 / 2e9 / lanes:.2f
 #
 # $$\boxed{\,y = A^T\big[(G g) \odot (B^T d)\big]\,}$$
 #
-# This is F(2, 3), which computes two outputs of a kernel with three taps by four products.
+# This is F(2, 3), which needs only four products to compute two outputs of a kernel with three taps.
 
 # %%
 half = Fraction(1, 2)
@@ -495,8 +497,9 @@ grader.grade("winograd_1d", my_winograd_1d)
 #
 # A picture has rows and columns, and the method applies to both. A matrix on the left transforms the columns, and its
 # transpose on the right transforms the rows: $V = B^T d\, B$ for a patch $d$ of 4x4 pixels, $U = G\, g\, G^T$ for the
-# 3x3 kernel, $M = U \odot V$, and $y = A^T M A$ for 2x2 outputs. This takes 16 products instead of 36. With channels,
-# the products at one position of all tiles form a matrix product, $M = V U$ of the shapes (tiles x C) and (C x F):
+# 3x3 kernel, $M = U \odot V$, and $y = A^T M A$ for 2x2 outputs. This takes 16 products instead of 36. With several
+# channels, the products at one position, taken over all tiles, become a matrix product $M = V U$, where $V$ is (tiles x
+# C) and $U$ is (C x F):
 
 
 # %%
@@ -640,8 +643,8 @@ ts.gradcheck.check_op("conv2d")
 # %% [markdown]
 # ## The ladder
 #
-# All rungs were compared, so now they can be timed: in turns, with one thread, by their medians. The seven loops in
-# Python run on a small piece, and their time is scaled up.
+# The results of all rungs have been checked, so now the rungs can be timed in turns, with one thread. The figure shows
+# medians. The seven loops in Python run on a small piece, and their time is scaled up.
 
 # %%
 runtime.set_threads(1)
@@ -797,9 +800,9 @@ assert np.array_equal(rows.sum(0), np.bincount(labels, minlength=11))
 
 # %% [markdown]
 # The array has a fixed number of rows, not one for each thread. For integers this makes no difference. Floats round
-# differently in another order of summation, and one part per thread would be another order on another machine. With a
-# fixed number of parts the bits do not depend on the threads. All kernels of the library follow this rule: one thread
-# computes each output, and the parts of a sum depend on shapes only.
+# differently in another order of summation, and with one part per thread the order would depend on the number of
+# threads. With a fixed number of parts the bits do not depend on the threads. All kernels of the library follow this
+# rule: one thread computes each output, and the parts of a sum depend on shapes only.
 
 # %%
 dout = rng.standard_normal(reference.shape, np.float32)

@@ -6,9 +6,9 @@
 #
 # **At the end** you can check a folder of data, resize a label map without inventing classes, predict a picture of any
 # size, fold batch norm into a convolution, and read a file of weights without executing it. You have also measured how
-# a change of light affects a network.
+# a change in lighting affects a network.
 #
-# **Needed before:** lessons 00 (labels and colours), 04 (batch norm), 07 (the network) and 10 (scores).
+# **Prerequisites:** lessons 00 (labels and colours), 04 (batch norm), 07 (the network) and 10 (scores).
 #
 # Badrinarayanan et al. 2017 train on CamVid at 360x480 (section 4), from the weights of VGG16 (section 3). If you have
 # these files, this lesson uses them. Otherwise it prints a message and uses a substitute.
@@ -218,8 +218,8 @@ for field in [*fields.split(), "color_jitter", "mirror", "test_scales", "statist
 # %% [markdown]
 # The left recipe reduces pictures to an area of at most 120x160. Small pictures are cheap, so training can show each of
 # them many times, each time with other flips, scaling and jitter. Predictions are averaged over the picture, its mirror
-# image (`mirror`) and three sizes (`test_scales`). A training with this recipe takes minutes to hours, so it is not
-# part of this lesson. The command is `tinysegnet train --data DIR`.
+# image (`mirror`) and three sizes (`test_scales`). Training with this recipe takes minutes to hours, so it is not part
+# of this lesson. The command is `tinysegnet train --data DIR`.
 #
 # ## A picture of any size
 #
@@ -242,7 +242,8 @@ assert scores[96, 128] > max(scores[24, 32], scores[360, 480])
 
 # %% [markdown]
 # What to see: the curve has a peak. If the picture is too small, poles vanish. If the picture is too large, a car is
-# larger than any car in training, and larger than the receptive field (lesson 07). The best is near the training size.
+# larger than any car in training, and larger than the receptive field (lesson 07). The best size is near the training
+# size.
 #
 # `predict` therefore scales the picture to the *area* of the training pictures and keeps its aspect ratio. It scales
 # the logits back to the original size before it chooses the largest logit. For a picture $(H, W)$ and training pictures
@@ -365,7 +366,7 @@ print(f"{sum(a.size for a in double.state().values()):,} numbers -> {sum(a.size 
 #
 # **Folding in the other order.** Batch norm *before* the convolution is an affine map of its input, so it seems that it
 # can also be folded: $\sum w\,(s\,x + t) = \sum (w\,s)\,x + \sum w\,t$. However, the padding is added *after* the batch
-# norm, and it consists of zeros, without $t$. The folded bias $\sum w\,t$ counts $t$ at all nine taps, also in the
+# norm, and it consists of zeros, without $t$. The folded bias $\sum w\,t$ counts $t$ at all nine taps, even in the
 # padding. Here is an example with $s = 2$, $t = 1$ and a kernel of ones:
 
 # %%
@@ -572,11 +573,12 @@ assert max(fed["unit"], fed["caffe"]) < fed["scaled"] - 0.1
 
 # %% [markdown]
 # "imagenet" happens to be close to "scaled", as the pixel above shows, and lowers the score little. This case is
-# dangerous: the result is slightly worse, so the mistake may never be noticed. "unit" and "caffe" lower it drastically.
+# dangerous: the result is slightly worse, so the mistake may never be noticed. "unit" and "caffe" lower the score
+# drastically.
 #
-# For this reason the library stores the preprocessing with a network, and refuses an encoder that expects another. If
-# you have VGG16, the next cell loads its 13 convolutions into the encoder, without the classifier. The figure shows
-# VGG16's first filters next to those of the toy network:
+# For this reason the library stores the preprocessing with a network, and refuses an encoder that expects different
+# preprocessing. If you have VGG16, the next cell loads its 13 convolutions into the encoder, without the classifier.
+# The figure shows VGG16's first filters next to those of the toy network:
 
 # %%
 filters = {"toy": model.state()["encoder1.conv1.weight"]}
@@ -697,9 +699,10 @@ figures.overlays_figure([(sample.image, sample.labels, said, streets.name)], pal
 #
 # ### What augmentation can do
 #
-# If brightness should not matter, train with many brightnesses. `color_jitter=j` multiplies the brightness, contrast
-# and saturation of each training picture by random factors between $1 - j$ and $1 + j$. The next cell trains two copies
-# of the bundled network further on the same pictures, in the same order, one without jitter and one with jitter:
+# If brightness should not matter, train with many levels of brightness. `color_jitter=j` multiplies the brightness,
+# contrast and saturation of each training picture by random factors between $1 - j$ and $1 + j$. The next cell trains
+# two copies of the bundled network further on the same pictures, in the same order, one without jitter and one with
+# jitter:
 
 # %%
 train = ts.data.InMemory(ToyScenes(PICTURES, seed=19))
@@ -729,7 +732,7 @@ print("jitter hurt by more than 0.02:  ", ", ".join(hurt) or "nothing")
 # How to read this: the last column compares two networks that differ only in the jitter. Jitter varies brightness and
 # contrast, so a gain is expected for night and fog. Jitter varies neither blur nor the colours of the evening: apart
 # from saturation, red, green and blue get the same factor. On unchanged pictures the jitter may lower the score a
-# little, since the network has more to learn in the same time. With one short training and one seed, only large
+# little, since the network has more to learn in the same time. With one short training run and one seed, only large
 # differences count.
 #
 # Augmentation expresses prior knowledge: *these changes do not change the labels*. It helps only against similar
@@ -743,11 +746,13 @@ temporary.cleanup()
 #
 # * Check the pairs, sizes and label values of all files in a folder before the first epoch.
 # * Pictures can be averaged, but labels must be picked, at the pixel centres $\lfloor (i + \frac12) H / h \rfloor$.
-# * A network works best at the scale of its training. Scale the picture to the training size, then the logits back.
+# * A network works best at the scale at which it was trained. Scale the picture to the training size, then the logits
+#   back.
 # * Batch norm after a convolution can be folded into it: $w' = s\,w$, $b' = \beta + s\,(b - \mu)$. Batch norm before a
 #   convolution cannot be folded, because of the padding.
 # * Storing weights in float16 halves the size of a file and hardly changes the predictions.
 # * A pickle is a program. Read files from strangers with a reader that executes nothing.
-# * Weights belong to a preprocessing. With another preprocessing the results are worse, without any error.
+# * Weights require the preprocessing with which they were trained. With another preprocessing the results are worse,
+#   without any error.
 # * Scores are valid for pictures like those they were measured on. Augmentation can make a network robust to other
 #   pictures.

@@ -31,8 +31,8 @@ LARGEST, SMALLEST = 12.0, 5.5  # font size of a number, in points
 class Grid:
     """A figure of width x height cells. A cell is half an inch, or less if the figure would be too wide for a page.
 
-    `scale` is the number with the strongest colour; its negative has the strongest opposite colour. `top` is the y
-    coordinate of the figure's upper edge.
+    `scale` is the number that gets the strongest colour; its negative gets the strongest opposite colour. `top` is the
+    y coordinate of the figure's upper edge.
     """
 
     def __init__(self, width: float, height: float, theme: Theme, scale: float = 1.0, top: float = 0.0) -> None:

@@ -61,7 +61,7 @@ def show_network(model: Network, size: tuple[int, int], *, theme: Theme = LIGHT)
 
     Each layer is a bar, taller for larger maps and wider for more channels, both on a logarithmic scale. A convolution
     shows its number of output channels. Lines below the bars join a pool to the unpooling that uses its indices, and
-    the layers between which maps cross. Their labels give the stored bytes.
+    the layers between which maps cross. The lines' labels give the number of bytes stored.
     """
     blocks = _blocks(model, size)
     _lay_out(blocks)

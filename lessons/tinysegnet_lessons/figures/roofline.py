@@ -37,7 +37,7 @@ def roofline_figure(
 ) -> Figure:  # fmt: skip
     """Draw the machine's limits (roofs) and the workloads' rates (dots) by arithmetic intensity.
 
-    Winograd's algorithm can exceed the roof of products, because it multiplies less often than is counted.
+    Winograd's algorithm can exceed the roof of products, because it performs fewer multiplications than are counted.
 
     Args:
         dots: the workloads; a hollow dot is the peer's.

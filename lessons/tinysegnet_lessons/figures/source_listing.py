@@ -51,7 +51,7 @@ def show_source(function: Any) -> SourceListing:
     To show the listing, make it the last expression of a cell, or print it.
 
     Raises:
-        SettingError: If Python has no source of it.
+        SettingError: If Python has no source for it.
     """
     below = inspect.unwrap(getattr(function, "py_func", function))
     try:

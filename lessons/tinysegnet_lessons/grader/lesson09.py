@@ -161,7 +161,7 @@ EXERCISES = [
         mistakes={
             "This is a share of numbers. A channel is dead only if none of its numbers is above 0.":
                 lambda x: np.mean(x <= 0),
-            "A channel that is 0 at some pixel is not dead yet. Check all of its pixels.":
+            "A channel that is 0 at one pixel is not necessarily dead. Check all of its pixels.":
                 lambda x: np.mean(x.min((0, 1, 2)) <= 0),
             "This counts channels that are dead on one picture only. Check all pictures.":
                 lambda x: np.mean((x.max((1, 2)) <= 0).any(0)),

@@ -226,7 +226,7 @@ EXERCISES = [
             "This is the precision alone. Combine it with recall.":
                 _f1_by(together=lambda precision, recall: precision),
             "This is the recall alone. Combine it with precision.": _f1_by(together=lambda precision, recall: recall),
-            "This is the mean of precision and recall. F1 is 2 P R / (P + R).":
+            "This is the arithmetic mean of precision and recall. F1 is 2 P R / (P + R).":
                 _f1_by(together=lambda precision, recall: (precision + recall) / 2),
             "A pixel at exactly the reach also counts. Use <=.": _f1_by(near=np.less),
             "The squared distance is compared with the reach. Take the root.":
@@ -235,7 +235,7 @@ EXERCISES = [
                 _f1_by(lambda down, right: np.maximum(abs(down), abs(right))),
             "Row and column differences are added. Take the root of the sum of squares.":
                 _f1_by(lambda down, right: abs(down) + abs(right)),
-            "Where no pixel has a match, 0 / 0 results. Return 0 there.": _f1_by(together=_undivided),
+            "If no pixel has a match, F1 is 0 / 0. Return 0 instead.": _f1_by(together=_undivided),
         },
     ),
 ]  # fmt: skip
