@@ -190,7 +190,7 @@ figures.show_plot(
 
 # %% [markdown]
 # What to see: the two curves coincide until the rate falls. Then Caffe's curve falls more slowly. Its velocity still
-# contains steps accumulated at the high rate, and friction needs some twenty steps to remove them. A schedule copied
+# contains steps accumulated at the high rate, and friction needs about twenty steps to remove them. A schedule copied
 # from Caffe into PyTorch therefore gives slightly different steps. The library supports both: set
 # `rate_in_velocity=True`, or `optimizer="caffe_sgd"` in a recipe. Compare the library's NumPy step with yours. `inside`
 # and `outside` are the rates inside and outside the velocity; the one that is not used is 1. The function changes its
@@ -231,7 +231,7 @@ for t in range(1, 1001):
 # %% [markdown]
 # The correct ratio is 1. Without correction $m$ is too small, which shortens the step, and $s$ is too small, which
 # lengthens it. The second effect is stronger: at first the ratio is $0.1 / \sqrt{0.001} = 3.2$. The ratio rises for
-# some ten steps while $m$ approaches $g$, and then falls slowly, because $s$ needs a thousand steps to approach $g^2$.
+# about ten steps while $m$ approaches $g$, and then falls slowly, because $s$ needs a thousand steps to approach $g^2$.
 #
 # At the first step $\hat m / \sqrt{\hat s} = g / |g|$. Whatever the size of the gradient, the length of the step is
 # $\eta$, apart from the small $\epsilon = 10^{-8}$ that keeps a gradient of 0 from becoming 0/0:
@@ -418,11 +418,11 @@ drawn = {name: values for name, values in sizes.items() if "norm" not in name}
 figures.show_plot(drawn, title="Root mean square after each layer, no batch norm", x="layer", first=1, log="y")
 
 # %% [markdown]
-# What to see: a factor of 3 in the weights becomes a factor of $3^{26}$, some $10^{12}$, at the end; a tenth becomes
-# $10^{-26}$. With He's standard deviation the root mean square stays near 1. With batch norm after each convolution
-# (the last two printed lines) the factor is divided out again, so a network with batch norm tolerates a wrong standard
-# deviation in the forward pass. VGG16 had no batch norm. Its authors initialised the deep networks with layers of a
-# shallower network that they had trained first (Simonyan and Zisserman 2015).
+# What to see: a factor of 3 in the weights becomes a factor of $3^{26}$, about $10^{12}$, at the end. A factor of a
+# tenth becomes $10^{-26}$. With He's standard deviation the root mean square stays near 1. With batch norm after each
+# convolution (the last two printed lines) the factor is divided out again, so a network with batch norm tolerates a
+# wrong standard deviation in the forward pass. VGG16 had no batch norm. Its authors initialised the deep networks with
+# layers of a shallower network that they had trained first (Simonyan and Zisserman 2015).
 #
 # ### Exercise 3: the standard deviation
 #
@@ -530,16 +530,17 @@ for name, values in sorted(tests.items(), key=lambda test: test[1][-1]):
 # %% [markdown]
 # The verdict's limits, 0.5, 2 and 8 times the unspoiled loss, are our choice. When this lesson was written, three
 # variants were far behind: shuffled pixels, the frozen decoder and the tiny rate. These results are for sixty steps
-# only. Given 25 times as many, the network memorises even the shuffled labels. The test shows whether learning is quick
-# or slow, not whether it is possible. The other three variants were not far behind:
+# only. Given 25 times as many steps, the network memorises even the shuffled labels. The test shows whether learning is
+# quick or slow, not whether it is possible. The other three variants were not far behind:
 #
-# * **Labels exchanged** also approaches 0. The test shows that the network can learn the labels it gets, not that these
-#   labels are right. You can find this mistake only by looking: use `figures.show_batch` on a batch as the network gets
-#   it, after all flips and crops.
-# * **Encoder frozen** does no harm here. The loss even ended lower, also with other seeds. Random features are good
-#   enough to tell the pixels of two pictures apart. This does not show that random features suit new pictures.
-# * **Backward wrong** is several times slower, but the network learns. A wrong gradient still mostly points downhill. A
-#   gradient check finds the bug, however little harm it does:
+# * **Labels exchanged**: the loss also approaches 0. The test shows that the network can learn the labels it gets, not
+#   that these labels are right. You can find this mistake only by looking: use `figures.show_batch` on a batch as the
+#   network gets it, after all flips and crops.
+# * **Encoder frozen**: the frozen encoder does no harm here. The loss even ended lower, and it did so with other seeds
+#   too. Random features are good enough to tell the pixels of two pictures apart. This does not show that random
+#   features suit new pictures.
+# * **Backward wrong**: training is several times slower, but the network learns. A wrong gradient still mostly points
+#   downhill. A gradient check finds the bug, however little harm it does:
 
 # %%
 bug = bugs["unpool_fixed_corner"]
@@ -764,5 +765,6 @@ for name in ("optimizer", "learning_rate", "momentum", "weight_decay", "bias_rat
 # - A standard deviation of $\sqrt{2/n}$, where $n$ is the fan-in, keeps the scale of activations through ReLU layers.
 # - Try two pictures first. If the loss does not approach 0 within about sixty steps, look for a mistake in the code,
 #   the data or the rate. If the loss approaches 0, you know only that the network can learn the labels it gets.
-# - Judge a network on pictures that it was not trained on. Flips improve this score; a small gap alone is no success.
+# - Judge a network on pictures that it was not trained on. Flips improve the score on other pictures. A small gap
+#   between training and validation scores is not a success by itself.
 # - Training may work even with a wrong gradient. Only a gradient check reveals the mistake.

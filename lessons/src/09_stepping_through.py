@@ -437,7 +437,7 @@ print(f"how well uncertainty separates wrong from right pixels: AUROC {separatio
 # To find out how important a part of the network is, spoil it and measure how far the score falls. Begin with the
 # indices. In one pool, or in all four, the decoder is given the indices of *another* picture (the previous one in the
 # batch), or index 0 everywhere, or random indices. (A byte contains four indices of two bits, as in lesson 05.) The
-# pooled numbers stay right.
+# pooled numbers are unchanged.
 
 
 # %%
@@ -482,9 +482,9 @@ strange, corner, _ = fallen["all four"]
 print("all four: another picture's indices are", "worse" if strange < corner else "no worse", "than the fixed corner")
 
 # %% [markdown]
-# What to see: the network relies on its indices, which tell the decoder where outlines are. With other indices, the
-# same pooled numbers give another label map. The fixed corner causes an additional error: it shifts each map up and to
-# the left, by half a pixel on average, and a pixel of a coarse map is large. Random indices cause no such shift. The
+# What to see: the network relies on its pooling indices, which tell the decoder where outlines are. With other indices,
+# the same pooled numbers give another label map. The fixed corner causes an additional error: it shifts each map up and
+# to the left, by half a pixel on average, and a pixel of a coarse map is large. Random indices cause no such shift. The
 # indices of another picture draw outlines that are not in this picture, which may be why they can lower the score more
 # than random indices do. The next figure shows their effect:
 
@@ -794,7 +794,7 @@ for rate in (1.0, 100.0):
 assert dying[100.0] > dying[1.0]
 
 # %% [markdown]
-# Do dead channels recover? Train the last network for some more steps, with a small rate:
+# Do dead channels recover? Train the last network for a few more steps, with a small rate:
 
 # %%
 was_dead = {name: ~(out > 0).any((0, 1, 2)) for name, out in my_relus(model, small[:8]).items()}
@@ -1021,8 +1021,8 @@ print("the two agree better on " + ("where to look" if sizes > signs else "the d
 # ## What to remember
 #
 # * A network computes a sequence of arrays, and you can look at each of them.
-# * The encoder finds what is in the picture, and the decoder adds where it is. Linear readouts measure both, relative
-#   to the ceiling of each grid.
+# * The encoder finds what is in the picture, and the decoder adds where it is. Linear readouts measure how well each
+#   stage encodes the classes, relative to the ceiling of its grid.
 # * The indices of another picture spoil the label map, although all pooled numbers are right.
 # * The gradient of a good network is concentrated on few pixels. With batch norm it hardly depends on the initial
 #   weights' scale.

@@ -563,8 +563,8 @@ for size, s in blocks.items():
 assert blocks[4].BF / fine.BF < blocks[4].G / fine.G
 
 # %% [markdown]
-# What to see: coarse blocks lower G little but BF much. For this reason the paper's Table 1 has a column BF: decoders
-# that are close to each other in G and mIoU differ in BF.
+# What to see: coarse blocks lower G slightly but BF considerably. For this reason the paper's Table 1 has a column BF:
+# decoders that are close to each other in G and mIoU differ in BF.
 
 # %%
 street, prediction = test.samples[0], said[0]
@@ -643,7 +643,7 @@ assert all(hits[FRAMES][name] > hits[1][name] for name in world)
 # two streets where it occurs. Read an interval as a lower bound on the uncertainty. No interval shows how the network
 # performs on streets of another kind: in snow, at night, in another country.
 #
-# The drawn streets of the test set are independent of each other, so each of them is a block of its own:
+# The drawn streets of the test set are independent of each other, so each street is one block:
 
 # %%
 intervals = metrics.bootstrap_intervals(metrics.class_counts(matrices), rng=np.random.default_rng(0), block=1)

@@ -148,7 +148,8 @@ figures.show_network(ts.build("basic-encoder-addition"), (360, 480))
 #
 # ## Costs of the decoders
 #
-# `network.summary` computes the costs from shapes alone. The next table is for the paper's 360x480 at full width:
+# `network.summary` computes the costs from shapes alone. The next table is for networks of full width and pictures of
+# 360x480, as in the paper:
 
 # %%
 print(f"{'':39} numbers in kernels   crossing, MB: indices   maps   GFLOP")
@@ -572,8 +573,8 @@ assert published["fcn-basic-no-dim-reduction"][1] < published["fcn-basic"][1]
 # that our difference has the opposite sign, or that the paper sees no difference. A claim of "about as good" is easy to
 # confirm: with few seeds and a wide spread, everything is a tie.
 #
-# The study gives three answers, which the next cell checks. First, where indices or maps cross to a decoder that mixes
-# channels, outlines are far better; other differences between decoders hardly affect BF. Second, indices improve
+# The study supports three conclusions, which the next cell checks. First, where indices or maps cross to a decoder that
+# mixes channels, outlines are far better; other differences between decoders hardly affect BF. Second, indices improve
 # outlines only, while maps improve both outlines and regions. Third, FCN-Basic, which is about as good as SegNet-Basic
 # in the paper, is well ahead of it in mIoU at this size.
 

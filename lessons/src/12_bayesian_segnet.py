@@ -405,8 +405,9 @@ print(f"together {larger.sum():.1f} of {larger.size}: {larger.mean():.4f}")
 assert np.isclose(larger.mean(), metrics.auroc(ten, ten_wrong))
 
 # %% [markdown]
-# Three wrong and seven right pixels make 21 pairs, and equal uncertainties count half. The uncertainty 0.9 exceeds all
-# seven, 0.7 exceeds six and ties with one, and 0.6 exceeds six. The total is 19.5 of 21.
+# Three wrong and seven right pixels make 21 pairs, and equal uncertainties count half. The uncertainty 0.9 of a wrong
+# pixel exceeds those of all seven right pixels, 0.7 exceeds six and equals one, and 0.6 exceeds six. The total is 19.5
+# of 21.
 #
 # The name comes from the ROC curve. Set a threshold and call every pixel above it uncertain. Lower the threshold step
 # by step, and plot the *true positive rate*, the share of wrong pixels that are called uncertain, against the *false

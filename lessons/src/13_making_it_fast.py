@@ -66,7 +66,8 @@ print(f"{multiply_adds / 1e6:.0f} million multiply-adds")
 runtime.set_threads(1)  # one thread for the ladder; more at the end of the lesson
 
 # %% [markdown]
-# A network has many such layers. The next cell prints the total for SegNet at the paper's 360x480:
+# A network has many such layers. The next cell prints the total number of multiply-adds for SegNet at 360x480, the size
+# in the paper:
 
 # %%
 total = sum(row.multiply_adds for row in ts.build("vgg16").summary((360, 480)).rows)
@@ -671,8 +672,8 @@ figures.show_ladder(sorted(ladder.items(), key=lambda rung: -rung[1]))
 
 # %% [markdown]
 # What to see: the rungs are sorted from the slowest to the fastest on your machine. Faster rungs are further left, and
-# each grid line is a factor of ten. The label of each dot gives its factor relative to the dot above it. The numbers of
-# the rungs are those of the text.
+# each grid line is a factor of ten. The label of each dot gives its factor relative to the dot above it. The rungs have
+# the same numbers as in the text.
 #
 # Leaving Python's loops usually gains the most. Rungs 3, 4 and 5 are the same loops, first compiled, then in another
 # order, then in a tile. Rungs 5 and 2 compare the library's tile with the tile inside NumPy's `@`. For Winograd a share

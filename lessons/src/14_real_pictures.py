@@ -572,7 +572,7 @@ for kind in ("scaled", "imagenet", "unit", "caffe"):
 assert max(fed["unit"], fed["caffe"]) < fed["scaled"] - 0.1
 
 # %% [markdown]
-# "imagenet" happens to be close to "scaled", as the pixel above shows, and lowers the score little. This case is
+# "imagenet" happens to be close to "scaled", as the pixel above shows, and lowers the score only slightly. This case is
 # dangerous: the result is slightly worse, so the mistake may never be noticed. "unit" and "caffe" lower the score
 # drastically.
 #

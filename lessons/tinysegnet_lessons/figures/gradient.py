@@ -28,7 +28,7 @@ READABLE_COLUMNS = 8  # per panel; three wider panels do not fit side by side on
 
 
 def show_gradient(report: Report, tensor: str, *, theme: Theme = LIGHT) -> Figure:
-    """Draw one gradient of a report, such as "dweight": analytic, numeric, and which entries were refused.
+    """Draw one gradient of a report, such as "dweight": analytic, numeric, and which entries failed.
 
     If there are several cases, it draws the first that failed and is small enough to read. Raises KeyError for an
     unknown name.

@@ -1,4 +1,4 @@
-"""A network as a diagram: layers in a line, what crosses from encoder to decoder, and where the costs lie."""
+"""A diagram of a network's layers and of the connections from encoder to decoder, and a figure of its costs."""
 
 from __future__ import annotations
 
