@@ -11,7 +11,8 @@
 #
 # **Prerequisites:** lessons 04 (batch norm), 06 (the loss) and 07 (the network).
 #
-# Badrinarayanan et al. 2017 describe their training in sections 3.2 and 3.3. This lesson also explains their recipe.
+# Sections 3.2 and 3.3 of Badrinarayanan et al. 2017 describe the paper's training recipe, which this lesson also
+# explains.
 
 # %%
 import hashlib
@@ -87,8 +88,8 @@ figures.show_paths(my_valley, plain, **area)
 
 # %% [markdown]
 # What to see: each path takes 25 steps, from the ring to the square. On the left the steps point the right way but are
-# tiny. They reach the valley floor but remain far from its lowest point. In the middle the path jumps from wall to wall
-# but still gets closer. On the right every jump lands further up the wall than the one before.
+# tiny. The path reaches the valley floor but remains far from its lowest point. In the middle the path jumps from wall
+# to wall but still gets closer. On the right every jump lands further up the wall than the one before.
 #
 # **Why.** Along each parameter separately, a step is a multiplication:
 #
@@ -203,8 +204,8 @@ figures.show_source(optim._sgd_numpy)
 # ## Adam
 #
 # A single rate for all parameters suits a valley with two curvatures poorly. Adam (Kingma and Ba 2015) keeps two
-# running means for each parameter, one of the gradient and one of its square. It divides the first mean by the root of
-# the second:
+# running means for each parameter, one of the gradient and one of its square. Adam divides the first mean by the root
+# of the second:
 #
 # $$m \leftarrow \beta_1 m + (1 - \beta_1)\, g, \qquad s \leftarrow \beta_2 s + (1 - \beta_2)\, g^2, \qquad
 # w \leftarrow w - \eta\, \frac{\hat m}{\sqrt{\hat s} + \epsilon} .$$
@@ -317,7 +318,7 @@ assert heights["momentum 0.5, rate 0.1"][60] < heights["plain, rate 0.07"][60] /
 # tolerates a rate above 0.08. Its first jump is wider, but then it advances faster, and after 60 steps its loss is far
 # lower. The momentum must fit the valley: 0.9 is too much for this valley and gives a higher final loss than plain
 # descent. Adam begins along the diagonal, because at first it takes equal steps in both directions, whatever their
-# slopes. On this valley, at this rate, Adam is no faster than plain descent. It also needs twice as much memory as
+# slopes. On this valley, at this rate, Adam is no faster than plain descent. Adam also needs twice as much memory as
 # momentum: two numbers per parameter.
 #
 # ## Schedules
@@ -537,7 +538,7 @@ for name, values in sorted(tests.items(), key=lambda test: test[1][-1]):
 #   that these labels are right. You can find this mistake only by looking: use `figures.show_batch` on a batch as the
 #   network gets it, after all flips and crops.
 # * **Encoder frozen**: the frozen encoder does no harm here. The loss even ended lower, and it did so with other seeds
-#   too. Random features are good enough to tell the pixels of two pictures apart. This does not show that random
+#   too. Random features are good enough to tell the pixels of two pictures apart. This result does not show that random
 #   features suit new pictures.
 # * **Backward wrong**: training is several times slower, but the network learns. A wrong gradient still mostly points
 #   downhill. A gradient check finds the bug, however little harm it does:
@@ -574,7 +575,7 @@ figures.show_plot(curves, title="Loss on two pictures, by Adam's learning rate",
 # %% [markdown]
 # What to see: a rate that is too small gives a smooth, slow curve that is still high at the end. With a rate that is
 # too large the loss jumps up at first and remains higher than the others. The best of these five rates lies between the
-# extremes. Now search around it, by a factor of 3:
+# extremes. Now search around the best rate, by a factor of 3:
 
 # %%
 for rate in (float(best) * factor for factor in (0.3, 1, 3)):
@@ -624,8 +625,8 @@ chosen = [(s.image, s.labels, ts.predict(model, s.image, size=SIZE), s.name) for
 figures.overlays_figure(chosen, palette)
 
 # %% [markdown]
-# What to see: red pixels in the last column are wrong. They lie along borders, on small things and in some whole areas.
-# Here are the scores per class:
+# What to see: red pixels in the last column are wrong. The errors lie along borders, on small things and in some whole
+# areas. Here are the scores per class:
 
 # %%
 viz.per_class_figure(result.scores, palette)
@@ -683,8 +684,8 @@ print(f"flips {'help' if gain > 0.02 else 'hurt' if gain < -0.02 else 'change li
 # cannot reveal overfitting. A network must therefore be judged on pictures that it was not trained on. When this lesson
 # was written, flips raised the score on other pictures by 0.02 to 0.05 with each of three seeds. Flips lowered the
 # score on the training pictures by more, which also narrows the gap. A smaller gap alone is therefore no success: an
-# untrained network has no gap. What counts is the score on other pictures. (The authors' model files use no flips;
-# their CamVid has 367 training pictures.)
+# untrained network has no gap. Only the score on other pictures counts. (The authors' model files use no flips; their
+# CamVid has 367 training pictures.)
 #
 # ## Class weights
 #

@@ -64,9 +64,9 @@ figures.show_arrays([(name, a[0, :, :, 0]) for name, a in back.items()])
 
 # %% [markdown]
 # What to see: the panels show the backward pass from left to right. `out[1, 2]` depends on five numbers of the unpooled
-# map, but only two of them come from the pool. The others are zeros that unpooling filled in. The gradient therefore
-# reaches two pooled numbers, two edges and four pixels. The rest of the picture does not influence `out[1, 2]`, as long
-# as the maxima stay where they are.
+# map, but only two of them come from the pool. The other three are zeros that unpooling filled in. The gradient
+# therefore reaches two pooled numbers, two edges and four pixels. The rest of the picture does not influence `out[1,
+# 2]`, as long as the maxima stay where they are.
 #
 # To check this gradient, increase and decrease each of the sixteen pixels by a small step:
 
@@ -134,8 +134,8 @@ for name, out in tensors.items():
 # halved four times and then grow back; the number of channels does the opposite. ReLU leaves many zeros, and after
 # unpooling at least three of every four numbers are 0. The last line shows the logits, eleven for each pixel.
 #
-# `net.forward` computes the same logits, up to float32 rounding, in less time. It makes fewer passes over memory,
-# because batch norm and ReLU are fused into the preceding convolution:
+# `net.forward` computes the same logits, up to float32 rounding, in less time. The method makes fewer passes over
+# memory, because batch norm and ReLU are fused into the preceding convolution:
 
 # %%
 logits = net.forward(images[:1])
@@ -231,12 +231,12 @@ figures.show_gallery(my_gallery(tensors, decoder))
 #
 # ## What does each stage encode?
 #
-# Feature maps that look convincing prove little. A *readout* measures what a stage encodes. It is a linear classifier
-# that sees a single pixel of the stage's maps: a weight for each channel and class, and a softmax (lesson 06). If the
-# readout predicts the classes well, the stage has done the work. The readout is fitted on some streets and scored on
-# others, and coarse maps are enlarged by repeating pixels. mIoU scores the areas; BF (the boundary F-score) scores how
-# well the outlines agree. A coarse grid limits both scores. For this reason each stage also gets a *ceiling*, the score
-# of the true labels on its grid. The readout is fitted with Adam (lesson 08) on the cross-entropy:
+# Feature maps that look convincing prove little. A *readout* measures what a stage encodes. A readout is a linear
+# classifier that sees a single pixel of the stage's maps: a weight for each channel and class, and a softmax (lesson
+# 06). If the readout predicts the classes well, the stage has done the work. The readout is fitted on some streets and
+# scored on others, and coarse maps are enlarged by repeating pixels. mIoU scores the areas; BF (the boundary F-score)
+# scores how well the outlines agree. A coarse grid limits both scores. For this reason each stage also gets a
+# *ceiling*, the score of the true labels on its grid. The readout is fitted with Adam (lesson 08) on the cross-entropy:
 
 
 # %%
@@ -612,8 +612,8 @@ for share in (0.01, 0.05, 0.2):
     print(f"the {share:.0%} of the pixels with the largest gradient have {part:.0%} of the total")
 
 # %% [markdown]
-# The next figure follows the gradient back to the picture. It shows the sum of the absolute values over the channels,
-# at the input of each convolution:
+# The next figure follows the gradient back to the picture. The figure shows the sum of the absolute values over the
+# channels, at the input of each convolution:
 
 # %%
 convolutions = [name for name in gradients if name.endswith(("conv1", "classifier"))]
@@ -815,7 +815,7 @@ print(f"{back_again} of {sum(map(np.sum, was_dead.values()))} dead channels are 
 #
 # Take one pixel, and the logit of the class that the network predicts there. Which pixels of the picture does this
 # logit depend on? A first answer is the gradient of the logit with respect to the picture, with absolute values summed
-# over the three colours. It is computed as at test time, when batch norm is a fixed scale and shift:
+# over the three colours. The gradient is computed as at test time, when batch norm is a fixed scale and shift:
 
 # %%
 figures.show_source(influence)

@@ -199,9 +199,9 @@ assert (byte * np.uint8(32) + byte).item() != 31 * 32 + 31
 # %% [markdown]
 # ## Void
 #
-# A network's predictions on void pixels must not affect its scores. This is ensured by dropping pixels whose *label* is
-# void. The next cell compares four ways to treat void pixels in the example of sixteen pixels. The second column has
-# other predictions on the two void pixels, which should not change a score:
+# A network's predictions on void pixels must not affect its scores. To ensure this, drop pixels whose *label* is void.
+# The next cell compares four ways to treat void pixels in the example of sixteen pixels. The second column has other
+# predictions on the two void pixels, which should not change a score:
 
 
 # %%
@@ -500,9 +500,9 @@ figures.show_arrays(outlines)
 figures.show_source(boundary._one_to_one)
 
 # %% [markdown]
-# Finding the largest number of pairs is a known problem, *maximum matching*. It is solved as a flow: from a source to
-# each pixel of $P$, then to the pixels of $T$ within the tolerance, then to a sink, where each edge carries at most one
-# unit. Here are the times for one street and its prediction:
+# Finding the largest number of pairs is a known problem, *maximum matching*. The problem is solved as a flow: from a
+# source to each pixel of $P$, then to the pixels of $T$ within the tolerance, then to a sink, where each edge carries
+# at most one unit. Here are the times for one street and its prediction:
 
 # %%
 arguments = test[0].labels, said[0], 11, CAMVID.ignore_label
@@ -539,7 +539,7 @@ grader.grade("boundary_f1_by_distance", my_boundary_f1)
 # %% [markdown]
 # ## BF measures what G does not
 #
-# Now make the network's predictions coarse: all pixels of a 4x4 block get the class of one of them.
+# Now make the network's predictions coarse: all pixels of a 4x4 block get the class of one pixel in the block.
 
 
 # %%
@@ -620,9 +620,9 @@ for name, block in (("frame by frame", 1), ("street by street", FRAMES)):
     print(f"{name:17} mIoU of ten streets in [{low:.3f}, {high:.3f}], {high - low:.3f} wide")
 
 # %% [markdown]
-# Which interval is right? This can be measured, because here the whole population is known: all streets of the video.
-# Draw ten streets at random, compute both intervals, and check whether they contain the score of the population. A 95 %
-# interval should contain this score in 95 of 100 trials.
+# Which interval is right? The question can be answered here, because the whole population is known: all streets of the
+# video. Draw ten streets at random, compute both intervals, and check whether they contain the score of the population.
+# A 95 % interval should contain this score in 95 of 100 trials.
 
 # %%
 world = dict(zip(("G", "C", "mIoU"), confusion.averages(counts.sum((0, 1))), strict=True))
@@ -684,9 +684,9 @@ print(f"{on_unseen:.4f} on the others; {on_unseen / on_seen:.0%} of the lead is 
 assert on_unseen < on_seen
 
 # %% [markdown]
-# What to see: a large part of the lead was luck, but it would have been published as progress. This can happen without
-# cheating: it is enough to choose the best epoch, the best seed or the best threshold on the test set. By luck alone,
-# the best of $m$ equally good networks leads by this many standard deviations of the score:
+# What to see: a large part of the lead was luck, but it would have been published as progress. No cheating is needed:
+# it is enough to choose the best epoch, the best seed or the best threshold on the test set. By luck alone, the best of
+# $m$ equally good networks leads by this many standard deviations of the score:
 
 # %%
 luck = {m: rng.standard_normal((20000, m)).max(1).mean() for m in (2, 5, 20, 100)}
@@ -715,7 +715,7 @@ figures.show_worst(net, test, count=3)
 # * G counts pixels; C and mIoU count classes. mIoU is at most C. If one class is predicted everywhere, $G = s$,
 #   $\mathrm{mIoU} = s/K$.
 # * Drop void pixels by their label. State whether absent classes are left out or count as 0, because papers differ.
-# * Add the matrices of all pictures first, and divide last.
+# * Add up the confusion matrices of all pictures before you divide.
 # * BF scores outlines. One-to-one matching and matching by distance give different scores; state method and tolerance.
 # * A score needs a baseline for comparison and a confidence interval. Where neighbouring frames are alike, draw whole
 #   blocks.

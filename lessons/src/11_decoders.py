@@ -10,8 +10,9 @@
 #
 # **Prerequisites:** lessons 05 (unpooling), 07 (the network), 08 (training) and 10 (scores).
 #
-# Badrinarayanan et al. 2017 compare eight decoders in Table 1 and section 3.3, and mention two more in section 3.1.
-# They published no code for the comparison. The library implements all ten, and this lesson analyses a study of them.
+# Badrinarayanan et al. 2017 compare eight decoders in Table 1 and section 3.3, and mention two more in section 3.1. The
+# authors published no code for the comparison. The library implements all ten, and this lesson analyses a study of
+# them.
 
 # %%
 import csv
@@ -672,8 +673,8 @@ figures.show_strip_plot(mine, ties=spread_of)
 # Table 1 is a careful comparison, with one encoder, recipe and data set. Still, more than the decoder differs.
 #
 # 1. **Parameter counts differ.** `basic` has 1.4 million parameters, and `bilinear-interpolation` has 0.6 million.
-#    `replication` and `fixed-index` are as large as `basic` but use no indices. They would be a fairer comparison, but
-#    the table has no row for them.
+#    `replication` and `fixed-index` are as large as `basic` but use no indices. These two networks would be a fairer
+#    comparison, but the table has no row for them.
 # 2. **Widths differ.** Where maps are reduced, the whole decoder has 11 channels. The paper's text also leaves some
 #    details open. For example, the library's FCN variants have no batch norm in the decoder, because FCN has none.
 # 3. **One seed was used**, with the best of many iterations by G on the validation pictures (section 3.3).

@@ -207,9 +207,9 @@ assert one_pass.max() > probs.mean(0).max()
 # %% [markdown]
 # ## Where dropout is used
 #
-# Kendall et al. found that dropout at every layer regularises too strongly. They used dropout in the deepest stages
-# only: after pools of the encoder and at the ends of decoder stages. The library's two Bayesian networks follow the
-# authors' files:
+# Kendall et al. found that dropout at every layer regularises too strongly. The authors used dropout in the deepest
+# stages only: after pools of the encoder and at the ends of decoder stages. The library's two Bayesian networks follow
+# the authors' files:
 
 # %%
 for name in ("bayesian-basic", "bayesian-vgg16"):
@@ -659,8 +659,8 @@ print(f"{work[first:].sum() / work.sum():.0%} of the multiplications come after 
 
 # %% [markdown]
 # All layers before the first dropout give the same result in all samples, so `Network.samples` computes them once. The
-# other layers are computed for each sample. This reuse saves little, because most of the work is in the decoder's last
-# stages, at full size.
+# other layers are computed for each sample. This reuse saves little time, because most of the work is in the decoder's
+# last stages, at full size.
 #
 # ## What to remember
 #

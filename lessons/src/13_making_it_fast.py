@@ -705,8 +705,8 @@ for K, channels in ((3, 16), (3, 64), (3, 348), (7, 64)):
 # %% [markdown]
 # What to see: Winograd's errors are larger than those of direct sums, and the last column shows the ratio. In the rows
 # of 3x3 kernels, sums of more products have larger rounding errors, however they are added. To see the effect of the
-# kernel size, compare the last two rows. They have nearly the same number of products per output, but a 7x7 kernel is
-# split into pieces of 4x4, with seven points instead of six.
+# kernel size, compare the last two rows. These two rows have nearly the same number of products per output, but a 7x7
+# kernel is split into pieces of 4x4, with seven points instead of six.
 #
 # The large numbers come from points such as $2$ and $-2$, which are raised to high powers. The larger the tile, the
 # more points it needs. The next cells test this in one dimension, with matrices for any number m of outputs:
@@ -760,7 +760,7 @@ assert others < wrong_pixels
 # ## Threads
 #
 # The outputs of a convolution do not depend on each other, so several threads can share them. In numba, `prange`
-# distributes its iterations over the threads. It does not check that the iterations are independent.
+# distributes its iterations over the threads. numba does not check that the iterations are independent.
 #
 # **Trap 3: a shared sum.** Count how often each class occurs. `counts[label] += 1` has three steps: read, add, write.
 # If two threads execute these steps at the same moment, both may read 7 and write 8, and a count is lost.
@@ -1026,7 +1026,7 @@ else:
 # * Winograd's method evaluates polynomials, multiplies the values, and interpolates. F(2, 3) needs 4 products instead
 #   of 6, and F(4x4, 3x3) needs 36 instead of 144. The price is larger rounding errors.
 # * The roofline shows the highest possible speed of an op. Left of the ridge, memory is the limit, and fusing ops
-#   reduces its traffic.
+#   reduces memory traffic.
 # * Two threads must never write to the same output: a shared `+=` silently loses counts. A fixed partition of sums
 #   gives the same bits with any number of threads.
 # * For a fair comparison, run each version once untimed, use its result, take turns, report medians, and use real

@@ -245,9 +245,9 @@ assert scores[96, 128] > max(scores[24, 32], scores[360, 480])
 # larger than any car in training, and larger than the receptive field (lesson 07). The best size is near the training
 # size.
 #
-# `predict` therefore scales the picture to the *area* of the training pictures and keeps its aspect ratio. It scales
-# the logits back to the original size before it chooses the largest logit. For a picture $(H, W)$ and training pictures
-# $(h, w)$ the network's input has the size $(H', W')$:
+# `predict` therefore scales the picture to the *area* of the training pictures and keeps its aspect ratio. The function
+# scales the logits back to the original size before it chooses the largest logit. For a picture $(H, W)$ and training
+# pictures $(h, w)$ the network's input has the size $(H', W')$:
 #
 # $$f = \sqrt{\frac{h\, w}{H\, W}} \qquad (H', W') = \big(\text{round}(f H),\ \text{round}(f W)\big)$$
 
@@ -735,8 +735,8 @@ print("jitter hurt by more than 0.02:  ", ", ".join(hurt) or "nothing")
 # little, since the network has more to learn in the same time. With one short training run and one seed, only large
 # differences count.
 #
-# Augmentation expresses prior knowledge: *these changes do not change the labels*. It helps only against similar
-# changes.
+# Augmentation expresses prior knowledge: *these changes do not change the labels*. Augmentation helps only against
+# similar changes.
 
 # %%
 temporary.cleanup()
@@ -752,7 +752,7 @@ temporary.cleanup()
 #   convolution cannot be folded, because of the padding.
 # * Storing weights in float16 halves the size of a file and hardly changes the predictions.
 # * A pickle is a program. Read files from strangers with a reader that executes nothing.
-# * Weights require the preprocessing with which they were trained. With another preprocessing the results are worse,
-#   without any error.
+# * Weights require the preprocessing with which they were trained. With different preprocessing the results are worse,
+#   but no error is raised.
 # * Scores are valid for pictures like those they were measured on. Augmentation can make a network robust to other
 #   pictures.

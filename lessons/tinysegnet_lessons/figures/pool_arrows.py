@@ -138,7 +138,7 @@ def _pooled_at(x0: float, window: Cell) -> tuple[float, float]:
 
 
 def _color(grid: Grid, window: Cell, w: int) -> str:
-    """Return a window's colour, which differs from its neighbours'."""
+    """Return a window's colour, which differs from the colours of its neighbours."""
     colors = DARK_WINDOWS if grid.theme == DARK else LIGHT_WINDOWS
     return colors[(window[0] * (w + (w % 6 == 0)) + window[1]) % len(colors)]
 

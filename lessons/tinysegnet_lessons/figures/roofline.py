@@ -16,7 +16,7 @@ from tinysegnet.viz.figures import LIGHT, Theme, new_figure, style_axes
 
 __all__ = ["RooflineDot", "roofline_figure"]
 
-WINOGRAD = 4  # F(4x4, 3x3) has 36 multiplications where the definition has 144
+WINOGRAD = 4  # F(4x4, 3x3) needs 36 multiplications where the definition needs 144
 KINDS = {"convolution": "mIoU", "network": "loss", "memory": "G"}  # kind and its colour in the theme
 
 
