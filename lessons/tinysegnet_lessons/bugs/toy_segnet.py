@@ -26,7 +26,8 @@ EDGE = 4  # kernel size of the transposed convolution; even, so that the padding
 class ToySegNet:
     """A network of one stage with a bug planted wherever its op occurs, or without a bug if `bug` is None.
 
-    The network learns from pictures (N, H, W, 3) with values of order 1, labels (N, H, W), class weights (K,) and ignore_label.
+    The network learns from pictures (N, H, W, 3) with values of order 1, labels (N, H, W), class weights (K,) and
+    ignore_label.
     """
 
     def __init__(self, pictures: np.ndarray, labels: np.ndarray, class_weights: np.ndarray, ignore_label: int,
