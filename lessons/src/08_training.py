@@ -163,7 +163,7 @@ grader.grade("sgd_step", my_sgd_step)
 # ### Two definitions of momentum
 #
 # Caffe, the framework that the paper's authors used, puts the rate inside the velocity: $v \leftarrow \mu v + \eta g$,
-# then $w \leftarrow w - v$. PyTorch and this library put it outside. At a constant rate both give the same steps,
+# then $w \leftarrow w - v$. PyTorch and this library put the rate outside. At a constant rate both give the same steps,
 # because Caffe's velocity is $\eta$ times PyTorch's. Now let the rate fall to a tenth at step 30, with a constant
 # gradient of 1.
 
@@ -315,11 +315,11 @@ assert heights["momentum 0.5, rate 0.1"][60] < heights["plain, rate 0.07"][60] /
 
 # %% [markdown]
 # What to see: plain descent zigzags, because its rate has to be near the limit of the steep direction, 0.08. Momentum
-# tolerates a rate above 0.08. Its first jump is wider, but then it advances faster, and after 60 steps its loss is far
-# lower. The momentum must fit the valley: 0.9 is too much for this valley and gives a higher final loss than plain
-# descent. Adam begins along the diagonal, because at first it takes equal steps in both directions, whatever their
-# slopes. On this valley, at this rate, Adam is no faster than plain descent. Adam also needs twice as much memory as
-# momentum: two numbers per parameter.
+# tolerates a rate above 0.08. With momentum the first jump is wider, but then the path advances faster, and after 60
+# steps the loss is far lower. The momentum must fit the valley: 0.9 is too much for this valley and gives a higher
+# final loss than plain descent. Adam begins along the diagonal, because at first it takes equal steps in both
+# directions, whatever their slopes. On this valley, at this rate, Adam is no faster than plain descent. Adam also needs
+# twice as much memory as momentum: two numbers per parameter.
 #
 # ## Schedules
 #
@@ -422,8 +422,8 @@ figures.show_plot(drawn, title="Root mean square after each layer, no batch norm
 # What to see: a factor of 3 in the weights becomes a factor of $3^{26}$, about $10^{12}$, at the end. A factor of a
 # tenth becomes $10^{-26}$. With He's standard deviation the root mean square stays near 1. With batch norm after each
 # convolution (the last two printed lines) the factor is divided out again, so a network with batch norm tolerates a
-# wrong standard deviation in the forward pass. VGG16 had no batch norm. Its authors initialised the deep networks with
-# layers of a shallower network that they had trained first (Simonyan and Zisserman 2015).
+# wrong standard deviation in the forward pass. VGG16 had no batch norm. The authors of VGG16 initialised their deep
+# networks with layers of a shallower network that they had trained first (Simonyan and Zisserman 2015).
 #
 # ### Exercise 3: the standard deviation
 #
@@ -604,7 +604,7 @@ print(f"{len(train)} training pictures, {len(val)} validation pictures; position
 
 # %% [markdown]
 # mIoU is a score from 0 to 1: the mean over the classes of how well the predicted and the true areas agree. Lesson 10
-# explains it in detail. The baseline predicts from each pixel's position alone, without looking at the picture. A
+# explains mIoU in detail. The baseline predicts from each pixel's position alone, without looking at the picture. A
 # network that scores below this baseline has learned nothing useful.
 
 # %%
@@ -617,8 +617,8 @@ viz.curves_figure(result.history, {"position prior": baseline})
 
 # %% [markdown]
 # What to see: the loss falls. The scores on pictures that the network has never seen rise above the baseline. The
-# learning rate rises and falls. G is the share of all pixels that are right; C is the same share within each class,
-# averaged over the classes. Here are three predictions:
+# learning rate rises and falls. G is the share of all pixels that are right; C is the share of right pixels within each
+# class, averaged over the classes. Here are three predictions:
 
 # %%
 chosen = [(s.image, s.labels, ts.predict(model, s.image, size=SIZE), s.name) for s in val.samples[:3]]
@@ -714,7 +714,7 @@ for name in ("none", "sqrt_median_frequency", "median_frequency"):
 #
 # ## Repeat a training run bit for bit
 #
-# The initial weights, the order of the pictures and the flips come from seeds. A training run can therefore be repeated
+# Seeds determine the initial weights, the order of the pictures and the flips. A training run can therefore be repeated
 # exactly. If you change one setting, every difference in the result comes from that change.
 
 
@@ -766,6 +766,5 @@ for name in ("optimizer", "learning_rate", "momentum", "weight_decay", "bias_rat
 # - A standard deviation of $\sqrt{2/n}$, where $n$ is the fan-in, keeps the scale of activations through ReLU layers.
 # - Try two pictures first. If the loss does not approach 0 within about sixty steps, look for a mistake in the code,
 #   the data or the rate. If the loss approaches 0, you know only that the network can learn the labels it gets.
-# - Judge a network on pictures that it was not trained on. Flips improve the score on other pictures. A small gap
-#   between training and validation scores is not a success by itself.
+# - Judge a network on pictures that it was not trained on. Flips improve the score on such pictures.
 # - Training may work even with a wrong gradient. Only a gradient check reveals the mistake.

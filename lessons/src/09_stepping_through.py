@@ -808,8 +808,8 @@ print(f"{back_again} of {sum(map(np.sum, was_dead.values()))} dead channels are 
 # %% [markdown]
 # What to see: many zeros are healthy, since ReLU is meant to produce them; dead channels are not healthy. Batch norm
 # protects against them, since it sets a channel's mean over the batch to `beta` and its standard deviation to `gamma`.
-# Without batch norm a step that is too large can push a channel below 0 on every picture. Its weights then get no
-# gradient to bring it back.
+# Without batch norm a step that is too large can push a channel below 0 on every picture. The channel's weights then
+# get no gradient that could bring it back.
 #
 # ## What does a decision depend on?
 #
@@ -982,8 +982,8 @@ figures.show_gallery(panels, columns=2, width=9)
 
 # %% [markdown]
 # What to see: each panel has its own scale. Orange squares supported the logit, and blue squares lowered it. The fourth
-# panel is the gradient's forecast of the third. If the logit were a linear function, covering a square would lower it
-# by $\sum \text{dx} \cdot (x - 127.5)$, summed over the square's pixels. Do the panels agree?
+# panel shows what the gradient predicts for the third. If the logit were a linear function, covering a square would
+# lower it by $\sum \text{dx} \cdot (x - 127.5)$, summed over the square's pixels. Do the panels agree?
 
 
 # %%
@@ -1024,8 +1024,8 @@ print("the two agree better on " + ("where to look" if sizes > signs else "the d
 # * The encoder finds what is in the picture, and the decoder adds where it is. Linear readouts measure how well each
 #   stage encodes the classes, relative to the ceiling of its grid.
 # * The indices of another picture spoil the label map, although all pooled numbers are right.
-# * The gradient of a good network is concentrated on few pixels. With batch norm it hardly depends on the initial
-#   weights' scale.
+# * The gradient of a good network is concentrated on few pixels. With batch norm the gradient hardly depends on the
+#   scale of the initial weights.
 # * Watch the largest update-to-weight ratio and those of the first steps. A ratio near 1 means that the weights'
 #   direction is lost.
 # * The weights of a dead channel get no gradient, so only a change in its inputs can revive it.

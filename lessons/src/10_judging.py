@@ -159,8 +159,8 @@ print("all three hold")
 # ### Why networks are not trained on mIoU
 #
 # These scores have no useful gradient. The prediction is the class of the largest logit. If a logit changes slightly,
-# the largest logit stays the largest, and no count changes. If it changes far enough, a pixel switches its class. The
-# derivative is 0 almost everywhere, and it does not exist elsewhere. For this reason networks are trained on the
+# the largest logit stays the largest, and no count changes. If a logit changes far enough, a pixel changes its class.
+# The derivative is 0 almost everywhere, and it does not exist elsewhere. For this reason networks are trained on the
 # cross-entropy (lesson 06) and judged by mIoU.
 
 # %%
@@ -272,7 +272,7 @@ viz.per_class_figure(of_net, CAMVID)
 #
 # Other programs treat absent classes differently. The paper's evaluation script counts them as 0, because it always
 # divides by 11. The accuracy that the authors' network prints during training counts a class as 1 if it does not occur
-# in a batch. On a single picture the choice changes mIoU a lot:
+# in a batch. On a single picture the choice has a large effect on mIoU:
 
 # %%
 lacking = [(matrix.sum(0) + matrix.sum(1) == 0).sum() for matrix in matrices]

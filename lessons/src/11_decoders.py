@@ -261,8 +261,8 @@ grader.grade("crossing_bytes", my_crossing_bytes)
 # addition copies its gradient and does not divide it. Since $W_{ck}$ is used at every pixel of every picture,
 # $\text{dW}_{ck} = \sum_{n, i, j} p_{nijc}\, \text{dout}_{nijk}$.
 #
-# The backward pass reaches the `SkipAdd` first, which leaves `dout` on the tape. Later it reaches the `SkipSource` with
-# dnext, and this layer adds the two gradients:
+# The backward pass reaches the `SkipAdd` first, which leaves `dout` on the tape. Later the backward pass reaches the
+# `SkipSource` with dnext, and this layer adds the two gradients:
 
 # %%
 figures.show_source(layers.SkipAdd._backward)
@@ -677,7 +677,7 @@ figures.show_strip_plot(mine, ties=spread_of)
 #    comparison, but the table has no row for them.
 # 2. **Widths differ.** Where maps are reduced, the whole decoder has 11 channels. The paper's text also leaves some
 #    details open. For example, the library's FCN variants have no batch norm in the decoder, because FCN has none.
-# 3. **One seed was used**, with the best of many iterations by G on the validation pictures (section 3.3).
+# 3. **One seed was used** for each network, at the iteration with the best G on the validation pictures (section 3.3).
 # 4. **One loss was used at a time.** With other class weights all rows change, as above.
 # 5. **BF counts outlines of void.** The published script does not leave void out, and the study follows it. The next
 #    cell shows how much this matters for the bundled network on some drawn streets with void:
@@ -711,8 +711,8 @@ for s in voids:
 #   convolution.
 # * Parameters, bytes that cross and time are three separate costs, and none of them determines another.
 # * The gradient of maps that are read twice is a sum. An addition passes all of `dout` to both of its inputs.
-# * The backward pass of each way to upsample is its transpose. For replication it sums the copies, and for a fixed
-#   corner it reads the corners.
+# * The backward pass of each way to upsample is its transpose. The backward pass of replication sums the copies, and
+#   that of a fixed corner reads the corners.
 # * Before you call one network better than another, measure the spread between seeds. A smaller difference is a tie.
 # * A tie does not mean that two networks are equal, and a table with one seed per network cannot show its ties.
 # * The rows of a comparison may differ in parameters and width as well as in the decoder.

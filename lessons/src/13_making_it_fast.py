@@ -339,10 +339,10 @@ assert gemm_microkernel.ROWS == 6
 #             sums[r, v] += number * b_vectors[v], for each v
 #     store sums in out
 #
-# numba has no type for a vector register, so the library generates these instructions itself. In its source, the loop
-# over $k$ begins at `for_range`. One detail is misleading: `load` and `store` of `sums` look like memory accesses. In
-# fact, `alloca` creates a named variable, and the compiler (LLVM) keeps a variable in a register if its address is not
-# used otherwise.
+# numba has no type for a vector register, so the library generates these instructions itself. In the library's source,
+# the loop over $k$ begins at `for_range`. One detail is misleading: `load` and `store` of `sums` look like memory
+# accesses. In fact, `alloca` creates a named variable, and the compiler (LLVM) keeps a variable in a register if its
+# address is not used otherwise.
 
 # %%
 figures.show_source(gemm_microkernel._make_tile)
@@ -760,7 +760,7 @@ assert others < wrong_pixels
 # ## Threads
 #
 # The outputs of a convolution do not depend on each other, so several threads can share them. In numba, `prange`
-# distributes its iterations over the threads. numba does not check that the iterations are independent.
+# distributes its iterations over the threads, but does not check that the iterations are independent.
 #
 # **Trap 3: a shared sum.** Count how often each class occurs. `counts[label] += 1` has three steps: read, add, write.
 # If two threads execute these steps at the same moment, both may read 7 and write 8, and a count is lost.

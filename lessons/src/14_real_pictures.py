@@ -218,7 +218,7 @@ for field in [*fields.split(), "color_jitter", "mirror", "test_scales", "statist
 # %% [markdown]
 # The left recipe reduces pictures to an area of at most 120x160. Small pictures are cheap, so training can show each of
 # them many times, each time with other flips, scaling and jitter. Predictions are averaged over the picture, its mirror
-# image (`mirror`) and three sizes (`test_scales`). Training with this recipe takes minutes to hours, so it is not part
+# image (`mirror`) and four sizes (`test_scales`). Training with this recipe takes minutes to hours, so it is not part
 # of this lesson. The command is `tinysegnet train --data DIR`.
 #
 # ## A picture of any size
@@ -294,7 +294,8 @@ print(f"pixels right: labels enlarged {np.mean(by_labels):.2%}, logits enlarged 
 # %% [markdown]
 # **Why is the picture not cut into tiles?** A huge picture could be predicted tile by tile. A pixel at a seam is then
 # predicted without its neighbours on the other side: the network sees zeros there, as at the border of the picture. The
-# next cell compares two halves of a picture with the whole, by distance from the seam:
+# next cell compares predictions from two halves of a picture with the prediction from the whole picture, by distance
+# from the seam:
 
 # %%
 changed = np.zeros((TESTS, 128), bool)
@@ -467,8 +468,8 @@ pickletools.dis(trap.read_bytes())
 
 # %% [markdown]
 # The library's own reader supports the instructions that make strings, numbers, tuples and dicts, and imports no
-# function that a file names. Instead the reader has its own versions of the five functions that PyTorch writes for
-# tensors, and it refuses a file that calls any other function.
+# function that a file names. Instead the reader has its own versions of the five functions that PyTorch's files call to
+# make tensors, and it refuses a file that calls any other function.
 
 # %%
 figures.show_source(torch_pickle._Machine.call)
@@ -560,7 +561,7 @@ for kind in ("scaled", "imagenet", "caffe"):
 # %% [markdown]
 # "imagenet" divides by 255, subtracts a mean and divides by a standard deviation. "caffe" changes the order to blue,
 # green, red and subtracts another mean. The wrong preprocessing causes no error, because all shapes fit. The next cell
-# tests its effect on the toy network, which was trained on "scaled" pictures:
+# tests the effect of wrong preprocessing on the toy network, which was trained on "scaled" pictures:
 
 # %%
 fed = {}
