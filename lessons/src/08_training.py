@@ -190,9 +190,9 @@ figures.show_plot(
 )
 
 # %% [markdown]
-# What to see: the two curves coincide until the rate falls. Then Caffe's curve falls more slowly. Its velocity still
-# contains steps accumulated at the high rate, and friction needs about twenty steps to remove them. A schedule copied
-# from Caffe into PyTorch therefore gives slightly different steps. The library supports both: set
+# What to see: the two curves coincide until the rate falls. Then Caffe's curve falls more slowly. Caffe's velocity
+# still contains steps accumulated at the high rate, and friction needs about twenty steps to remove them. A schedule
+# copied from Caffe into PyTorch therefore gives slightly different steps. The library supports both: set
 # `rate_in_velocity=True`, or `optimizer="caffe_sgd"` in a recipe. Compare the library's NumPy step with yours. `inside`
 # and `outside` are the rates inside and outside the velocity; the one that is not used is 1. The function changes its
 # argument arrays in place.
@@ -483,8 +483,8 @@ figures.show_batch(images, labels, palette, columns=2)
 
 # %% [markdown]
 # What to see: there are two streets, and below them the labels that the network gets. Do the labels fit the pictures?
-# Also look at the first loss. For an untrained network it should be somewhat above $\log 11$, because the first guesses
-# are random but not uniform. A first loss of 20 means that inputs or weights have a wrong scale.
+# Also look at the first loss. For an untrained network the first loss should be somewhat above $\log 11$, because the
+# first guesses are random but not uniform. A first loss of 20 means that inputs or weights have a wrong scale.
 #
 # Now spoil the training in six ways:
 #

@@ -45,9 +45,9 @@ maps = {"x": x_small[None, :, :, None], "edges": hidden, "ReLU": active, "pooled
 figures.show_arrays([(name, a[0, :, :, 0]) for name, a in (maps | {"out": out}).items()])
 
 # %% [markdown]
-# What to see: the first convolution finds the edges. On the right border it also finds a false edge with the opposite
-# sign, which ReLU removes. Pooling keeps four numbers, unpooling puts them back where they were, and the last
-# convolution makes the sparse map dense.
+# What to see: the first convolution finds the edges. On the right border the convolution also finds a false edge with
+# the opposite sign, which ReLU removes. Pooling keeps four numbers, unpooling puts them back where they were, and the
+# last convolution makes the sparse map dense.
 #
 # Now let the loss be a single number, `out[1, 2]`. The gradient goes back through the same five layers:
 
@@ -807,9 +807,9 @@ print(f"{back_again} of {sum(map(np.sum, was_dead.values()))} dead channels are 
 
 # %% [markdown]
 # What to see: many zeros are healthy, since ReLU is meant to produce them; dead channels are not healthy. Batch norm
-# protects against them, since it sets a channel's mean over the batch to `beta` and its standard deviation to `gamma`.
-# Without batch norm a step that is too large can push a channel below 0 on every picture. The channel's weights then
-# get no gradient that could bring it back.
+# protects against dead channels, since it sets a channel's mean over the batch to `beta` and its standard deviation to
+# `gamma`. Without batch norm a step that is too large can push a channel below 0 on every picture. The channel's
+# weights then get no gradient that could bring it back.
 #
 # ## What does a decision depend on?
 #

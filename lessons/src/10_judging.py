@@ -270,9 +270,9 @@ viz.per_class_figure(of_net, CAMVID)
 # * If the class is not labelled but predicted somewhere, the union is not empty but the intersection is. The IoU is 0
 #   and counts towards the mean.
 #
-# Other programs treat absent classes differently. The paper's evaluation script counts them as 0, because it always
-# divides by 11. The accuracy that the authors' network prints during training counts a class as 1 if it does not occur
-# in a batch. On a single picture the choice has a large effect on mIoU:
+# Other programs treat absent classes differently. The paper's evaluation script counts absent classes as 0, because it
+# always divides by 11. The accuracy that the authors' network prints during training counts a class as 1 if it does not
+# occur in a batch. On a single picture the choice has a large effect on mIoU:
 
 # %%
 lacking = [(matrix.sum(0) + matrix.sum(1) == 0).sum() for matrix in matrices]

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 11 The paper's decoders at small scale
 #
-# **The question.** An encoder has reduced a picture to small maps. A decoder enlarges them again. Which decoder should
-# you choose, what does it cost, and what does it gain?
+# **The question.** An encoder has reduced a picture to small maps. A decoder enlarges these maps again. Which decoder
+# should you choose, what does it cost, and what does it gain?
 #
 # **At the end** you can say how many bytes ten networks pass from encoder to decoder. You can derive the gradient of
 # feature maps that are read twice, and tell differences from ties in a table of scores. You can also say what a
@@ -166,8 +166,9 @@ for name, s in summaries.items():
 # bytes that cross from encoder to decoder do not follow these groups: networks with equally many parameters pass
 # nothing, one megabyte, or fifteen megabytes.
 #
-# Table 1 gives "storage multipliers": 64 for all maps, 11 for reduced maps, 1 for indices. Lesson 07 explained how they
-# were computed. The next cell adds up everything that the decoder receives, indices and maps, at its real size:
+# Table 1 gives "storage multipliers": 64 for all maps, 11 for reduced maps, 1 for indices. Lesson 07 explained how
+# these multipliers were computed. The next cell adds up everything that the decoder receives, indices and maps, at its
+# real size:
 
 # %%
 one_time = summaries["basic"].total("skip_bytes")
@@ -460,8 +461,8 @@ for score in ("G", "C", "mIoU", "BF"):
           f"{np.median(list(apart.values()) or [np.nan]):.2f})")  # fmt: skip
 
 # %% [markdown]
-# Is this rule fair? Test it on chance alone: thirteen equally good networks with two seeds each, where every score is
-# the same number plus normal noise of size 1. How often does the rule tell two networks apart?
+# Is this rule fair? Test the rule on chance alone: thirteen equally good networks with two seeds each, where every
+# score is the same number plus normal noise of size 1. How often does the rule tell two networks apart?
 
 # %%
 rng = np.random.default_rng(0)
@@ -528,8 +529,8 @@ figures.show_strip_plot(panels, ties=ties, others=others, words=words)
 #
 # ### The paper's conclusions, one by one
 #
-# Each conclusion compares two networks. Its sign is 1 if the first scores higher, -1 if it scores lower, and 0 for
-# "about as good".
+# Each conclusion compares two networks. The sign is 1 if the first network scores higher, -1 if it scores lower, and 0
+# for "about as good".
 
 # %%
 claims = [("bilinear interpolation loses to the next worst", "bilinear-interpolation", "fcn-basic-no-addition", -1),
@@ -610,8 +611,8 @@ for k, score in enumerate(("mIoU", "BF")):
 # ### With and without class weights
 #
 # Three networks were also trained with *natural* frequencies, where every pixel has the weight 1. According to the
-# paper, this makes G higher and C much lower (Table 1: SegNet-Basic has G 84.0 instead of 82.7 and C 54.6 instead of
-# 62.0). A network that may neglect rare classes gets more pixels right.
+# paper, natural frequencies make G higher and C much lower (Table 1: SegNet-Basic has G 84.0 instead of 82.7 and C 54.6
+# instead of 62.0). A network that may neglect rare classes gets more pixels right.
 
 # %%
 print(f"{'natural minus median frequency':39}       G       C    mIoU      BF")

@@ -391,8 +391,8 @@ for k in order:
 #
 # Take one wrong and one right pixel at random. How often does the wrong pixel have the higher uncertainty? This share
 # is called the area under the ROC curve, **AUROC**. A value of 0.5 means that the uncertainty says nothing about
-# errors. A value of 1 means that it is higher at every wrong pixel than at every right pixel. The next cell counts
-# pairs:
+# errors. A value of 1 means that the uncertainty is higher at every wrong pixel than at every right pixel. The next
+# cell counts pairs:
 
 # %%
 ten = np.array([0.9, 0.7, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.0])
@@ -457,7 +457,8 @@ grader.grade("auroc", my_auroc)
 # ## A cheaper alternative
 #
 # Another measure of uncertainty costs nothing. One pass without dropout gives probabilities, and where the largest
-# probability is small, the network is uncertain. Does the variance of fifty samples find wrong pixels better than this?
+# probability is small, the network is uncertain. Does the variance of fifty samples find wrong pixels better than this
+# measure?
 
 # %%
 entropy = -(mean * np.log(mean + 1e-12)).sum(-1)
@@ -478,7 +479,7 @@ print("best at finding wrong pixels:", max(found, key=found.get))
 # half, their variance is small, but an error is likely. Variance measures only what the networks disagree about (*model
 # uncertainty*), not what they agree to be ambiguous (*data uncertainty*). Entropy includes both.
 #
-# The purpose of the variance is to reveal things that the network was never taught. The next section tests this.
+# The purpose of the variance is to reveal things that the network was never taught. The next section tests this claim.
 #
 # ## Void: seen, but never labelled
 #

@@ -601,9 +601,9 @@ for h, w in ((360, 480), (45, 60), (23, 30), (12, 15)):
 # %% [markdown]
 # ### What the transforms cost
 #
-# The transforms consist mostly of additions, but they are not free. For each tile and each of the 36 points they
-# produce C numbers for the input and process F numbers for the output, while there are $C \cdot F$ products. The
-# transforms' share of the work therefore falls as the layers get wider. The library chooses the algorithm from the
+# The transforms consist mostly of additions, but they are not free. For each tile and each of the 36 points the
+# transforms produce C numbers for the input and process F numbers for the output, while there are $C \cdot F$ products.
+# The transforms' share of the work therefore falls as the layers get wider. The library chooses the algorithm from the
 # shapes alone, by estimated costs (`ops/engine/cost_model.py`). A cost is a time, expressed as the number of
 # multiply-adds that would take as long. The cost includes partly filled vectors and the start of the kernels. For
 # narrow layers the cost is therefore far higher than the number of products:
@@ -900,8 +900,8 @@ figures.roofline_figure(dots, product, copy, f"threads: {most_threads}", size=(1
 
 # %% [markdown]
 # What to see: on the left is the slope, the limit set by memory. On the right is the flat roof of products. The dashed
-# line above it is the limit with a quarter of the products. Wide convolutions are far to the right, because each number
-# that is loaded is used hundreds of times. Batch norm, ReLU and pooling are on the left, below the slope.
+# line above the roof is the limit with a quarter of the products. Wide convolutions are far to the right, because each
+# number that is loaded is used hundreds of times. Batch norm, ReLU and pooling are on the left, below the slope.
 #
 # A roof shows how fast an op can be, not what slows it down. The bytes are the *minimum* traffic: each array is read or
 # written once. An op far below the slope does more work or moves more bytes. Batch norm reads its array several times,

@@ -680,7 +680,7 @@ figures.overlays_figure(rows, palette)
 # %% [markdown]
 # What to see: to us all five pictures show the same street, and we would label them alike. The light in the training
 # streets varies less than here, and all training pictures are in focus. Nothing in the training taught the network that
-# these changes do not matter, and it gives no warning (lesson 12 measures uncertainty).
+# these changes do not matter, and the network gives no warning (lesson 12 measures uncertainty).
 #
 # How does the network do on real streets? If you have CamVid, the next cell uses its pictures; otherwise it uses drawn
 # streets, as in training:
