@@ -6,7 +6,8 @@
     bug.caught_by                                 the laws that detect it
     compare_op(bug.op, *bug.pair)                 how far its results are from the library's
 
-Each bug is the real NumPy op with one mistake. The table in tests/lessons/test_planted_bugs.py shows what catches it.
+Each bug is the real NumPy op with one mistake. The table in tests/lessons/test_planted_bugs.py shows which checks
+detect it.
 """
 
 from . import convolution, losses, normalization, pooling

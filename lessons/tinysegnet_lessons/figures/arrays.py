@@ -21,7 +21,7 @@ EDGE, ABOVE, GAP, SIGN = 0.35, 0.7, 0.9, 1.1  # in cells: margin, height of a ti
 
 @dataclass
 class _Panel:
-    """An array with its name, or a sign. Its position is set later."""
+    """An array with its name, or a sign. The position is set later."""
 
     title: str
     array: np.ndarray | None

@@ -1,8 +1,8 @@
 """A grid: a figure measured in cells, which may contain numbers, frames around cells, and arrows.
 
-The lessons draw all small arrays on it, with x to the right and y downwards as in an array. Colours show the sign:
-orange above zero, blue below, the background colour at zero. Readers with any common kind of colour
-blindness can tell orange from blue. In one grid the same colour always stands for the same number.
+The lessons draw all small arrays on such a grid, with x to the right and y downwards as in an array. Colours show the
+sign: orange above zero, blue below, the background colour at zero. Readers with any common kind of colour blindness can
+tell orange from blue. In one grid the same colour always stands for the same number.
 """
 
 from __future__ import annotations

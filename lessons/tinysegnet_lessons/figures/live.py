@@ -44,6 +44,6 @@ class LivePlot:
 
 def in_notebook() -> bool:
     """Return whether this code runs in a Jupyter kernel. IPython in a terminal has a shell but no kernel."""
-    ipython = sys.modules.get("IPython")  # a kernel has imported it long before any cell runs
+    ipython = sys.modules.get("IPython")  # a kernel imports IPython before any cell runs
     shell = ipython.get_ipython() if ipython else None
     return getattr(shell, "kernel", None) is not None
