@@ -3,7 +3,7 @@
     python lessons/build.py                       writes every student's copy (make lessons)
     python lessons/build.py --solutions DIR       writes the notebooks with their solutions into DIR, for teachers
 
-It also copies the files that the notebooks read (`DATA`) into the same folder.
+The script also copies the files that the notebooks read (`DATA`) into the same folder.
 
 In a student's copy, `raise NotImplementedError` replaces the lines from `### BEGIN SOLUTION` to `### END SOLUTION`. The
 same source always gives the same file: no outputs, no kernel, and each cell's id is derived from its text.

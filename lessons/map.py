@@ -1,6 +1,6 @@
-"""Draw map.png, the overview in lessons/README.md: `python lessons/map.py` runs each solved lesson for some minutes.
+"""Draw map.png, the overview in lessons/README.md: `python lessons/map.py` takes a few minutes.
 
-A lesson's tile shows the figure of its cell with `tags=["map"]`.
+The script runs each solved lesson up to its cell with `tags=["map"]`, whose figure becomes the lesson's tile.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A build hook for hatchling that copies the notebooks from lessons/ to tinysegnet/lessons/ in a wheel.
 
-`tinysegnet lessons` reads them there, or from lessons/ in an editable installation. (A folder mapping in pyproject.toml
-would also include tinysegnet_lessons.)
+`tinysegnet lessons` reads the notebooks there, or from lessons/ in an editable installation. (A folder mapping in
+pyproject.toml would also include tinysegnet_lessons.)
 """
 
 from pathlib import Path

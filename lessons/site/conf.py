@@ -1,4 +1,4 @@
-"""Configure Sphinx. gather.py writes the sources that Sphinx reads to build/site-sources."""
+"""Configure Sphinx, which reads its sources from build/site-sources, where gather.py writes them."""
 
 import inspect
 import json
@@ -28,7 +28,7 @@ myst_heading_anchors = 3
 highlight_language = "none"
 default_role = "code"
 maximum_signature_line_length = 110
-smartquotes = False  # they would replace the prime of H'
+smartquotes = False  # typographic quotes would replace the prime of H'
 python_use_unqualified_type_names = True
 add_module_names = False
 napoleon_numpy_docstring = False
@@ -64,7 +64,7 @@ html_favicon = str(HERE / "static" / "mark.svg")
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sourcelink = False
-html_show_search_summary = False  # it would fetch pages, which browsers refuse for a site opened from a disk
+html_show_search_summary = False  # the summary would fetch pages, which browsers refuse for a site opened from a disk
 html_show_sphinx = False
 html_last_updated_fmt = None
 pygments_style = "friendly"

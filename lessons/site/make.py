@@ -1,9 +1,9 @@
 """Build the site: python lessons/site/make.py [--lessons full|fast|off|00,04] [--out build/site]
 
-"full" runs all lessons with their solutions, which takes some minutes the first time. "fast" runs them with the smaller
-numbers of the tests. "off" shows the lessons without outputs. With numbers, only these lessons run. Outputs are kept in
-build/site-cache until the lesson or the library changes. Warnings count as errors. The first build needs npm, which
-fetches MathJax.
+"full" runs all lessons with their solutions, which takes a few minutes the first time. "fast" runs them with the
+smaller numbers of the tests. "off" shows the lessons without outputs. With lesson numbers, only those lessons run.
+Outputs are kept in build/site-cache until the lesson or the library changes. Warnings count as errors. The first build
+needs npm, which fetches MathJax.
 """
 
 from __future__ import annotations

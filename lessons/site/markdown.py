@@ -22,7 +22,7 @@ AWAY = re.compile(r"[a-z]+:|#")
 
 
 class Links:
-    """A converter of links to project files into links to pages, which notes the files that the site must show."""
+    """A converter of links to project files into links to pages, which records the files that the site must show."""
 
     def __init__(self, root: Path, note: Callable[[str], None] = lambda path: None) -> None:
         self.root, self.note = root, note

@@ -6,12 +6,13 @@
 # that something is wrong?
 #
 # **At the end** you can write a step of SGD with momentum and a step of Adam. You can recognise a learning rate that is
-# too small or too large, and derive how large the initial weights must be. You can test a training on two pictures
-# before you spend an hour on a thousand, and tell a network that learned from one that memorised.
+# too small or too large, and derive how large the initial weights must be. You can test training code on two pictures
+# before you train for an hour on a thousand, and tell whether a network has learned or only memorised.
 #
-# **Needed before:** lesson 04 (batch norm), lesson 06 (the loss), lesson 07 (the network).
+# **Prerequisites:** lessons 04 (batch norm), 06 (the loss) and 07 (the network).
 #
-# Badrinarayanan et al. 2017 describe their training in sections 3.2 and 3.3; the end of this lesson reads their recipe.
+# Sections 3.2 and 3.3 of Badrinarayanan et al. 2017 describe the paper's training recipe, which this lesson also
+# explains.
 
 # %%
 import hashlib
@@ -31,10 +32,10 @@ from tinysegnet_lessons.bugs import bugs
 ts.runtime.set_threads(1)  # the arrays of this lesson are too small to gain from two threads
 
 # %% [markdown]
-# ## A valley of two numbers
+# ## A valley with two parameters
 #
-# A network has a hundred thousand parameters or more. Begin with two, $a$ and $b$, and a loss shaped like a long
-# valley:
+# A network has a hundred thousand parameters or more. Begin with only two parameters, $a$ and $b$, and a loss shaped
+# like a long valley:
 #
 # $$J(a, b) = \tfrac12\big(\lambda_1 a^2 + \lambda_2 b^2\big), \qquad \lambda_1 = 1,\ \lambda_2 = 25, \qquad
 # \frac{\partial J}{\partial a} = \lambda_1 a, \quad \frac{\partial J}{\partial b} = \lambda_2 b .$$
@@ -87,8 +88,8 @@ figures.show_paths(my_valley, plain, **area)
 
 # %% [markdown]
 # What to see: each path takes 25 steps, from the ring to the square. On the left the steps point the right way but are
-# tiny. They reach the valley floor but remain far from its lowest point. In the middle the path jumps from wall to wall
-# but still gets closer. On the right every jump lands further up the wall than the one before.
+# tiny. The path reaches the valley floor but remains far from its lowest point. In the middle the path jumps from wall
+# to wall but still gets closer. On the right every jump lands further up the wall than the one before.
 #
 # **Why.** Along each parameter separately, a step is a multiplication:
 #
@@ -121,8 +122,8 @@ for rate, path in zip(rates.values(), plain.values(), strict=True):
 #
 # Two cases show the effect. A gradient that stays the same adds up to $g\,(1 + \mu + \mu^2 + \dots) = g / (1 - \mu)$,
 # which is $10\,g$ for $\mu = 0.9$. A gradient that changes sign at each step, as between two walls, adds up to $g\,(1 -
-# \mu + \mu^2 - \dots) = g/(1 + \mu)$, which is about $g/2$. On a steady slope the same rate therefore makes the steps
-# ten times as long. A larger $\mu$ therefore usually needs a smaller rate.
+# \mu + \mu^2 - \dots) = g/(1 + \mu)$, which is about $g/2$. On a steady slope, momentum makes the steps ten times as
+# long at the same rate. A larger $\mu$ therefore usually needs a smaller rate.
 
 # %%
 same, alternating, momentum = 0.0, 0.0, 0.9
@@ -162,7 +163,7 @@ grader.grade("sgd_step", my_sgd_step)
 # ### Two definitions of momentum
 #
 # Caffe, the framework that the paper's authors used, puts the rate inside the velocity: $v \leftarrow \mu v + \eta g$,
-# then $w \leftarrow w - v$. PyTorch and this library put it outside. At a constant rate both give the same steps,
+# then $w \leftarrow w - v$. PyTorch and this library put the rate outside. At a constant rate both give the same steps,
 # because Caffe's velocity is $\eta$ times PyTorch's. Now let the rate fall to a tenth at step 30, with a constant
 # gradient of 1.
 
@@ -189,11 +190,12 @@ figures.show_plot(
 )
 
 # %% [markdown]
-# What to see: the two curves coincide until the rate falls. Then Caffe's curve falls more slowly. Its velocity still
-# contains steps accumulated at the high rate, and friction needs some twenty steps to remove them. A schedule copied
-# from Caffe into PyTorch is therefore not quite the same schedule. The library supports both: set
+# What to see: the two curves coincide until the rate falls. Then Caffe's curve falls more slowly. Caffe's velocity
+# still contains steps accumulated at the high rate, and friction needs about twenty steps to remove them. A schedule
+# copied from Caffe into PyTorch therefore gives slightly different steps. The library supports both: set
 # `rate_in_velocity=True`, or `optimizer="caffe_sgd"` in a recipe. Compare the library's NumPy step with yours. `inside`
-# and `outside` are the two places for the rate; the unused one is 1. The function changes its argument arrays in place.
+# and `outside` are the rates inside and outside the velocity; the one that is not used is 1. The function changes its
+# argument arrays in place.
 
 # %%
 figures.show_source(optim._sgd_numpy)
@@ -202,8 +204,8 @@ figures.show_source(optim._sgd_numpy)
 # ## Adam
 #
 # A single rate for all parameters suits a valley with two curvatures poorly. Adam (Kingma and Ba 2015) keeps two
-# running means for each parameter, one of the gradient and one of its square. It divides the first mean by the root of
-# the second:
+# running means for each parameter, one of the gradient and one of its square. Adam divides the first mean by the root
+# of the second:
 #
 # $$m \leftarrow \beta_1 m + (1 - \beta_1)\, g, \qquad s \leftarrow \beta_2 s + (1 - \beta_2)\, g^2, \qquad
 # w \leftarrow w - \eta\, \frac{\hat m}{\sqrt{\hat s} + \epsilon} .$$
@@ -230,7 +232,7 @@ for t in range(1, 1001):
 # %% [markdown]
 # The correct ratio is 1. Without correction $m$ is too small, which shortens the step, and $s$ is too small, which
 # lengthens it. The second effect is stronger: at first the ratio is $0.1 / \sqrt{0.001} = 3.2$. The ratio rises for
-# some ten steps while $m$ approaches $g$, and then falls slowly, because $s$ needs a thousand steps to approach $g^2$.
+# about ten steps while $m$ approaches $g$, and then falls slowly, because $s$ needs a thousand steps to approach $g^2$.
 #
 # At the first step $\hat m / \sqrt{\hat s} = g / |g|$. Whatever the size of the gradient, the length of the step is
 # $\eta$, apart from the small $\epsilon = 10^{-8}$ that keeps a gradient of 0 from becoming 0/0:
@@ -313,10 +315,11 @@ assert heights["momentum 0.5, rate 0.1"][60] < heights["plain, rate 0.07"][60] /
 
 # %% [markdown]
 # What to see: plain descent zigzags, because its rate has to be near the limit of the steep direction, 0.08. Momentum
-# tolerates a rate above 0.08. Its first jump is wider, but then it advances faster, and after 60 steps its loss is far
-# lower. The momentum must fit the valley: 0.9 is too much for this one and ends behind plain descent. Adam begins along
-# the diagonal, because at first it takes equal steps in both directions, whatever their slopes. On this valley, at this
-# rate, Adam is no faster than plain descent. It also needs twice as much memory as momentum: two numbers per parameter.
+# tolerates a rate above 0.08. With momentum the first jump is wider, but then the path advances faster, and after 60
+# steps the loss is far lower. The momentum must fit the valley: 0.9 is too much for this valley and gives a higher
+# final loss than plain descent. Adam begins along the diagonal, because at first it takes equal steps in both
+# directions, whatever their slopes. On this valley, at this rate, Adam is no faster than plain descent. Adam also needs
+# twice as much memory as momentum: two numbers per parameter.
 #
 # ## Schedules
 #
@@ -416,11 +419,11 @@ drawn = {name: values for name, values in sizes.items() if "norm" not in name}
 figures.show_plot(drawn, title="Root mean square after each layer, no batch norm", x="layer", first=1, log="y")
 
 # %% [markdown]
-# What to see: a factor of 3 in the weights becomes a factor of $3^{26}$, some $10^{12}$, at the end; a tenth becomes
-# $10^{-26}$. With He's standard deviation the root mean square stays near 1. With batch norm after each convolution
-# (the last two printed lines) the factor is divided out again, so a network with batch norm tolerates a wrong standard
-# deviation in the forward pass. VGG16 had no batch norm. Its authors initialised the deep networks with layers of a
-# shallower network that they had trained first (Simonyan and Zisserman 2015).
+# What to see: a factor of 3 in the weights becomes a factor of $3^{26}$, about $10^{12}$, at the end. A factor of a
+# tenth becomes $10^{-26}$. With He's standard deviation the root mean square stays near 1. With batch norm after each
+# convolution (the last two printed lines) the factor is divided out again, so a network with batch norm tolerates a
+# wrong standard deviation in the forward pass. VGG16 had no batch norm. The authors of VGG16 initialised their deep
+# networks with layers of a shallower network that they had trained first (Simonyan and Zisserman 2015).
 #
 # ### Exercise 3: the standard deviation
 #
@@ -440,11 +443,11 @@ def my_he_std(shape):
 grader.grade("he_std", my_he_std)
 
 # %% [markdown]
-# ## The cheapest test of a training: two pictures
+# ## The cheapest test of training code: two pictures
 #
 # Before you train for an hour, take two pictures and train on them alone. A network with a hundred thousand parameters
-# can memorise 6144 pixels. If the loss does not come near 0 in some sixty steps, something is wrong with the code, the
-# data or a setting. The first run on a machine compiles the library's loops, which may take a minute or more. After
+# can memorise 6144 pixels. If the loss does not approach 0 within about sixty steps, something is wrong with the code,
+# the data or a setting. The first run on a machine compiles the library's loops, which may take a minute or more. After
 # that the test takes a few seconds at most. The function below is a complete training loop. (`input_gradient=False`
 # skips the gradient with respect to the pictures.)
 
@@ -480,8 +483,8 @@ figures.show_batch(images, labels, palette, columns=2)
 
 # %% [markdown]
 # What to see: there are two streets, and below them the labels that the network gets. Do the labels fit the pictures?
-# Also look at the first loss. For an untrained network it should be somewhat above $\log 11$, because the first guesses
-# are random but not uniform. A first loss of 20 means that inputs or weights have a wrong scale.
+# Also look at the first loss. For an untrained network the first loss should be somewhat above $\log 11$, because the
+# first guesses are random but not uniform. A first loss of 20 means that inputs or weights have a wrong scale.
 #
 # Now spoil the training in six ways:
 #
@@ -489,7 +492,8 @@ figures.show_batch(images, labels, palette, columns=2)
 # * The labels of the two pictures are exchanged.
 # * The encoder is frozen at its random weights.
 # * The decoder is frozen at its random weights.
-# * The backward pass of every unpooling reads the first corner (the planted bug of lessons 05 and 07).
+# * The backward pass of every unpooling layer reads the top left pixel of each window (the planted bug of lessons 05
+#   and 07).
 # * The learning rate is divided by 1000.
 
 
@@ -526,17 +530,18 @@ for name, values in sorted(tests.items(), key=lambda test: test[1][-1]):
 
 # %% [markdown]
 # The verdict's limits, 0.5, 2 and 8 times the unspoiled loss, are our choice. When this lesson was written, three
-# variants were far behind: shuffled pixels, the frozen decoder and the tiny rate. This holds for sixty steps only.
-# Given 25 times as many, the network memorises even the shuffled labels. The test shows whether learning is quick or
-# slow, not whether it is possible. The other three variants were not far behind:
+# variants were far behind: shuffled pixels, the frozen decoder and the tiny rate. These results are for sixty steps
+# only. Given 25 times as many steps, the network memorises even the shuffled labels. The test shows whether learning is
+# quick or slow, not whether it is possible. The other three variants were not far behind:
 #
-# * **Labels exchanged** also approaches 0. The test shows that the network can learn the labels it gets, not that these
-#   labels are right. You can find this mistake only by looking: use `figures.show_batch` on a batch as the network gets
-#   it, after all flips and crops.
-# * **Encoder frozen** does no harm here. The loss even ended lower, also with other seeds. Random features are good
-#   enough to tell the pixels of two pictures apart. This does not show that random features suit new pictures.
-# * **Backward wrong** is several times slower, but the network learns. A wrong gradient still mostly points downhill. A
-#   gradient check finds the bug, however little harm it does:
+# * **Labels exchanged**: the loss also approaches 0. The test shows that the network can learn the labels it gets, not
+#   that these labels are right. You can find this mistake only by looking: use `figures.show_batch` on a batch as the
+#   network gets it, after all flips and crops.
+# * **Encoder frozen**: the frozen encoder does no harm here. The loss even ended lower, and it did so with other seeds
+#   too. Random features are good enough to tell the pixels of two pictures apart. This result does not show that random
+#   features suit new pictures.
+# * **Backward wrong**: training is several times slower, but the network learns. A wrong gradient still mostly points
+#   downhill. A gradient check finds the bug, however little harm it does:
 
 # %%
 bug = bugs["unpool_fixed_corner"]
@@ -570,7 +575,7 @@ figures.show_plot(curves, title="Loss on two pictures, by Adam's learning rate",
 # %% [markdown]
 # What to see: a rate that is too small gives a smooth, slow curve that is still high at the end. With a rate that is
 # too large the loss jumps up at first and remains higher than the others. The best of these five rates lies between the
-# extremes. Now search around it, by a factor of 3:
+# extremes. Now search around the best rate, by a factor of 3:
 
 # %%
 for rate in (float(best) * factor for factor in (0.3, 1, 3)):
@@ -599,7 +604,7 @@ print(f"{len(train)} training pictures, {len(val)} validation pictures; position
 
 # %% [markdown]
 # mIoU is a score from 0 to 1: the mean over the classes of how well the predicted and the true areas agree. Lesson 10
-# explains it in detail. The baseline predicts from each pixel's position alone, without looking at the picture. A
+# explains mIoU in detail. The baseline predicts from each pixel's position alone, without looking at the picture. A
 # network that scores below this baseline has learned nothing useful.
 
 # %%
@@ -612,16 +617,16 @@ viz.curves_figure(result.history, {"position prior": baseline})
 
 # %% [markdown]
 # What to see: the loss falls. The scores on pictures that the network has never seen rise above the baseline. The
-# learning rate rises and falls. G is the share of all pixels that are right; C is the same share within each class,
-# averaged over the classes. Here are three predictions:
+# learning rate rises and falls. G is the share of all pixels that are right; C is the share of right pixels within each
+# class, averaged over the classes. Here are three predictions:
 
 # %%
 chosen = [(s.image, s.labels, ts.predict(model, s.image, size=SIZE), s.name) for s in val.samples[:3]]
 figures.overlays_figure(chosen, palette)
 
 # %% [markdown]
-# What to see: red pixels in the last column are wrong. They lie along borders, on small things and in some whole areas.
-# Here are the scores per class:
+# What to see: red pixels in the last column are wrong. The errors lie along borders, on small things and in some whole
+# areas. Here are the scores per class:
 
 # %%
 viz.per_class_figure(result.scores, palette)
@@ -679,8 +684,8 @@ print(f"flips {'help' if gain > 0.02 else 'hurt' if gain < -0.02 else 'change li
 # cannot reveal overfitting. A network must therefore be judged on pictures that it was not trained on. When this lesson
 # was written, flips raised the score on other pictures by 0.02 to 0.05 with each of three seeds. Flips lowered the
 # score on the training pictures by more, which also narrows the gap. A smaller gap alone is therefore no success: an
-# untrained network has no gap. What counts is the score on other pictures. (The authors' model files use no flips;
-# their CamVid has 367 training pictures.)
+# untrained network has no gap. Only the score on other pictures counts. (The authors' model files use no flips; their
+# CamVid has 367 training pictures.)
 #
 # ## Class weights
 #
@@ -707,9 +712,9 @@ for name in ("none", "sqrt_median_frequency", "median_frequency"):
 # other seeds, but hardly with this one. Which of the three weightings is best depends on the purpose. One short
 # training run with one seed is weak evidence.
 #
-# ## Repeat a training bit for bit
+# ## Repeat a training run bit for bit
 #
-# The initial weights, the order of the pictures and the flips come from seeds. A training run can therefore be repeated
+# Seeds determine the initial weights, the order of the pictures and the flips. A training run can therefore be repeated
 # exactly. If you change one setting, every difference in the result comes from that change.
 
 
@@ -759,7 +764,7 @@ for name in ("optimizer", "learning_rate", "momentum", "weight_decay", "bias_rat
 #   gradient's sign changes. Adam's running means begin at 0 and must be corrected.
 # - Begin with a large learning rate and end with a small one.
 # - A standard deviation of $\sqrt{2/n}$, where $n$ is the fan-in, keeps the scale of activations through ReLU layers.
-# - Try two pictures first. If the loss does not come near 0 in some sixty steps, look for a mistake in the code, the
-#   data or the rate. If the loss comes near 0, you know only that the network can learn the labels it gets.
-# - Judge a network on pictures that it was not trained on. Flips improve this score; a small gap alone is no success.
-# - Training may also work with a wrong gradient. Only a gradient check reveals the mistake.
+# - Try two pictures first. If the loss does not approach 0 within about sixty steps, look for a mistake in the code,
+#   the data or the rate. If the loss approaches 0, you know only that the network can learn the labels it gets.
+# - Judge a network on pictures that it was not trained on. Flips improve the score on such pictures.
+# - Training may work even with a wrong gradient. Only a gradient check reveals the mistake.

@@ -8,7 +8,7 @@
 # the pooling indices are worth, and how far a gradient reaches. You can measure update-to-weight ratios, dead channels,
 # batch-norm statistics, and what a decision depends on.
 #
-# **Needed before:** lessons 04 to 08. The network is a small SegNet (Badrinarayanan et al. 2017, section 3).
+# **Prerequisites:** lessons 04 to 08. The network is a small SegNet (Badrinarayanan et al. 2017, section 3).
 
 # %%
 import copy
@@ -45,9 +45,9 @@ maps = {"x": x_small[None, :, :, None], "edges": hidden, "ReLU": active, "pooled
 figures.show_arrays([(name, a[0, :, :, 0]) for name, a in (maps | {"out": out}).items()])
 
 # %% [markdown]
-# What to see: the first convolution finds the edges. On the right border it also finds a false edge with the opposite
-# sign, which ReLU removes. Pooling keeps four numbers, unpooling puts them back where they were, and the last
-# convolution makes the sparse map dense.
+# What to see: the first convolution finds the edges. On the right border the convolution also finds a false edge with
+# the opposite sign, which ReLU removes. Pooling keeps four numbers, unpooling puts them back where they were, and the
+# last convolution makes the sparse map dense.
 #
 # Now let the loss be a single number, `out[1, 2]`. The gradient goes back through the same five layers:
 
@@ -64,9 +64,9 @@ figures.show_arrays([(name, a[0, :, :, 0]) for name, a in back.items()])
 
 # %% [markdown]
 # What to see: the panels show the backward pass from left to right. `out[1, 2]` depends on five numbers of the unpooled
-# map, but only two of them come from the pool. The others are zeros that unpooling filled in. The gradient therefore
-# reaches two pooled numbers, two edges and four pixels. The rest of the picture does not influence `out[1, 2]`, as long
-# as the maxima stay where they are.
+# map, but only two of them come from the pool. The other three are zeros that unpooling filled in. The gradient
+# therefore reaches two pooled numbers, two edges and four pixels. The rest of the picture does not influence `out[1,
+# 2]`, as long as the maxima stay where they are.
 #
 # To check this gradient, increase and decrease each of the sixteen pixels by a small step:
 
@@ -134,8 +134,8 @@ for name, out in tensors.items():
 # halved four times and then grow back; the number of channels does the opposite. ReLU leaves many zeros, and after
 # unpooling at least three of every four numbers are 0. The last line shows the logits, eleven for each pixel.
 #
-# `net.forward` computes the same logits, up to float32 rounding, in less time. It makes fewer passes over memory,
-# because batch norm and ReLU are fused into the preceding convolution:
+# `net.forward` computes the same logits, up to float32 rounding, in less time. The method makes fewer passes over
+# memory, because batch norm and ReLU are fused into the preceding convolution:
 
 # %%
 logits = net.forward(images[:1])
@@ -164,9 +164,10 @@ figures.show_gallery([(f"{f}", patch) for f, patch in enumerate(patches)], colum
 # %% [markdown]
 # What to look for: a filter that is bright on one side and dark on the other finds edges in that direction. If the two
 # sides differ in hue, it finds edges between colours. If all nine pixels have one hue, it responds to a colour. Few
-# filters are as clear as that, so a measurement helps. Split each filter into a *flat* part, its mean over the nine
-# positions, and the rest. The rest sums to 0 over the positions, so it responds with 0 to a uniform surface. Likewise,
-# split the filter into a *grey* part, its mean over the colours, and the rest. The squared sizes of the parts add up:
+# filters are this easy to interpret, so a measurement helps. Split each filter into a *flat* part, its mean over the
+# nine positions, and the rest. The rest sums to 0 over the positions, so it responds with 0 to a uniform surface.
+# Likewise, split the filter into a *grey* part, its mean over the colours, and the rest. The squared sizes of the parts
+# add up:
 
 
 # %%
@@ -200,7 +201,7 @@ figures.show_feature_maps(first[..., busiest], [f"filter {f}" for f in busiest],
 
 # %% [markdown]
 # What to see: there is one map per filter, as large as the picture, and white where the filter does not respond. Some
-# maps trace outlines of one direction, and some fill surfaces of one brightness or colour. The next figure shows six
+# maps trace outlines in one direction, and some fill surfaces of one brightness or colour. The next figure shows six
 # channels of each stage:
 
 
@@ -230,12 +231,12 @@ figures.show_gallery(my_gallery(tensors, decoder))
 #
 # ## What does each stage encode?
 #
-# Feature maps that look convincing prove little. A *readout* measures what a stage encodes. It is a linear classifier
-# that sees a single pixel of the stage's maps: a weight for each channel and class, and a softmax (lesson 06). If the
-# readout predicts the classes well, the stage has done the work. The readout is fitted on some streets and scored on
-# others, and coarse maps are enlarged by repeating pixels. mIoU scores the areas; BF (the boundary F-score) scores how
-# well the outlines agree. A coarse grid limits both scores. For this reason each stage also gets a *ceiling*, the score
-# of the true labels on its grid. The readout is fitted with Adam (lesson 08) on the cross-entropy:
+# Feature maps that look convincing prove little. A *readout* measures what a stage encodes. A readout is a linear
+# classifier that sees a single pixel of the stage's maps: a weight for each channel and class, and a softmax (lesson
+# 06). If the readout predicts the classes well, the stage has done the work. The readout is fitted on some streets and
+# scored on others, and coarse maps are enlarged by repeating pixels. mIoU scores the areas; BF (the boundary F-score)
+# scores how well the outlines agree. A coarse grid limits both scores. For this reason each stage also gets a
+# *ceiling*, the score of the true labels on its grid. The readout is fitted with Adam (lesson 08) on the cross-entropy:
 
 
 # %%
@@ -349,14 +350,14 @@ for stage in encoder:
     agree, quiet = lower[:, :, 1:] == lower[:, :, :-1], (pooled > 0) & ~loud
     by_loudness = [agree[where[:, :, 1:] & where[:, :, :-1]].mean() for where in (loud, quiet)]
     print(
-        f"{stage}.pool   the loudest tenth of each channel {by_loudness[0]:.0%}, the other windows {by_loudness[1]:.0%}"
+        f"{stage}.pool   the tenth with the largest maxima {by_loudness[0]:.0%}, the other windows {by_loudness[1]:.0%}"
     )
     assert by_loudness[0] > 0.6
 
 # %% [markdown]
-# Compare the two columns: the additional agreement of the loudest windows comes from edges. How many bits of
-# information does an index contain? The *entropy* of the four positions' shares, $-\sum_i s_i \log_2 s_i$, is 2 bits if
-# all four are equally frequent, and less otherwise.
+# Compare the two columns: the additional agreement in the windows with the largest maxima comes from edges. How many
+# bits of information does an index contain? The *entropy* of the four positions' shares, $-\sum_i s_i \log_2 s_i$, is 2
+# bits if all four are equally frequent, and less otherwise.
 
 # %%
 for stage in encoder:
@@ -436,7 +437,7 @@ print(f"how well uncertainty separates wrong from right pixels: AUROC {separatio
 # To find out how important a part of the network is, spoil it and measure how far the score falls. Begin with the
 # indices. In one pool, or in all four, the decoder is given the indices of *another* picture (the previous one in the
 # batch), or index 0 everywhere, or random indices. (A byte contains four indices of two bits, as in lesson 05.) The
-# pooled numbers stay right.
+# pooled numbers are unchanged.
 
 
 # %%
@@ -481,11 +482,11 @@ strange, corner, _ = fallen["all four"]
 print("all four: another picture's indices are", "worse" if strange < corner else "no worse", "than the fixed corner")
 
 # %% [markdown]
-# What to see: the network relies on its indices, which tell the decoder where outlines are. With other indices, the
-# same pooled numbers give another label map. The fixed corner causes an additional error: it shifts each map up and to
-# the left, by half a pixel on average, and a pixel of a coarse map is large. Random indices cause no such shift. The
-# indices of another picture draw outlines that are not in this one; this may be why they can cost more than random
-# indices. The next figure shows their effect:
+# What to see: the network relies on its pooling indices, which tell the decoder where outlines are. With other indices,
+# the same pooled numbers give another label map. The fixed corner causes an additional error: it shifts each map up and
+# to the left, by half a pixel on average, and a pixel of a coarse map is large. Random indices cause no such shift. The
+# indices of another picture draw outlines that are not in this picture, which may be why they can lower the score more
+# than random indices do. The next figure shows their effect:
 
 # %%
 spoilt = {}
@@ -518,9 +519,10 @@ shown = [(f"filter {f}: {losses[f]:+.3f}", patches[f]) for f in (*order[:3], *or
 figures.show_gallery(shown, columns=6, width=7)
 
 # %% [markdown]
-# What to see: on the left are the three filters whose loss costs most, on the right the three whose loss costs least,
-# each with the mIoU lost. A negative number means that the score rose on these few pictures. Channels are not equally
-# important: compare the largest loss with the median. However, no single channel is responsible for the whole score.
+# What to see: on the left are the three filters whose removal lowers mIoU most, on the right the three whose removal
+# lowers it least, each with the loss of mIoU. A negative number means that the score rose on these few pictures.
+# Channels are not equally important: compare the largest loss with the median. However, no single channel is
+# responsible for the whole score.
 #
 # ## Running statistics and batch statistics
 #
@@ -600,8 +602,8 @@ figures.show_feature_maps(gradients["logits"][0] * np.sum(labels[:4] != 11), CAM
 
 # %% [markdown]
 # What to see: the gradient with respect to the logits, times the number of labelled pixels, is $p - y$ (lesson 06). The
-# gradient is white almost everywhere: the network is right and confident, and there is little left to learn. Blue
-# pixels ask for more of a class, orange pixels for less. How concentrated is the gradient?
+# gradient is white almost everywhere: the network is right and confident, and there is little left to learn. At blue
+# pixels the class should become more probable, at orange pixels less probable. How concentrated is the gradient?
 
 # %%
 per_pixel = np.sort(np.abs(gradients["logits"]).sum(-1).ravel())[::-1]
@@ -610,8 +612,8 @@ for share in (0.01, 0.05, 0.2):
     print(f"the {share:.0%} of the pixels with the largest gradient have {part:.0%} of the total")
 
 # %% [markdown]
-# The next figure follows the gradient back to the picture. It shows the sum of the absolute values over the channels,
-# at the input of each convolution:
+# The next figure follows the gradient back to the picture. The figure shows the sum of the absolute values over the
+# channels, at the input of each convolution:
 
 # %%
 convolutions = [name for name in gradients if name.endswith(("conv1", "classifier"))]
@@ -737,7 +739,7 @@ assert best == 0.3
 # a ratio far below a hundredth, weights hardly move. With a ratio near 1, each step discards the direction that all
 # previous steps had found: look at the *largest* ratio and at the first steps. After such steps the weights have grown,
 # and the same rate gives small ratios, because the step is divided by the size of the weights. The median and the last
-# ratio then look healthy, but the damage is done. For long trainings a common rule of thumb is a ratio of $10^{-3}$
+# ratio then look healthy, but the damage is done. For long training runs a common rule of thumb is a ratio of $10^{-3}$
 # (from Stanford's course CS231n); it is not tested here.
 #
 # ## Dead channels
@@ -792,7 +794,7 @@ for rate in (1.0, 100.0):
 assert dying[100.0] > dying[1.0]
 
 # %% [markdown]
-# Do dead channels recover? Train the last network for some more steps, with a small rate:
+# Do dead channels recover? Train the last network for a few more steps, with a small rate:
 
 # %%
 was_dead = {name: ~(out > 0).any((0, 1, 2)) for name, out in my_relus(model, small[:8]).items()}
@@ -805,15 +807,15 @@ print(f"{back_again} of {sum(map(np.sum, was_dead.values()))} dead channels are 
 
 # %% [markdown]
 # What to see: many zeros are healthy, since ReLU is meant to produce them; dead channels are not healthy. Batch norm
-# protects against them, since it sets a channel's mean over the batch to `beta` and its standard deviation to `gamma`.
-# Without batch norm a step that is too large can push a channel below 0 on every picture. Its weights then get no
-# gradient to bring it back.
+# protects against dead channels, since it sets a channel's mean over the batch to `beta` and its standard deviation to
+# `gamma`. Without batch norm a step that is too large can push a channel below 0 on every picture. The channel's
+# weights then get no gradient that could bring it back.
 #
 # ## What does a decision depend on?
 #
 # Take one pixel, and the logit of the class that the network predicts there. Which pixels of the picture does this
 # logit depend on? A first answer is the gradient of the logit with respect to the picture, with absolute values summed
-# over the three colours. It is computed as at test time, when batch norm is a fixed scale and shift:
+# over the three colours. The gradient is computed as at test time, when batch norm is a fixed scale and shift:
 
 # %%
 figures.show_source(influence)
@@ -823,15 +825,16 @@ figures.show_source(influence)
 # chosen logit and 0 elsewhere. The absolute gradient of a logit is also called *saliency*.
 
 # %%
-k = max((2, 6, 8, 9, 10), key=lambda k: np.sum((labels[0] == k) & (answer == k)))  # the best thing class
+# Of the classes of things, choose the one with the most right pixels.
+k = max((2, 6, 8, 9, 10), key=lambda k: np.sum((labels[0] == k) & (answer == k)))
 rows, columns = np.nonzero((labels[0] == k) & (logits[0].argmax(-1) == k))
 at = int(rows[rows.size // 2]), int(columns[rows.size // 2])
 print(f"pixel {at}, class {CAMVID.names[k]}, probability {probs[0][at][k]:.3f}")
 figures.show_receptive_field(streets[0].image, net, "classifier", at, channel=k)
 
 # %% [markdown]
-# What to see: on the left is the receptive field, all that the pixel *can* depend on (lesson 07). On the right are the
-# pixels where the gradient is not 0. The dashed square contains half of the gradient.
+# What to see: on the left is the receptive field, which contains all pixels that the logit *can* depend on (lesson 07).
+# On the right are the pixels where the gradient is not 0. The dashed square contains half of the gradient.
 #
 # ### Check the gradient
 #
@@ -890,8 +893,8 @@ for place, slope in zip(places, slopes, strict=True):
 assert not np.allclose([broken[place] for place in places], slopes, rtol=1e-4)
 
 # %% [markdown]
-# A saliency map from the broken backward pass would still look plausible. Only a check by finite differences proves a
-# gradient right.
+# A saliency map from the broken backward pass would still look plausible. Only a check with finite differences shows
+# whether a gradient is right.
 #
 # ### Exercise 3
 #
@@ -922,7 +925,7 @@ grader.grade("saliency", my_saliency)
 # ## Occlusion: cover a part of the picture
 #
 # A gradient describes small changes. What would change if a part of the picture were missing? Cover a square with grey
-# and see how much of the logit is lost (*occlusion*, Zeiler and Fergus 2014). This needs no backward pass, but one
+# and see how much of the logit is lost (*occlusion*, Zeiler and Fergus 2014). Occlusion needs no backward pass, but one
 # forward pass for each square.
 #
 # ### Exercise 4
@@ -979,8 +982,8 @@ figures.show_gallery(panels, columns=2, width=9)
 
 # %% [markdown]
 # What to see: each panel has its own scale. Orange squares supported the logit, and blue squares lowered it. The fourth
-# panel is the gradient's forecast of the third. If the logit were a linear function, covering a square would lower it
-# by $\sum \text{dx} \cdot (x - 127.5)$, summed over the square's pixels. Do the panels agree?
+# panel shows what the gradient predicts for the third. If the logit were a linear function, covering a square would
+# lower it by $\sum \text{dx} \cdot (x - 127.5)$, summed over the square's pixels. Do the panels agree?
 
 
 # %%
@@ -1018,14 +1021,14 @@ print("the two agree better on " + ("where to look" if sizes > signs else "the d
 # ## What to remember
 #
 # * A network computes a sequence of arrays, and you can look at each of them.
-# * The encoder finds what is in the picture, and the decoder adds where it is. Linear readouts measure both, relative
-#   to the ceiling of each grid.
+# * The encoder finds what is in the picture, and the decoder adds where it is. Linear readouts measure how well each
+#   stage encodes the classes, relative to the ceiling of its grid.
 # * The indices of another picture spoil the label map, although all pooled numbers are right.
-# * The gradient of a good network is concentrated on few pixels. With batch norm it hardly depends on the initial
-#   weights' scale.
+# * The gradient of a good network is concentrated on few pixels. With batch norm the gradient hardly depends on the
+#   scale of the initial weights.
 # * Watch the largest update-to-weight ratio and those of the first steps. A ratio near 1 means that the weights'
 #   direction is lost.
-# * The weights of a dead channel get no gradient; only a change of its inputs can revive it.
+# * The weights of a dead channel get no gradient, so only a change in its inputs can revive it.
 # * Running statistics fit pictures that resemble the training pictures.
 # * Saliency describes small changes, occlusion large ones. Check a backward pass before showing saliency maps.
 #

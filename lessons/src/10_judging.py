@@ -9,7 +9,7 @@
 # network with G above 0.9 and mIoU below 0.1, name the baselines that a network must beat, and say how far a score can
 # be trusted.
 #
-# **Needed before:** lesson 00 (label maps and void). The scores are those of Badrinarayanan et al. 2017, section 3.3.
+# **Prerequisites:** lesson 00 (label maps and void). The scores are those of Badrinarayanan et al. 2017, section 3.3.
 
 # %%
 import copy
@@ -61,7 +61,8 @@ figures.show_arrays([("n / row sum", by_row), ("n / column sum", by_column)], de
 
 # %% [markdown]
 # What to see: the left diagonal shows each class's *accuracy*, also called recall: 80 % of class 2 was found. The right
-# diagonal shows its *precision*: of all pixels predicted as class 1, 75 % are. Always state how a table was divided.
+# diagonal shows its *precision*: of all pixels predicted as class 1, 75 % are of class 1. Always state by which sums a
+# table was divided.
 #
 # ### The library's source
 
@@ -158,8 +159,8 @@ print("all three hold")
 # ### Why networks are not trained on mIoU
 #
 # These scores have no useful gradient. The prediction is the class of the largest logit. If a logit changes slightly,
-# the largest logit stays the largest, and no count changes. If it changes far enough, a pixel switches its class. The
-# derivative is 0 almost everywhere, and it does not exist elsewhere. For this reason networks are trained on the
+# the largest logit stays the largest, and no count changes. If a logit changes far enough, a pixel changes its class.
+# The derivative is 0 almost everywhere, and it does not exist elsewhere. For this reason networks are trained on the
 # cross-entropy (lesson 06) and judged by mIoU.
 
 # %%
@@ -198,9 +199,9 @@ assert (byte * np.uint8(32) + byte).item() != 31 * 32 + 31
 # %% [markdown]
 # ## Void
 #
-# A network's predictions on void pixels must not affect its scores. This is ensured by dropping pixels whose *label* is
-# void. The next cell compares four ways to treat void pixels in the example of sixteen pixels. The second column has
-# other predictions on the two void pixels, which should not change a score:
+# A network's predictions on void pixels must not affect its scores. To ensure this, drop pixels whose *label* is void.
+# The next cell compares four ways to treat void pixels in the example of sixteen pixels. The second column has other
+# predictions on the two void pixels, which should not change a score:
 
 
 # %%
@@ -222,7 +223,7 @@ assert my_G(predictions, "dropped by label") == my_G(other, "dropped by label") 
 
 # %% [markdown]
 # If void pixels count as wrong or as right, the predictions there do not matter either, but G changes for every
-# network. The more void pixels there are, the more it changes. Scores computed in two of these ways cannot be compared.
+# network. The more void pixels there are, the more G changes. Scores computed in two of these ways cannot be compared.
 #
 # ## A trained network
 #
@@ -266,12 +267,12 @@ viz.per_class_figure(of_net, CAMVID)
 # A single picture seldom shows all classes. What is the IoU of a class that does not occur?
 #
 # * If the class is neither labelled nor predicted, IoU is 0/0. The library reports NaN and leaves it out of the mean.
-# * If the class is not labelled but predicted somewhere, the union is not empty but the intersection is. IoU is 0 and
-#   counts.
+# * If the class is not labelled but predicted somewhere, the union is not empty but the intersection is. The IoU is 0
+#   and counts towards the mean.
 #
-# Other programs treat absent classes differently. The paper's evaluation script counts them as 0, because it always
-# divides by 11. The accuracy that the authors' network prints during training counts a class as 1 if it does not occur
-# in a batch. On a single picture the choice changes mIoU a lot:
+# Other programs treat absent classes differently. The paper's evaluation script counts absent classes as 0, because it
+# always divides by 11. The accuracy that the authors' network prints during training counts a class as 1 if it does not
+# occur in a batch. On a single picture the choice has a large effect on mIoU:
 
 # %%
 lacking = [(matrix.sum(0) + matrix.sum(1) == 0).sum() for matrix in matrices]
@@ -284,7 +285,8 @@ for way, value in (("left out", np.nanmean(IoU)), ("counted as 0", np.nan_to_num
     print(f"absent classes {way:13} mIoU {value:.3f}")
 
 # %% [markdown]
-# In a large test set all classes occur and the three values agree, which is one reason to add up first and divide last.
+# In a large test set all classes occur and the three values agree, which is one reason to add up the counts of all
+# pictures before dividing.
 #
 # ## Mean over pictures, or over all pixels
 #
@@ -498,9 +500,9 @@ figures.show_arrays(outlines)
 figures.show_source(boundary._one_to_one)
 
 # %% [markdown]
-# Finding the largest number of pairs is a known problem, *maximum matching*. It is solved as a flow: from a source to
-# each pixel of $P$, then to the pixels of $T$ within the tolerance, then to a sink, where each edge carries at most one
-# unit. Here are the times for one street and its prediction:
+# Finding the largest number of pairs is a known problem, *maximum matching*. The problem is solved as a flow: from a
+# source to each pixel of $P$, then to the pixels of $T$ within the tolerance, then to a sink, where each edge carries
+# at most one unit. Here are the times for one street and its prediction:
 
 # %%
 arguments = test[0].labels, said[0], 11, CAMVID.ignore_label
@@ -537,7 +539,7 @@ grader.grade("boundary_f1_by_distance", my_boundary_f1)
 # %% [markdown]
 # ## BF measures what G does not
 #
-# Now make the network's predictions coarse: all pixels of a 4x4 block get the class of one of them.
+# Now make the network's predictions coarse: all pixels of a 4x4 block get the class of one pixel in the block.
 
 
 # %%
@@ -561,8 +563,8 @@ for size, s in blocks.items():
 assert blocks[4].BF / fine.BF < blocks[4].G / fine.G
 
 # %% [markdown]
-# What to see: coarse blocks lower G little but BF much. For this reason the paper's Table 1 has a column BF: decoders
-# that are close to each other in G and mIoU differ in BF.
+# What to see: coarse blocks lower G slightly but BF considerably. For this reason the paper's Table 1 has a column BF:
+# decoders that are close to each other in G and mIoU differ in BF.
 
 # %%
 street, prediction = test.samples[0], said[0]
@@ -618,9 +620,9 @@ for name, block in (("frame by frame", 1), ("street by street", FRAMES)):
     print(f"{name:17} mIoU of ten streets in [{low:.3f}, {high:.3f}], {high - low:.3f} wide")
 
 # %% [markdown]
-# Which interval is right? This can be measured, because here the whole population is known: all streets of the video.
-# Draw ten streets at random, compute both intervals, and check whether they contain the score of the population. A 95 %
-# interval should contain this score in 95 of 100 trials.
+# Which interval is right? The question can be answered here, because the whole population is known: all streets of the
+# video. Draw ten streets at random, compute both intervals, and check whether they contain the score of the population.
+# A 95 % interval should contain this score in 95 of 100 trials.
 
 # %%
 world = dict(zip(("G", "C", "mIoU"), confusion.averages(counts.sum((0, 1))), strict=True))
@@ -638,10 +640,10 @@ assert all(hits[FRAMES][name] > hits[1][name] for name in world)
 # %% [markdown]
 # An interval drawn frame by frame contains the true value far less often than it claims. With one block per street the
 # share is closer to 95 %, but stays below it: ten blocks are few, and in C and mIoU a rare class depends on the one or
-# two streets where it occurs. Read an interval as a lower bound of the uncertainty. No interval shows how the network
+# two streets where it occurs. Read an interval as a lower bound on the uncertainty. No interval shows how the network
 # performs on streets of another kind: in snow, at night, in another country.
 #
-# The drawn streets of the test set are independent of each other, so each of them is a block of its own:
+# The drawn streets of the test set are independent of each other, so each street is one block:
 
 # %%
 intervals = metrics.bootstrap_intervals(metrics.class_counts(matrices), rng=np.random.default_rng(0), block=1)
@@ -682,9 +684,9 @@ print(f"{on_unseen:.4f} on the others; {on_unseen / on_seen:.0%} of the lead is 
 assert on_unseen < on_seen
 
 # %% [markdown]
-# What to see: a large part of the lead was luck, but it would have been published as progress. This can happen without
-# cheating: it is enough to choose the best epoch, the best seed or the best threshold on the test set. By luck alone,
-# the best of $m$ equally good networks leads by this many standard deviations of the score:
+# What to see: a large part of the lead was luck, but it would have been published as progress. No cheating is needed:
+# it is enough to choose the best epoch, the best seed or the best threshold on the test set. By luck alone, the best of
+# $m$ equally good networks leads by this many standard deviations of the score:
 
 # %%
 luck = {m: rng.standard_normal((20000, m)).max(1).mean() for m in (2, 5, 20, 100)}
@@ -704,7 +706,7 @@ figures.show_worst(net, test, count=3)
 # %% [markdown]
 # What to see: red pixels are wrong. Ask for each picture: is the mistake an outline, a part of a thing, or a whole
 # thing? Is the label itself right? Do the worst pictures have something in common? The answers decide what to do next,
-# and no average gives them.
+# and an average cannot provide them.
 #
 # ## What to remember
 #
@@ -713,7 +715,7 @@ figures.show_worst(net, test, count=3)
 # * G counts pixels; C and mIoU count classes. mIoU is at most C. If one class is predicted everywhere, $G = s$,
 #   $\mathrm{mIoU} = s/K$.
 # * Drop void pixels by their label. State whether absent classes are left out or count as 0, because papers differ.
-# * Add the matrices of all pictures first, and divide last.
+# * Add up the confusion matrices of all pictures before you divide.
 # * BF scores outlines. One-to-one matching and matching by distance give different scores; state method and tolerance.
 # * A score needs a baseline for comparison and a confidence interval. Where neighbouring frames are alike, draw whole
 #   blocks.

@@ -1,17 +1,18 @@
 # %% [markdown]
 # # 11 The paper's decoders at small scale
 #
-# **The question.** An encoder has reduced a picture to small maps. A decoder enlarges them again. Which decoder should
-# you choose, what does it cost, and what does it gain?
+# **The question.** An encoder has reduced a picture to small maps. A decoder enlarges these maps again. Which decoder
+# should you choose, what does it cost, and what does it gain?
 #
 # **At the end** you can say how many bytes ten networks pass from encoder to decoder. You can derive the gradient of
 # feature maps that are read twice, and tell differences from ties in a table of scores. You can also say what a
 # comparison of decoders varies besides the decoder.
 #
-# **Needed before:** lesson 05 (unpooling), 07 (the network), 08 (training) and 10 (scores).
+# **Prerequisites:** lessons 05 (unpooling), 07 (the network), 08 (training) and 10 (scores).
 #
-# Badrinarayanan et al. 2017 compare eight decoders in Table 1 and section 3.3, and mention two more in section 3.1.
-# They published no code for the comparison. The library implements all ten, and this lesson analyses a study of them.
+# Badrinarayanan et al. 2017 compare eight decoders in Table 1 and section 3.3, and mention two more in section 3.1. The
+# authors published no code for the comparison. The library implements all ten, and this lesson analyses a study of
+# them.
 
 # %%
 import csv
@@ -57,10 +58,10 @@ ups = {name: way.forward(z_small[None, :, :, None], training=True)[0, :, :, 0] f
 figures.show_arrays([(name, up.round(1)) for name, up in ups.items()])
 
 # %% [markdown]
-# What to see: *indices* puts each number where the pool found its maximum; *fixed* always uses the first corner.
-# *Replication* repeats each number, and *bilinear* interpolates between neighbours. A *transposed convolution* spreads
-# each number with a kernel. Here the kernel is the initial one, a wide bilinear kernel; training changes it. The kernel
-# is eight pixels wide, so its border covers the whole 4x4 map, and the values fade.
+# What to see: *indices* puts each number where the pool found its maximum; *fixed* always uses the top left pixel of
+# each window. *Replication* repeats each number, and *bilinear* interpolates between neighbours. A *transposed
+# convolution* spreads each number with a kernel. Here the kernel is the initial one, a wide bilinear kernel; training
+# changes it. The kernel is eight pixels wide, so its border covers the whole 4x4 map, and the values fade.
 #
 # Only *indices* needs more than a size from the encoder: two bits per window are passed across to the decoder.
 
@@ -148,7 +149,8 @@ figures.show_network(ts.build("basic-encoder-addition"), (360, 480))
 #
 # ## Costs of the decoders
 #
-# `network.summary` computes the costs from shapes alone. The next table is for the paper's 360x480 at full width:
+# `network.summary` computes the costs from shapes alone. The next table is for networks of full width and pictures of
+# 360x480, as in the paper:
 
 # %%
 print(f"{'':39} numbers in kernels   crossing, MB: indices   maps   GFLOP")
@@ -161,11 +163,12 @@ for name, s in summaries.items():
 # %% [markdown]
 # There are three groups of parameter counts: 0.6 million where the decoder has no convolution, a depthwise one, or few
 # channels; 1.4 million with 7x7 convolutions of 64 channels; and 1.7 million with transposed convolutions of 8x8. The
-# bytes that cross do not follow these groups: networks with equally many parameters pass nothing, one megabyte, or
-# fifteen megabytes.
+# bytes that cross from encoder to decoder do not follow these groups: networks with equally many parameters pass
+# nothing, one megabyte, or fifteen megabytes.
 #
-# Table 1 gives "storage multipliers": 64 for all maps, 11 for reduced maps, 1 for indices. Lesson 07 explained how they
-# were computed. The next cell adds up everything that crosses, indices and maps, at its real size:
+# Table 1 gives "storage multipliers": 64 for all maps, 11 for reduced maps, 1 for indices. Lesson 07 explained how
+# these multipliers were computed. The next cell adds up everything that the decoder receives, indices and maps, at its
+# real size:
 
 # %%
 one_time = summaries["basic"].total("skip_bytes")
@@ -259,8 +262,8 @@ grader.grade("crossing_bytes", my_crossing_bytes)
 # addition copies its gradient and does not divide it. Since $W_{ck}$ is used at every pixel of every picture,
 # $\text{dW}_{ck} = \sum_{n, i, j} p_{nijc}\, \text{dout}_{nijk}$.
 #
-# The backward pass reaches the `SkipAdd` first, which leaves `dout` on the tape. Later it reaches the `SkipSource` with
-# dnext, and this layer adds the two gradients:
+# The backward pass reaches the `SkipAdd` first, which leaves `dout` on the tape. Later the backward pass reaches the
+# `SkipSource` with dnext, and this layer adds the two gradients:
 
 # %%
 figures.show_source(layers.SkipAdd._backward)
@@ -294,8 +297,9 @@ grader.grade("skip_backward", my_skip_backward)
 # %% [markdown]
 # ### Backward passes of the five layers
 #
-# All five ways are linear in `z`, so each backward pass multiplies by a transposed matrix (lesson 05). The backward
-# pass reads where the forward pass wrote, with the same weights. Here are the five gradients for the same `dout`:
+# All five ways to upsample are linear in `z`, so each backward pass multiplies by a transposed matrix (lesson 05). The
+# backward pass reads where the forward pass wrote, with the same weights. Here are the five gradients for the same
+# `dout`:
 
 # %%
 dout_small = np.array([[1.0, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12], [13, 14, 15, 16]])
@@ -354,10 +358,10 @@ assert all(name == "x" or name.split(".")[0] in ("encoder1", "encoder2", "encode
 assert "encoder3.conv1.weight" in refused
 
 # %% [markdown]
-# What to see: the check refuses the gradients of the picture and of the stages before a skip source. The fourth stage
-# and the whole decoder are right, because no skip source comes after them. (Biases before a batch norm have the
-# gradient 0 with or without the bug, as in lesson 04.) Going from the loss towards the picture, the first refused
-# tensor comes directly before the last skip source, which is where the mistake is.
+# What to see: the check refuses the gradients of the picture and of the stages before a skip source. The gradients of
+# the fourth stage and of the whole decoder are right, because no skip source comes after them. (Biases before a batch
+# norm have the gradient 0 with or without the bug, as in lesson 04.) Going from the loss towards the picture, the first
+# refused tensor comes directly before the last skip source, which is where the mistake is.
 #
 # A second bug computes replication's backward pass as a mean instead of a sum. The check names the wrong factor:
 
@@ -437,7 +441,8 @@ for name in names:
         print(f"{name:39} not run")
 
 # %% [markdown]
-# Before you call a line the winner, ask how much a network differs from *itself* when it is trained with another seed.
+# Before you call one network the winner, ask how much a network differs from *itself* when it is trained with another
+# seed.
 #
 # ### The spread of the seeds
 #
@@ -456,8 +461,8 @@ for score in ("G", "C", "mIoU", "BF"):
           f"{np.median(list(apart.values()) or [np.nan]):.2f})")  # fmt: skip
 
 # %% [markdown]
-# Is this rule fair? Test it on chance alone: thirteen equally good networks with two seeds each, where every score is
-# the same number plus normal noise of size 1. How often does the rule tell two networks apart?
+# Is this rule fair? Test the rule on chance alone: thirteen equally good networks with two seeds each, where every
+# score is the same number plus normal noise of size 1. How often does the rule tell two networks apart?
 
 # %%
 rng = np.random.default_rng(0)
@@ -524,8 +529,8 @@ figures.show_strip_plot(panels, ties=ties, others=others, words=words)
 #
 # ### The paper's conclusions, one by one
 #
-# Each conclusion compares two networks. Its sign is 1 if the first scores higher, -1 if it scores lower, and 0 for
-# "about as good".
+# Each conclusion compares two networks. The sign is 1 if the first network scores higher, -1 if it scores lower, and 0
+# for "about as good".
 
 # %%
 claims = [("bilinear interpolation loses to the next worst", "bilinear-interpolation", "fcn-basic-no-addition", -1),
@@ -570,8 +575,8 @@ assert published["fcn-basic-no-dim-reduction"][1] < published["fcn-basic"][1]
 # that our difference has the opposite sign, or that the paper sees no difference. A claim of "about as good" is easy to
 # confirm: with few seeds and a wide spread, everything is a tie.
 #
-# The study gives three answers, which the next cell checks. First, where indices or maps cross to a decoder that mixes
-# channels, outlines are far better; other differences between decoders hardly affect BF. Second, indices improve
+# The study supports three conclusions, which the next cell checks. First, where indices or maps cross to a decoder that
+# mixes channels, outlines are far better; other differences between decoders hardly affect BF. Second, indices improve
 # outlines only, while maps improve both outlines and regions. Third, FCN-Basic, which is about as good as SegNet-Basic
 # in the paper, is well ahead of it in mIoU at this size.
 
@@ -606,8 +611,8 @@ for k, score in enumerate(("mIoU", "BF")):
 # ### With and without class weights
 #
 # Three networks were also trained with *natural* frequencies, where every pixel has the weight 1. According to the
-# paper, this makes G higher and C much lower (Table 1: SegNet-Basic has G 84.0 instead of 82.7 and C 54.6 instead of
-# 62.0). A network that may neglect rare classes gets more pixels right.
+# paper, natural frequencies make G higher and C much lower (Table 1: SegNet-Basic has G 84.0 instead of 82.7 and C 54.6
+# instead of 62.0). A network that may neglect rare classes gets more pixels right.
 
 # %%
 print(f"{'natural minus median frequency':39}       G       C    mIoU      BF")
@@ -660,20 +665,20 @@ figures.show_strip_plot(mine, ties=spread_of)
 
 # %% [markdown]
 # How to read this: "single runs" is the range of differences that could have been published with one seed each. If the
-# ends of the range have different signs, one seed could have shown either result. So short a training of such small
-# networks says little about decoders. The experiment shows how far apart two trainings of *one* network are, and this
-# must be known before a comparison.
+# ends of the range have different signs, one seed could have shown either result. Such short training runs with such
+# small networks say little about decoders. The experiment shows how far apart two training runs of *one* network are,
+# which you must know before you compare networks.
 #
 # ## What Table 1 does and does not compare
 #
 # Table 1 is a careful comparison, with one encoder, recipe and data set. Still, more than the decoder differs.
 #
 # 1. **Parameter counts differ.** `basic` has 1.4 million parameters, and `bilinear-interpolation` has 0.6 million.
-#    `replication` and `fixed-index` are as large as `basic` but use no indices. They would be a fairer comparison, but
-#    the table has no row for them.
+#    `replication` and `fixed-index` are as large as `basic` but use no indices. These two networks would be a fairer
+#    comparison, but the table has no row for them.
 # 2. **Widths differ.** Where maps are reduced, the whole decoder has 11 channels. The paper's text also leaves some
 #    details open. For example, the library's FCN variants have no batch norm in the decoder, because FCN has none.
-# 3. **One seed was used**, with the best of many iterations by G on the validation pictures (section 3.3).
+# 3. **One seed was used** for each network, at the iteration with the best G on the validation pictures (section 3.3).
 # 4. **One loss was used at a time.** With other class weights all rows change, as above.
 # 5. **BF counts outlines of void.** The published script does not leave void out, and the study follows it. The next
 #    cell shows how much this matters for the bundled network on some drawn streets with void:
@@ -697,8 +702,8 @@ for s in voids:
 # 7. **The pictures differ.** Our validation set is 101 consecutive frames of one drive; the paper's test pictures come
 #    from two other drives.
 #
-# Where the study and the paper agree, a conclusion has survived a change of size, pictures and seeds. Where they
-# disagree, the conclusion depends on at least one of these, and the table does not say on which.
+# Where the study and the paper agree, a conclusion holds in spite of different sizes, pictures and seeds. Where they
+# disagree, the conclusion depends on at least one of these differences, and the table does not say which.
 
 # %% [markdown]
 # ## What to remember
@@ -707,8 +712,8 @@ for s in voids:
 #   convolution.
 # * Parameters, bytes that cross and time are three separate costs, and none of them determines another.
 # * The gradient of maps that are read twice is a sum. An addition passes all of `dout` to both of its inputs.
-# * The backward pass of each way to upsample is its transpose. For replication it sums the copies, and for a fixed
-#   corner it reads the corners.
+# * The backward pass of each way to upsample is its transpose. The backward pass of replication sums the copies, and
+#   that of a fixed corner reads the corners.
 # * Before you call one network better than another, measure the spread between seeds. A smaller difference is a tie.
 # * A tie does not mean that two networks are equal, and a table with one seed per network cannot show its ties.
 # * The rows of a comparison may differ in parameters and width as well as in the decoder.

@@ -1,14 +1,14 @@
 # %% [markdown]
 # # 12 Bayesian SegNet
 #
-# **The question.** A SegNet predicts a class for every pixel, even where it has no evidence for it, and gives no
+# **The question.** A SegNet predicts a class for every pixel, even where it has no evidence for any class, and gives no
 # warning. Can the network also indicate where its prediction should not be trusted?
 #
 # **At the end** you can derive dropout and its gradient, and turn one network into fifty by leaving dropout on. You can
 # compute the mean and variance of the samples without storing them, and measure how well the uncertainty finds errors.
 # You have also measured where the uncertainty fails and what it costs.
 #
-# **Needed before:** lessons 03 (gradient checks), 04 (batch norm), 06 (softmax) and 08 (training).
+# **Prerequisites:** lessons 03 (gradient checks), 04 (batch norm), 06 (softmax) and 08 (training).
 #
 # Bayesian SegNet is from Kendall, Badrinarayanan and Cipolla 2015 (arXiv:1511.02680). The paper, cited as "Kendall et
 # al." below, adds dropout to the deep stages of SegNet-Basic and SegNet (Badrinarayanan et al. 2017, section 3).
@@ -207,9 +207,9 @@ assert one_pass.max() > probs.mean(0).max()
 # %% [markdown]
 # ## Where dropout is used
 #
-# Kendall et al. found that dropout at every layer regularises too strongly. They used dropout in the deepest stages
-# only: after pools of the encoder and at the ends of decoder stages. The library's two Bayesian networks follow the
-# authors' files:
+# Kendall et al. found that dropout at every layer regularises too strongly. The authors used dropout in the deepest
+# stages only: after pools of the encoder and at the ends of decoder stages. The library's two Bayesian networks follow
+# the authors' files:
 
 # %%
 for name in ("bayesian-basic", "bayesian-vgg16"):
@@ -218,7 +218,7 @@ for name in ("bayesian-basic", "bayesian-vgg16"):
 # %% [markdown]
 # These networks take longer to train than a lesson allows. This lesson uses the library's bundled network, a `tiny`
 # that was trained without dropout. The next cells add four dropout layers with rate one half to the corresponding
-# stages and continue the training for some seconds.
+# stages and continue training for a few seconds.
 
 
 # %%
@@ -391,8 +391,8 @@ for k in order:
 #
 # Take one wrong and one right pixel at random. How often does the wrong pixel have the higher uncertainty? This share
 # is called the area under the ROC curve, **AUROC**. A value of 0.5 means that the uncertainty says nothing about
-# errors. A value of 1 means that it is higher at every wrong pixel than at every right pixel. The next cell counts
-# pairs:
+# errors. A value of 1 means that the uncertainty is higher at every wrong pixel than at every right pixel. The next
+# cell counts pairs:
 
 # %%
 ten = np.array([0.9, 0.7, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.0])
@@ -405,11 +405,13 @@ print(f"together {larger.sum():.1f} of {larger.size}: {larger.mean():.4f}")
 assert np.isclose(larger.mean(), metrics.auroc(ten, ten_wrong))
 
 # %% [markdown]
-# Three wrong and seven right pixels make 21 pairs, and equal uncertainties count half. The uncertainty 0.9 exceeds all
-# seven, 0.7 exceeds six and ties with one, and 0.6 exceeds six. The total is 19.5 of 21.
+# Three wrong and seven right pixels make 21 pairs, and equal uncertainties count half. The uncertainty 0.9 of a wrong
+# pixel exceeds those of all seven right pixels, 0.7 exceeds six and equals one, and 0.6 exceeds six. The total is 19.5
+# of 21.
 #
 # The name comes from the ROC curve. Set a threshold and call every pixel above it uncertain. Lower the threshold step
-# by step, and plot the share of wrong pixels that are caught against the share of right pixels that are suspected.
+# by step, and plot the *true positive rate*, the share of wrong pixels that are called uncertain, against the *false
+# positive rate*, the share of right pixels that are called uncertain.
 
 # %%
 cuts = [np.inf, *np.unique(ten)[::-1]]
@@ -419,9 +421,7 @@ area = np.sum(np.diff(suspected) * (np.array(caught[1:]) + caught[:-1]) / 2)  # 
 print(f"area under the curve {area:.4f}")
 assert np.isclose(area, larger.mean())
 curves = {"ten pixels": (suspected, caught), "chance": ([0.0, 1.0], [0.0, 1.0])}
-figures.show_plot(
-    curves, title="ROC", x="share of right pixels suspected", y="share of wrong pixels caught", size=(6.5, 4)
-)
+figures.show_plot(curves, title="ROC", x="false positive rate", y="true positive rate", size=(6.5, 4))
 
 # %% [markdown]
 # The area under the curve is the share of pairs, as the assertion confirms. The slanted segment comes from the tie.
@@ -457,7 +457,8 @@ grader.grade("auroc", my_auroc)
 # ## A cheaper alternative
 #
 # Another measure of uncertainty costs nothing. One pass without dropout gives probabilities, and where the largest
-# probability is small, the network is uncertain. Does the variance of fifty samples find wrong pixels better than this?
+# probability is small, the network is uncertain. Does the variance of fifty samples find wrong pixels better than this
+# measure?
 
 # %%
 entropy = -(mean * np.log(mean + 1e-12)).sum(-1)
@@ -478,7 +479,7 @@ print("best at finding wrong pixels:", max(found, key=found.get))
 # half, their variance is small, but an error is likely. Variance measures only what the networks disagree about (*model
 # uncertainty*), not what they agree to be ambiguous (*data uncertainty*). Entropy includes both.
 #
-# The purpose of the variance is to reveal things that the network was never taught. The next section tests this.
+# The purpose of the variance is to reveal things that the network was never taught. The next section tests this claim.
 #
 # ## Void: seen, but never labelled
 #
@@ -568,7 +569,7 @@ figures.show_plot(curves, title="Two means of T samples each", x="T", log=True)
 
 # %% [markdown]
 # What to see: both lines fall together. The predicted class and the order of the uncertainties settle sooner. Here are
-# the scores on all validation pictures, with the same masks for every count:
+# the scores on all validation pictures, with the same masks for every number of samples:
 
 # %%
 scores = {count: ts.evaluate(model, val, samples=count) for count in counts if count not in (3, 12, 35)}
@@ -598,8 +599,8 @@ figures.show_plot(curves, title="mIoU", x="samples", log="x")
 # ## Batch norm and dropout
 #
 # Dropout keeps the mean and raises the mean square. Batch norm collects its statistics in training, with dropout on. In
-# one pass without dropout, the variance of its input is smaller than the running variance that it divides by. The next
-# cell measures how much smaller.
+# one pass without dropout, the variance of batch norm's input is smaller than the running variance by which batch norm
+# divides. The next cell measures the ratio of the two variances.
 
 
 # %%
@@ -624,7 +625,7 @@ for name, ratio in with_dropout.items():
 # the ratios behind the first dropout layer fall to between about one half and one. The reason is the formula from the
 # beginning, $E[\text{out}^2] = x^2 / (1 - p)$. One pass without dropout therefore does not run the network as it was
 # trained. (Li et al. 2019 call this *variance shift*.) With `ts.recompute_statistics` you can also collect the
-# statistics without dropout. They then fit the single pass but not the samples.
+# statistics without dropout. Such statistics fit the single pass but not the samples.
 
 # %%
 other = my_bayesian(ts.load_bundled("toy"))
@@ -659,8 +660,8 @@ print(f"{work[first:].sum() / work.sum():.0%} of the multiplications come after 
 
 # %% [markdown]
 # All layers before the first dropout give the same result in all samples, so `Network.samples` computes them once. The
-# other layers are computed for each sample. This reuse saves little, because most of the work is in the decoder's last
-# stages, at full size.
+# other layers are computed for each sample. This reuse saves little time, because most of the work is in the decoder's
+# last stages, at full size.
 #
 # ## What to remember
 #

@@ -8,7 +8,7 @@
 # hand. You have measured the roofline of your own machine. You can avoid four mistakes in timing and one in using
 # threads.
 #
-# **Needed before:** lessons 01 and 02 (convolution as seven loops, as shifted products, and its backward).
+# **Prerequisites:** lessons 01 and 02 (convolution as seven loops and as shifted products, and its backward pass).
 #
 # Times depend on the processor and its load. The text therefore quotes no times: the cells print what they measure on
 # your machine, and the text says what to compare. Badrinarayanan et al. 2017 compare the times of networks in Table 6;
@@ -66,7 +66,8 @@ print(f"{multiply_adds / 1e6:.0f} million multiply-adds")
 runtime.set_threads(1)  # one thread for the ladder; more at the end of the lesson
 
 # %% [markdown]
-# A network has many such layers. The next cell prints the total for SegNet at the paper's 360x480:
+# A network has many such layers. The next cell prints the total number of multiply-adds for SegNet at 360x480, the size
+# in the paper:
 
 # %%
 total = sum(row.multiply_adds for row in ts.build("vgg16").summary((360, 480)).rows)
@@ -99,7 +100,7 @@ def my_medians(runs, rounds):
 # %% [markdown]
 # ## Rung 1: seven loops
 #
-# The seven loops are the definition. For every multiply-add, Python looks up names and wraps numbers into objects.
+# The seven loops are the definition. For every multiply-add, Python looks up names and wraps numbers in objects.
 
 
 # %%
@@ -141,8 +142,8 @@ print(f"and one forward of SegNet {each * total / 3600:.1f} hours")
 # ## Rung 2: shifted products in NumPy
 #
 # As in lesson 01, for one tap $(i, j)$ of the kernel the whole picture is shifted and multiplied by one $C \times F$
-# matrix. Nine matrix products replace seven loops, and the remaining loops run inside a library of linear algebra. This
-# is the library's definition of a convolution:
+# matrix. Nine matrix products replace seven loops, and the remaining loops run inside a linear algebra library. This is
+# the library's definition of a convolution:
 
 # %%
 figures.show_source(ops.conv.conv2d_forward_numpy)
@@ -155,7 +156,7 @@ assert distance(found, slow) < 1e-4
 # %% [markdown]
 # ## Rung 3: the same loops, compiled
 #
-# Rung 2 calls a library of linear algebra, which already uses a register tile (rung 5). Rungs 3 to 5 build such a tile
+# Rung 2 calls a linear algebra library, which already uses a register tile (rung 5). Rungs 3 to 5 build such a tile
 # from the loops of rung 1, so expect rungs 3 and 4 to be slower than rung 2.
 #
 # At its first call, `numba.njit` compiles the function `my_loops` to machine code for the types of its arguments.
@@ -252,9 +253,9 @@ for function in (compiled, my_reordered):
 # stays NaN.
 #
 # The speed of compiled code also depends on the addresses of its arrays. The cache is read in lines, of 64 bytes on
-# most processors. A vector that begins in the middle of a line may need two lines. NumPy guarantees only addresses that
+# most processors. A vector that begins in the middle of a line may span two lines. NumPy guarantees only addresses that
 # are multiples of 16, so the same code can be fast or slow by chance. The next cell places the output once at the
-# beginning of a line and once 16 bytes later. The kernel begins with a line in both cases:
+# beginning of a line and once 16 bytes later. The kernel begins at the start of a line in both cases:
 
 
 # %%
@@ -284,7 +285,8 @@ assert np.array_equal(out_0, out_16)
 
 # %% [markdown]
 # Both runs execute the same instructions. How much the address matters depends on the processor and on the width of its
-# vectors; the two lines show the effect on your machine. From here on rungs 3 and 4 get arrays that begin with a line.
+# vectors; the two lines show the effect on your machine. From here on rungs 3 and 4 get arrays that begin at the start
+# of a cache line.
 #
 # ## Rung 5: the register tile
 #
@@ -315,10 +317,11 @@ assert chosen in tiles
 assert gemm_microkernel.ROWS == 6
 
 # %% [markdown]
-# A single sum, $R = V = 1$, has 0.5 multiply-adds per load. The library's tile of 6 rows and 4 vectors has 2.4. Since
-# this is more than one, the tile's speed is limited by arithmetic and not by loads. A tile of 5 x 5 would have slightly
-# more, but SegNet's channel counts are mostly powers of two, and 4 vectors divide them evenly. With 16 registers, 4 x 3
-# would have more than the library's 6 x 2, but 3 vectors of 8 numbers do not divide 64 channels.
+# A single sum, $R = V = 1$, has 0.5 multiply-adds per load. The library's tile of 6 rows and 4 vectors has 2.4
+# multiply-adds per load. Since this ratio is above one, the tile's speed is limited by arithmetic and not by loads. A
+# tile of 5 x 5 would have a slightly higher ratio, but SegNet's channel counts are mostly powers of two, and 4 vectors
+# divide them evenly. With 16 registers, a tile of 4 x 3 would have a higher ratio than the library's 6 x 2, but 3
+# vectors of 8 numbers do not divide 64 channels.
 #
 # A second reason for many sums is latency: the result of a multiply-add is available after about four cycles. With two
 # starts per cycle, eight multiply-adds must be in progress at any time, and none may wait for another. A single sum
@@ -336,10 +339,10 @@ assert gemm_microkernel.ROWS == 6
 #             sums[r, v] += number * b_vectors[v], for each v
 #     store sums in out
 #
-# numba has no type for a vector register, so the library generates these instructions itself. In its source, the loop
-# over $k$ begins at `for_range`. One detail is misleading: `load` and `store` of `sums` look like memory accesses. In
-# fact, `alloca` creates a named variable, and the compiler (LLVM) keeps a variable in a register if its address is not
-# used otherwise.
+# numba has no type for a vector register, so the library generates these instructions itself. In the library's source,
+# the loop over $k$ begins at `for_range`. One detail is misleading: `load` and `store` of `sums` look like memory
+# accesses. In fact, `alloca` creates a named variable, and the compiler (LLVM) keeps a variable in a register if its
+# address is not used otherwise.
 
 # %%
 figures.show_source(gemm_microkernel._make_tile)
@@ -370,7 +373,7 @@ assert distance(found, reference) < 1e-4
 # How fast can the tile be? A core that starts two fused multiply-adds per cycle, each on a whole vector, at 3 billion
 # cycles per second, would perform $2 \cdot 2 \cdot \text{lanes} \cdot 3 \cdot 10^9$ operations per second (a
 # multiply-add counts as two). The next cell measures the actual rate of the library's tile, with one thread and numbers
-# that fit into the nearest cache (the measurement takes some seconds):
+# that fit into the L1 cache (the measurement takes a few seconds):
 
 # %%
 product_1, copy_1 = machine.peaks()
@@ -427,7 +430,7 @@ print(f"measured: {product_1 / 1e9:.0f} GFLOP/s, or {product_1 / 2e9 / lanes:.2f
 #
 # $$\boxed{\,y = A^T\big[(G g) \odot (B^T d)\big]\,}$$
 #
-# This is F(2, 3), which computes two outputs of a kernel with three taps by four products.
+# This is F(2, 3), which needs only four products to compute two outputs of a kernel with three taps.
 
 # %%
 half = Fraction(1, 2)
@@ -495,8 +498,9 @@ grader.grade("winograd_1d", my_winograd_1d)
 #
 # A picture has rows and columns, and the method applies to both. A matrix on the left transforms the columns, and its
 # transpose on the right transforms the rows: $V = B^T d\, B$ for a patch $d$ of 4x4 pixels, $U = G\, g\, G^T$ for the
-# 3x3 kernel, $M = U \odot V$, and $y = A^T M A$ for 2x2 outputs. This takes 16 products instead of 36. With channels,
-# the products at one position of all tiles form a matrix product, $M = V U$ of the shapes (tiles x C) and (C x F):
+# 3x3 kernel, $M = U \odot V$, and $y = A^T M A$ for 2x2 outputs. This takes 16 products instead of 36. With several
+# channels, the products at one position, taken over all tiles, become a matrix product $M = V U$, where $V$ is (tiles x
+# C) and $U$ is (C x F):
 
 
 # %%
@@ -597,9 +601,9 @@ for h, w in ((360, 480), (45, 60), (23, 30), (12, 15)):
 # %% [markdown]
 # ### What the transforms cost
 #
-# The transforms consist mostly of additions, but they are not free. For each tile and each of the 36 points they
-# produce C numbers for the input and process F numbers for the output, while there are $C \cdot F$ products. The
-# transforms' share of the work therefore falls as the layers get wider. The library chooses the algorithm from the
+# The transforms consist mostly of additions, but they are not free. For each tile and each of the 36 points the
+# transforms produce C numbers for the input and process F numbers for the output, while there are $C \cdot F$ products.
+# The transforms' share of the work therefore falls as the layers get wider. The library chooses the algorithm from the
 # shapes alone, by estimated costs (`ops/engine/cost_model.py`). A cost is a time, expressed as the number of
 # multiply-adds that would take as long. The cost includes partly filled vectors and the start of the kernels. For
 # narrow layers the cost is therefore far higher than the number of products:
@@ -640,8 +644,8 @@ ts.gradcheck.check_op("conv2d")
 # %% [markdown]
 # ## The ladder
 #
-# All rungs were compared, so now they can be timed: in turns, with one thread, by their medians. The seven loops in
-# Python run on a small piece, and their time is scaled up.
+# The results of all rungs have been checked, so now the rungs can be timed in turns, with one thread. The figure shows
+# medians. The seven loops in Python run on a small piece, and their time is scaled up.
 
 # %%
 runtime.set_threads(1)
@@ -668,8 +672,8 @@ figures.show_ladder(sorted(ladder.items(), key=lambda rung: -rung[1]))
 
 # %% [markdown]
 # What to see: the rungs are sorted from the slowest to the fastest on your machine. Faster rungs are further left, and
-# each grid line is a factor of ten. The label of each dot gives its factor relative to the dot above it. The numbers of
-# the rungs are those of the text.
+# each grid line is a factor of ten. The label of each dot gives its factor relative to the dot above it. The rungs have
+# the same numbers as in the text.
 #
 # Leaving Python's loops usually gains the most. Rungs 3, 4 and 5 are the same loops, first compiled, then in another
 # order, then in a tile. Rungs 5 and 2 compare the library's tile with the tile inside NumPy's `@`. For Winograd a share
@@ -701,8 +705,8 @@ for K, channels in ((3, 16), (3, 64), (3, 348), (7, 64)):
 # %% [markdown]
 # What to see: Winograd's errors are larger than those of direct sums, and the last column shows the ratio. In the rows
 # of 3x3 kernels, sums of more products have larger rounding errors, however they are added. To see the effect of the
-# kernel size, compare the last two rows. They have nearly the same number of products per output, but a 7x7 kernel is
-# split into pieces of 4x4, with seven points instead of six.
+# kernel size, compare the last two rows. These two rows have nearly the same number of products per output, but a 7x7
+# kernel is split into pieces of 4x4, with seven points instead of six.
 #
 # The large numbers come from points such as $2$ and $-2$, which are raised to high powers. The larger the tile, the
 # more points it needs. The next cells test this in one dimension, with matrices for any number m of outputs:
@@ -756,7 +760,7 @@ assert others < wrong_pixels
 # ## Threads
 #
 # The outputs of a convolution do not depend on each other, so several threads can share them. In numba, `prange`
-# distributes its iterations over the threads. It does not check that the iterations are independent.
+# distributes its iterations over the threads, but does not check that the iterations are independent.
 #
 # **Trap 3: a shared sum.** Count how often each class occurs. `counts[label] += 1` has three steps: read, add, write.
 # If two threads execute these steps at the same moment, both may read 7 and write 8, and a count is lost.
@@ -797,9 +801,9 @@ assert np.array_equal(rows.sum(0), np.bincount(labels, minlength=11))
 
 # %% [markdown]
 # The array has a fixed number of rows, not one for each thread. For integers this makes no difference. Floats round
-# differently in another order of summation, and one part per thread would be another order on another machine. With a
-# fixed number of parts the bits do not depend on the threads. All kernels of the library follow this rule: one thread
-# computes each output, and the parts of a sum depend on shapes only.
+# differently in another order of summation, and with one part per thread the order would depend on the number of
+# threads. With a fixed number of parts the bits do not depend on the threads. All kernels of the library follow this
+# rule: one thread computes each output, and the parts of a sum depend on shapes only.
 
 # %%
 dout = rng.standard_normal(reference.shape, np.float32)
@@ -896,8 +900,8 @@ figures.roofline_figure(dots, product, copy, f"threads: {most_threads}", size=(1
 
 # %% [markdown]
 # What to see: on the left is the slope, the limit set by memory. On the right is the flat roof of products. The dashed
-# line above it is the limit with a quarter of the products. Wide convolutions are far to the right, because each number
-# that is loaded is used hundreds of times. Batch norm, ReLU and pooling are on the left, below the slope.
+# line above the roof is the limit with a quarter of the products. Wide convolutions are far to the right, because each
+# number that is loaded is used hundreds of times. Batch norm, ReLU and pooling are on the left, below the slope.
 #
 # A roof shows how fast an op can be, not what slows it down. The bytes are the *minimum* traffic: each array is read or
 # written once. An op far below the slope does more work or moves more bytes. Batch norm reads its array several times,
@@ -1022,7 +1026,7 @@ else:
 # * Winograd's method evaluates polynomials, multiplies the values, and interpolates. F(2, 3) needs 4 products instead
 #   of 6, and F(4x4, 3x3) needs 36 instead of 144. The price is larger rounding errors.
 # * The roofline shows the highest possible speed of an op. Left of the ridge, memory is the limit, and fusing ops
-#   reduces its traffic.
+#   reduces memory traffic.
 # * Two threads must never write to the same output: a shared `+=` silently loses counts. A fixed partition of sums
 #   gives the same bits with any number of threads.
 # * For a fair comparison, run each version once untimed, use its result, take turns, report medians, and use real

@@ -6,9 +6,9 @@
 #
 # **At the end** you can check a folder of data, resize a label map without inventing classes, predict a picture of any
 # size, fold batch norm into a convolution, and read a file of weights without executing it. You have also measured how
-# a change of light affects a network.
+# a change in lighting affects a network.
 #
-# **Needed before:** lessons 00 (labels and colours), 04 (batch norm), 07 (the network) and 10 (scores).
+# **Prerequisites:** lessons 00 (labels and colours), 04 (batch norm), 07 (the network) and 10 (scores).
 #
 # Badrinarayanan et al. 2017 train on CamVid at 360x480 (section 4), from the weights of VGG16 (section 3). If you have
 # these files, this lesson uses them. Otherwise it prints a message and uses a substitute.
@@ -218,8 +218,8 @@ for field in [*fields.split(), "color_jitter", "mirror", "test_scales", "statist
 # %% [markdown]
 # The left recipe reduces pictures to an area of at most 120x160. Small pictures are cheap, so training can show each of
 # them many times, each time with other flips, scaling and jitter. Predictions are averaged over the picture, its mirror
-# image (`mirror`) and three sizes (`test_scales`). A training with this recipe takes minutes to hours, so it is not
-# part of this lesson. The command is `tinysegnet train --data DIR`.
+# image (`mirror`) and four sizes (`test_scales`). Training with this recipe takes minutes to hours, so it is not part
+# of this lesson. The command is `tinysegnet train --data DIR`.
 #
 # ## A picture of any size
 #
@@ -242,11 +242,12 @@ assert scores[96, 128] > max(scores[24, 32], scores[360, 480])
 
 # %% [markdown]
 # What to see: the curve has a peak. If the picture is too small, poles vanish. If the picture is too large, a car is
-# larger than any car in training, and larger than the receptive field (lesson 07). The best is near the training size.
+# larger than any car in training, and larger than the receptive field (lesson 07). The best size is near the training
+# size.
 #
-# `predict` therefore scales the picture to the *area* of the training pictures and keeps its aspect ratio. It scales
-# the logits back to the original size before it chooses the largest logit. For a picture $(H, W)$ and training pictures
-# $(h, w)$ the network's input has the size $(H', W')$:
+# `predict` therefore scales the picture to the *area* of the training pictures and keeps its aspect ratio. The function
+# scales the logits back to the original size before it chooses the largest logit. For a picture $(H, W)$ and training
+# pictures $(h, w)$ the network's input has the size $(H', W')$:
 #
 # $$f = \sqrt{\frac{h\, w}{H\, W}} \qquad (H', W') = \big(\text{round}(f H),\ \text{round}(f W)\big)$$
 
@@ -293,7 +294,8 @@ print(f"pixels right: labels enlarged {np.mean(by_labels):.2%}, logits enlarged 
 # %% [markdown]
 # **Why is the picture not cut into tiles?** A huge picture could be predicted tile by tile. A pixel at a seam is then
 # predicted without its neighbours on the other side: the network sees zeros there, as at the border of the picture. The
-# next cell compares two halves of a picture with the whole, by distance from the seam:
+# next cell compares predictions from two halves of a picture with the prediction from the whole picture, by distance
+# from the seam:
 
 # %%
 changed = np.zeros((TESTS, 128), bool)
@@ -365,7 +367,7 @@ print(f"{sum(a.size for a in double.state().values()):,} numbers -> {sum(a.size 
 #
 # **Folding in the other order.** Batch norm *before* the convolution is an affine map of its input, so it seems that it
 # can also be folded: $\sum w\,(s\,x + t) = \sum (w\,s)\,x + \sum w\,t$. However, the padding is added *after* the batch
-# norm, and it consists of zeros, without $t$. The folded bias $\sum w\,t$ counts $t$ at all nine taps, also in the
+# norm, and it consists of zeros, without $t$. The folded bias $\sum w\,t$ counts $t$ at all nine taps, even in the
 # padding. Here is an example with $s = 2$, $t = 1$ and a kernel of ones:
 
 # %%
@@ -466,8 +468,8 @@ pickletools.dis(trap.read_bytes())
 
 # %% [markdown]
 # The library's own reader supports the instructions that make strings, numbers, tuples and dicts, and imports no
-# function that a file names. Instead the reader has its own versions of the five functions that PyTorch writes for
-# tensors, and it refuses a file that calls any other function.
+# function that a file names. Instead the reader has its own versions of the five functions that PyTorch's files call to
+# make tensors, and it refuses a file that calls any other function.
 
 # %%
 figures.show_source(torch_pickle._Machine.call)
@@ -559,7 +561,7 @@ for kind in ("scaled", "imagenet", "caffe"):
 # %% [markdown]
 # "imagenet" divides by 255, subtracts a mean and divides by a standard deviation. "caffe" changes the order to blue,
 # green, red and subtracts another mean. The wrong preprocessing causes no error, because all shapes fit. The next cell
-# tests its effect on the toy network, which was trained on "scaled" pictures:
+# tests the effect of wrong preprocessing on the toy network, which was trained on "scaled" pictures:
 
 # %%
 fed = {}
@@ -571,12 +573,13 @@ for kind in ("scaled", "imagenet", "unit", "caffe"):
 assert max(fed["unit"], fed["caffe"]) < fed["scaled"] - 0.1
 
 # %% [markdown]
-# "imagenet" happens to be close to "scaled", as the pixel above shows, and lowers the score little. This case is
-# dangerous: the result is slightly worse, so the mistake may never be noticed. "unit" and "caffe" lower it drastically.
+# "imagenet" happens to be close to "scaled", as the pixel above shows, and lowers the score only slightly. This case is
+# dangerous: the result is slightly worse, so the mistake may never be noticed. "unit" and "caffe" lower the score
+# drastically.
 #
-# For this reason the library stores the preprocessing with a network, and refuses an encoder that expects another. If
-# you have VGG16, the next cell loads its 13 convolutions into the encoder, without the classifier. The figure shows
-# VGG16's first filters next to those of the toy network:
+# For this reason the library stores the preprocessing with a network, and refuses an encoder that expects different
+# preprocessing. If you have VGG16, the next cell loads its 13 convolutions into the encoder, without the classifier.
+# The figure shows VGG16's first filters next to those of the toy network:
 
 # %%
 filters = {"toy": model.state()["encoder1.conv1.weight"]}
@@ -677,7 +680,7 @@ figures.overlays_figure(rows, palette)
 # %% [markdown]
 # What to see: to us all five pictures show the same street, and we would label them alike. The light in the training
 # streets varies less than here, and all training pictures are in focus. Nothing in the training taught the network that
-# these changes do not matter, and it gives no warning (lesson 12 measures uncertainty).
+# these changes do not matter, and the network gives no warning (lesson 12 measures uncertainty).
 #
 # How does the network do on real streets? If you have CamVid, the next cell uses its pictures; otherwise it uses drawn
 # streets, as in training:
@@ -697,9 +700,10 @@ figures.overlays_figure([(sample.image, sample.labels, said, streets.name)], pal
 #
 # ### What augmentation can do
 #
-# If brightness should not matter, train with many brightnesses. `color_jitter=j` multiplies the brightness, contrast
-# and saturation of each training picture by random factors between $1 - j$ and $1 + j$. The next cell trains two copies
-# of the bundled network further on the same pictures, in the same order, one without jitter and one with jitter:
+# If brightness should not matter, train with many levels of brightness. `color_jitter=j` multiplies the brightness,
+# contrast and saturation of each training picture by random factors between $1 - j$ and $1 + j$. The next cell trains
+# two copies of the bundled network further on the same pictures, in the same order, one without jitter and one with
+# jitter:
 
 # %%
 train = ts.data.InMemory(ToyScenes(PICTURES, seed=19))
@@ -729,11 +733,11 @@ print("jitter hurt by more than 0.02:  ", ", ".join(hurt) or "nothing")
 # How to read this: the last column compares two networks that differ only in the jitter. Jitter varies brightness and
 # contrast, so a gain is expected for night and fog. Jitter varies neither blur nor the colours of the evening: apart
 # from saturation, red, green and blue get the same factor. On unchanged pictures the jitter may lower the score a
-# little, since the network has more to learn in the same time. With one short training and one seed, only large
+# little, since the network has more to learn in the same time. With one short training run and one seed, only large
 # differences count.
 #
-# Augmentation expresses prior knowledge: *these changes do not change the labels*. It helps only against similar
-# changes.
+# Augmentation expresses prior knowledge: *these changes do not change the labels*. Augmentation helps only against
+# similar changes.
 
 # %%
 temporary.cleanup()
@@ -743,11 +747,13 @@ temporary.cleanup()
 #
 # * Check the pairs, sizes and label values of all files in a folder before the first epoch.
 # * Pictures can be averaged, but labels must be picked, at the pixel centres $\lfloor (i + \frac12) H / h \rfloor$.
-# * A network works best at the scale of its training. Scale the picture to the training size, then the logits back.
+# * A network works best at the scale at which it was trained. Scale the picture to the training size, then the logits
+#   back.
 # * Batch norm after a convolution can be folded into it: $w' = s\,w$, $b' = \beta + s\,(b - \mu)$. Batch norm before a
 #   convolution cannot be folded, because of the padding.
 # * Storing weights in float16 halves the size of a file and hardly changes the predictions.
 # * A pickle is a program. Read files from strangers with a reader that executes nothing.
-# * Weights belong to a preprocessing. With another preprocessing the results are worse, without any error.
+# * Weights require the preprocessing with which they were trained. With different preprocessing the results are worse,
+#   but no error is raised.
 # * Scores are valid for pictures like those they were measured on. Augmentation can make a network robust to other
 #   pictures.

@@ -1,4 +1,4 @@
-"""Computes how much each pixel of the picture influences a number inside a network.
+"""Compute how much each pixel of the picture influences a number inside a network.
 
 The receptive field is the box of pixels that can have an influence. Most of the influence is near the middle of the box
 (Luo et al. 2016, "Understanding the effective receptive field").
@@ -46,7 +46,7 @@ def influence(
         x = layer.forward(x, tape)
     dout = np.zeros_like(x)
     dout[0, at[0], at[1], int(x[0, at[0], at[1]].argmax()) if channel is None else channel] = 1
-    for source, maps in tape.maps.items():  # the SkipAdd of each comes after the named layer
+    for source, maps in tape.maps.items():  # each source's SkipAdd comes after the named layer
         tape.map_gradients[source] = np.zeros_like(maps)
     for layer in reversed(line):
         dout = layer.backward(dout, tape)

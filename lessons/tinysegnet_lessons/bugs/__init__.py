@@ -3,10 +3,11 @@
     bug = bugs["dx_kernel_flipped"]
     bug.sentence                                  what is wrong
     check_op(bug.op, pair=bug.pair)               the check fails
-    bug.caught_by                                 the laws that refuse it
+    bug.caught_by                                 the laws that detect it
     compare_op(bug.op, *bug.pair)                 how far its results are from the library's
 
-Each is the real NumPy op with one mistake. The table in tests/lessons/test_planted_bugs.py shows what catches it.
+Each bug is the real NumPy op with one mistake. The table in tests/lessons/test_planted_bugs.py shows which checks
+detect it.
 """
 
 from . import convolution, losses, normalization, pooling

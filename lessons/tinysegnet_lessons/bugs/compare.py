@@ -13,7 +13,7 @@ from tinysegnet.gradcheck.contract import draw_dout
 def compare_op(op: str, forward: Callable, backward: Callable, *, seed: int = 0) -> float:
     """Compare a pair with the library's own NumPy pair on all cases of an op, including ties, zeros and void pixels.
 
-    It finds what a gradient check cannot: a forward that is wrong together with its backward.
+    The comparison finds a mistake that forward and backward share, which a gradient check cannot find.
 
     Returns:
         The largest relative difference |a - b| / |b| of a result or gradient, or infinity if a shape, a NaN or an

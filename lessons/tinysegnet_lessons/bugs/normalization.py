@@ -96,6 +96,6 @@ def _():
     return forward, backward
 
 
-@planted_in_both(26, "relu", "relu_slope_at_zero", "The slope at exactly 0 is 1; by convention it is 0.")
+@planted_in_both(26, "relu", "relu_slope_at_zero", "The slope at exactly 0 is 1, although by convention it is 0.")
 def _():
     return lambda x: (np.maximum(x, 0), x), lambda dout, x: np.where(x < 0, 0, dout)

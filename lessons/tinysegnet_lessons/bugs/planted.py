@@ -28,7 +28,7 @@ class Bug:
     """A variant of a NumPy op with one mistake in forward or backward.
 
     `number` is the bug's row in the table of tests/lessons/test_planted_bugs.py, and `sentence` says what is wrong.
-    `caught_by` lists every law that refuses the bug. `hint` is a part of the checker's hint, or None.
+    `caught_by` lists every law that detects the bug. `hint` is a part of the checker's hint, or None.
     """
 
     name: str

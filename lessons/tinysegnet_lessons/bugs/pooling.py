@@ -32,7 +32,7 @@ def _():
     return forward, backward
 
 
-@planted(15, "max_pool2d", "pool_row_stride", "Flat indices assume rows of 2 w pixels; an odd picture has one fewer.")
+@planted(15, "max_pool2d", "pool_row_stride", "Flat indices assume rows of 2 w pixels, although W may be 2 w - 1.")
 def _(dout, cache):
     indices, (N, H, W, C), size, stride = cache
     flat = flat_plane_indices(indices, C, (H, 2 * dout.shape[2]), size=size, stride=stride)  # true W: W
@@ -42,7 +42,9 @@ def _(dout, cache):
     return dx.reshape(N, H, W, C)
 
 
-@planted(16, "max_unpool2d", "unpool_fixed_corner", "dx is read from each window's first corner, whatever the indices.")
+@planted(
+    16, "max_unpool2d", "unpool_fixed_corner", "dx ignores the indices and is read from each window's top left pixel."
+)
 def _(dout, cache):
     return max_unpool2d_backward_numpy(dout, cache._replace(indices=np.zeros_like(cache.indices)))
 

@@ -24,9 +24,10 @@ EDGE = 4  # kernel size of the transposed convolution; even, so that the padding
 
 
 class ToySegNet:
-    """A network of one stage with a bug planted wherever its op occurs, or without a bug if it is None.
+    """A network of one stage with a bug planted wherever its op occurs, or without a bug if `bug` is None.
 
-    It learns from pictures (N, H, W, 3) with values of order 1, labels (N, H, W), class weights (K,) and ignore_label.
+    The network learns from pictures (N, H, W, 3) with values of order 1, labels (N, H, W), class weights (K,) and
+    ignore_label.
     """
 
     def __init__(self, pictures: np.ndarray, labels: np.ndarray, class_weights: np.ndarray, ignore_label: int,
@@ -89,7 +90,7 @@ class ToySegNet:
     def train(self, steps: int, *, learning_rate: float = 0.1, momentum: float = 0.9) -> ToySegNet:
         """Train by gradient descent with momentum on the two pictures, record one loss per step, and return self.
 
-        The rate falls linearly to 0, because the result of a training at full rate depends on its last few steps.
+        The rate falls linearly to 0, because at full rate the result would depend on the last few steps.
         """
         with np.errstate(all="ignore"):  # a bug may make everything infinite
             for step in range(steps):

@@ -21,7 +21,7 @@ EDGE, ABOVE, GAP, SIGN = 0.35, 0.7, 0.9, 1.1  # in cells: margin, height of a ti
 
 @dataclass
 class _Panel:
-    """An array with its name, or a sign. Its position is set later."""
+    """An array with its name, or a sign. The position is set later."""
 
     title: str
     array: np.ndarray | None
@@ -43,8 +43,8 @@ def show_array(
 
     `highlight` frames cells, given as indices such as (1, 2) or np.s_[0:2, 2:4], or as a list of indices. `indices`
     numbers the rows and columns. `decimals` is the number of decimal places, by default as few as necessary.
-    `scale` is the number with the strongest colour, by default the largest. Raises ShapeError if the array is not (H,
-    W).
+    `scale` is the absolute value that gets the strongest colour, by default the largest in the array. Raises ShapeError
+    if the array is not (H, W).
     """
     name = title or "array"
     boxes = None if highlight is None else {name: highlight}

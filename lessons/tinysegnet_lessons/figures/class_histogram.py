@@ -40,7 +40,7 @@ def class_histogram_figure(
 
 
 def _bar_axes(figure: Figure, names: list[str], theme: Theme) -> Axes:
-    """Return axes for horizontal bars with names on their left and figures on their right."""
+    """Return axes for horizontal bars with names on their left and numbers on their right."""
     W, H = figure.get_size_inches()
     left = 0.35 + max(inches(figure, name, 10) for name in names)
     right = 0.3 + inches(figure, "100.0 %  000,000,000,000", 10)

@@ -32,9 +32,9 @@ def show_feature_maps(
     """Draw the channels of maps (H, W, C) as pictures on one colour scale, orange above zero and blue below.
 
     `titles` has one title per channel, by default the channel's number; `title` is the heading. `columns` is the number
-    of pictures per row, by default as many as fit well. `most` limits the number of channels. `scale` is the value with
-    the strongest colour, by default the 99.5th percentile of the absolute values, so that one outlier does not make all
-    others pale. Raises ShapeError if maps are not (H, W, C).
+    of pictures per row, by default as many as fit well. `most` limits the number of channels. `scale` is the absolute
+    value that gets the strongest colour, by default the 99.5th percentile of the absolute values, so that one outlier
+    does not make all others pale. Raises ShapeError if maps are not (H, W, C).
     """
     maps = np.asarray(maps)
     if maps.ndim != 3 or 0 in maps.shape or maps.dtype.kind not in "iufb":

@@ -26,9 +26,9 @@ def show_gallery(
     """Draw small pictures in rows, each with its text above it.
 
     `panels` are pairs (text, picture); a text may have several lines. A picture is a uint8 array (H, W, 3), shown
-    unchanged, or an array of numbers (H, W), shown in orange above zero and in blue below. `scale` is the number with
-    the strongest colour, by default the largest of each picture. `width` is in inches. Raises ShapeError for other
-    pictures.
+    unchanged, or an array of numbers (H, W), shown in orange above zero and in blue below. `scale` is the absolute
+    value that gets the strongest colour, by default the largest in each picture. `width` is in inches. Raises
+    ShapeError for other pictures.
     """
     pictures = [_as_picture(picture) for _, picture in panels]
     H, W = max(p.shape[0] / p.shape[1] for p in pictures), 1.0

@@ -1,7 +1,7 @@
 """A checked gradient as a picture: the result of backward, the finite differences, and disagreements in red.
 
 Arrays of four axes are laid out as small maps: a kernel (KH, KW, C, F) as C rows of F maps, pictures (N, H, W, C) as N
-rows of C maps. The cells show numbers if they are large enough.
+rows of C maps. The cells show numbers if there is enough room.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ READABLE_COLUMNS = 8  # per panel; three wider panels do not fit side by side on
 
 
 def show_gradient(report: Report, tensor: str, *, theme: Theme = LIGHT) -> Figure:
-    """Draw one gradient of a report, such as "dweight": analytic, numeric, and which entries were refused.
+    """Draw one gradient of a report, such as "dweight": analytic, numeric, and which entries failed.
 
-    If there are several cases, it draws the first that failed and is small enough to read. Raises KeyError for an
-    unknown name.
+    If there are several cases, the figure shows the first that failed and is small enough to read. Raises KeyError for
+    an unknown name.
     """
     name = tensor.removeprefix("d") if tensor not in {t.name for t in report.all_tensors()} else tensor
     first = report.tensor(name)

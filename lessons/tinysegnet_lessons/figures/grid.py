@@ -1,8 +1,8 @@
 """A grid: a figure measured in cells, which may contain numbers, frames around cells, and arrows.
 
-The lessons draw all small arrays on it, with x to the right and y downwards as in an array. Colours show the sign:
-orange above zero, blue below, the background colour at zero. Orange and blue are distinguishable with every kind of
-colour blindness. In one grid the same colour always stands for the same number.
+The lessons draw all small arrays on such a grid, with x to the right and y downwards as in an array. Colours show the
+sign: orange above zero, blue below, the background colour at zero. Readers with any common kind of colour blindness can
+tell orange from blue. In one grid the same colour always stands for the same number.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ LARGEST, SMALLEST = 12.0, 5.5  # font size of a number, in points
 class Grid:
     """A figure of width x height cells. A cell is half an inch, or less if the figure would be too wide for a page.
 
-    `scale` is the number with the strongest colour; its negative has the strongest opposite colour. `top` is the y
-    coordinate of the figure's upper edge.
+    `scale` is the number that gets the strongest colour; its negative gets the strongest opposite colour. `top` is the
+    y coordinate of the figure's upper edge.
     """
 
     def __init__(self, width: float, height: float, theme: Theme, scale: float = 1.0, top: float = 0.0) -> None:

@@ -23,8 +23,8 @@ def show_heat(
 ) -> Figure:
     """Draw a map (H, W) of numbers >= 0 with its scale, darker for larger numbers and hatched for NaN.
 
-    `image` is the picture (H, W, 3), shown on the left. `scale` is the darkest value, by default the 99th percentile.
-    Raises ShapeError for other shapes.
+    `image` is the picture (H, W, 3), shown on the left. `scale` is the value that gets the darkest colour, by default
+    the 99th percentile. Raises ShapeError for other shapes.
     """
     values = np.asarray(values, float)
     if values.ndim != 2 or not values.size or (image is not None and np.shape(image)[:2] != values.shape):

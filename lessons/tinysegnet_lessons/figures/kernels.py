@@ -164,7 +164,7 @@ def _zoom(grid: Grid, source: tuple[float, float, float], target: tuple[float, f
 
 
 def _products(grid: Grid, x1: float, y: float, scene: _Scene, at: tuple[int, int], kernel: str) -> float:
-    """Draw window x weight = products from x1 on; return where the products begin."""
+    """Draw "window x weight = products", starting at x1, and return where the products begin."""
     K, L = scene.weight.shape
     top, left = scene.window(*at)
     parts = {"window": scene.padded[top : top + K, left : left + L], "weight": scene.weight,

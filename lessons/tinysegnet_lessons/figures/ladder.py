@@ -1,4 +1,4 @@
-"""A figure of the times of the same work done in several ways, with the factor of each step."""
+"""A figure that compares the times of several ways to do the same work, with the factor of each step."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def show_ladder(rungs: Sequence[tuple[str, float]], *, theme: Theme = LIGHT, wid
 
 
 def _words(times: Sequence[float]) -> str:
-    """Return the label of the last dot, given its time, or the times of the dot above and the dot itself."""
+    """Return a dot's label, given its time, preceded by the time of the dot above if there is one."""
     return _number(times[-1]) + " ms" + (f",  {_factor(*times)}" if len(times) > 1 else "")
 
 

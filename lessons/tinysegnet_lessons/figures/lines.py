@@ -60,7 +60,7 @@ def show_plot(
     for name, at in (marks or {}).items():
         axes.plot(*([c] for c in at), "o", color=theme.ink, markersize=6, zorder=3)
         axes.annotate(name, at, (0, 10), textcoords="offset points", fontsize=9, ha="center", color=theme.ink)
-    axes.autoscale_view()  # needed before the places of the ends can be computed
+    axes.autoscale_view()  # needed before the ends of the curves can be located
     _name_ends(axes, list(axes.get_lines())[: len(points)], width, height, theme)
     return figure
 

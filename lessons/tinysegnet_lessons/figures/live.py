@@ -13,9 +13,9 @@ __all__ = ["LivePlot"]
 
 
 class LivePlot:
-    """A plot that a call with the history redraws in place after every epoch in Jupyter.
+    """A plot that is redrawn in place in Jupyter each time it is called with the history of a run.
 
-    In a terminal or a script it does nothing, so the same code runs everywhere.
+    In a terminal or a script the call does nothing, so the same code runs everywhere.
 
     Args:
         baselines: mIoU of methods without a network, by name, drawn as horizontal lines.
@@ -44,6 +44,6 @@ class LivePlot:
 
 def in_notebook() -> bool:
     """Return whether this code runs in a Jupyter kernel. IPython in a terminal has a shell but no kernel."""
-    ipython = sys.modules.get("IPython")  # a kernel has imported it long before any cell runs
+    ipython = sys.modules.get("IPython")  # a kernel imports IPython before any cell runs
     shell = ipython.get_ipython() if ipython else None
     return getattr(shell, "kernel", None) is not None

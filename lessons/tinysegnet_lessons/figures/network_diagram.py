@@ -1,4 +1,4 @@
-"""A network as a diagram: layers in a line, what crosses from encoder to decoder, and where the costs lie."""
+"""A diagram of a network's layers and of the connections from encoder to decoder, and a figure of its costs."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def show_network(model: Network, size: tuple[int, int], *, theme: Theme = LIGHT)
 
     Each layer is a bar, taller for larger maps and wider for more channels, both on a logarithmic scale. A convolution
     shows its number of output channels. Lines below the bars join a pool to the unpooling that uses its indices, and
-    the layers between which maps cross. Their labels give the stored bytes.
+    the layers between which maps cross. The lines' labels give the number of bytes stored.
     """
     blocks = _blocks(model, size)
     _lay_out(blocks)

@@ -1,4 +1,4 @@
-"""The path of an optimizer over a valley of two numbers, drawn on the valley's contours."""
+"""The path of an optimizer on a loss with two parameters, drawn over the contours of the loss."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def show_paths(
 ) -> Figure:
     """Draw one panel per path, each over the same contours; a ring marks the first point, and a square the last.
 
-    `function` maps arrays a and b to heights of the same shape, some of them above 0. `paths` maps names to
-    points (steps, 2). `x` and `y` are the limits of the panels; points outside are clipped. `names` are the names of
-    the two numbers. `lines` is the number of contours, which are denser near the bottom. Raises ShapeError if there are
-    no paths, or if points are not pairs.
+    `function` maps arrays a and b to heights of the same shape, some of them above 0. `paths` maps names to points
+    (steps, 2). `x` and `y` are the limits of the panels; points outside are clipped. `names` are the names of the two
+    parameters. `lines` is the number of contours, which are denser near the bottom. Raises ShapeError if there are no
+    paths, or if points are not pairs.
     """
     points = {name: np.asarray(path, float) for name, path in paths.items()}
     if not points or any(path.ndim != 2 or path.shape[1] != 2 or not len(path) for path in points.values()):

@@ -62,7 +62,7 @@ def show_pool_arrows(x: Any, *, decoder_map: Any = None, theme: Theme = LIGHT) -
     result. Below is the position of each maximum in its window, 0..3 and as two bits. `decoder_map` (h, w) is the map
     to unpool, by default the pooled map itself. With odd sizes some windows are clipped. If several numbers equal the
     maximum, the first in reading order is used and the others are dashed. Raises ShapeError if x is not a small (H, W),
-    or if decoder_map has another size than the pooled map.
+    or if decoder_map and the pooled map differ in size.
     """
     pooling = _pool(x, decoder_map)
     (h, w), columns = pooling.out.shape, _columns(*pooling.out.shape)
@@ -138,7 +138,7 @@ def _pooled_at(x0: float, window: Cell) -> tuple[float, float]:
 
 
 def _color(grid: Grid, window: Cell, w: int) -> str:
-    """Return a window's colour, which differs from its neighbours'."""
+    """Return a window's colour, which differs from the colours of its neighbours."""
     colors = DARK_WINDOWS if grid.theme == DARK else LIGHT_WINDOWS
     return colors[(window[0] * (w + (w % 6 == 0)) + window[1]) % len(colors)]
 

@@ -16,7 +16,7 @@ from tinysegnet.viz.figures import LIGHT, Theme, new_figure, style_axes
 
 __all__ = ["RooflineDot", "roofline_figure"]
 
-WINOGRAD = 4  # F(4x4, 3x3) has 36 multiplications where the definition has 144
+WINOGRAD = 4  # F(4x4, 3x3) needs 36 multiplications where the definition needs 144
 KINDS = {"convolution": "mIoU", "network": "loss", "memory": "G"}  # kind and its colour in the theme
 
 
@@ -37,7 +37,7 @@ def roofline_figure(
 ) -> Figure:  # fmt: skip
     """Draw the machine's limits (roofs) and the workloads' rates (dots) by arithmetic intensity.
 
-    Winograd's algorithm can exceed the roof of products, because it multiplies less often than is counted.
+    Winograd's algorithm can exceed the roof of products, because it performs fewer multiplications than are counted.
 
     Args:
         dots: the workloads; a hollow dot is the peer's.

@@ -1,4 +1,4 @@
-"""Pictures of data and of a network's mistakes: the contents of a batch, the worst predictions."""
+"""Pictures of data and of a network's mistakes, such as a batch or the worst predictions."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _CODE = ("background:none;color:#1d1d22;margin:0;padding:0;border:0;font:12.5px/
 
 @dataclass(frozen=True)
 class SourceListing:
-    """A piece of source code: text in a terminal, coloured in a notebook. `compiled` says whether numba compiles it."""
+    """A piece of source code: text in a terminal, coloured in a notebook. `compiled` is true if numba compiles it."""
 
     file: str
     line: int
@@ -51,7 +51,7 @@ def show_source(function: Any) -> SourceListing:
     To show the listing, make it the last expression of a cell, or print it.
 
     Raises:
-        SettingError: If Python has no source of it.
+        SettingError: If Python has no source for it.
     """
     below = inspect.unwrap(getattr(function, "py_func", function))
     try:

@@ -126,13 +126,13 @@ EXERCISES = [
             "The decay is missing. Add decay * parameter to the gradient.":
                 lambda p, g, v, rate, momentum, decay: _sgd(p, g, v, rate, momentum, 0.0),
             "The decay bypasses the velocity. Add decay * parameter to the gradient.": _sgd_decay_apart,
-            "The decay is subtracted from the parameter, without the rate. Add it to the gradient instead.":
+            "The decay is subtracted from the parameter, without the rate. Add the decay to the gradient instead.":
                 _sgd_decay_without_rate,
             "The decay has the wrong sign, so it makes the parameter larger.": _sgd_decay_grows,
             "The rate is inside the velocity, as in Caffe. Use v = momentum * v + gradient.": _sgd_rate_inside,
             "The gradient is multiplied by 1 - momentum, but the velocity is a sum, not a mean.": _sgd_mean,
             "The step uses the old velocity. Update the velocity first.": _sgd_old_velocity,
-            "The step goes uphill. Subtract it from the parameter.": _sgd_uphill,
+            "The step goes uphill. Subtract the step from the parameter.": _sgd_uphill,
             "The velocity is not used. The step must be rate * velocity.":
                 lambda p, g, v, rate, momentum, decay: (p - rate * (g + decay * p), _sgd(p, g, v, rate, momentum,
                                                                                         decay)[1]),
@@ -147,11 +147,11 @@ EXERCISES = [
             "Nothing is corrected. Divide mean by 1 - beta1**step and square by 1 - beta2**step.": _adam_variant(False),
             "Only the mean is corrected, but the square also begins at 0.": _adam_half_corrected,
             "The corrected mean and square are returned. Return the running values.": _adam_returns_corrected,
-            "The step uses the old mean and square. Update them first.": _adam_old_means,
+            "The step uses the old mean and square. Update both first.": _adam_old_means,
             "The correction is one step late. The first step is number 1.": _adam_variant(late=1),
             "The mean is squared, but square is the running mean of gradient**2.": _adam_variant(square_of_mean=True),
             "The root is missing. Divide by sqrt(square).": _adam_variant(root=False),
-            "eps is under the root. Add it to the root.": _adam_variant(eps_inside=True),
+            "eps is under the root. Add eps to the root.": _adam_variant(eps_inside=True),
             "beta1 and beta2 are swapped. beta1 belongs to the mean.": _adam_variant(swapped=True),
         },
     ),
@@ -163,14 +163,14 @@ EXERCISES = [
         mistakes={
             "This uses the fan-out, K * L * F. The sum runs over the K * L * C inputs.":
                 lambda shape: math.sqrt(2 / (shape[0] * shape[1] * shape[3])),
-            "The 2 is missing. It compensates for the half that ReLU sets to 0.":
+            "The 2 is missing. The factor 2 compensates for the half that ReLU sets to 0.":
                 lambda shape: math.sqrt(1 / math.prod(shape[:-1])),
             "This is the variance. The standard deviation is its square root.": lambda shape: 2 / math.prod(shape[:-1]),
             "Only the channels are counted. Each output also sums over K * L taps.":
                 lambda shape: math.sqrt(2 / shape[2]),
             "The height K is used twice, but the kernel has the width L.":
                 lambda shape: math.sqrt(2 / (shape[0] * shape[0] * shape[2])),
-            "The channels are missing. Each tap has C of them.": lambda shape: math.sqrt(2 / (shape[0] * shape[1])),
+            "The channels are missing. Each tap has C channels.": lambda shape: math.sqrt(2 / (shape[0] * shape[1])),
             "All numbers of the kernel are counted, but an output uses only K * L * C of them.":
                 lambda shape: math.sqrt(2 / math.prod(shape)),
             "This is Glorot's 2 / (fan_in + fan_out). He's formula uses only fan_in.":

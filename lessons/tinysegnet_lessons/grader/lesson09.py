@@ -161,14 +161,15 @@ EXERCISES = [
         mistakes={
             "This is a share of numbers. A channel is dead only if none of its numbers is above 0.":
                 lambda x: np.mean(x <= 0),
-            "A channel that is 0 at some pixel is not dead yet. Check all of its pixels.":
+            "A channel that is 0 at one pixel is not necessarily dead. Check all of its pixels.":
                 lambda x: np.mean(x.min((0, 1, 2)) <= 0),
             "This counts channels that are dead on one picture only. Check all pictures.":
                 lambda x: np.mean((x.max((1, 2)) <= 0).any(0)),
             "The mean may be below 0 although some number passes the ReLU and gets a gradient. Take the maximum.":
                 lambda x: np.mean(x.mean((0, 1, 2)) <= 0),
             "This is the share of the living channels.": lambda x: 1 - _dead(x),
-            "This is the number of dead channels. Return their share.": lambda x: np.sum(x.max((0, 1, 2)) <= 0),
+            "This is the number of dead channels. Return the share of dead channels.":
+                lambda x: np.sum(x.max((0, 1, 2)) <= 0),
             "x is the input of the ReLU, so a channel whose maximum is negative is also dead.":
                 lambda x: np.mean(x.max((0, 1, 2)) == 0),
             "A channel whose maximum is 0 is also dead. ReLU passes a gradient only where x is above 0.":
@@ -210,11 +211,11 @@ EXERCISES = [
             "The sign is wrong. Subtract the score of the covered picture from the score of the whole picture.":
                 _covered(value=lambda whole, covered: covered - whole),
             "Earlier squares remain covered. Use a fresh copy of the picture each time.": _covered(restore=False),
-            "The squares are black. Fill them with grey, 127.5.": _covered(grey=0),
-            "This is the score of the covered picture. Subtract it from the score of the whole picture.":
+            "The squares are black. Fill the squares with grey, 127.5.": _covered(grey=0),
+            "This is the score of the covered picture. Subtract this score from the score of the whole picture.":
                 _covered(value=lambda whole, covered: covered),
             "A single pixel is covered, not the whole square.": _covered(size_of=lambda size: 1),
-            "The squares at the border are missing. Round their number up.": _covered(rounds=np.floor),
+            "The squares at the border are missing. Round the number of squares up.": _covered(rounds=np.floor),
             "These are absolute values. A covered square can also raise the score, so keep the sign.":
                 _covered(value=lambda whole, covered: abs(whole - covered)),
         },

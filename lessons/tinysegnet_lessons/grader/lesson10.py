@@ -166,7 +166,7 @@ EXERCISES = [
         mistakes={
             "Rows and columns are swapped. The row is the true class, the column the predicted class.":
                 _counted_by(after=np.transpose),
-            "Void pixels are counted as class 0. Leave them out.":
+            "Void pixels are counted as class 0. Leave void pixels out.":
                 _counted_by(labels_of=lambda labels, void: np.where(labels == void, 0, labels)),
             "matrix[labels, predictions] += 1 counts repeated pairs only once. Use np.bincount or np.add.at.":
                 _pairs_once,
@@ -187,9 +187,9 @@ EXERCISES = [
             "This is the mean of the pictures' scores. Add the matrices up first.": _mean_of_pictures,
             "Rows and columns are swapped. In n / t, t is the sum of a row, the true class.":
                 lambda matrices: _scores(matrices.transpose(0, 2, 1)),
-            "A class that is absent counts as 0. Leave it out of the mean.":
+            "A class that is absent counts as 0. Leave absent classes out of the mean.":
                 _averaged(mean=lambda values: np.nan_to_num(values).mean()),
-            "An absent class has the accuracy 0 / 0. Leave it out of the mean.": _averaged(mean=np.mean),
+            "An absent class has the accuracy 0 / 0. Leave absent classes out of the mean.": _averaged(mean=np.mean),
             "The union counts the intersection twice. Use t + p - n.": _averaged(IoU=lambda n, t, p: n / (t + p)),
             "A class that was predicted although it is absent has IoU 0 and counts in mIoU.":
                 _averaged(IoU=_only_labelled),
@@ -210,7 +210,7 @@ EXERCISES = [
                 _neighbours_differ((RIGHT, BELOW, DIAGONAL), both=True),
             "The last row is compared with the first, because np.roll wraps around. Clip windows at the border.":
                 _round_the_edge,
-            "The window extends up and to the left. It must extend down and to the right.":
+            "The window extends up and to the left. The window must extend down and to the right.":
                 _neighbours_differ((RIGHT, BELOW, DIAGONAL), ahead=False),
             "Only edges between columns are found. Also compare with the row below.": _neighbours_differ((RIGHT,)),
             "Only pixels inside the mask are marked. Also mark outside pixels whose window contains the edge.":
@@ -223,10 +223,11 @@ EXERCISES = [
         reference=_boundary_f1,
         cases=_f1_cases,
         mistakes={
-            "This is the precision alone. Combine it with recall.":
+            "This is the precision alone. Combine precision with recall.":
                 _f1_by(together=lambda precision, recall: precision),
-            "This is the recall alone. Combine it with precision.": _f1_by(together=lambda precision, recall: recall),
-            "This is the mean of precision and recall. F1 is 2 P R / (P + R).":
+            "This is the recall alone. Combine recall with precision.":
+                _f1_by(together=lambda precision, recall: recall),
+            "This is the arithmetic mean of precision and recall. F1 is 2 P R / (P + R).":
                 _f1_by(together=lambda precision, recall: (precision + recall) / 2),
             "A pixel at exactly the reach also counts. Use <=.": _f1_by(near=np.less),
             "The squared distance is compared with the reach. Take the root.":
@@ -235,7 +236,7 @@ EXERCISES = [
                 _f1_by(lambda down, right: np.maximum(abs(down), abs(right))),
             "Row and column differences are added. Take the root of the sum of squares.":
                 _f1_by(lambda down, right: abs(down) + abs(right)),
-            "Where no pixel has a match, 0 / 0 results. Return 0 there.": _f1_by(together=_undivided),
+            "If no pixel has a match, F1 is 0 / 0. Return 0 instead.": _f1_by(together=_undivided),
         },
     ),
 ]  # fmt: skip

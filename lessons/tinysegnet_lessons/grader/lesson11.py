@@ -150,7 +150,7 @@ EXERCISES = [
         mistakes={
             "This spread is across networks. Take the largest difference within each row, then the largest of these.":
                 _verdict(spread=np.ptp),
-            "This is the mean of the networks' spreads. Take the largest of them.":
+            "This is the mean of the networks' spreads. Take the largest spread.":
                 _verdict(spread=lambda scores: np.ptp(scores, axis=1).mean()),
             "This is a standard deviation. The spread is the largest score minus the smallest.":
                 _verdict(spread=lambda scores: scores.std(axis=1, ddof=1).max()),
@@ -158,11 +158,11 @@ EXERCISES = [
                 _verdict(spread=lambda scores: np.ptp(scores[0])),
             "This is the difference of the best seeds. Use the means.":
                 _verdict(difference=lambda a, b: a.max() - b.max()),
-            "The difference has the wrong sign. It must be one minus other.":
+            "The difference has the wrong sign. The difference must be one minus other.":
                 _verdict(difference=lambda a, b: b.mean() - a.mean()),
             "Ties are missing. The sign is 0 where the difference is smaller than the spread.":
                 _verdict(tie=lambda d, s: d == 0),
-            "A negative difference is below any spread. Compare its absolute value.": _verdict(tie=lambda d, s: d < s),
+            "A negative difference is below any spread. Compare the absolute value.": _verdict(tie=lambda d, s: d < s),
             "Only a difference smaller than the spread is a tie. Use <, not <=.":
                 _verdict(tie=lambda d, s: abs(d) <= s),
             "The tie uses the spread of these two networks. Use the spread of all networks.": _tie_of_the_two,

@@ -87,7 +87,8 @@ EXERCISES = [
         cases=_dropout_cases,
         mistakes={
             "The factor 1 / (1 - rate) of the forward pass is missing.": lambda dout, mask, rate: dout * mask,
-            "The gradient is multiplied by 1 - rate. Divide by it.": lambda dout, mask, rate: dout * mask * (1 - rate),
+            "The gradient is multiplied by 1 - rate. Divide by 1 - rate.":
+                lambda dout, mask, rate: dout * mask * (1 - rate),
             "The gradient passes where x was zeroed, but mask is True where x was kept.":
                 lambda dout, mask, rate: dout * ~mask / (1 - rate),
             "The gradient is divided by rate. The forward pass divides by 1 - rate, the share that is kept.":
@@ -104,7 +105,7 @@ EXERCISES = [
         reference=_mean_and_variance,
         cases=_sample_cases,
         mistakes={
-            "The sum of squared distances is divided by T - 1. Divide it by T.": _other_divisor,
+            "The sum of squared distances is divided by T - 1. Divide the sum by T.": _other_divisor,
             "This is the standard deviation. The variance is its square.":
                 lambda samples: (samples.mean(0), np.sqrt(_mean_and_variance(samples)[1])),
             "The distances from the mean are not squared.":
@@ -133,7 +134,7 @@ EXERCISES = [
             "The divisor counts all pairs. Divide by the number of positives times the number of negatives.":
                 _all_pairs,
             "The values are compared with the mean of the negatives. Compare every pair.": _against_the_mean,
-            "This is the number of pairs. Return their share.": lambda v, p: _auroc(v, p) * p.sum() * (~p).sum(),
+            "This is the number of pairs. Return the share of pairs.": lambda v, p: _auroc(v, p) * p.sum() * (~p).sum(),
         },
     ),
 ]  # fmt: skip

@@ -104,13 +104,14 @@ EXERCISES = [
             "The picture is transformed with B, but it needs B^T, which for rows is d @ B.": _winograd_with(B=B.T),
             "The halves in G are missing.": _winograd_with(G=np.where(G == 0.5, 1.0, np.where(G == -0.5, -1.0, G))),
             "The kernel is reversed. g[0] belongs to d[0].": lambda d, g: _winograd(d, g[::-1]),
-            "The last product has the wrong sign. It must be (d3 - d1) * g2.": _winograd_with(
+            "The last product has the wrong sign. This product must be (d3 - d1) * g2.": _winograd_with(
                 B=B * np.array([1, 1, 1, -1.0]), A=A * np.array([[1], [1], [1], [-1.0]])
             ),
-            "The products are right, but y1 adds the third product. Subtract it instead.": _winograd_with(A=np.abs(A)),
-            "The last product is subtracted in y1. Add it instead.":
+            "The products are right, but y1 adds the third product. Subtract the product instead.":
+                _winograd_with(A=np.abs(A)),
+            "The last product is subtracted in y1. Add the product instead.":
                 _winograd_with(A=A * np.array([[1], [1], [1], [-1.0]])),
-            "The third product is subtracted in y0. Add it instead.":
+            "The third product is subtracted in y0. Add the product instead.":
                 _winograd_with(A=np.abs(A) * np.array([[1, 1], [1, 1], [-1, -1], [1, 1]])),
             "The last product is added to y0, but it belongs to y1 alone.":
                 _winograd_with(A=np.array([[1.0, 0], [1, 1], [1, -1], [1, 1]])),
@@ -124,7 +125,7 @@ EXERCISES = [
         cases=lambda: [(4, 4, 1, 1, 4, 3), (8, 12, 3, 5, 4, 3), (6, 4, 3, 5, 2, 3), (45, 60, 16, 8, 4, 3),
                        (23, 30, 4, 6, 4, 4), (90, 121, 64, 32, 4, 3)],
         mistakes={
-            "One row of the kernel is counted. It takes r * r products per output and pair of channels.":
+            "One row of the kernel is counted. A kernel takes r * r products per output and pair of channels.":
                 lambda H, W, C, F, m, r: (H * W * r * C * F, _multiplications(H, W, C, F, m, r)[1]),
             "The number of tiles is rounded down. Tiles at the border are computed completely.": _winograd_count(
                 lambda H, W, C, F, m, r: (H // m) * (W // m) * (m + r - 1) ** 2 * C * F),
@@ -137,7 +138,7 @@ EXERCISES = [
             "m * r points are counted in each direction, but m outputs and r taps need m + r - 1.": _winograd_count(
                 lambda H, W, C, F, m, r: -(-H // m) * -(-W // m) * (m * r) ** 2 * C * F),
             "The two results are swapped. direct comes first.": lambda *shape: _multiplications(*shape)[::-1],
-            "The points of one direction are counted. In two directions, square their number.": _winograd_count(
+            "The points of one direction are counted. In two directions, square the number of points.": _winograd_count(
                 lambda H, W, C, F, m, r: -(-H // m) * -(-W // m) * (m + r - 1) * C * F),
             "The input channels are missing. Each point takes C * F products.": _winograd_count(
                 lambda H, W, C, F, m, r: -(-H // m) * -(-W // m) * (m + r - 1) ** 2 * F),
@@ -153,12 +154,12 @@ EXERCISES = [
                        (2, 45, 60, 64, 32, 3, 2e11, 3e10), (3, 90, 120, 3, 16, 7, 5e10, 2e10),
                        (1, 90, 120, 64, 11, 1, 3e11, 2e10)],
         mistakes={
-            "A multiply-add is counted as one operation. Count it as two.": _roofline_with(operations=1),
+            "A multiply-add is counted as one operation. Count each multiply-add as two.": _roofline_with(operations=1),
             "The bytes are a count of numbers. A float32 number has 4 bytes.": _roofline_with(size=1),
             "A number takes 8 bytes here, as in float64. In float32 it takes 4 bytes.": _roofline_with(size=8),
             "The output's bytes are missing. The output must also be written.": _roofline_with(output=0),
             "The kernel's bytes are missing. The kernel must also be read.": _roofline_with(kernel=0),
-            "The picture is counted once per tap. Count it once.": _roofline_with(taps=9),
+            "The picture is counted once per tap. Count the picture once.": _roofline_with(taps=9),
             "The higher roof is taken. The lower roof is the limit.": _roofline_with(choose=max),
             "Intensity is operations per byte, not bytes per operation.": _upside_down,
             "Only one picture is counted, but there are N pictures.": _one_picture,

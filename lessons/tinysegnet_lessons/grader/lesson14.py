@@ -133,14 +133,14 @@ EXERCISES = [
         mistakes={
             "This is the training size itself. The picture must keep its aspect ratio.":
                 lambda image_size, training_size: training_size,
-            "The lengths are scaled by the factor for areas. Take its square root.":
+            "The lengths are scaled by the factor for areas. Use the square root of this factor.":
                 _scaled(lambda H, W, h, w: h * w / (H * W)),
-            "The picture is made to fit into the training size. Make its area equal instead.":
+            "The picture is made to fit into the training size. Make the areas equal instead.":
                 _scaled(lambda H, W, h, w: min(h / H, w / W)),
-            "The lengths are rounded down. Round them to the nearest integer.":
+            "The lengths are rounded down. Round lengths to the nearest integer.":
                 _scaled(lambda H, W, h, w: (h * w / (H * W)) ** 0.5, whole=np.floor),
             "A length becomes 0, but a picture has at least one row and one column.": _never_below_nothing,
-            "The factor is inverted. It must scale the picture's area to the training area.":
+            "The factor is inverted. The factor must scale the picture's area to the training area.":
                 _scaled(lambda H, W, h, w: (H * W / (h * w)) ** 0.5),
         },
     ),
@@ -150,9 +150,9 @@ EXERCISES = [
         reference=_fold,
         cases=_fold_cases,
         mistakes={
-            "The factor is applied to the input channels. It belongs to the output channels, the last axis of weight.":
+            "The factor is applied to the input channels, but belongs to the output channels, the last axis of weight.":
                 _input_channels,
-            "The weight is divided by the variance. Divide by its square root.":
+            "The weight is divided by the variance. Divide by the square root of the variance.":
                 _folded(lambda gamma, var, eps: gamma / (var + eps)),
             "eps is missing. Use sqrt(var + eps).": _folded(lambda gamma, var, eps: gamma / np.sqrt(var)),
             "eps is outside the root. Use sqrt(var + eps).":
@@ -165,7 +165,7 @@ EXERCISES = [
                 _folded(_factor, lambda beta, s, bias, mean: beta - s * mean),
             "The weight is right, but the mean must be subtracted before scaling.":
                 _folded(_factor, lambda beta, s, bias, mean: beta + s * bias - mean),
-            "The weight is right, but the mean is added. Subtract it.":
+            "The weight is right, but the mean is added. Subtract the mean.":
                 _folded(_factor, lambda beta, s, bias, mean: beta + s * (bias + mean)),
         },
     ),
