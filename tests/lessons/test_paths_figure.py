@@ -1,4 +1,4 @@
-"""Paths of an optimizer over a valley of two numbers."""
+"""Paths of an optimizer over a valley of two parameters."""
 
 import numpy as np
 import pytest
