@@ -1,4 +1,4 @@
-"""Measurements: results are checked, then timed. tinysegnet and PyTorch alternate, so that other load affects both."""
+"""Measurements: only workloads with correct results are timed. Both libraries take turns, so load affects both."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -14,9 +14,9 @@ from .validate import validate
 from .workers import Worker
 from .workloads import Workload
 
-SAMPLE = 0.15  #: Minimum seconds of a sample, which has at least one run.
-TRIALS = 2  #: Samples per variant of PyTorch. The variant with the fastest sample is measured.
-CHECKED_FLOPS = 60e9  #: Operations of the largest workload that NumPy checks in float64, in a few seconds.
+SAMPLE = 0.15  #: The minimum duration of a sample in seconds. A sample has at least one run.
+TRIALS = 2  #: The number of trial samples per variant of PyTorch. Only the fastest variant is measured.
+CHECKED_FLOPS = 60e9  #: Operations in the largest workload that NumPy checks, in float64, within a few seconds.
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,12 @@ class Result:
 
     @property
     def ratio(self) -> float | None:
-        """PyTorch's time divided by ours: above 1, ours is faster."""
+        """PyTorch's time divided by ours. If the ratio is above 1, tinysegnet is faster."""
         return self.peer_seconds / self.seconds if self.seconds and self.peer_seconds else None
 
     @property
     def verdict(self) -> str:
-        """The ratio compared with the workload's `least` and `aim`."""
+        """How the ratio compares with the workload's `least` and `aim`."""
         if self.wrong:
             return "WRONG"
         if self.ratio is None or self.workload.least is None or self.workload.aim is None:
@@ -96,7 +96,7 @@ class Bench(ExitStack):
         return self.ours.ask("peaks")
 
     def measure(self, workload: Workload) -> Result:
-        """Check the results, then measure time and, for networks, memory. A single op needs only its arrays."""
+        """Check the results, then measure time and, for networks, memory."""
         result = self._checked(workload)
         if result.wrong:
             return result

@@ -68,9 +68,9 @@ def boundary_f1(
     """Return the mean boundary F1 over the classes of one picture, with boundary pixels matched one to one.
 
     As in the SegNet authors' script, a class counts if it has a boundary in the ground truth *or* in the prediction. If
-    only one of them has it, the class scores 0. The paper says "present in the ground truth". The script's matcher
-    (BSDS's correspondPixels) minimises the sum of distances with a penalty for unmatched pixels. Here, the number of
-    pairs is maximal, so the score is never lower.
+    only one of the two has a boundary, the class scores 0. The paper counts only classes "present in the ground
+    truth". The script's matcher (BSDS's correspondPixels) minimises the sum of distances with a penalty for unmatched
+    pixels. Here, the number of pairs is maximal, so the score is never lower than the script's.
 
     Args:
         labels, predictions: (H, W). Values, further arguments and errors are as for `confusion_matrix`.
@@ -113,7 +113,7 @@ def boundary_f1_by_distance(
 
 
 def _one_to_one(true: np.ndarray, predicted: np.ndarray, reach: float) -> tuple[int, int]:
-    """Return the size of a maximum matching, once for each of the two maps.
+    """Return the number of matched pixels in each of the two maps, which is the size of a maximum matching.
 
     It is the maximum flow source -> p -> t -> sink over all pairs p ~ t, where each edge has capacity 1.
     """

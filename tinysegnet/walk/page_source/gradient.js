@@ -12,7 +12,7 @@ import { FEW_ROWS } from "walk/sum_view.js";
 /** @import { Step } from "walk/steps.js" */
 /** @import { LoadedNode } from "walk/store.js" */
 
-const NOTHING = "Its gradient is 0: a small change of this number would not change the loss. On the way to the loss, " +
+const NOTHING = "Its gradient is 0: a small change in this number would not affect the loss. On the way to the loss, " +
   "a ReLU blocks it, a pooling layer ignores it, or the pixel has no label. It contributes nothing to other gradients.";
 
 /**
