@@ -1,6 +1,6 @@
 """Pictures and label maps that were crafted to do harm.
 
-Every reader must reject the files in REFUSED and accept those in HARMLESS. Decoders may do either with those in EITHER.
+Every reader must reject the files in REFUSED and accept those in HARMLESS. EITHER may be rejected or accepted.
 """
 
 import struct

@@ -162,7 +162,7 @@ def run_here(source: Path) -> QuickRun:
 
 
 def _without(student, waiting: list[int], names: dict) -> tuple[list[Failure | None], dict]:
-    """Run these cells of the student's copy without their solutions; return their failures, and the names at the end."""
+    """Run these cells of the student's copy without their solutions; return the failures and the final names."""
     names = dict(names)
     failures = []
     for number in waiting:

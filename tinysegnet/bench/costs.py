@@ -15,7 +15,7 @@ ELEMENTWISE = {"batchnorm_relu": 14.0, "pool_unpool": 4.0, "loss": 6.0}
 
 
 def flops(workload: Workload) -> float:
-    """Return the number of operations. A multiply-add counts as two, a backward pass as two forward passes."""
+    """Return the number of operations. A multiply-add counts as two, and a backward pass as two forward passes."""
     if bound_by_memory(workload):
         return ELEMENTWISE[workload.kind] * prod(workload.shape)
     if workload.kind == "conv":
@@ -52,7 +52,7 @@ def _network_traffic(workload: Workload) -> float:
 
 
 def bound_by_memory(workload: Workload) -> bool:
-    """Return whether the workload has no products, so that memory bandwidth limits its speed."""
+    """Return whether the workload has no matrix products, so that memory bandwidth limits its speed."""
     return workload.kind in ELEMENTWISE
 
 

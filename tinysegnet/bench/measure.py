@@ -60,7 +60,7 @@ class Result:
 
     @property
     def rate(self) -> float | None:
-        """Operations per second, or bytes per second for workloads without products."""
+        """Operations per second, or bytes per second for workloads without matrix products."""
         work = costs.traffic if costs.bound_by_memory(self.workload) else costs.flops
         return work(self.workload) / self.seconds if self.seconds else None
 

@@ -30,7 +30,7 @@ class TensorReport:
     analytic: np.ndarray
     numeric: np.ndarray
     probes: list[Probe]
-    taylor: float | None = None  # 2 if right, 1 if wrong, None for a loss that is linear in this argument
+    taylor: float | None = None  # 2 for a right gradient, 1 for a wrong one, None if the loss is linear
     hint: str | None = None
 
     def count(self, status: str) -> int:

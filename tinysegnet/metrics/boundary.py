@@ -76,7 +76,7 @@ def boundary_f1(
         labels, predictions: (H, W). Values, further arguments and errors are as for `confusion_matrix`.
         tolerance: the largest distance of a pair, as a fraction of the picture's diagonal.
         mask_void: whether to ignore void. If False, the outline of void counts as a boundary of the classes around it,
-            and predictions on void count, as in the authors' script. Comparisons with the paper's figures need False.
+            and predictions on void count, as in the authors' script. To compare with the paper's figures, use False.
         partners: a function that matches boundary pixels. Default: one to one.
 
     Returns:
@@ -137,7 +137,7 @@ def _by_distance(true: np.ndarray, predicted: np.ndarray, reach: float) -> tuple
     from scipy.spatial import cKDTree
 
     T, P = np.argwhere(true), np.argwhere(predicted)
-    # The query returns infinity beyond the bound.
+    # The query returns infinity if no neighbour is within the bound.
     of_T, _ = cKDTree(P).query(T, distance_upper_bound=reach + 1)
     of_P, _ = cKDTree(T).query(P, distance_upper_bound=reach + 1)
     return int((of_T <= reach).sum()), int((of_P <= reach).sum())
