@@ -39,7 +39,7 @@ class Result:
     variant: str = ""  # the fastest variant of PyTorch
     error: float | None = None  # see `validate`
     peer_error: float | None = None
-    bytes: int | None = None  # increase of a new process's peak memory from its imports to the end of two runs
+    bytes: int | None = None  # increase in a new process's peak memory from its imports to the end of two runs
     peer_bytes: int | None = None
     wrong: str = ""  # why the workload was not timed
     notes: tuple[str, ...] = ()

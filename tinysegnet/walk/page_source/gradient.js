@@ -34,7 +34,7 @@ export function gradient(step, node, { complete, sum }, y, x, c) {
   }
   const g = (node.dresult).value(y, x, c);
   if (g === 0) return section(el("p", {}, NOTHING));
-  const intro = el("p", {}, "A small increase of this number changes the loss by ", el("b", {}, format(g)),
+  const intro = el("p", {}, "A small increase in this number changes the loss by ", el("b", {}, format(g)),
     " times the increase. This factor is its gradient, dout.");
   if (sum) return section(intro, ...sharesOfSum(node, sum, c, g));
   const shares = formulaOf(node)?.shares(node, y, x, c, g);
