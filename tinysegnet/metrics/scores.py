@@ -81,7 +81,7 @@ class Scores:
             lines += [f"[low, high]: {LEVEL:.0%} interval, {blocks}. {present}"]
         wrong = [name for name, n, IoU in zip(self.names, self.pixels, self.IoU, strict=True) if n == 0 and IoU == 0]
         if wrong:
-            lines += [f"predicted but absent from the labels, so that an IoU of 0 counts in mIoU: {', '.join(wrong)}"]
+            lines += [f"predicted but absent from the labels, so an IoU of 0 counts towards mIoU: {', '.join(wrong)}"]
         return "\n".join(lines)
 
     def averages(self) -> str:

@@ -90,7 +90,7 @@ def walk(
         title: the title of the page.
 
     Raises:
-        ShapeError, DataError, SettingError: if arrays do not fit, or the size makes a page of more than 25 MB.
+        ShapeError, DataError, SettingError: if arrays do not fit, or the size requires a page of more than 25 MB.
     """
     from ..viz.canvas import resized
     from .overview import build_overview, describe_averaging, describe_weighting
