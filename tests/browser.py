@@ -28,7 +28,7 @@ def chromium() -> str | None:
 
 
 def missing() -> str | None:
-    """Say why there is no browser for tests, or return None if there is one."""
+    """Return the reason why tests have no browser, or None if they have one."""
     if chromium() is None:
         return "needs chromium (on Debian: apt-get install chromium)"
     if importlib.util.find_spec("playwright") is None:

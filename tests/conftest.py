@@ -1,8 +1,8 @@
-"""Settings of all tests: one kernel thread, up to four where a test asks for them; always the same random examples."""
+"""Settings of all tests: one kernel thread, or up to four where a test asks for more, and fixed random examples."""
 
 import os
 
-# Read when numba starts, so it must be set before anything imports tinysegnet.
+# numba reads this variable when it starts, so it must be set before tinysegnet is imported.
 os.environ.setdefault("NUMBA_NUM_THREADS", "4")
 
 import pytest
@@ -12,7 +12,7 @@ from hypothesis import settings
 
 from tinysegnet import runtime
 
-# The same examples in every run, and no deadline: a kernel's first call compiles it.
+# Every run has the same examples. There is no deadline, because a kernel's first call compiles it.
 settings.register_profile("tinysegnet", derandomize=True, deadline=None, max_examples=amount(20, 200), database=None)
 settings.load_profile("tinysegnet")
 

@@ -56,7 +56,7 @@ def save(op: str, cases: list[Golden]) -> None:
 
 
 def differences(case: Golden, forward: Any, backward: Any) -> dict[str, float]:
-    """Return the relative errors of a pair on a case as {"result 0": error, ...}, infinite for other shapes."""
+    """Return the relative errors of a pair on a case as {"result 0": error, ...}, infinite if the shapes differ."""
     arrays = [a.copy() if a is not None else None for a in case.arrays]
     if case.op == "max_unpool2d":  # stored as flat plane indices, which are not our format
         arrays[1] = _our_indices(arrays[1], case.kwargs)

@@ -1,6 +1,6 @@
 """Pictures and label maps that were crafted to do harm.
 
-Every reader must reject the files in REFUSED and accept those in HARMLESS. EITHER depends on the decoder.
+Every reader must reject the files in REFUSED and accept those in HARMLESS. EITHER may be rejected or accepted.
 """
 
 import struct

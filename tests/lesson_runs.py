@@ -1,4 +1,4 @@
-"""Read and run the lessons, in kernels or quickly without; find the names that a cell assigns."""
+"""Read and run the lessons, in Jupyter kernels or, faster, in one process; find the names that a cell assigns."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def run_here(source: Path) -> QuickRun:
 
 
 def _without(student, waiting: list[int], names: dict) -> tuple[list[Failure | None], dict]:
-    """Return the failures of the student's cells, and the names after them, without those that they did not assign."""
+    """Run these cells of the student's copy without their solutions; return the failures and the final names."""
     names = dict(names)
     failures = []
     for number in waiting:
@@ -205,7 +205,7 @@ def assigned(code: str) -> dict[str, int]:
 def unexcused(failures: list[Failure], notebook: nbformat.NotebookNode) -> list[Failure]:
     """Return the failures that do not follow from a missing solution.
 
-    Excused are NotImplementedError, and a missing name that a cell would have bound if it had not failed excusably.
+    A NotImplementedError is excused, and so is a missing name that an excused cell would have bound.
     """
     missing: set[str] = set()
     bad = []

@@ -29,7 +29,7 @@ class Cost:
 
 @contextmanager
 def measured(total):
-    """Measure the cost of a block, known at its end, and raise `total` to it."""
+    """Measure the cost of a block and, at its end, raise `total` to this cost if it is higher."""
     can_measure = forget_peak()
     cost, before, began = Cost(), memory("VmRSS"), time.process_time()
     yield cost

@@ -297,7 +297,7 @@ PROGRAMS = {  # pickles instead of {name: tensor}, and a part of the error
     "a number": (dump(3), "not a dict of tensors"),
     "an empty dict": (dump({}), "not a dict of tensors"),
     "a dict of numbers": (dump({"epoch": 3}), "epoch is int, not a tensor"),
-    "a training": (dump({"epoch": 3, "state_dict": {"a": tensor(Stored("100", 6), 0, (6,), (1,))}}), "epoch is int"),
+    "checkpoint": (dump({"epoch": 3, "state_dict": {"a": tensor(Stored("100", 6), 0, (6,), (1,))}}), "epoch is int"),
     "a number as a name": (dump({3: tensor(Stored("100", 6), 0, (6,), (1,))}), "the name of an item"),
     "a name that cannot be printed": (dump({"a\n\x1b[2J": tensor(Stored("100", 6), 0, (6,), (1,))}), "'a\\n\\x1b[2J'"),
     "a name twice": (program(b"}(", text("a"), _TENSOR, text("a"), _TENSOR, b"u"), "a occurs twice"),
@@ -325,7 +325,7 @@ PROGRAMS = {  # pickles instead of {name: tensor}, and a part of the error
 
 
 def attempt(data, total=None, path="x.pth"):
-    """Read a file, and return the arrays or the one-line error, within a second and little memory."""
+    """Read a file within a second and with little memory; return the arrays or the one-line error."""
     with open(path, "wb") as file:
         file.write(data)
     with measured(total or Cost()) as cost:

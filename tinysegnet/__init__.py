@@ -28,7 +28,7 @@ A file imports only from its own folder and from folders above it in this list.
 
 from .runtime.lazy_imports import import_lazily
 
-TYPE_CHECKING = False  # `typing` defines it in the same way, but takes time to import
+TYPE_CHECKING = False  # as in `typing`, which takes time to import
 if TYPE_CHECKING:
     from . import data, errors, gradcheck, layers, metrics, ops, runtime, viz
     from .models import Network, build, fold_batchnorm, models

@@ -37,7 +37,7 @@ class StateError(TinySegNetError, RuntimeError):
 
 def nearest_name(name: object, known: Iterable[str]) -> str | None:
     """Return the known name that is closest to this one, ignoring case, or None if none is close."""
-    import difflib  # here, because only errors need it
+    import difflib  # imported here, because only errors need it
 
     by_lower_case = {other.lower(): other for other in known}
     word = name.lower() if isinstance(name, str) else ""

@@ -39,7 +39,7 @@ def kind_of(path: str | os.PathLike[str]) -> str:
     with open(path, "rb") as file:
         head = file.read(4096)
     try:
-        text = codecs.getincrementaldecoder("utf-8")().decode(head)  # accepts an incomplete letter at the end
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)  # accepts an incomplete character at the end
     except UnicodeDecodeError:
         text = "\0"
     if not text:
@@ -72,7 +72,7 @@ def write_atomically(
         durable: Return only when the content is on the disk, so that it survives a power failure.
 
     Raises:
-        OSError: The disk is full or the folder is read-only, for example. An older file is then untouched.
+        OSError: The disk is full or the folder is read-only, for example. An older file is then unchanged.
     """
     target = Path(os.path.realpath(path))
     # Renaming is atomic only within a file system, so the temporary file is in the same folder. Long names are cut.
@@ -80,11 +80,11 @@ def write_atomically(
     try:
         _write(temporary, data, durable)
         os.replace(temporary, target)
-    except BaseException as error:  # including Ctrl-C, because no temporary file must be left
+    except BaseException as error:  # including Ctrl-C, because no temporary file must remain
         with contextlib.suppress(OSError):
             temporary.unlink()
         if isinstance(error, OSError):
-            error.filename, error.filename2 = os.fspath(path), None  # the user does not know the temporary one
+            error.filename, error.filename2 = os.fspath(path), None  # not the temporary file's name
         raise
     if durable:
         _sync_folder(target.parent)

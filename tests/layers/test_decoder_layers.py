@@ -13,11 +13,11 @@ from tinysegnet.models import PREPROCESSING, count_parameters
 # The weights in kernels for 11 classes, and the count in the paper's Table 1 (in millions) if the two agree.
 KERNELS = {
     "bilinear-interpolation": (612_224, None),  # the paper's 0.625 is the count of the single-channel decoder
-    "basic-encoder-addition": (1_415_040, None),  # 1.425 does not follow from the network
+    "basic-encoder-addition": (1_415_040, None),  # the paper's 1.425 does not follow from the network
     "basic-single-channel-decoder": (624_768, 0.625),
     "fcn-basic": (645_312, 0.65),
-    "fcn-basic-no-addition": (643_200, None),  # 0.64
-    "fcn-basic-no-dim-reduction": (1_660_800, None),  # 1.625 does not follow
+    "fcn-basic-no-addition": (643_200, None),  # rounds to 0.64, but the paper states 0.65
+    "fcn-basic-no-dim-reduction": (1_660_800, None),  # the paper's 1.625 does not follow from the network
     "fcn-basic-no-addition-no-dim-reduction": (1_660_800, None),
     "replication": (1_415_040, None),
     "fixed-index": (1_415_040, None),

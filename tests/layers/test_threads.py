@@ -57,7 +57,7 @@ def trained(name):
     return np.concatenate([array.ravel() for array in model.state().values()])
 
 
-def test_trainings_in_several_threads_end_with_the_same_bits_as_alone():
+def test_training_runs_in_several_threads_end_with_the_same_bits_as_alone():
     assert_same_in_threads(trained, ["bayesian-basic", "tiny", "basic-encoder-addition", "tiny"])
 
 

@@ -70,7 +70,7 @@ def test_the_loss_equals_the_softmax_loss_of_the_logits_0_and_z(variant, drawn, 
     np.testing.assert_allclose(loss, same, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(gradient[..., 0], both_gradients[..., 1], **loose(z))
     assert not gradient[labels == VOID].any()
-    # exchanging the classes is a change of sign
+    # exchanging the classes changes the sign of the logits
     swapped = np.where(labels == VOID, VOID, 1 - labels.astype(int))
     settings["class_weights"] = weights[::-1]
     mirrored, opposite = loss_of(LOSS, variant, -z, swapped, **settings)

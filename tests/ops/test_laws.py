@@ -1,4 +1,4 @@
-"""The laws that every op obeys. Ops and variants come from `ops.REGISTRY`, and a test finds ops that it lacks.
+"""The laws that every op obeys. Ops and variants come from `ops.REGISTRY`, and a test finds ops that are not in it.
 
 1. The op is complete.
 2. The gradient is right.

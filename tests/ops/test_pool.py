@@ -95,7 +95,7 @@ def test_unpooling_inverts_pooling_of_positive_values(variant, drawn, window):
 
 @both
 def test_unpooling_does_not_invert_pooling_of_negative_values(variant):
-    """The zeros around negative values are larger. SegNet pools after a ReLU, so its values are never negative."""
+    """Unpooling puts zeros around negative values. SegNet pools after a ReLU, so its values are never negative."""
     x = np.full((1, 2, 2, 1), -1.0)
     (out, indices), _ = op("max_pool2d", variant)[0](x)
     sparse, _ = op("max_unpool2d", variant)[0](out, indices, output_size=(2, 2))

@@ -216,7 +216,7 @@ def main() -> None:
     golden_networks.FOLDER.mkdir(parents=True, exist_ok=True)
     for name in golden_networks.WIDTHS:
         np.savez_compressed(golden_networks.FOLDER / f"{name}.npz", **network(name))
-    first = np.random.default_rng(2015)  # later cases have other generators, so they do not change these
+    first = np.random.default_rng(2015)  # later cases have their own generators, so they do not change these
     drawn = [(cases, first) for cases in (conv_cases, pool_cases, unpool_cases, batchnorm_cases, activation_cases,
                                           loss_cases)]  # fmt: skip
     drawn += [(cases, np.random.default_rng([2015, k])) for k, cases in enumerate((conv_transpose_cases,

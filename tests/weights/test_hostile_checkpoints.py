@@ -132,7 +132,7 @@ CRAFTED = {
     "a palette without names": change_metadata(palette={}),
     "a palette of numbers": change_metadata(palette={"names": 3, "colors": 3, "ignore_label": 3, "ignore_color": 3}),
     "no training": change_metadata(training=None),
-    "a training that is a number": change_metadata(training=3),
+    "training is a number": change_metadata(training=3),
     "progress that is text": change_metadata(progress='"far"'),
     "no digest": change_metadata(sha256=None),
     "another digest": change_metadata(sha256="0" * 64),
@@ -194,7 +194,7 @@ def test_a_pipe_is_refused(tmp_path):
 
 
 def test_mutated_files_are_refused(tmp_path, good, record_property):
-    """Random bytes are changed, removed or inserted. Every change of an array raises a CheckpointError."""
+    """Random bytes are changed, removed or inserted. Every changed array raises a CheckpointError."""
     rng, path, total = random.Random(0), tmp_path / "mutant.safetensors", Cost()
     path.write_bytes(good)
     state = {name: array.tobytes() for name, array in checkpoint.read(path).model.state().items()}

@@ -187,7 +187,7 @@ def safetensors_file(arrays):
 
 @pytest.mark.parametrize("write", [zip_file, legacy_file, safetensors_file])
 def test_mutated_files_are_refused_or_give_sound_arrays(record_property, write):
-    """Bytes are changed, removed or inserted. Without a checksum, a change of a value cannot be detected."""
+    """Bytes are changed, removed or inserted. Without a checksum, a changed value cannot be detected."""
     rng, total, refused, sound = random.Random(0), Cost(), 0, 0
     arrays, kinds = some_arrays(), {array.dtype for array in some_arrays().values()}
     data = write(arrays)

@@ -143,7 +143,7 @@ def test_without_h5py_the_error_names_the_package_to_install(monkeypatch):
 
 @pytest.mark.parametrize("version", ["earliest", "latest"])
 def test_mutated_files_are_refused_or_give_sound_arrays(record_property, version):
-    """Keras's files have few or no checksums, so a change of a value cannot be detected."""
+    """Keras's files have few or no checksums, so a changed value cannot be detected."""
     rng, data, total, refused = random.Random(0), build(some, libver=version), Cost(), 0
     for _ in range(MUTANTS):
         mutant = bytearray(data)

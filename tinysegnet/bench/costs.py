@@ -1,6 +1,6 @@
 """The minimum cost of a workload, computed from shapes: arithmetic operations, and bytes to and from memory.
 
-Winograd's algorithms multiply less than is counted here, so a convolution may exceed the machine's peak.
+Winograd's algorithms need fewer multiplications than counted here, so a convolution may exceed the machine's peak.
 """
 
 from functools import cache
@@ -10,12 +10,12 @@ from ..models import Summary, build
 from .workloads import CLASSES, Workload
 
 FLOAT = 4  #: Bytes per float32 value.
-#: Operations per input value, forward and backward together, of workloads without products.
+#: Operations per input value, forward and backward together, of workloads without matrix products.
 ELEMENTWISE = {"batchnorm_relu": 14.0, "pool_unpool": 4.0, "loss": 6.0}
 
 
 def flops(workload: Workload) -> float:
-    """Return the number of operations. A multiply-add counts as two, a backward pass as two forward passes."""
+    """Return the number of operations. A multiply-add counts as two, and a backward pass as two forward passes."""
     if bound_by_memory(workload):
         return ELEMENTWISE[workload.kind] * prod(workload.shape)
     if workload.kind == "conv":
@@ -23,7 +23,7 @@ def flops(workload: Workload) -> float:
         return forward * (1 + workload.backward * (1 + workload.input_gradient))
     rows = _summary(workload.model, workload.shape).rows
     products = [2 * row.multiply_adds for row in rows if row.multiply_adds]
-    return 3 * sum(products) - products[0] if workload.kind == "train" else sum(products)  # without dx of the picture
+    return 3 * sum(products) - products[0] if workload.kind == "train" else sum(products)  # no dx of the picture
 
 
 def traffic(workload: Workload) -> float:
@@ -52,7 +52,7 @@ def _network_traffic(workload: Workload) -> float:
 
 
 def bound_by_memory(workload: Workload) -> bool:
-    """Return whether the workload has no products, so that memory bandwidth limits its speed."""
+    """Return whether the workload has no matrix products, so that memory bandwidth limits its speed."""
     return workload.kind in ELEMENTWISE
 
 

@@ -10,7 +10,7 @@ from .workloads import CLASSES, Workload
 
 #: The text above the tables.
 LEGEND = """The algorithm of each convolution, its cost in millions of multiply-adds, and that cost as a share of the
-next best algorithm's. Costs are estimates: other work counts as the multiply-adds that take the same time."""
+next best algorithm's. Costs are estimates: other work is counted as multiply-adds that take the same time."""
 
 
 class ConvolutionShapes(NamedTuple):

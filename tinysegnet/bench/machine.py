@@ -10,7 +10,7 @@ from .. import runtime
 from ..ops.engine.gemm import multiply
 from ..runtime import kernel, prange
 
-SAMPLES = 8  #: Timed calls, of which the fastest counts.
+SAMPLES = 8  #: The number of timed calls; only the fastest counts.
 PRODUCT = (48, 64, 192)  #: Rows, columns and inner dimension; both operands fit into the L2 cache.
 COPIED = 32 << 20  #: Number of float32 values, 128 MB, which is larger than common caches.
 

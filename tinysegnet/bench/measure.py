@@ -1,4 +1,4 @@
-"""Measurements: results are checked, then timed. tinysegnet and PyTorch alternate, so that other load affects both."""
+"""Measurements: only workloads with correct results are timed. Both libraries take turns, so load affects both."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -14,9 +14,9 @@ from .validate import validate
 from .workers import Worker
 from .workloads import Workload
 
-SAMPLE = 0.15  #: Minimum seconds of a sample, which has at least one run.
-TRIALS = 2  #: Samples per variant of PyTorch. The variant with the fastest sample is measured.
-CHECKED_FLOPS = 60e9  #: Operations of the largest workload that NumPy checks in float64, in a few seconds.
+SAMPLE = 0.15  #: The minimum duration of a sample in seconds. A sample has at least one run.
+TRIALS = 2  #: The number of trial samples per variant of PyTorch. Only the fastest variant is measured.
+CHECKED_FLOPS = 60e9  #: Operations in the largest workload that NumPy checks, in float64, within a few seconds.
 
 
 @dataclass(frozen=True)
@@ -39,19 +39,19 @@ class Result:
     variant: str = ""  # the fastest variant of PyTorch
     error: float | None = None  # see `validate`
     peer_error: float | None = None
-    bytes: int | None = None  # increase of a new process's peak memory from its imports to the end of two runs
+    bytes: int | None = None  # increase in a new process's peak memory from its imports to the end of two runs
     peer_bytes: int | None = None
     wrong: str = ""  # why the workload was not timed
     notes: tuple[str, ...] = ()
 
     @property
     def ratio(self) -> float | None:
-        """PyTorch's time divided by ours: above 1, ours is faster."""
+        """PyTorch's time divided by ours. If the ratio is above 1, tinysegnet is faster."""
         return self.peer_seconds / self.seconds if self.seconds and self.peer_seconds else None
 
     @property
     def verdict(self) -> str:
-        """The ratio compared with the workload's `least` and `aim`."""
+        """How the ratio compares with the workload's `least` and `aim`."""
         if self.wrong:
             return "WRONG"
         if self.ratio is None or self.workload.least is None or self.workload.aim is None:
@@ -60,7 +60,7 @@ class Result:
 
     @property
     def rate(self) -> float | None:
-        """Operations per second, or bytes per second for workloads without products."""
+        """Operations per second, or bytes per second for workloads without matrix products."""
         work = costs.traffic if costs.bound_by_memory(self.workload) else costs.flops
         return work(self.workload) / self.seconds if self.seconds else None
 
@@ -96,7 +96,7 @@ class Bench(ExitStack):
         return self.ours.ask("peaks")
 
     def measure(self, workload: Workload) -> Result:
-        """Check the results, then measure time and, for networks, memory. A single op needs only its arrays."""
+        """Check the results, then measure time and, for networks, memory."""
         result = self._checked(workload)
         if result.wrong:
             return result

@@ -18,7 +18,7 @@ from ..models import build
 from .workloads import CLASSES, Workload, inputs
 
 FORMATS = {"NCHW": torch.contiguous_format, "NHWC": torch.channels_last}
-COMPILED = " compiled"  # appended to the format for torch.compile
+COMPILED = " compiled"  # the suffix of variants that use torch.compile
 
 Run = Callable[[], dict[str, torch.Tensor]]
 Compile = Callable[[Callable], Callable]
@@ -29,7 +29,7 @@ def prepare(workload: Workload, variant: str = "NCHW", dtype: str = "float32") -
 
     The variant is a name in FORMATS, optionally followed by COMPILED.
     """
-    torch.compiler.reset()  # after another shape, PyTorch would compile for any shape, which is slower
+    torch.compiler.reset()  # for a new shape, PyTorch would otherwise compile code for any shape, which is slower
     compile = partial(torch.compile, dynamic=False) if variant.endswith(COMPILED) else lambda function: function
     memory_format = FORMATS[variant.removesuffix(COMPILED)]
     tensors = {name: _tensor(name, array, memory_format) for name, array in inputs(workload, dtype).items()}

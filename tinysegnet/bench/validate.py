@@ -1,4 +1,4 @@
-"""Checks of results, which are compared with the same computation in float64 before anything is timed."""
+"""Checks of results: before anything is timed, they are compared with the same computation in float64."""
 
 from collections.abc import Mapping
 from typing import NamedTuple

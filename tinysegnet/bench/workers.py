@@ -63,7 +63,7 @@ class Worker(AbstractContextManager):
 
 @contextmanager
 def _backend_of(name: str) -> Iterator[None]:
-    """Set the environment variable that the worker "numpy" reads at its start. Other workers must not inherit it."""
+    """Set the environment variable that the worker "numpy" reads when it starts. Other workers must not inherit it."""
     before = dict(os.environ)
     if name == "numpy":
         os.environ["TINYSEGNET_BACKEND"] = "numpy"
@@ -76,7 +76,7 @@ def _backend_of(name: str) -> Iterator[None]:
 
 @contextmanager
 def _interrupts_ignored() -> Iterator[None]:
-    """Ignore Ctrl-C while a process starts, so that the process inherits this. The parent ends its workers."""
+    """Ignore Ctrl-C while a process starts, so that the process inherits this setting. The parent ends its workers."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -136,7 +136,7 @@ class _Server:
         self.run()
 
     def seconds(self, at_least: float) -> float:
-        """Return one sample, the mean seconds per run; runs are repeated for at least this many seconds."""
+        """Return one sample: the mean seconds per run, where runs are repeated for at least `at_least` seconds."""
         count, began, spent = 0, time.perf_counter(), 0.0
         while not count or spent < at_least:
             self.run()

@@ -42,7 +42,7 @@ def count_pixels(dataset: Dataset) -> PixelCounts:
 
 
 def median_frequency_weights(counts: PixelCounts) -> np.ndarray:
-    """Return the weights median(freq) / freq, (K,) float64. A class of median frequency has weight 1.
+    """Return the weights median(freq) / freq, (K,) float64. A class with the median frequency has weight 1.
 
     The median is taken over the classes that occur. A class that does not occur gets weight 0 instead of infinity, and
     a UserWarning names it. Raises DataError if no pixel is labelled.

@@ -134,7 +134,7 @@ def _cut(
         sizes = f"the picture ({h} x {w} pixels) is smaller than the crop ({H} x {W})"
         raise DataError(f"{sample.name}: {sizes}. Choose smaller crops.")
     crops: list[Crop] = []
-    while len(crops) < per_picture:  # this ends, because at least one crop contains a labelled pixel
+    while len(crops) < per_picture:  # this loop ends, because at least one crop contains a labelled pixel
         y, x = rng.integers(h - H + 1), rng.integers(w - W + 1)
         window = np.s_[y : y + H, x : x + W]
         if labelled[window].any():

@@ -191,7 +191,7 @@ def read_labels(path: str | PathLike[str], palette: Palette | None = None) -> np
     """Read a PNG label map as labels (H, W) uint8. Raises DataError for unreadable files and unknown values.
 
     Args:
-        palette: the classes and void that the numbers or colours stand for; None returns the numbers in the file.
+        palette: the classes and void that the numbers or colours stand for, or None to return the file's numbers.
     """
     as_in_file = LabelEncoding(CAMVID, _table({value: value for value in range(256)}))
     encoding = as_in_file if palette is None else LabelEncoding.plain(palette)

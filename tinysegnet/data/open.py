@@ -26,7 +26,7 @@ def open_dataset(
         data: "toy", or a folder in any layout that `Folder` recognises.
         split: "train", "val", ...
         size: (H, W) of the toy scenes; pictures on disk keep their own sizes.
-        ignore: the label value in the files that means void; None infers it.
+        ignore: the label value in the files that means void, or None to infer it.
         classes: "merged" or "all", see `Folder`.
     """
     if not isinstance(data, str | PathLike) or not fspath(data):  # an empty path would mean the current folder

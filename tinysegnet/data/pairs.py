@@ -117,7 +117,7 @@ def _resolve(root: Path, listed: str) -> Path:
 
 
 def inside(path: Path, root: Path) -> bool:
-    """Return whether a path is below root after following all links, which a downloaded data set may misuse."""
+    """Return whether a path is below root when all links are followed. Downloaded data may contain harmful links."""
     try:
         return path.resolve().is_relative_to(root.resolve())
     except (OSError, RuntimeError, ValueError):  # a link to itself, or an invalid name

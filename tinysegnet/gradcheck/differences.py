@@ -17,7 +17,7 @@ If a slope is rejected, the two one-sided slopes show why. K(h) is |slope to the
     jump      K = height / h      doubles              2                            unpooling after a tie
 
 A kink or jump within h of x explains an error of at most K/2, and it disappears when h shrinks below its distance. So
-the step shrinks by a factor of 10 while K explains the error. An entry at a kink counts as crossed and is not judged.
+the step is divided by 10 as long as K explains the error. An entry at a kink counts as crossed and is not judged.
 """
 
 from collections.abc import Callable
@@ -41,7 +41,7 @@ class Rule:
     floor: float = 10.0
 
     def noise(self, F: float, h: float) -> float:
-        """Return the rounding error of a difference, which does not depend on the slope."""
+        """Return the part of the allowed error that does not depend on the slope: the difference's rounding noise."""
         return self.floor * EPS * F / h
 
     def allowed(self, analytic: float, numeric: float, F: float, h: float) -> float:

@@ -5,7 +5,7 @@ which involve every entry, and a few of its entries are moved one by one. Everyt
 statistics, random generators) is restored before each evaluation.
 
 A network has a kink at each of its thousands of ReLUs and a jump at each pool. `branch_signature()`, a hash of all
-masks and indices, shows whether a step crossed one of them. If it did, the step shrinks to a tenth.
+masks and indices, shows whether a step crossed one of them. In that case, the step is divided by 10.
 """
 
 from collections.abc import Callable
@@ -98,7 +98,7 @@ class _NetworkPoint:
         return self.loss(logits)
 
     def _examine(self) -> None:
-        """Check that two evaluations have the same bits and that every parameter has a gradient of its shape."""
+        """Check that two evaluations return the same bits and that every parameter has a gradient of its shape."""
         if not np.array_equal(self._run()[0], self.terms, equal_nan=True) or self.branch != self.base:
             self.problems.append("two forwards from the same state differ; the model has randomness or state besides "
                                  "its buffers and generators")  # fmt: skip
@@ -111,7 +111,7 @@ class _NetworkPoint:
                 raise ShapeError(f"{name} has shape {array.shape}, but its gradient {found}")
 
     def value(self, name: str, moved: np.ndarray) -> float:
-        """Return the change of J when tensor `name` is moved. Parameters are changed in place and restored."""
+        """Return the change in J when tensor `name` is moved. Parameters are changed in place and restored."""
         tensor = self.tensors[name]
         kept = tensor.copy()
         try:

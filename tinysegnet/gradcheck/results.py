@@ -13,7 +13,7 @@ from .differences import Probe
 
 MOST_CROSSED = 0.02
 MOST_ROWS, MOST_REFUSALS = 8, 3  # limits for notebooks, since a network has a hundred gradients
-# Words in the lines of `problems` that `contract` writes, and the laws that they say are broken.
+# Phrases in the problems that `contract` reports, and the law that each of them says is broken.
 LAWS = {"not linear in dout": "linear in dout", "called again": "repeatable", "after another forward": "repeatable",
         "writes to": "arguments unwritten", "written to": "arguments unwritten"}  # fmt: skip
 
@@ -30,7 +30,7 @@ class TensorReport:
     analytic: np.ndarray
     numeric: np.ndarray
     probes: list[Probe]
-    taylor: float | None = None  # 2 if right, 1 if wrong, None for a loss that is linear in this argument
+    taylor: float | None = None  # 2 for a right gradient, 1 for a wrong one, None if the loss is linear
     hint: str | None = None
 
     def count(self, status: str) -> int:
@@ -214,7 +214,7 @@ class Report:
         return found | ({"parts": parts, "refused": self.refused} if parts else {})
 
     def tensor(self, name: str) -> TensorReport:
-        """Return the report of the named tensor. If several parts have one, return the first that failed."""
+        """Return the report of the named tensor. If several parts contain one, return the first one that failed."""
         found = [t for t in self.all_tensors() if t.name == name]
         if not found:
             names = sorted({t.name for t in self.all_tensors()})

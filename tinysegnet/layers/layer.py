@@ -94,7 +94,7 @@ class Layer:
         return out
 
     def backward(self, dout: np.ndarray, tape: Tape | None = None, *, input_gradient: bool = True) -> Any:
-        """Return dx, and assign the gradients of the parameters to `grads`, once per forward pass.
+        """Return dx, and store the parameters' gradients in `grads`. Each forward pass allows one call.
 
         Args:
             dout: the gradient of the loss with respect to the output.
@@ -115,7 +115,7 @@ class Layer:
         raise NotImplementedError
 
     def _backward(self, dout: np.ndarray, cache: Any, tape: Tape, input_gradient: bool) -> Any:
-        """Return dx and assign `grads`. The default needs an op whose gradients are those of x and `params`."""
+        """Return dx and fill `grads`. The default needs an op whose gradients are those of x and `params`."""
         if not (input_gradient or self.params):
             return None
         if not self.op:
@@ -128,7 +128,7 @@ class Layer:
         return op.variants["numpy"] if tape.definitions else op
 
     def _assign(self, gradients: Any) -> Any:
-        """Assign the gradients of the parameters, which follow dx in the order of `params`, and return dx."""
+        """Store the gradients of the parameters, which follow dx in the order of `params`, and return dx."""
         dx, *others = gradients if isinstance(gradients, tuple) else (gradients,)
         self.grads.update(zip(self.params, others, strict=False))  # without a bias, the last None is dropped
         return dx
@@ -210,7 +210,7 @@ class Layer:
         return interval
 
     def branch_signature(self, cache: Any) -> bytes | None:
-        """Return the side of each kink on which each value was in this cache's forward pass, or None without kinks."""
+        """Return on which side of its kink each value was in this cache's forward pass, or None without kinks."""
         return None
 
 

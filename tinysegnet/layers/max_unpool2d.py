@@ -37,7 +37,7 @@ class MaxUnpool2d(Layer):
 
 
 class FixedUnpool2d(MaxUnpool2d):
-    """Unpooling to the first corner of every window, wherever the maximum was: "fixed and sparse" (section 3.1)."""
+    """Unpooling to the top left corner of each window, wherever the maximum was: "fixed and sparse" (section 3.1)."""
 
     def __init__(self, pool: MaxPool2d) -> None:
         super().__init__(pool)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import StateError
 
-ByLayer = WeakKeyDictionary[Any, Any]  # weak keys: a tape does not keep layers alive
+ByLayer = WeakKeyDictionary[Any, Any]  # weak keys, so that a tape does not keep layers alive
 
 
 class Tape:
@@ -75,7 +75,7 @@ class Tape:
         return self.sizes[layer.pool]
 
     def copy(self) -> Tape:
-        """Return another tape with the same arrays. Calls that continue with different copies are independent."""
+        """Return another tape with the same arrays. Calls that use different copies do not affect each other."""
         other = copy.copy(self)
         for name, value in vars(self).items():
             if isinstance(value, WeakKeyDictionary):

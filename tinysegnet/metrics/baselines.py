@@ -173,5 +173,5 @@ def _check_labelled(what: str, counts: np.ndarray) -> None:
 
 
 def _shares(counts: np.ndarray) -> np.ndarray:
-    """Divide counts by their sum over the last axis, which is that of the classes."""
+    """Divide counts by their sum over the last axis, the axis of the classes."""
     return counts / np.maximum(counts.sum(axis=-1, keepdims=True), 1e-30)

@@ -68,15 +68,15 @@ def boundary_f1(
     """Return the mean boundary F1 over the classes of one picture, with boundary pixels matched one to one.
 
     As in the SegNet authors' script, a class counts if it has a boundary in the ground truth *or* in the prediction. If
-    only one of them has it, the class scores 0. The paper says "present in the ground truth". The script's matcher
-    (BSDS's correspondPixels) minimises the sum of distances with a penalty for unmatched pixels. Here, the number of
-    pairs is maximal, so the score is never lower.
+    only one of the two has a boundary, the class scores 0. The paper counts only classes "present in the ground
+    truth". The script's matcher (BSDS's correspondPixels) minimises the sum of distances with a penalty for unmatched
+    pixels. Here, the number of pairs is maximal, so the score is never lower than the script's.
 
     Args:
         labels, predictions: (H, W). Values, further arguments and errors are as for `confusion_matrix`.
         tolerance: the largest distance of a pair, as a fraction of the picture's diagonal.
         mask_void: whether to ignore void. If False, the outline of void counts as a boundary of the classes around it,
-            and predictions on void count, as in the authors' script. Comparisons with the paper's figures need False.
+            and predictions on void count, as in the authors' script. To compare with the paper's figures, use False.
         partners: a function that matches boundary pixels. Default: one to one.
 
     Returns:
@@ -113,7 +113,7 @@ def boundary_f1_by_distance(
 
 
 def _one_to_one(true: np.ndarray, predicted: np.ndarray, reach: float) -> tuple[int, int]:
-    """Return the size of a maximum matching, once for each of the two maps.
+    """Return the number of matched pixels in each of the two maps, which is the size of a maximum matching.
 
     It is the maximum flow source -> p -> t -> sink over all pairs p ~ t, where each edge has capacity 1.
     """
@@ -137,7 +137,7 @@ def _by_distance(true: np.ndarray, predicted: np.ndarray, reach: float) -> tuple
     from scipy.spatial import cKDTree
 
     T, P = np.argwhere(true), np.argwhere(predicted)
-    # The query returns infinity beyond the bound.
+    # The query returns infinity if no neighbour is within the bound.
     of_T, _ = cKDTree(P).query(T, distance_upper_bound=reach + 1)
     of_P, _ = cKDTree(T).query(P, distance_upper_bound=reach + 1)
     return int((of_T <= reach).sum()), int((of_P <= reach).sum())

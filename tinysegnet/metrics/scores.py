@@ -17,9 +17,9 @@ from .intervals import BLOCK, LEVEL
 class Scores:
     """The scores of a confusion matrix. All scores are fractions in 0..1, or None if they were not computed.
 
-    A class without labelled pixels has accuracy NaN and does not count in C. If such a class was never predicted, its
-    IoU is also NaN and does not count in mIoU. If it was predicted, its IoU is 0 and counts. (The paper's script always
-    divides by 11.) Without labelled pixels, G, C and mIoU are NaN.
+    A class without labelled pixels has accuracy NaN and does not count towards C. If such a class was never predicted,
+    its IoU is also NaN and does not count towards mIoU. If it was predicted, its IoU is 0 and counts towards mIoU. (The
+    paper's script always divides by 11.) Without labelled pixels, G, C and mIoU are NaN.
     """
 
     confusion: np.ndarray  # (K, K) int64, one row per true class, one column per predicted class
@@ -81,7 +81,7 @@ class Scores:
             lines += [f"[low, high]: {LEVEL:.0%} interval, {blocks}. {present}"]
         wrong = [name for name, n, IoU in zip(self.names, self.pixels, self.IoU, strict=True) if n == 0 and IoU == 0]
         if wrong:
-            lines += [f"predicted but absent from the labels, so that an IoU of 0 counts in mIoU: {', '.join(wrong)}"]
+            lines += [f"predicted but absent from the labels, so an IoU of 0 counts towards mIoU: {', '.join(wrong)}"]
         return "\n".join(lines)
 
     def averages(self) -> str:

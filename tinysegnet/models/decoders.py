@@ -184,6 +184,6 @@ def replication() -> Decoder:
 def fixed_index() -> Decoder:
     """`basic` with a fixed, sparse array of indices, which "performed quite poorly" (section 3.1).
 
-    decoder stage:  unpool to each window's first corner  64 (7x7, batch norm)
+    decoder stage:  unpool to each window's top left corner  64 (7x7, batch norm)
     """
     return Decoder("fixed", "full")

@@ -23,7 +23,7 @@ class InitContext:
 
 
 class Architecture(Protocol):
-    """A description of a network that can build its layers.
+    """The description of an architecture, which can build its layers.
 
     Attributes:
         preprocessing: the default preprocessing, a name in `PREPROCESSING`.

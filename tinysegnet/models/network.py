@@ -131,7 +131,7 @@ class Network:
         self.generator.bit_generator.state = np.random.default_rng(seed).bit_generator.state
 
     def backward(self, dlogits: np.ndarray, *, input_gradient: bool = True, tape: Tape | None = None) -> Any:
-        """Compute the gradients of the parameters and store them in the layers, once per forward pass.
+        """Compute the parameters' gradients and store them in the layers. Each forward pass allows one call.
 
         Args:
             dlogits: (N, H, W, num_classes), the gradient of the loss with respect to the logits.

@@ -99,7 +99,7 @@ def vgg16() -> SegNetConfig:
 
     The decoder mirrors the 13 convolutions of VGG16, and the last one is the classifier. All convolutions are 3x3, and
     all but the classifier have batch norm and ReLU. Half of the 29,449,355 parameters are in the encoder. The model
-    file takes unscaled pictures (preprocessing="bgr"). Except at the border, the first batch norm undoes our scaling.
+    file expects unscaled pictures (preprocessing="bgr"). Except at the border, the first batch norm undoes our scaling.
     """
     encoder = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
     return SegNetConfig(encoder, ((512, 512, 512), (512, 512, 256), (256, 256, 128), (128, 64), (64,)))

@@ -146,7 +146,7 @@ def _normalize(x, mean, inv_std, gamma, beta, relu, out):
         for column in range(W):
             for c in range(C):
                 value = gamma[c] * ((pixels[column, c] - mean[c]) * inv_std[c]) + beta[c]
-                result[column, c] = 0 if relu and value <= 0 else value  # NaN <= 0 is False, so a NaN stays
+                result[column, c] = 0 if relu and value <= 0 else value  # NaN <= 0 is False, so a NaN stays NaN
 
 
 @kernel(inline=True)

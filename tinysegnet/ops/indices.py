@@ -48,7 +48,7 @@ def unpack_indices(packed, num_channels):
 def flat_plane_indices(indices, num_channels, input_size, *, size=2, stride=2):
     """Convert indices to the format of Caffe and PyTorch: y * W + x within each plane, int64 (N, h, w, C).
 
-    input_size is (H, W) of the picture that was pooled. It does not follow from h and w, as an odd W is 2 * w - 1.
+    input_size is (H, W) of the picture that was pooled. h and w do not determine it, because an odd W is 2 * w - 1.
     """
     size, stride = pair(size), pair(stride)
     position = unpack_indices(indices, num_channels) if is_packed(size, stride) else indices

@@ -7,7 +7,7 @@
 The sum in dx is over the channels j whose windows contain c. These are the channels in the window of c.
 
 Source: Krizhevsky, Sutskever & Hinton 2012, section 3.3, with alpha divided by size, as in Caffe and PyTorch. It is the
-first layer of SegNet-Basic, where it normalises pixels 0..255. There, a window of 5 spans all 3 channels, so the three
+first layer of SegNet-Basic, where it normalises RGB in 0..255. There, a window of 5 spans all 3 channels, so the three
 values of a pixel have the same divisor, about 3.3 for white. Bright pixels become darker and keep their hue.
 """
 

@@ -1,7 +1,7 @@
 """Predicting a label map, of the same size, for a picture of any size.
 
-A network works best at the scale of its training pictures. A picture is therefore resized to their area at its own
-aspect ratio, and the logits are resized back before the largest is chosen. Labels are never interpolated.
+A network works best at the scale of its training pictures. So a picture is resized to the area of the training
+pictures, at its own aspect ratio. The logits, not the labels, are resized back before the largest logit is chosen.
 """
 
 import math
@@ -44,7 +44,7 @@ def predict(
 def predict_logits(
     model: Network, image: np.ndarray, *, size: Size | None = None, mirror: bool = False, scales: Scales = (1.0,)
 ) -> np.ndarray:
-    """Return the logits (H, W, num_classes), resized to the picture (bilinear). The arguments are as for `predict`."""
+    """Return the logits (H, W, num_classes), resized bilinearly to the picture's size. Arguments: as for `predict`."""
     return _resized(_working_logits(model, image, size, mirror, scales), image.shape[:2])
 
 
@@ -175,7 +175,7 @@ def _resized(planes: np.ndarray, size: Size) -> np.ndarray:
 
 
 def _resize(array: np.ndarray, size: Size) -> np.ndarray:
-    """Resize a picture (H, W, 3) uint8, or a plane (H, W) in float32 (bilinear, antialiased)."""
+    """Resize a picture (H, W, 3) uint8, or a plane (H, W) in float32, with antialiased bilinear interpolation."""
     if array.shape[:2] == size:
         return array
     array = array if array.dtype == np.uint8 else np.ascontiguousarray(array, np.float32)

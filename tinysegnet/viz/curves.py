@@ -76,7 +76,7 @@ def _draw_panel(figure: Figure, panel: str, cell: Cell, history: Sequence[Mappin
     ends = [(y[np.isfinite(y)][-1], name, color) for name, y, color in curves if np.isfinite(y).any()]
     ends = [(last, f"{name} {last:{digits}}".strip(), color) for last, name, color in ends]
     ends += [(value, f"{shortened(name)} {value:.3f}", theme.muted) for name, value in baselines.items()]
-    # At least the width of "1.25e-05", so that the loss and the learning rate below it are equally wide.
+    # The room is at least as wide as "1.25e-05", so that the panels of loss and learning rate are equally wide.
     room = max(inches(figure, text, 9) for text in ["1.25e-05", *(text for _, text, _ in ends)])
     x, y, width, height = cell
     W, H = figure.get_size_inches()

@@ -57,7 +57,7 @@ class Animation:
         self.frames.append(_in_256_colours(frame, painted, self.palette))
 
     def to_bytes(self) -> bytes:
-        """Return the GIF file. It lasts half a minute if each frame is then shown for 0.1 to 0.7 seconds."""
+        """Return the GIF file. It lasts half a minute if frames of 0.1 to 0.7 seconds allow this."""
         pause = min(max(30_000 // len(self.frames), 100), 700)  # milliseconds
         first, *others = self.frames
         return picture_bytes(first, "GIF", save_all=True, append_images=others, duration=pause, loop=0)

@@ -26,7 +26,7 @@ def build_page(trace: Trace, about: dict[str, Any], prediction: np.ndarray, pale
     """Build the page with the largest plan that fits. `about` has title, notice, weighting and overview.
 
     Raises:
-        SettingError: if even the smallest plan makes a page of more than 25 MB.
+        SettingError: if even the smallest plan produces a page of more than 25 MB.
     """
     images = _images(trace, prediction, palette)
     about = {
@@ -49,7 +49,7 @@ def build_page(trace: Trace, about: dict[str, Any], prediction: np.ndarray, pale
         if len(page.encode()) <= plan.max_bytes:
             return page
     H, W = trace.x.shape[1:3]
-    raise SettingError(f"a walk of {H}x{W} pixels makes a page of more than {MAX_BYTES / 1e6:.0f} MB. Choose a "
+    raise SettingError(f"a walk of {H}x{W} pixels needs a page of more than {MAX_BYTES / 1e6:.0f} MB. Choose a "
                        "smaller size, such as 96x128")  # fmt: skip
 
 

@@ -64,7 +64,7 @@ class Blobs:
 
 
 class PageTensor:
-    """An array of a walk. `names` are the names of its channels. If `whole`, even hidden channels are exact."""
+    """An array of a walk. `names` are the names of its channels. If `whole` is True, hidden channels are exact, too."""
 
     def __init__(self, number: int, array: np.ndarray, plan: Plan, gradient: bool) -> None:
         self.number, self.array = number, array

@@ -24,7 +24,7 @@ from ..ops.op import Variant
 
 @dataclass(frozen=True)
 class Loss:
-    """The loss of one picture: the sum of the weighted negative log likelihoods of its pixels, divided by `divisor`."""
+    """The loss of one picture: the sum of the weighted negative log-likelihoods of its pixels, divided by `divisor`."""
 
     value: float
     labels: np.ndarray  # (H, W), -1 for unlabelled pixels
@@ -63,7 +63,7 @@ def trace(model: Network, image: np.ndarray, labels: np.ndarray | None, *, ignor
           class_weights: Any = None, indices: dict[str, np.ndarray] | None = None) -> Trace:  # fmt: skip
     """Run the model on an image (H, W, 3), with labels (H, W) or None.
 
-    indices: pooling indices by layer, which unpooling uses instead of its own, which may differ by rounding.
+    indices: pooling indices by layer. Unpooling uses them instead of its own, which may differ due to rounding.
     """
     from threadpoolctl import threadpool_limits
 

@@ -26,7 +26,7 @@ MIN_COMPRESSED = 0.2  # bytes in the page per value of a picture
 
 @dataclass(frozen=True)
 class Walk:
-    """The page of a walk. `save` writes it to a file. As the last expression of a cell, it is shown in the notebook.
+    """The page of a walk. `save` writes it to a file. A notebook shows it if it is the last expression of a cell.
 
     Attributes:
         page: the HTML.
@@ -90,7 +90,7 @@ def walk(
         title: the title of the page.
 
     Raises:
-        ShapeError, DataError, SettingError: if arrays do not fit, or the size makes a page of more than 25 MB.
+        ShapeError, DataError, SettingError: if arrays do not fit, or the size requires a page of more than 25 MB.
     """
     from ..viz.canvas import resized
     from .overview import build_overview, describe_averaging, describe_weighting

@@ -1,7 +1,7 @@
 """Checkpoints: a trained network in one safetensors file, with its configuration and arrays but no code.
 
 The header contains metadata in JSON: "model" (the arguments of `build`), "palette" (class names and colours),
-"training" (picture size, epoch, scores) and, if the training can continue, "progress". The arrays are the model's
+"training" (picture size, epoch, scores) and, if training can be resumed, "progress". The arrays are the model's
 parameters and running statistics and, with "progress", the optimizer's arrays "optimizer/<parameter>/<slot>". A digest
 of all arrays, "sha256", reveals damage.
 
@@ -39,7 +39,7 @@ class Checkpoint:
     model: Network
     palette: Palette = CAMVID
     training: dict[str, Any] = field(default_factory=dict)  # how the weights were trained
-    # the state of the training and of its optimizer, empty if the training cannot continue
+    # the state of training and of the optimizer, empty if training cannot be resumed
     progress: dict[str, Any] = field(default_factory=dict)
     optimizer: dict[str, np.ndarray] = field(default_factory=dict)
 
@@ -76,7 +76,7 @@ def save(
     Args:
         path: the file, whose folder must exist.
         training: how the weights were trained. "size" is the (H, W) of the training pictures.
-        progress, optimizer: the state of the training, and the arrays of its optimizer by name.
+        progress, optimizer: the state of training, and the arrays of the optimizer by name.
         half: store float16, which halves the size and suffices for prediction.
 
     Raises:

@@ -10,7 +10,7 @@
 
 "imagenet" scales RGB to 0..1, subtracts (.485, .456, .406) and divides by (.229, .224, .225). "caffe" subtracts
 (103.939, 116.779, 123.68) from BGR. A network must be built with the preprocessing of its encoder. HED is a VGG16 that
-was fine-tuned to find edges. The means that it subtracts differ from Caffe's by at most 1.
+was fine-tuned to find edges. The means subtracted for HED differ from Caffe's by at most 1.
 
 Only the arrays in the last column are ignored. Kernels are (F, C, K, K) in torch, and (K, K, C, F) in Keras and here.
 """

@@ -1,4 +1,4 @@
-"""Limits on the claims of a weights file, so that a forged file costs no more than a valid one."""
+"""Limits on the sizes that a weights file claims, so that a forged file costs no more than a valid one."""
 
 from ..errors import CheckpointError
 

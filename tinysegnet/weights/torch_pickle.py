@@ -61,8 +61,8 @@ class _Import(NamedTuple):
 def read_pickle(stream: BinaryIO, storages: dict[str, Storage] | None = None) -> Any:
     """Read the next pickled value of a stream: plain data or a `Tensor`. The keys of a dict must be strings.
 
-    The stream is a small part of the file in memory. Every storage that the value uses is added to the dict `storages`
-    under its key. Raises CheckpointError for anything but data. Malformed pickles raise Python's own errors.
+    The stream must be in memory and limited in size. Every storage that the value uses is added to the dict
+    `storages` under its key. Raises CheckpointError for anything but data. Malformed pickles raise Python's own errors.
     """
     machine = _Machine(storages if storages is not None else {})
     for _ in range(MAX_INSTRUCTIONS):

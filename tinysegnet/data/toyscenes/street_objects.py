@@ -75,7 +75,7 @@ def traffic_light(canvas: Canvas, rng: np.random.Generator, x: float, z: float) 
 
 
 def car(canvas: Canvas, rng: np.random.Generator, x: float, z: float, leaving: bool) -> None:
-    """Draw a car along the street. Its nearer end is at z and is the rear if the car is leaving, or else the front."""
+    """Draw a car along the street. Its nearer end, at z, is the rear if the car is leaving, and the front otherwise."""
     canvas.drop_shadow(x, z + 2.0, 1.3, 2.4)
     color, half, length = paint(rng, GLOSS, 0.85), between(rng, 0.85, 1.0), between(rng, 3.4, 4.6)
     waist, top = between(rng, 0.8, 1.0), between(rng, 1.4, 2.1)

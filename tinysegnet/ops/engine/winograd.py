@@ -3,8 +3,8 @@
 The values at r + 3 points determine a product of polynomials with 4 and r coefficients: evaluate both factors (A, G),
 multiply, and interpolate (B). The computation of 4 outputs from r + 3 pixels is the transpose of this product.
 Therefore the matrices are transposed and applied in reverse order: B^T to the pixels and A^T to the result. This takes
-r + 3 multiplications instead of 4 r. Along both axes, a 3x3 kernel takes 36 instead of 144. If d is the (r+3) x (r+3)
-input pixels under a tile of 4x4 output pixels, and g is the weight:
+r + 3 multiplications instead of 4 r. Along both axes, a 3x3 kernel takes 36 multiplications instead of 144. If d is
+the (r+3) x (r+3) input pixels under a tile of 4x4 output pixels, and g is the weight:
 
     V = B^T d B            the transformed picture, for each tile and channel
     U = G g G^T            the transformed weight
@@ -13,7 +13,7 @@ input pixels under a tile of 4x4 output pixels, and g is the weight:
 
 The transforms are sums of a few pixels, and their share of the cost falls as the number of channels grows. A weight
 larger than 3x3 is cut into pieces of 4x4: a 7x7 weight, padded to 8x8, becomes four. Piece (a, b) reads the picture 4a
-rows and 4b columns further on, the V of another tile. So 16 outputs of a 7x7 convolution take 4 * 49 products.
+rows and 4b columns further on, which is the V of another tile. So 16 outputs of a 7x7 convolution take 4 * 49 products.
 
 Backward runs the same steps in reverse:
 

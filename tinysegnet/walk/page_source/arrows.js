@@ -11,7 +11,7 @@ import { data } from "walk/payload.js";
 /** @typedef {[x: number, y: number]} Point  in the drawing */
 
 /**
- * The drawing's data. If upwards, arrows point to the larger map. The letters are the names of input and result.
+ * The drawing's data. If `upwards` is true, arrows point to the larger map. `letters` names input and result.
  *
  * @typedef {object} Pooling
  * @property {LoadedNode} node

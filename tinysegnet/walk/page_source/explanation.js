@@ -20,7 +20,7 @@
 /** @typedef {[tensor: Tensor, y: number, x: number, c: number]} Source  a number that was read */
 
 /**
- * A line of a calculation. The last line has the result.
+ * A line of a calculation. The last line contains the result.
  *
  * @typedef {[name: string, value: number | string, remark: string, source?: Source | null]} Line
  */

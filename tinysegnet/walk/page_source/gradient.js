@@ -12,7 +12,7 @@ import { FEW_ROWS } from "walk/sum_view.js";
 /** @import { Step } from "walk/steps.js" */
 /** @import { LoadedNode } from "walk/store.js" */
 
-const NOTHING = "Its gradient is 0: a small change of this number would not change the loss. On the way to the loss, " +
+const NOTHING = "Its gradient is 0: a small change in this number would not affect the loss. On the way to the loss, " +
   "a ReLU blocks it, a pooling layer ignores it, or the pixel has no label. It contributes nothing to other gradients.";
 
 /**
@@ -34,7 +34,7 @@ export function gradient(step, node, { complete, sum }, y, x, c) {
   }
   const g = (node.dresult).value(y, x, c);
   if (g === 0) return section(el("p", {}, NOTHING));
-  const intro = el("p", {}, "A small increase of this number changes the loss by ", el("b", {}, format(g)),
+  const intro = el("p", {}, "A small increase in this number changes the loss by ", el("b", {}, format(g)),
     " times the increase. This factor is its gradient, dout.");
   if (sum) return section(intro, ...sharesOfSum(node, sum, c, g));
   const shares = formulaOf(node)?.shares(node, y, x, c, g);

@@ -37,7 +37,7 @@ export function link(name, source) {
 }
 
 /**
- * Say how many of the numbers that were read are links, and why the others are not.
+ * Return a note on how many of the numbers that were read are links, and why the others are not.
  *
  * @param {Source[]} sources
  */

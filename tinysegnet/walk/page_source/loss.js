@@ -72,7 +72,7 @@ export function explainLoss(node, y, x) {
   const lines = [
     ["the true class y", data.classes[label].name, ""],
     [`p of ${data.classes[label].name}`, softmax.probs[label], "", probabilitySource(node, y, x, label)],
-    ["−log p", nll, "the negative log likelihood, which is 0 if p is 1"],
+    ["−log p", nll, "the negative log-likelihood, which is 0 if p is 1"],
     ["weight", weight, weights.every((w) => w === 1) ? "1 for every class" : "of the true class"],
     ["D", divisor, "labelled pixels"],
     ["weight · (−log p) / D", (weight * nll) / divisor, ""],

@@ -27,7 +27,7 @@ async function render() {
 }
 
 /**
- * Mark the current step in the list of all steps, and scroll the list so that it is visible.
+ * Mark the current step in the list of all steps, and scroll the list so that this step is visible.
  *
  * @param {number} current
  */

@@ -39,7 +39,7 @@ export async function go(index, { push = false, sum = false } = {}) {
 }
 
 /**
- * Restore a history entry after Back, Forward, a reload or a change of the address.
+ * Restore a history entry after Back, Forward, a reload or an edited address.
  *
  * @param {Kept | null} kept
  */

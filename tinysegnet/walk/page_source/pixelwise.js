@@ -145,7 +145,7 @@ export const batchnorm2d = {
     ];
   },
 
-  // The difference of x and mean loses digits where both are far from 0.
+  // The difference between x and mean loses digits where both are far from 0.
   largestSummand(node, y, x, c) {
     const factor = Math.abs(factorOf(node, c).factor), { mean, beta } = node.vectors;
     return Math.max(factor * Math.abs(node.x.value(y, x, c)), factor * Math.abs(mean[c]), Math.abs(beta[c]));

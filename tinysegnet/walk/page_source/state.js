@@ -36,5 +36,5 @@ export function drawWith(render) {
   draw = render;
 }
 
-/** Redraw the page after a change of the state. */
+/** Redraw the page after the state has changed. */
 export const redraw = () => draw();
