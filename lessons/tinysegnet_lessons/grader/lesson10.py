@@ -191,7 +191,7 @@ EXERCISES = [
                 _averaged(mean=lambda values: np.nan_to_num(values).mean()),
             "An absent class has the accuracy 0 / 0. Leave absent classes out of the mean.": _averaged(mean=np.mean),
             "The union counts the intersection twice. Use t + p - n.": _averaged(IoU=lambda n, t, p: n / (t + p)),
-            "A class that was predicted although it is absent has IoU 0 and counts in mIoU.":
+            "A class that was predicted although it is absent has IoU 0 and counts towards mIoU.":
                 _averaged(IoU=_only_labelled),
             "This G is the mean over the classes, which is C. Compute G over all pixels.":
                 _averaged(G=lambda n, t, p, accuracy: np.nanmean(accuracy)),
