@@ -167,7 +167,7 @@ figures.show_arrays([*panels, "=", ("dweight", dweight_line[:, None])], indices=
 
 # %% [markdown]
 # Row $i$ contains five pixels of the padded line, starting at pixel $i$. The inner product of this row and `dout` is
-# `dweight[i]`. The printed line confirms the adjoint law:
+# `dweight[i]`. The printed line confirms the adjoint identity:
 # $\langle w, \mathrm{dweight}\rangle = \langle \mathrm{out}, \mathrm{dout}\rangle$, because `out` is linear in `w` as
 # well.
 #
@@ -264,7 +264,7 @@ figures.show_kernel(two, w_map[::-1, ::-1], at=(1, 1), names=("dout", "weight, f
 # In the forward pass, the kernel reads the zeros around the picture; in the backward pass, it writes gradients there.
 # These pixels are not part of `x`, so they are cropped.
 #
-# The adjoint law leads to the same result. Forward first pads ($P$) and then convolves without padding ($V$):
+# The adjoint identity leads to the same result. Forward first pads ($P$) and then convolves without padding ($V$):
 # $A = V P$. A transposed product has its factors in reverse order, $A^T = P^T V^T$, so backward first scatters and then
 # crops. The adjoint $P^T$ of padding is cropping: in $\langle P a, b\rangle = \langle a, P^T b\rangle$, the zeros
 # contribute nothing to the left side.
@@ -364,7 +364,7 @@ figures.show_source(conv.conv2d_backward_numpy)
 # the padding and comes last. `dbias` is the sum over all pixels of all samples. The code contains no flip, because the
 # scatter view has none.
 #
-# ## Check by the adjoint law
+# ## The adjoint test
 #
 # Take random arrays in the usual layout. `out - bias` is linear in `x` and linear in `weight`, so three inner products
 # must be equal. The broadcast of `bias` to all pixels is linear in `bias`, which gives two more equal inner products.
@@ -383,7 +383,7 @@ print("<bias everywhere, dout> = {:.12f}   <bias, dbias> = {:.12f}".format(*side
 assert np.isclose(*sides)
 
 # %% [markdown]
-# The adjoint law compares only a few numbers for one random draw. The law does not show which entry is wrong, and it
+# The adjoint test compares only a few numbers for one random draw. It does not show which entry is wrong, and it
 # accepts a wrong forward pass if the backward pass matches it.
 #
 # ## Check by finite differences
@@ -469,7 +469,7 @@ print("largest difference with a symmetric kernel:", np.abs(right - wrong).max()
 assert np.array_equal(right, wrong)
 
 # %% [markdown]
-# So a check needs random arguments. The adjoint law also reveals all five bugs:
+# So a check needs random arguments. The adjoint test also reveals all five bugs:
 
 # %%
 print(f"{'':22} {'<out, dout>':>12} {'<x, dx>':>12} {'<w, dweight>':>12}")
@@ -533,8 +533,8 @@ for variant, gradients in answers.items():
 # ## What to remember
 #
 # * A linear layer is a matrix $A$; its backward is $A^T$, the adjoint:
-#   $\langle A x, \mathrm{dout}\rangle = \langle x, A^T \mathrm{dout}\rangle$. A test by the adjoint law compares two
-#   numbers and needs no step size.
+#   $\langle A x, \mathrm{dout}\rangle = \langle x, A^T \mathrm{dout}\rangle$. The adjoint test compares two numbers
+#   and needs no step size.
 # * For `dx`, every output sends its `dout` back along the connections of the forward pass, and the shares **add up**
 #   (scatter). Seen from a pixel, this is a convolution with the kernel rotated by 180 degrees and its channel axes
 #   exchanged (gather).

@@ -357,7 +357,7 @@ print("<P a, b>  ", (read * b).sum())
 print("<a, P^T b>", (a * written).sum())
 
 # %% [markdown]
-# The two equal numbers confirm the adjoint law of lesson 02. Moreover, $P P^T$ is the identity: writing and then
+# The two equal numbers confirm the adjoint identity of lesson 02. Moreover, $P P^T$ is the identity: writing and then
 # reading at the same positions loses nothing. Does unpooling followed by max-pooling also restore the numbers? It does
 # if the numbers are at least 0, as after a ReLU. A negative number is lost, because it is smaller than the zeros beside
 # it:

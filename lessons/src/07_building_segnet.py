@@ -7,10 +7,10 @@
 #
 # **At the end** you know
 #
-# * that a SegNet is a straight line of layers, and how each pooling layer passes its indices to the matching unpooling
+# * that a SegNet is a simple chain of layers, and how each pooling layer passes its indices to the matching unpooling
 #   layer;
 # * why 360 rows become 23 and then 360 again, although 23 is not half of 45;
-# * how one backward pass runs through the whole line, and how to check it;
+# * how one backward pass runs through the whole chain, and how to check it;
 # * where the parameter counts "134 million", "14.7 million" and "29.4 million" come from;
 # * what a SegNet must keep in memory, how large its receptive fields are, and where it spends its multiplications;
 # * how to test a summary of a paper, claim by claim, with a computation for each.
@@ -255,7 +255,7 @@ def my_segnet_shapes(H, W, encoder, decoder):
 grader.grade("segnet_shapes", my_segnet_shapes)
 
 # %% [markdown]
-# ## Backward through the whole line
+# ## Backward through the whole chain
 #
 # Number the layers 1 to $L$ and call their outputs $a_1, \dots, a_L$, with $a_0 = x$ and $a_k = f_k(a_{k-1})$. The loss
 # $J$ depends on $a_L$, the logits. The chain rule, one layer at a time, is
@@ -274,7 +274,7 @@ grader.grade("segnet_shapes", my_segnet_shapes)
 #
 # $$\frac{\partial J}{\partial i} = 0 \quad\text{almost everywhere}$$
 #
-# So no gradient flows back along the green lines, and backward only has to follow the straight line. (At a tie, the
+# So no gradient flows back along the green lines, and backward only has to follow the chain. (At a tie, the
 # index and the output jump, and there is no derivative; see lesson 03.)
 #
 # A pool followed by its own unpool is a simple example. Forward keeps one pixel of each window in its place, and
@@ -1031,7 +1031,7 @@ figures.show_network(ts.build("basic-encoder-addition"), (360, 480))
 #
 # ## What to remember
 #
-# * A SegNet is a straight line of layers. Each pool passes its indices and its input size to the matching unpool. The
+# * A SegNet is a simple chain of layers. Each pool passes its indices and its input size to the matching unpool. The
 #   last pool is the first to be undone.
 # * Backward is the same line in reverse. No gradient flows back along the indices. `check_model` checks the whole
 #   network. If it fails, the wrong tensor nearest the output is the last parameter before the broken layer.

@@ -87,7 +87,7 @@ plain = {name: my_path(optim.SGD, 25, learning_rate=rate, momentum=0.0) for name
 figures.show_paths(my_valley, plain, **area)
 
 # %% [markdown]
-# What to see: each path takes 25 steps, from the ring to the square. On the left the steps point the right way but are
+# Each path takes 25 steps, from the ring to the square. On the left the steps point the right way but are
 # tiny. The path reaches the valley floor but remains far from its lowest point. In the middle the path jumps from wall
 # to wall but still gets closer. On the right every jump lands further up the wall than the one before.
 #
@@ -190,7 +190,7 @@ figures.show_plot(
 )
 
 # %% [markdown]
-# What to see: the two curves coincide until the rate falls. Then Caffe's curve falls more slowly. Caffe's velocity
+# The two curves coincide until the rate falls. Then Caffe's curve falls more slowly. Caffe's velocity
 # still contains steps accumulated at the high rate, and friction needs about twenty steps to remove them. A schedule
 # copied from Caffe into PyTorch therefore gives slightly different steps. The library supports both: set
 # `rate_in_velocity=True`, or `optimizer="caffe_sgd"` in a recipe. Compare the library's NumPy step with yours. `inside`
@@ -314,7 +314,7 @@ for name, height in heights.items():
 assert heights["momentum 0.5, rate 0.1"][60] < heights["plain, rate 0.07"][60] / 1000
 
 # %% [markdown]
-# What to see: plain descent zigzags, because its rate has to be near the limit of the steep direction, 0.08. Momentum
+# Plain descent zigzags, because its rate has to be near the limit of the steep direction, 0.08. Momentum
 # tolerates a rate above 0.08. With momentum the first jump is wider, but then the path advances faster, and after 60
 # steps the loss is far lower. The momentum must fit the valley: 0.9 is too much for this valley and gives a higher
 # final loss than plain descent. Adam begins along the diagonal, because at first it takes equal steps in both
@@ -360,7 +360,7 @@ assert max(ends["0.05, poly"], ends["0.05, one_cycle"]) < ends["0.05, constant"]
 figures.show_plot(runs, title="Mean J, noisy gradients", x="step", log="y")
 
 # %% [markdown]
-# What to see: with the large constant rate the loss falls quickly but then stays at a floor. With the small constant
+# With the large constant rate the loss falls quickly but then stays at a floor. With the small constant
 # rate the loss keeps falling, but slowly. The two decreasing schedules are quick and end far lower.
 #
 # ## Where to begin: the first weights
@@ -419,7 +419,7 @@ drawn = {name: values for name, values in sizes.items() if "norm" not in name}
 figures.show_plot(drawn, title="Root mean square after each layer, no batch norm", x="layer", first=1, log="y")
 
 # %% [markdown]
-# What to see: a factor of 3 in the weights becomes a factor of $3^{26}$, about $10^{12}$, at the end. A factor of a
+# A factor of 3 in the weights becomes a factor of $3^{26}$, about $10^{12}$, at the end. A factor of a
 # tenth becomes $10^{-26}$. With He's standard deviation the root mean square stays near 1. With batch norm after each
 # convolution (the last two printed lines) the factor is divided out again, so a network with batch norm tolerates a
 # wrong standard deviation in the forward pass. VGG16 had no batch norm. The authors of VGG16 initialised their deep
@@ -482,7 +482,7 @@ print(f"after {STEPS} steps {losses[-1]:.3f}")
 figures.show_batch(images, labels, palette, columns=2)
 
 # %% [markdown]
-# What to see: there are two streets, and below them the labels that the network gets. Do the labels fit the pictures?
+# There are two streets, and below them the labels that the network gets. Do the labels fit the pictures?
 # Also look at the first loss. For an untrained network the first loss should be somewhat above $\log 11$, because the
 # first guesses are random but not uniform. A first loss of 20 means that inputs or weights have a wrong scale.
 #
@@ -573,7 +573,7 @@ print(f"lowest at the end: rate {best};  highest of all: {max(map(max, curves.va
 figures.show_plot(curves, title="Loss on two pictures, by Adam's learning rate", x="step", log="y")
 
 # %% [markdown]
-# What to see: a rate that is too small gives a smooth, slow curve that is still high at the end. With a rate that is
+# A rate that is too small gives a smooth, slow curve that is still high at the end. With a rate that is
 # too large the loss jumps up at first and remains higher than the others. The best of these five rates lies between the
 # extremes. Now search around the best rate, by a factor of 3:
 
@@ -616,7 +616,7 @@ print("above the baseline" if learned else "below the baseline: the training was
 viz.curves_figure(result.history, {"position prior": baseline})
 
 # %% [markdown]
-# What to see: the loss falls. The scores on pictures that the network has never seen rise above the baseline. The
+# The loss falls. The scores on pictures that the network has never seen rise above the baseline. The
 # learning rate rises and falls. G is the share of all pixels that are right; C is the share of right pixels within each
 # class, averaged over the classes. Here are three predictions:
 
@@ -625,14 +625,14 @@ chosen = [(s.image, s.labels, ts.predict(model, s.image, size=SIZE), s.name) for
 figures.overlays_figure(chosen, palette)
 
 # %% [markdown]
-# What to see: red pixels in the last column are wrong. The errors lie along borders, on small things and in some whole
+# Red pixels in the last column are wrong. The errors lie along borders, on small things and in some whole
 # areas. Here are the scores per class:
 
 # %%
 viz.per_class_figure(result.scores, palette)
 
 # %% [markdown]
-# What to see: the scores of the classes differ widely. When this lesson was written, sky and road scored highest,
+# The scores of the classes differ widely. When this lesson was written, sky and road scored highest,
 # pavement and pedestrians lowest. The library's bundled network is `tiny` at full width, trained for longer on more
 # pictures of twice the height and width:
 
@@ -679,7 +679,7 @@ print(f"with flips:  {known_flipped[-1]:.3f} on those, {unknown_flipped[-1]:.3f}
 print(f"flips {'help' if gain > 0.02 else 'hurt' if gain < -0.02 else 'change little'} on others: {gain:+.3f}")
 
 # %% [markdown]
-# What to see: on its training pictures the network keeps improving to the end; on other pictures it stops improving
+# On its training pictures the network keeps improving to the end; on other pictures it stops improving
 # early. This is *overfitting*: the network learned these streets, not streets in general. The training score alone
 # cannot reveal overfitting. A network must therefore be judged on pictures that it was not trained on. When this lesson
 # was written, flips raised the score on other pictures by 0.02 to 0.05 with each of three seeds. Flips lowered the

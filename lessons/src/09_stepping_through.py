@@ -45,7 +45,7 @@ maps = {"x": x_small[None, :, :, None], "edges": hidden, "ReLU": active, "pooled
 figures.show_arrays([(name, a[0, :, :, 0]) for name, a in (maps | {"out": out}).items()])
 
 # %% [markdown]
-# What to see: the first convolution finds the edges. On the right border the convolution also finds a false edge with
+# The first convolution finds the edges. On the right border the convolution also finds a false edge with
 # the opposite sign, which ReLU removes. Pooling keeps four numbers, unpooling puts them back where they were, and the
 # last convolution makes the sparse map dense.
 #
@@ -63,7 +63,7 @@ back = {"dout": dout, "d unpooled": dsparse, "d pooled": dpooled, "d ReLU": dact
 figures.show_arrays([(name, a[0, :, :, 0]) for name, a in back.items()])
 
 # %% [markdown]
-# What to see: the panels show the backward pass from left to right. `out[1, 2]` depends on five numbers of the unpooled
+# The panels show the backward pass from left to right. `out[1, 2]` depends on five numbers of the unpooled
 # map, but only two of them come from the pool. The other three are zeros that unpooling filled in. The gradient
 # therefore reaches two pooled numbers, two edges and four pixels. The rest of the picture does not influence `out[1,
 # 2]`, as long as the maxima stay where they are.
@@ -130,7 +130,7 @@ for name, out in tensors.items():
         print(f"{name:<16} {out.shape!s:<20} mean {out.mean():7.3f}   largest {out.max():7.2f}   zeros {zeros:4.0%}")
 
 # %% [markdown]
-# What to see: the input layer scales the pixels, which are between 0 and 255, to numbers near 0. Height and width are
+# The input layer scales the pixels, which are between 0 and 255, to numbers near 0. Height and width are
 # halved four times and then grow back; the number of channels does the opposite. ReLU leaves many zeros, and after
 # unpooling at least three of every four numbers are 0. The last line shows the logits, eleven for each pixel.
 #
@@ -184,7 +184,7 @@ for name, shares in my_parts(weight).items():
           f"{np.mean(shares < low):.0%} below and {np.mean(shares > high):.0%} above its quartiles")  # fmt: skip
 
 # %% [markdown]
-# How to read this: the filters are compared with 10,000 random filters, of which 25 % lie below the lower quartile and
+# The filters are compared with 10,000 random filters, of which 25 % lie below the lower quartile and
 # 25 % above the upper quartile. A large deviation from these shares is a result of training. If more than a quarter of
 # the filters lie at *each* end of "flat", there are two kinds of filters: some respond to differences between places,
 # some to a uniform colour or brightness, and few to both.
@@ -200,7 +200,7 @@ busiest = np.argsort(-first.std((0, 1)))[:16]
 figures.show_feature_maps(first[..., busiest], [f"filter {f}" for f in busiest], columns=6)
 
 # %% [markdown]
-# What to see: there is one map per filter, as large as the picture, and white where the filter does not respond. Some
+# There is one map per filter, as large as the picture, and white where the filter does not respond. Some
 # maps trace outlines in one direction, and some fill surfaces of one brightness or colour. The next figure shows six
 # channels of each stage:
 
@@ -220,13 +220,13 @@ encoder, decoder = [f"encoder{k}" for k in (1, 2, 3, 4)], [f"decoder{k}" for k i
 figures.show_gallery([("the picture", streets[0].image), *my_gallery(tensors, encoder)[1:]])
 
 # %% [markdown]
-# What to see: the maps get coarser, from 96x128 to 12x16, and each pixel stands for a larger part of the picture.
+# The maps get coarser, from 96x128 to 12x16, and each pixel stands for a larger part of the picture.
 
 # %%
 figures.show_gallery(my_gallery(tensors, decoder))
 
 # %% [markdown]
-# What to see: in the decoder the maps get finer again. In some maps a whole surface is filled, up to the edge of the
+# In the decoder the maps get finer again. In some maps a whole surface is filled, up to the edge of the
 # object. The last stage is speckled because the lattice of the unpooling windows remains visible.
 #
 # ## What does each stage encode?
@@ -311,7 +311,7 @@ assert min(gain) > 0
 assert read["input"][0] < read["encoder2.relu1"][0] < read["decoder2.relu1"][0]
 
 # %% [markdown]
-# What to see: the picture's three colours predict the classes hardly better than the commonest class does. In the
+# The picture's three colours predict the classes hardly better than the commonest class does. In the
 # encoder the readout improves, although the ceilings fall. In the decoder the ceilings rise again, and the scores rise
 # with them. Part of this gain comes from the finer grid alone. Two parts do not come from the grid: the step from
 # encoder4 to decoder4, which have the same grid, and details in the finer maps that a repeated pixel of encoder4 cannot
@@ -334,7 +334,7 @@ loud = tensors["encoder1.pool"][0, :, :, busiest[0]]
 figures.show_labels(np.where(loud > np.quantile(loud, 0.85), position, 255), corners)
 
 # %% [markdown]
-# What to see: each pixel stands for a window of 2x2, and its colour shows where the maximum was. The windows with the
+# Each pixel stands for a window of 2x2, and its colour shows where the maximum was. The windows with the
 # largest maxima lie along outlines, and neighbouring windows there often agree: along a horizontal outline the maxima
 # are all in the lower half or all in the upper half of their windows. The position of the maximum follows the edge more
 # precisely than the pooled map can. (The lowest row is the border of the picture, where the zeros of the padding make
@@ -399,7 +399,7 @@ for stage in decoder:
     assert rough[1] < rough[0]
 
 # %% [markdown]
-# What to see: in an unpooled map at most one number in four is not 0, and the map is rough. After the convolution the
+# In an unpooled map at most one number in four is not 0, and the map is rough. After the convolution the
 # map is denser and smoother, at the same size.
 #
 # ## Logits, probabilities, labels
@@ -410,7 +410,7 @@ for stage in decoder:
 figures.show_feature_maps(logits[0], CAMVID.names, columns=6)
 
 # %% [markdown]
-# What to see: each class's map is highest where the class is. Softmax (lesson 06) turns each pixel's eleven logits into
+# Each class's map is highest where the class is. Softmax (lesson 06) turns each pixel's eleven logits into
 # probabilities, and the label is the class with the largest probability. One minus the largest probability measures how
 # uncertain the network is:
 
@@ -430,7 +430,7 @@ separation = metrics.auroc(uncertainty[known_pixels], is_wrong)
 print(f"how well uncertainty separates wrong from right pixels: AUROC {separation:.2f} (0.5 is chance)")
 
 # %% [markdown]
-# What to see: the uncertainty is high along outlines, and mistakes are most frequent where it is high.
+# The uncertainty is high along outlines, and mistakes are most frequent where it is high.
 #
 # ## Spoil something
 #
@@ -482,7 +482,7 @@ strange, corner, _ = fallen["all four"]
 print("all four: another picture's indices are", "worse" if strange < corner else "no worse", "than the fixed corner")
 
 # %% [markdown]
-# What to see: the network relies on its pooling indices, which tell the decoder where outlines are. With other indices,
+# The network relies on its pooling indices, which tell the decoder where outlines are. With other indices,
 # the same pooled numbers give another label map. The fixed corner causes an additional error: it shifts each map up and
 # to the left, by half a pixel on average, and a pixel of a coarse map is large. Random indices cause no such shift. The
 # indices of another picture draw outlines that are not in this picture, which may be why they can lower the score more
@@ -519,7 +519,7 @@ shown = [(f"filter {f}: {losses[f]:+.3f}", patches[f]) for f in (*order[:3], *or
 figures.show_gallery(shown, columns=6, width=7)
 
 # %% [markdown]
-# What to see: on the left are the three filters whose removal lowers mIoU most, on the right the three whose removal
+# On the left are the three filters whose removal lowers mIoU most, on the right the three whose removal
 # lowers it least, each with the loss of mIoU. A negative number means that the score rose on these few pictures.
 # Channels are not equally important: compare the largest loss with the median. However, no single channel is
 # responsible for the whole score.
@@ -550,7 +550,7 @@ for name, norm in net.layers.items():
         print(f"{name:<15} {line[0]:13.2f} {line[2]:6.2f} {line[1]:13.2f} {line[3]:6.2f}")
 
 # %% [markdown]
-# What to see: on streets like the training pictures the means are off by a small part of a standard deviation, and the
+# On streets like the training pictures the means are off by a small part of a standard deviation, and the
 # variance ratios are near 1. On dark streets the first layers see less contrast than they were trained for, and the
 # error propagates. One remedy needs no training: normalise with the statistics of the test batch itself.
 
@@ -601,7 +601,7 @@ print(f"loss {loss:.3f}; gradients of {', '.join(list(gradients)[:4])}, ...")
 figures.show_feature_maps(gradients["logits"][0] * np.sum(labels[:4] != 11), CAMVID.names, columns=6, scale=1)
 
 # %% [markdown]
-# What to see: the gradient with respect to the logits, times the number of labelled pixels, is $p - y$ (lesson 06). The
+# The gradient with respect to the logits, times the number of labelled pixels, is $p - y$ (lesson 06). The
 # gradient is white almost everywhere: the network is right and confident, and there is little left to learn. At blue
 # pixels the class should become more probable, at orange pixels less probable. How concentrated is the gradient?
 
@@ -621,7 +621,7 @@ sizes = [(f"d input of\n{name}", np.abs(gradients[name][0]).sum(-1)) for name in
 figures.show_gallery([*sizes, ("the picture", streets[0].image)], columns=5)
 
 # %% [markdown]
-# What to see: at the classifier the gradient lies along the outlines, where the mistakes are. The backward pass of each
+# At the classifier the gradient lies along the outlines, where the mistakes are. The backward pass of each
 # convolution spreads the gradient by a kernel's width. Unpooling's backward pass reads one position in four and gives a
 # coarser map. Pooling's backward pass writes to one position in four of a finer map.
 #
@@ -629,8 +629,8 @@ figures.show_gallery([*sizes, ("the picture", streets[0].image)], columns=5)
 #
 # If each layer halved the gradient, 1/512 of it would be left after nine layers, and the first layers would learn
 # nothing. Test this on two untrained networks, one with batch norm and one without, since an untrained network must be
-# able to start learning. Also test each network with all weights before the classifier halved, to see how much depends
-# on the scale of the initial weights.
+# able to start learning. Then halve all weights except those of the classifier, and test each network again, to see how
+# much depends on the scale of the initial weights.
 
 
 # %%
@@ -661,7 +661,7 @@ print(f"halving eight convolutions without batch norm: {plain / halved:.0f} time
 assert halved < 0.05 * norms["batch norm"][-1]
 
 # %% [markdown]
-# What to see: the two curves with batch norm coincide (the second covers the first). Batch norm divides by the standard
+# The two curves with batch norm coincide (the second covers the first). Batch norm divides by the standard
 # deviation, so halved weights give the same output and the same gradient: the factor cancels. Without batch norm each
 # halved layer halves the gradient once more. This network of nine layers works without batch norm with He's initial
 # weights, but not with halved ones.
@@ -735,7 +735,7 @@ print(f"best after {STEPS} steps: rate {best}, with a median ratio of {np.median
 assert best == 0.3
 
 # %% [markdown]
-# What to see: with the best of the three rates the ratio is around a hundredth, and no step's ratio comes near 1. With
+# With the best of the three rates the ratio is around a hundredth, and no step's ratio comes near 1. With
 # a ratio far below a hundredth, weights hardly move. With a ratio near 1, each step discards the direction that all
 # previous steps had found: look at the *largest* ratio and at the first steps. After such steps the weights have grown,
 # and the same rate gives small ratios, because the step is divided by the size of the weights. The median and the last
@@ -806,7 +806,7 @@ back_again = sum(np.sum(was_dead[name] & alive[name]) for name in alive)
 print(f"{back_again} of {sum(map(np.sum, was_dead.values()))} dead channels are alive after {STEPS} further steps")
 
 # %% [markdown]
-# What to see: many zeros are healthy, since ReLU is meant to produce them; dead channels are not healthy. Batch norm
+# Many zeros are healthy, since ReLU is meant to produce them; dead channels are not healthy. Batch norm
 # protects against dead channels, since it sets a channel's mean over the batch to `beta` and its standard deviation to
 # `gamma`. Without batch norm a step that is too large can push a channel below 0 on every picture. The channel's
 # weights then get no gradient that could bring it back.
@@ -833,7 +833,7 @@ print(f"pixel {at}, class {CAMVID.names[k]}, probability {probs[0][at][k]:.3f}")
 figures.show_receptive_field(streets[0].image, net, "classifier", at, channel=k)
 
 # %% [markdown]
-# What to see: on the left is the receptive field, which contains all pixels that the logit *can* depend on (lesson 07).
+# On the left is the receptive field, which contains all pixels that the logit *can* depend on (lesson 07).
 # On the right are the pixels where the gradient is not 0. The dashed square contains half of the gradient.
 #
 # ### Check the gradient
@@ -981,7 +981,7 @@ panels = [("the picture", streets[0].image), ("absolute gradient", np.abs(dx).su
 figures.show_gallery(panels, columns=2, width=9)
 
 # %% [markdown]
-# What to see: each panel has its own scale. Orange squares supported the logit, and blue squares lowered it. The fourth
+# Each panel has its own scale. Orange squares supported the logit, and blue squares lowered it. The fourth
 # panel shows what the gradient predicts for the third. If the logit were a linear function, covering a square would
 # lower it by $\sum \text{dx} \cdot (x - 127.5)$, summed over the square's pixels. Do the panels agree?
 
@@ -1010,11 +1010,12 @@ print(f"of the {top} most important squares by each method, {len(both)} are the 
 print("the two agree better on " + ("where to look" if sizes > signs else "the direction") + " than on the other")
 
 # %% [markdown]
-# How to read this: 1 means full agreement, 0 means none. Both maps decrease with the distance from the pixel, so
-# nearness to the pixel alone predicts the important squares almost as well. The two methods agree only as far as they
-# do better than nearness. When this lesson was written, they were only slightly better for this pixel, and they agreed
-# poorly on the direction. A gradient predicts the effect of a tiny change, but a grey square is a large one: it makes
-# new edges, and it may look like an object. The question of what a decision depends on therefore has no single answer.
+# A value of 1 means full agreement, and 0 means none. Both maps decrease with the distance from the pixel, so
+# nearness to the pixel alone predicts the important squares almost as well. The gradient is informative only as
+# far as it predicts the important squares better than nearness does. When this lesson was written, it did so only
+# slightly for this pixel, and the two methods agreed poorly on the direction. A gradient predicts the effect of a tiny
+# change, but a grey square is a large one: it makes new edges, and it may look like an object. The question of what a
+# decision depends on therefore has no single answer.
 # State the method with every answer, and try a second method before you believe the first.
 
 # %% [markdown]

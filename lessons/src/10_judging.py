@@ -36,7 +36,7 @@ wrong = [tuple(at) for at in np.argwhere((labels != predictions) & (labels != 9)
 figures.show_arrays([("labels", labels), ("predictions", predictions)], highlight={"predictions": wrong}, scale=4)
 
 # %% [markdown]
-# What to see: the four framed pixels are wrong, ten are right, and two are void and cannot be judged. "10 of 14 right"
+# The four framed pixels are wrong, ten are right, and two are void and cannot be judged. "10 of 14 right"
 # is a score, but it does not say *which* class was mistaken for which. To find out, count pairs. The number of pixels
 # whose label is $i$ and whose prediction is $j$ is the entry $n_{ij}$ of the **confusion matrix**.
 
@@ -45,7 +45,7 @@ matrix = metrics.confusion_matrix(labels, predictions, 3, ignore_label=9)
 figures.show_arrays([("n", matrix), ("t", matrix.sum(1)[:, None]), ("p", matrix.sum(0)[None])], indices=True)
 
 # %% [markdown]
-# What to see: rows are true classes, and columns are predicted classes. Row 1 describes the five pixels of class 1: two
+# Rows are true classes, and columns are predicted classes. Row 1 describes the five pixels of class 1: two
 # were predicted as class 0, three as class 1, none as class 2. The sum of row $i$ is $t_i$, the number of pixels that
 # *are* $i$. The sum of column $j$ is $p_j$, the number of pixels that were *predicted* as $j$. The diagonal contains
 # the right predictions.
@@ -60,7 +60,7 @@ by_row, by_column = matrix / matrix.sum(1, keepdims=True), matrix / matrix.sum(0
 figures.show_arrays([("n / row sum", by_row), ("n / column sum", by_column)], decimals=2, indices=True)
 
 # %% [markdown]
-# What to see: the left diagonal shows each class's *accuracy*, also called recall: 80 % of class 2 was found. The right
+# The left diagonal shows each class's *accuracy*, also called recall: 80 % of class 2 was found. The right
 # diagonal shows its *precision*: of all pixels predicted as class 1, 75 % are of class 1. Always state by which sums a
 # table was divided.
 #
@@ -115,7 +115,7 @@ print({name: int(mask.sum()) for name, mask in sets.items()})
 figures.show_arrays([(name, mask.astype(int)) for name, mask in sets.items()])
 
 # %% [markdown]
-# What to see: three pixels are in both sets and six in either, so the IoU of class 1 is 3/6. A missed pixel makes the
+# Three pixels are in both sets and six in either, so the IoU of class 1 is 3/6. A missed pixel makes the
 # union larger, and so does a pixel wrongly predicted as 1: IoU penalises both mistakes. The accuracy of class 1, 3/5,
 # counts only missed pixels.
 
@@ -179,7 +179,7 @@ figures.show_plot({"mIoU": (steps, [my_mIoU(step) for step in steps])},
                   title="mIoU of 14 pixels along a line of logits", x="step", y="mIoU")  # fmt: skip
 
 # %% [markdown]
-# What to see: the curve is a staircase. On each tread the slope is 0, and at each step one pixel changes its class.
+# The curve is a staircase. On each tread the slope is 0, and at each step one pixel changes its class.
 #
 # ### Mistakes that hide
 #
@@ -244,7 +244,7 @@ of_net = metrics.Scores.from_confusion(matrices.sum(0), CAMVID.names)
 viz.confusion_figure(of_net, CAMVID)
 
 # %% [markdown]
-# What to see: the diagonal is dark, so most of each class was found. Read a row to see which classes a class was
+# The diagonal is dark, so most of each class was found. Read a row to see which classes a class was
 # mistaken for, and look for the largest number off the diagonal. The column on the right shows the number of pixels per
 # class. A row with few pixels has a small weight in G, but the same weight as any other in C and mIoU.
 
@@ -259,7 +259,7 @@ for i, j in sorted(np.ndindex(11, 11), key=lambda pair: -mistakes[pair])[:5]:
 viz.per_class_figure(of_net, CAMVID)
 
 # %% [markdown]
-# What to see: there is one bar per class, with the best class on top, and the dashed line is the bars' mean, mIoU. A
+# There is one bar per class, with the best class on top, and the dashed line is the bars' mean, mIoU. A
 # mean of 11 bars says nothing about the lowest bar.
 #
 # ## A class that is absent
@@ -393,7 +393,7 @@ best_baseline = max(s.mIoU for name, s in found.items() if name != "network")
 assert of_net.mIoU > best_baseline + 0.2
 
 # %% [markdown]
-# What to see: the baselines are above 0, position and colour together are the best of them, and the network is far
+# The baselines are above 0, position and colour together are the best of them, and the network is far
 # above all. The drawn streets are designed so that position and colour predict little. On other data baselines are
 # higher: in real street scenes, from a camera that is always mounted in the same place, the position prior finds most
 # of the road and the sky. If a network's mIoU is close to a baseline's, it has hardly learned more than the baseline.
@@ -410,7 +410,7 @@ mask = np.array([[0, 0, 0, 0, 0], [0, 0, 1, 1, 0], [0, 1, 1, 1, 0], [0, 0, 0, 0,
 figures.show_arrays([("mask", mask), ("boundary", metrics.boundary_map(mask).astype(int))], indices=True)
 
 # %% [markdown]
-# What to see: the boundary surrounds the set once. The boundary is not symmetric: on the left and above it lies outside
+# The boundary surrounds the set once. The boundary is not symmetric: on the left and above it lies outside
 # the set, on the right and below it lies inside, because windows extend to the right and down.
 
 # %%
@@ -468,7 +468,7 @@ for shift in (0, 1, 2, 3):
     print(f"{shift}          {mIoU:.3f}    {reached[0]:.3f}         {reached[1]:.3f}")
 
 # %% [markdown]
-# What to see: mIoU falls with every pixel of the shift. BF stays 1 within the tolerance and drops beyond it. Two sides
+# MIoU falls with every pixel of the shift. BF stays 1 within the tolerance and drops beyond it. Two sides
 # of the square are parallel to the shift, and most of their pixels are still matched, so BF does not fall to 0. Always
 # report BF with its tolerance, since a larger tolerance raises every score. (`1e-9` prevents rounding from making a
 # distance of 1 exceed the tolerance.)
@@ -491,7 +491,7 @@ outlines = [("labels", metrics.boundary_map(square).astype(int)), ("frayed", met
 figures.show_arrays(outlines)
 
 # %% [markdown]
-# What to see: the right side of the frayed outline zigzags. The frayed outline has more pixels than the true outline,
+# The right side of the frayed outline zigzags. The frayed outline has more pixels than the true outline,
 # all of them near it. By distance each pixel has a match, and the score is perfect. In one-to-one matching some pixels
 # remain without a partner, which lowers the precision. The score by distance is never lower than the one-to-one score.
 # Do not mix the two in one table.
@@ -563,7 +563,7 @@ for size, s in blocks.items():
 assert blocks[4].BF / fine.BF < blocks[4].G / fine.G
 
 # %% [markdown]
-# What to see: coarse blocks lower G slightly but BF considerably. For this reason the paper's Table 1 has a column BF:
+# Coarse blocks lower G slightly but BF considerably. For this reason the paper's Table 1 has a column BF:
 # decoders that are close to each other in G and mIoU differ in BF.
 
 # %%
@@ -573,7 +573,7 @@ figures.overlays_figure([(street.image, street.labels, prediction, "full size"),
                      (street.image, street.labels, coarse, "blocks of 4x4")], CAMVID)  # fmt: skip
 
 # %% [markdown]
-# What to see: in the last column the mistakes of the coarse prediction lie along all outlines.
+# In the last column the mistakes of the coarse prediction lie along all outlines.
 #
 # ## How far can a score be trusted?
 #
@@ -638,9 +638,9 @@ for block, held in hits.items():
 assert all(hits[FRAMES][name] > hits[1][name] for name in world)
 
 # %% [markdown]
-# An interval drawn frame by frame contains the true value far less often than it claims. With one block per street the
-# share is closer to 95 %, but stays below it: ten blocks are few, and in C and mIoU a rare class depends on the one or
-# two streets where it occurs. Read an interval as a lower bound on the uncertainty. No interval shows how the network
+# If single frames are resampled, the interval contains the true value in far less than 95 % of cases. With one block per
+# street the share is closer to 95 %, but stays below it: ten blocks are few, and in C and mIoU a rare class depends on
+# the one or two streets where it occurs. Read an interval as a lower bound on the uncertainty. No interval shows how the network
 # performs on streets of another kind: in snow, at night, in another country.
 #
 # The drawn streets of the test set are independent of each other, so each street is one block:
@@ -684,7 +684,7 @@ print(f"{on_unseen:.4f} on the others; {on_unseen / on_seen:.0%} of the lead is 
 assert on_unseen < on_seen
 
 # %% [markdown]
-# What to see: a large part of the lead was luck, but it would have been published as progress. No cheating is needed:
+# A large part of the lead was luck, but it would have been published as progress. No cheating is needed:
 # it is enough to choose the best epoch, the best seed or the best threshold on the test set. By luck alone, the best of
 # $m$ equally good networks leads by this many standard deviations of the score:
 
@@ -704,7 +704,7 @@ print("   ".join(f"best of {m}: {value:.2f}" for m, value in luck.items()))
 figures.show_worst(net, test, count=3)
 
 # %% [markdown]
-# What to see: red pixels are wrong. Ask for each picture: is the mistake an outline, a part of a thing, or a whole
+# Red pixels are wrong. Ask for each picture: is the mistake an outline, a part of a thing, or a whole
 # thing? Is the label itself right? Do the worst pictures have something in common? The answers decide what to do next,
 # and an average cannot provide them.
 #

@@ -58,7 +58,7 @@ ups = {name: way.forward(z_small[None, :, :, None], training=True)[0, :, :, 0] f
 figures.show_arrays([(name, up.round(1)) for name, up in ups.items()])
 
 # %% [markdown]
-# What to see: *indices* puts each number where the pool found its maximum; *fixed* always uses the top left pixel of
+# *indices* puts each number where the pool found its maximum; *fixed* always uses the top left pixel of
 # each window. *Replication* repeats each number, and *bilinear* interpolates between neighbours. A *transposed
 # convolution* spreads each number with a kernel. Here the kernel is the initial one, a wide bilinear kernel; training
 # changes it. The kernel is eight pixels wide, so its border covers the whole 4x4 map, and the values fade.
@@ -77,7 +77,7 @@ figures.show_arrays([("from below", ups["bilinear"]), "+", ("x, from the encoder
                 decimals=0)  # fmt: skip
 
 # %% [markdown]
-# What to see: the sum contains every number of the encoder's map, not only the positions of the maxima. The price is
+# The sum contains every number of the encoder's map, not only the positions of the maxima. The price is
 # passing the whole map, 32 bits per pixel and channel.
 #
 # A cheaper way is to reduce the 64 channels of every pixel to one channel per class with a 1x1 convolution, and to pass
@@ -144,7 +144,7 @@ assert same
 figures.show_network(ts.build("basic-encoder-addition"), (360, 480))
 
 # %% [markdown]
-# What to see: thin green lines carry indices from each pool to its unpooling. Thick pink lines carry maps from a pool
+# Thin green lines carry indices from each pool to its unpooling. Thick pink lines carry maps from a pool
 # to the end of the decoder stage of the same size. Nothing else bypasses the bottleneck.
 #
 # ## Costs of the decoders
@@ -209,10 +209,10 @@ for name in names:
     print(f"{name:39} {here} {there}")
 
 # %% [markdown]
-# How to read this: compare the ratios. The paper's times were measured on a GPU whose library had no unpooling, so
+# Compare the ratios. The paper's times were measured on a GPU whose library had no unpooling, so
 # unpooling was slower there than necessary.
 #
-# ### Exercise 1: bytes that cross
+# ### Exercise 1: bytes passed to the decoder
 #
 # Write `my_crossing_bytes(H, W, C, K)` for an encoder of C channels with four pools of 2x2.
 #
@@ -311,9 +311,9 @@ for name, dz in dzs.items():
 figures.show_arrays([("dout", dout_small), *((name, dz.round(1)) for name, dz in dzs.items())])
 
 # %% [markdown]
-# What to see: *indices* reads the four numbers of `dout` at the maxima, and *fixed* reads the four at the corners.
+# *indices* reads the four numbers of `dout` at the maxima, and *fixed* reads the four at the corners.
 # *Replication* sums each window: four copies are four paths to the loss. *Bilinear* also sums, with weights that extend
-# beyond the window. The assertion in the loop tests the adjoint law of lesson 02, $\langle \text{dz}, z\rangle =
+# beyond the window. The assertion in the loop tests the adjoint identity of lesson 02, $\langle \text{dz}, z\rangle =
 # \langle \text{dout}, \text{out} \rangle$; it holds for all five.
 
 # %%
@@ -358,7 +358,7 @@ assert all(name == "x" or name.split(".")[0] in ("encoder1", "encoder2", "encode
 assert "encoder3.conv1.weight" in refused
 
 # %% [markdown]
-# What to see: the check refuses the gradients of the picture and of the stages before a skip source. The gradients of
+# The check refuses the gradients of the picture and of the stages before a skip source. The gradients of
 # the fourth stage and of the whole decoder are right, because no skip source comes after them. (Biases before a batch
 # norm have the gradient 0 with or without the bug, as in lesson 04.) Going from the loss towards the picture, the first
 # refused tensor comes directly before the last skip source, which is where the mistake is.
@@ -524,7 +524,7 @@ words = ("one seed", "overlapping bars: a tie", "the paper, one seed")
 figures.show_strip_plot(panels, ties=ties, others=others, words=words)
 
 # %% [markdown]
-# What to see: the left panels show two costs, and the right panels show the gain. Every dot of the right panels is one
+# The left panels show two costs, and the right panels show the gain. Every dot of the right panels is one
 # training run. A bar is as wide as the spread. If two bars overlap, the networks are tied.
 #
 # ### The paper's conclusions, one by one
@@ -664,7 +664,7 @@ for score, by_name in mine.items():
 figures.show_strip_plot(mine, ties=spread_of)
 
 # %% [markdown]
-# How to read this: "single runs" is the range of differences that could have been published with one seed each. If the
+# "single runs" is the range of differences that could have been published with one seed each. If the
 # ends of the range have different signs, one seed could have shown either result. Such short training runs with such
 # small networks say little about decoders. The experiment shows how far apart two training runs of *one* network are,
 # which you must know before you compare networks.
@@ -692,7 +692,7 @@ for s in voids:
     print(f"{(s.labels == 11).mean():5.1%} void   BF without outlines of void {masked:.3f}, with them {counted:.3f}")
 
 # %% [markdown]
-# What to see: the same predictions have two scores. A network cannot be right about outlines of void, where the true
+# The same predictions have two scores. A network cannot be right about outlines of void, where the true
 # classes are unknown.
 #
 # 6. **Our study is smaller**, and the size affects the result. At 90x120 an encoder with a receptive field of 106
@@ -710,7 +710,7 @@ for s in voids:
 #
 # * Decoders differ in what they get from the encoder: nothing, two bits per window, maps, or maps reduced by a 1x1
 #   convolution.
-# * Parameters, bytes that cross and time are three separate costs, and none of them determines another.
+# * Parameters, bytes passed to the decoder, and time are three separate costs. None of them determines another.
 # * The gradient of maps that are read twice is a sum. An addition passes all of `dout` to both of its inputs.
 # * The backward pass of each way to upsample is its transpose. The backward pass of replication sums the copies, and
 #   that of a fixed corner reads the corners.

@@ -43,7 +43,7 @@ out, cache = ops.dropout_forward(x, mask, rate=0.5)
 figures.show_arrays([("x", x), "*", ("mask / (1 - rate)", mask / 0.5), "=", ("out", out)])
 
 # %% [markdown]
-# What to see: about half of the numbers are 0, and the others are doubled. Since $E[m] = E[m^2] = 1 - p$, the mean and
+# About half of the numbers are 0, and the others are doubled. Since $E[m] = E[m^2] = 1 - p$, the mean and
 # the variance over many masks are
 #
 # $$E[\text{out}] = \frac{x\,(1 - p)}{1 - p} = x, \qquad
@@ -61,7 +61,7 @@ assert np.allclose(many.var(0), x**2, rtol=0.1)
 figures.show_arrays(panels, decimals=1)
 
 # %% [markdown]
-# What to see: the mean over the masks is `x`, and the variance is $x^2$, as the formula says for $p = 0.5$.
+# The mean over the masks is `x`, and the variance is $x^2$, as the formula says for $p = 0.5$.
 #
 # Why divide during training? Earlier publications left out the division and multiplied by $1 - p$ at test time. If
 # training divides, as in Caffe, the layer can be removed at test time without any other change. The library does the
@@ -168,7 +168,7 @@ assert np.array_equal(*answers)
 # ## Every mask is another network
 #
 # A layer with dropout on $n$ numbers represents $2^n$ networks that share their weights; each mask selects one of them.
-# Take four hidden numbers, a matrix to three classes, and softmax:
+# Take four hidden values, a matrix that maps them to three logits, and softmax:
 
 # %%
 hidden = np.array([1.0, 2.0, 0.5, 1.5])
@@ -178,7 +178,7 @@ probs, _ = ops.softmax_forward(np.stack([hidden * m / 0.5 for m in all_masks]) @
 figures.show_arrays([("mask", all_masks * 1), "->", ("three probabilities", probs.round(2))])
 
 # %% [markdown]
-# What to see: each row shows a mask and the prediction of its network. Most networks are confident, but they do not all
+# Each row shows a mask and the prediction of its network. Most networks are confident, but they do not all
 # predict the same class. Their answers can be combined in two ways.
 #
 # * **One pass without dropout**, called *weight averaging*, replaces each hidden number by its mean, and a single
@@ -263,7 +263,7 @@ panels += [(f"sample {k}", viz.colour_map(p.argmax(-1).astype(np.uint8), palette
 figures.show_gallery(panels, columns=5, width=12)
 
 # %% [markdown]
-# What to see: four networks predict four label maps. Sky and road are alike in all four. The maps differ at borders,
+# Four networks predict four label maps. Sky and road are alike in all four. The maps differ at borders,
 # and in things that are small or half hidden.
 #
 # ## Mean and variance without storing the samples
@@ -351,7 +351,7 @@ figures.show_heat(uncertainty, f"uncertainty, {SAMPLES} samples", image=street.i
 figures.overlays_figure([(street.image, street.labels, labels, street.name)], palette)
 
 # %% [markdown]
-# What to see: the uncertainty is high where the samples differ, along the borders of things and within some of them.
+# The uncertainty is high where the samples differ, along the borders of things and within some of them.
 # Compare the uncertainty with the errors, which are red. Some errors have a low uncertainty, and some right pixels a
 # high one. The rest of the lesson measures how well the uncertainty indicates errors.
 
@@ -506,7 +506,7 @@ print("taken for", ", ".join(f"{palette.names[k]} {taken_for[k]:.0%}" for k in n
 figures.show_heat(void_variance[0].mean(-1), "uncertainty", image=streets[0].image)
 
 # %% [markdown]
-# What to see: the bonnet, at the lower edge, has some uncertainty, but no more than many things that the network was
+# The bonnet, at the lower edge, has some uncertainty, but no more than many things that the network was
 # taught. When this lesson was written, the variance was the best of the four measures and the probability of one pass
 # the worst, but no AUROC was good. The bonnet is where road usually is, and most samples agree that it is road. A high
 # variance says that the networks disagree, not that they are wrong.
@@ -547,7 +547,7 @@ print(f"uncertainty in the ball {in_ball:.3f}; a tenth of this street's border i
 figures.show_heat(uncertainty_of_ball, "uncertainty", image=changed)
 
 # %% [markdown]
-# What to see: the network has eleven classes and assigns one of them to the ball. The variance rises in the ball, and
+# The network has eleven classes and assigns one of them to the ball. The variance rises in the ball, and
 # so does the uncertainty of one pass. The printed line compares the variance in the ball with the usual variance along
 # the street's outlines. A threshold low enough to detect the ball may also mark many outlines. Uncertainty is a hint,
 # but no protection against unknown objects.
@@ -568,7 +568,7 @@ curves = {"how far apart": (counts, apart), "1 / sqrt(T)": (counts, line)}
 figures.show_plot(curves, title="Two means of T samples each", x="T", log=True)
 
 # %% [markdown]
-# What to see: both lines fall together. The predicted class and the order of the uncertainties settle sooner. Here are
+# Both lines fall together. The predicted class and the order of the uncertainties settle sooner. Here are
 # the scores on all validation pictures, with the same masks for every number of samples:
 
 # %%
@@ -590,7 +590,7 @@ curves = {"samples": (list(scores), [score.mIoU for score in scores.values()]),
 figures.show_plot(curves, title="mIoU", x="samples", log="x")
 
 # %% [markdown]
-# What to see: mIoU rises steeply over the first few samples, and then the gains get smaller and smaller. Kendall et al.
+# MIoU rises steeply over the first few samples, and then the gains get smaller and smaller. Kendall et al.
 # use 50 samples, and report that the mean of the samples becomes better than weight averaging at about six samples.
 # When this lesson was written, ten samples gave most of the gain, and one pass was as good as fifty samples. Kendall et
 # al. trained with dropout from the start, whereas our network had learned the streets before. Batch norm is another

@@ -45,7 +45,7 @@ w_small = np.array([[1.0, 0, -1], [2, 0, -2], [1, 0, -1]])
 figures.show_kernel(x_small, w_small, at=(1, 2))
 
 # %% [markdown]
-# What to see: nine products and their sum give one pixel, for one pair of channels. (The zeros around the picture are
+# Nine products and their sum give one pixel, for one pair of channels. (The zeros around the picture are
 # its padding.) A *multiply-add* is one product and its addition to the sum. With C input channels and F output
 # channels, an output of $H \times W$ pixels takes
 #
@@ -440,7 +440,7 @@ B = np.array([[1, 0, 0, 0], [0, 1, -1, -1], [-1, 1, 1, 0], [0, 0, 0, 1]]) * Frac
 figures.show_arrays([(name, matrix.astype(float)) for name, matrix in (("A", A), ("G", G), ("B", B))])
 
 # %% [markdown]
-# What to see: each row of A and of G belongs to one of the four points, in the order $0, 1, -1, \infty$. Each row of B
+# Each row of A and of G belongs to one of the four points, in the order $0, 1, -1, \infty$. Each row of B
 # belongs to one coefficient of $s$, and each column to a point. All entries are 0, $\pm 1$ or $\pm 1/2$, so the
 # transforms need additions and hardly any multiplications.
 #
@@ -469,7 +469,7 @@ assert steps["y"].tolist() == [21, 7]
 figures.show_arrays([(name, values[:, None]) for name, values in steps.items()])
 
 # %% [markdown]
-# What to see: `d` became four sums or differences of its numbers, and `g` four weighted sums. Each row of "product" is
+# `d` became four sums or differences of its numbers, and `g` four weighted sums. Each row of "product" is
 # one multiplication, and `y` adds and subtracts these products.
 #
 # ### Exercise 1
@@ -671,7 +671,7 @@ for name, seconds in ladder.items():
 figures.show_ladder(sorted(ladder.items(), key=lambda rung: -rung[1]))
 
 # %% [markdown]
-# What to see: the rungs are sorted from the slowest to the fastest on your machine. Faster rungs are further left, and
+# The rungs are sorted from the slowest to the fastest on your machine. Faster rungs are further left, and
 # each grid line is a factor of ten. The label of each dot gives its factor relative to the dot above it. The rungs have
 # the same numbers as in the text.
 #
@@ -703,7 +703,7 @@ for K, channels in ((3, 16), (3, 64), (3, 348), (7, 64)):
     assert off_by[2] > off_by[1]
 
 # %% [markdown]
-# What to see: Winograd's errors are larger than those of direct sums, and the last column shows the ratio. In the rows
+# Winograd's errors are larger than those of direct sums, and the last column shows the ratio. In the rows
 # of 3x3 kernels, sums of more products have larger rounding errors, however they are added. To see the effect of the
 # kernel size, compare the last two rows. These two rows have nearly the same number of products per output, but a 7x7
 # kernel is split into pieces of 4x4, with seven points instead of six.
@@ -738,7 +738,7 @@ for m in (2, 4, 6, 8, 12):
 assert rounding[12, np.float32] > 10 * rounding[2, np.float32]
 
 # %% [markdown]
-# What to see: larger tiles save more products but eventually lose precision, as a comparison of the first line with the
+# Larger tiles save more products but eventually lose precision, as a comparison of the first line with the
 # last shows.
 #
 # Do errors of this size change the predictions? The next cell compares the bundled toy network in float64 and in
@@ -899,7 +899,7 @@ for workload in workloads:
 figures.roofline_figure(dots, product, copy, f"threads: {most_threads}", size=(10.5, 6.4))
 
 # %% [markdown]
-# What to see: on the left is the slope, the limit set by memory. On the right is the flat roof of products. The dashed
+# On the left is the slope, the limit set by memory. On the right is the flat roof of products. The dashed
 # line above the roof is the limit with a quarter of the products. Wide convolutions are far to the right, because each
 # number that is loaded is used hundreds of times. Batch norm, ReLU and pooling are on the left, below the slope.
 #
@@ -963,7 +963,7 @@ curve = {"copy": (range(13, 26), speeds)}
 figures.show_plot(curve, title="A copy, by the size of its source", x="k, for 2^k bytes (20 is 1 MB)", y="GB/s")
 
 # %% [markdown]
-# What to see: find where the curve is highest, and how far it has fallen at the right, where source and target together
+# Look for the peak of the curve, and for how far it has fallen at the right, where source and target together
 # no longer fit into any cache. An op that is timed repeatedly on one array that fits into the cache shows the high
 # speed. In a network, where other layers use the cache in between, the same op is slower. Always time an op at the size
 # at which it is used.

@@ -54,7 +54,7 @@ palette = streets.palette
 figures.show_sample(streets[0], palette)
 
 # %% [markdown]
-# What to see: the figure shows a street and its labels, each class with its colour and its share of the pixels. Hatched
+# The figure shows a street and its labels, each class with its colour and its share of the pixels. Hatched
 # pixels are void: they have no label.
 #
 # ## Check a folder of data
@@ -148,7 +148,7 @@ picked = corner[1::2, 1::2]
 figures.show_arrays([("labels", corner), ("averaged", averaged), ("picked", picked)])
 
 # %% [markdown]
-# What to see: 3.75 is not a class, and rounding turns it into Pavement (4), which does not occur here. 5.25 becomes a
+# 3.75 is not a class, and rounding turns it into Pavement (4), which does not occur here. 5.25 becomes a
 # tree where two of four pixels are car. The picked labels all occur in the original. The next cells compare both
 # methods on the whole picture:
 
@@ -241,7 +241,7 @@ figures.show_plot({"mIoU": ([h for h, _ in sizes], list(scores.values()))}, titl
 assert scores[96, 128] > max(scores[24, 32], scores[360, 480])
 
 # %% [markdown]
-# What to see: the curve has a peak. If the picture is too small, poles vanish. If the picture is too large, a car is
+# The curve has a peak. If the picture is too small, poles vanish. If the picture is too large, a car is
 # larger than any car in training, and larger than the receptive field (lesson 07). The best size is near the training
 # size.
 #
@@ -378,7 +378,7 @@ pictures = [("batch norm, then conv", true), ("folded", seeming), ("difference",
 figures.show_arrays([(name, b[0, :, :, 0]) for name, b in pictures])
 
 # %% [markdown]
-# What to see: the result is right in the interior and wrong at the border, in proportion to the number of taps that lie
+# The result is right in the interior and wrong at the border, in proportion to the number of taps that lie
 # outside. SegNet's order, convolution first, does not have this problem.
 #
 # **Folding too early.** The folded network uses the running statistics that the network had when it was folded.
@@ -600,7 +600,7 @@ for name, kernels in filters.items():
 figures.show_gallery(panels, columns=12)
 
 # %% [markdown]
-# What to see: each tile is one kernel of 3x3 pixels in colour, stretched to full contrast. A kernel with a bright and a
+# Each tile is one kernel of 3x3 pixels in colour, stretched to full contrast. A kernel with a bright and a
 # dark side responds to an edge; a kernel whose pixels all have one colour responds to that colour. Well-trained kernels
 # are smooth; the random kernels at the start of training are not. How similar are neighbouring weights in a kernel?
 
@@ -678,7 +678,7 @@ for name, change in changes.items():
 figures.overlays_figure(rows, palette)
 
 # %% [markdown]
-# What to see: to us all five pictures show the same street, and we would label them alike. The light in the training
+# To us all five pictures show the same street, and we would label them alike. The light in the training
 # streets varies less than here, and all training pictures are in focus. Nothing in the training taught the network that
 # these changes do not matter, and the network gives no warning (lesson 12 measures uncertainty).
 #
@@ -693,7 +693,7 @@ said = ts.predict(model, sample.image, size=(96, 128))
 figures.overlays_figure([(sample.image, sample.labels, said, streets.name)], palette)
 
 # %% [markdown]
-# What to see: with CamVid, the figure shows how little a network trained on drawn streets can do on a real street;
+# With CamVid, the figure shows how little a network trained on drawn streets can do on a real street;
 # without CamVid, it shows nothing new. Scores on drawn streets say nothing about real streets. CamVid itself has a
 # similar gap: its validation pictures come from the same drive as training pictures, while its test pictures mostly
 # show other streets.
@@ -730,7 +730,7 @@ print("jitter helped by more than 0.02:", ", ".join(helped) or "nothing")
 print("jitter hurt by more than 0.02:  ", ", ".join(hurt) or "nothing")
 
 # %% [markdown]
-# How to read this: the last column compares two networks that differ only in the jitter. Jitter varies brightness and
+# The last column compares two networks that differ only in the jitter. Jitter varies brightness and
 # contrast, so a gain is expected for night and fog. Jitter varies neither blur nor the colours of the evening: apart
 # from saturation, red, green and blue get the same factor. On unchanged pictures the jitter may lower the score a
 # little, since the network has more to learn in the same time. With one short training run and one seed, only large

@@ -20,7 +20,7 @@ from .options import check_order
 
 
 def usage_error(error: CycloptsError) -> TinySegNetError:
-    """Turn the parser's error into an error of one line."""
+    """Turn the parser's error into a one-line error."""
     if isinstance(error.__cause__, TinySegNetError):  # options raise it while they check themselves
         return error.__cause__
     error.verbose = False  # the message then has no signature of a function

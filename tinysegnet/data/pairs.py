@@ -48,7 +48,7 @@ def strip_ending(stem: str) -> str:
 def pairs_of_files(root: Path, images: list[Path], labels: list[Path], places: tuple[Path, Path]) -> list[FilePair]:
     """Pair pictures with label maps by stem, where label maps may have a suffix such as _L, and sort them by stem.
 
-    `places` are the folders of the pictures and of the label maps, in which a missing partner is expected.
+    `places` are the folders of the pictures and of the label maps. A missing file gets its expected path there.
     """
     by_stem = _unique((path.stem, path) for path in images)
     # If a picture has exactly the stem of a label map, they belong together. Otherwise the suffix is removed first.

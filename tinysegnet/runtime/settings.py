@@ -17,7 +17,7 @@ def convert(name: str, value: Any, hint: Any) -> Any:
     """Convert a setting to a plain Python value of the type that its annotation names.
 
     An annotation can be bool, int, float, str, Literal or a tuple of these, each also with None. Floats must be finite,
-    and tuples of any length must not be empty. Strings and Booleans are not accepted as numbers.
+    and variable-length tuples must not be empty. Strings and Booleans are not accepted as numbers.
 
     Raises:
         SettingError: The value does not fit. The message begins with the name of the setting.

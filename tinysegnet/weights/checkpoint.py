@@ -145,7 +145,7 @@ def _json(metadata: dict[str, str], name: str) -> dict[str, Any]:
     except RecursionError as error:
         raise CheckpointError(f"its {name} is nested too deeply") from error
     if not isinstance(part, dict):
-        raise CheckpointError(f"its {name} is {type(part).__name__}, not an object")
+        raise CheckpointError(f"its {name} must be a JSON object, not {type(part).__name__}")
     return part
 
 

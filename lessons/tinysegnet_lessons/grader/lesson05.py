@@ -230,7 +230,7 @@ EXERCISES = [
         reference=_pool_backward,
         cases=_pool_backward_cases,
         mistakes={
-            "A pixel that is the maximum of several windows got only one gradient. Add them up with +=.":
+            "A pixel that is the maximum of several windows got only one gradient. Add up the gradients with +=.":
                 _overlapping(_first, add=False),
             "At a tie, every maximum got the gradient, but only the first must get it.":
                 _overlapping(_every),

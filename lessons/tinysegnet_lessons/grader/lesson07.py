@@ -248,7 +248,7 @@ EXERCISES = [
                 _fields_with(lambda f, j, k: (f + k - 1, j), _pool, _unpool),
             "The pool uses the new jump, but its own window still uses the old one.":
                 _fields_with(_conv, lambda f, j, k: (f + (k - 1) * j * k, j * k), _unpool),
-            "The pool does not enlarge the field. It adds (2 - 1) jumps before it doubles the jump.":
+            "The pool does not enlarge the field, but it must add (2 - 1) jumps before it doubles the jump.":
                 _fields_with(_conv, lambda f, j, k: (f, j * k), _unpool),
             "The pool doubles the field, but it must double the jump.":
                 _fields_with(_conv, lambda f, j, k: (f * k, j * k), _unpool),

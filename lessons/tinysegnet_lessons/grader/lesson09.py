@@ -188,7 +188,7 @@ EXERCISES = [
                 _of_gradient(dlogits_of=lambda logits, at, k: np.arange(logits.shape[3]) == k),
             "This is the gradient of all logits of the pixel. dlogits must be 1 for class k only.":
                 _of_gradient(dlogits_of=lambda logits, at, k: _one_hot(logits, np.s_[0, at[0], at[1], :])),
-            "Row and column are swapped. The argument at is (row, column).":
+            "Row and column are swapped. The argument `at` is (row, column).":
                 _of_gradient(dlogits_of=lambda logits, at, k: _one_hot(logits, np.s_[0, at[1], at[0], k])),
             "dlogits contains the logit itself. The derivative of the logit with respect to itself is 1.":
                 _of_gradient(dlogits_of=lambda logits, at, k: logits * _one_hot(logits, np.s_[0, at[0], at[1], k])),

@@ -47,7 +47,8 @@ function calculation(node, explanation) {
 }
 
 /**
- * Compare the result with the network's number. Below 1e-37, float32 numbers have fewer digits.
+ * Compare the result with the network's number. The tolerance does not shrink for numbers below 1e-37, because the
+ * smallest float32 numbers have fewer digits.
  *
  * @param {number} computed
  * @param {Explanation} explanation
