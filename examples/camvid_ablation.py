@@ -1,10 +1,10 @@
 """Measure what each choice of the default recipe improves on CamVid: python examples/camvid_ablation.py CAMVID
 
 Every network is scored on two sets. The validation pictures come from drives that also have frames among the training
-pictures. Sequence 0006R0 of the training pictures is a drive that is left out of all training runs. The test pictures are
-not used. The first rows of the table are baselines without a network. `default` is the complete default recipe. The
-names of the other variants say how they differ from it. Each network is
-scored twice: with the average over mirror images and scales, which the default recipe uses, and with a single pass.
+pictures. Sequence 0006R0 of the training pictures is a drive that is left out of all training runs. The test pictures
+are not used. The first rows of the table are baselines without a network. `default` is the complete default recipe.
+The names of the other variants say how they differ from it. Each network is scored twice: with the average over
+mirror images and scales, which the default recipe uses, and with a single pass.
 
 The script saves each network as OUT/NAME.safetensors and does not train it again. The table is in OUT/table.md.
 """

@@ -24,7 +24,7 @@ SIZES = {"": (1120, 980, 1.5, 0), "_narrow": (390, 860, 2, 540)}  # width, heigh
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".")
 street = ts.data.open_dataset("toy", "val")[0]
-walk = ts.walk(ts.load_bundled("toy"), street.image, street.labels, title="A toy street in the network "tiny"")
+walk = ts.walk(ts.load_bundled("toy"), street.image, street.labels, title="A toy street in the network 'tiny'")
 page_path = folder / "walk.html"
 walk.save(page_path)
 print(f"{page_path}  {walk.size / 1e6:.1f} MB")

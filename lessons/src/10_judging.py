@@ -638,10 +638,10 @@ for block, held in hits.items():
 assert all(hits[FRAMES][name] > hits[1][name] for name in world)
 
 # %% [markdown]
-# If single frames are resampled, the interval contains the true value in far less than 95 % of cases. With one block per
-# street the share is closer to 95 %, but stays below it: ten blocks are few, and in C and mIoU a rare class depends on
-# the one or two streets where it occurs. Read an interval as a lower bound on the uncertainty. No interval shows how the network
-# performs on streets of another kind: in snow, at night, in another country.
+# If single frames are resampled, the interval contains the true value in far less than 95 % of cases. With one block
+# per street the share is closer to 95 %, but stays below it: ten blocks are few, and in C and mIoU a rare class
+# depends on the one or two streets where it occurs. Read an interval as a lower bound on the uncertainty. No interval
+# shows how the network performs on streets of another kind: in snow, at night, in another country.
 #
 # The drawn streets of the test set are independent of each other, so each street is one block:
 

@@ -115,7 +115,7 @@ EXERCISES = [
                 _winograd_with(A=np.abs(A) * np.array([[1, 1], [1, 1], [-1, -1], [1, 1]])),
             "The last product is added to y0, but it belongs to y1 alone.":
                 _winograd_with(A=np.array([[1.0, 0], [1, 1], [1, -1], [1, 1]])),
-            "These are the products of a direct convolution. Transform d and g before you multiply them.": _by_definition,
+            "These are a direct convolution's products. Transform d and g before you multiply them.": _by_definition,
         },
     ),
     Exercise(
