@@ -40,7 +40,7 @@ class Caller:
         kernel_cache.compiled_kernels.remove(kernel)
         assert x.sum() == 3
         lines = self.capsys.readouterr().err.splitlines()
-        return sum(kernel.stats.cache_hits.values()), [line for line in lines if not line.startswith("compiling")]
+        return sum(kernel.stats.cache_hits.values()), [line for line in lines if not line.startswith("Compiling")]
 
     def file(self, suffix):
         (path,) = self.folder.rglob(f"*{suffix}")
@@ -169,7 +169,7 @@ def run(cache, *arguments):
 
 def test_a_new_process_announces_compiling_and_keeps_the_cache_private(tmp_path):
     (line,) = run(tmp_path)
-    assert "compiling" in line
+    assert "Compiling" in line
     assert run(tmp_path) == []
     (folder,) = tmp_path.iterdir()
     if os.name == "posix":
@@ -179,7 +179,7 @@ def test_a_new_process_announces_compiling_and_keeps_the_cache_private(tmp_path)
 @pytest.mark.long
 @pytest.mark.skipif(os.name != "posix", reason="resource limits")
 def test_a_write_that_fails_leaves_nothing_behind(tmp_path):
-    told = [line for line in run(tmp_path, "100") if "compiling" not in line]
+    told = [line for line in run(tmp_path, "100") if "Compiling" not in line]
     assert len(told) == 1
     assert "cannot write" in told[0]
     assert [path for path in tmp_path.rglob("*") if path.is_file() and path.stat().st_size] == []

@@ -1,7 +1,8 @@
 """Pairing pictures with label maps by file stem or by a list, never by order.
 
-With pairs that are shifted by one, training would still run without an error and reach global accuracy 0.8, but class
-accuracy only 0.13. If a partner is missing, the pair contains its expected path, so that reading the pair reports it.
+If the label maps were shifted by one against the pictures, training would run without an error and reach a global
+accuracy of 0.8, but a class accuracy of only 0.13. For a missing file, the pair contains the expected path, so that
+reading the pair reports it.
 """
 
 import os

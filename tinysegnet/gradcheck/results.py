@@ -34,7 +34,7 @@ class TensorReport:
     hint: str | None = None
 
     def count(self, status: str) -> int:
-        """Return how many probes have the status "ok", "wrong" or "crossed"."""
+        """Return the number of probes with the given status: "ok", "wrong" or "crossed"."""
         return sum(p.status == status for p in self.probes)
 
     @property

@@ -66,7 +66,7 @@ def _described(train: Dataset, val: Dataset | None) -> str:
 
 def _without_split(train: Dataset) -> str:
     """Return the name of the training data without the name of its split."""
-    return re.sub(" train(?=:|$)", "", train.name)  # the name of one class against all others continues after a colon
+    return re.sub(" train(?=:|$)", "", train.name)  # with --one-class, ": CLASS or not" follows
 
 
 def _predicted(run: RunFolder, model: Network, val: Dataset) -> list[Compared]:

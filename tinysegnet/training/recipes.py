@@ -6,7 +6,7 @@ rate, with momentum 0.9 and weight decay 5e-4. Biases have twice the learning ra
 differences. Class weights are computed from the given labels, because the published ones belong to older labels
 (`data.class_weights`). Batch norm uses exact statistics (`statistics`), and its eps is 1e-5, not 1e-9. The paper's
 SegNet starts from a VGG16 trained on ImageNet, but here, training starts from random weights (He et al.), and pictures
-are scaled (`models.vgg16`). Steps are rounded up to whole epochs, while Caffe's batches cross epochs.
+are scaled (`models.vgg16`). Steps are rounded up to whole epochs, while Caffe's batches cross epoch boundaries.
 """
 
 import math

@@ -159,7 +159,7 @@ def as_numbers(array: Any, name: str) -> np.ndarray:
 
 
 def number_texts(array: np.ndarray, decimals: int | None = None) -> np.ndarray:
-    """Return the texts of the numbers in their cells, (H, W) of str.
+    """Return each number as the text for its cell, as an (H, W) array of str.
 
     `decimals` is the number of decimal places; None uses as few as necessary, or 2 if more than 3 are necessary.
     """
