@@ -172,7 +172,7 @@ def test_a_forked_child_without_threads_fails_with_one_line(tmp_path):
 @needs_fork
 @pytest.mark.parametrize(("method", "used", "environment"), [
     ("fork", "unused", {}),
-    ("forkserver", "used", {}),
+    pytest.param("forkserver", "used", {}, marks=pytest.mark.long),
     ("spawn", "used", {}),
     ("fork", "used", {"TINYSEGNET_BACKEND": "numpy"}),
 ])  # fmt: skip
