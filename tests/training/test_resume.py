@@ -288,7 +288,7 @@ def command(*arguments):
 
 ENVIRONMENT = {**os.environ, **amount({"TINYSEGNET_BACKEND": "numpy"}, {})}
 KILLS = int(os.environ.get("TINYSEGNET_KILLS", amount(1, 4)))  # `make torture` takes 200
-KILLED = [*OPTIONS, "--epochs", str(20 + KILLS // 4)]  # a checkpoint every 40 ms
+KILLED = [*OPTIONS, "--epochs", str(amount(8, 20) + KILLS // 4)]  # a checkpoint every 40 ms
 
 
 def last_step(path):
