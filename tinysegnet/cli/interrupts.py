@@ -26,7 +26,7 @@ def leave_on_interrupt() -> None:
 def is_interrupt(error: BaseException | None) -> bool:
     """Return whether a KeyboardInterrupt caused an error. Python can turn it into another while it creates a class."""
     chain: list[BaseException | None] = [None]
-    while error not in chain:  # errors can cause each other in a circle
+    while error not in chain:  # a chain of errors can contain a cycle
         chain.append(error)
         error = error.__cause__ or error.__context__  # type: ignore[union-attr]
     return any(isinstance(error, KeyboardInterrupt) for error in chain)
