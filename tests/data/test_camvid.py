@@ -11,6 +11,7 @@ import tinysegnet.data.folders as folders
 import tinysegnet.data.image_files as pictures
 from tinysegnet.data import CAMVID, CamVid, Dataset, Palette, open_dataset, read_image, read_labels
 from tinysegnet.data.label_encoding import LabelEncoding
+from tinysegnet.data.label_files import LabelPixels
 from tinysegnet.errors import DataError
 
 SHARED = Path(__file__).parents[3] / "shared"  # the folder next to the repository that may contain real CamVid
@@ -249,11 +250,13 @@ def test_read_image_rejects_unusable_files(tmp_path, monkeypatch):
 
 def test_label_values_outside_the_palette_are_rejected():
     names, colors = ("a", "b", "c"), ((0, 0, 0),) * 3
-    LabelEncoding.plain(Palette(names, colors, ignore_label=9)).decode(np.array([[0, 2, 9]], np.uint8), "x")
+    LabelEncoding.plain(Palette(names, colors, ignore_label=9)).decode(
+        LabelPixels(np.array([[0, 2, 9]], np.uint8)), "x"
+    )
     for value, ignore_label in ((3, 9), (255, 9), (10, 9), (3, None), (9, None)):
         with pytest.raises(DataError, match=rf"^x: value {value} at row 1, column 0 .*0\.\.2"):
             LabelEncoding.plain(Palette(names, colors, ignore_label)).decode(
-                np.array([[0, 2], [value, 1]], np.uint8), "x"
+                LabelPixels(np.array([[0, 2], [value, 1]], np.uint8)), "x"
             )
 
 

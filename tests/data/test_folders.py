@@ -11,7 +11,8 @@ from PIL import Image
 
 from tinysegnet.cli.main import main
 from tinysegnet.data import CAMVID, Dataset, Folder, open_dataset
-from tinysegnet.data.label_encoding import VOID, ClassList, LabelEncoding
+from tinysegnet.data.class_lists import ClassList
+from tinysegnet.data.label_encoding import VOID, LabelEncoding
 from tinysegnet.data.palette import CAMVID_MERGE, distinct_colors
 from tinysegnet.errors import DataError, SettingError
 

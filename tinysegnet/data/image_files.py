@@ -1,9 +1,4 @@
-"""Reading picture and label files. Damaged files of any kind raise only `DataError`.
-
-Pictures of any mode are converted to RGB. The numbers in a label map are class numbers and must not change. Therefore
-only lossless PNG is accepted for label maps (JPEG at quality 95 changed three label pixels in four), and a file with a
-colour palette yields its indices, not its colours.
-"""
+"""Reading picture files as RGB. Damaged files of any kind raise only `DataError`."""
 
 import os
 import re
@@ -31,9 +26,6 @@ _SCAN = re.compile(rb"\xff\xda\x00(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")  # m
 # Pillow may read missing pixels at the end of a PNG as zeros, so 80 bytes could become a picture of 38 Mpx.
 _MAX_INFLATION = 1032  # the largest compression ratio of deflate, which PNG uses
 
-# Pillow scales grey PNGs of 2 and 4 bits to 0..255: 1 becomes 85 or 17. For class numbers, this scaling is undone.
-_WIDENED = {"L;2": 85, "L;4": 17}
-
 # EXIF orientation: how to rotate or mirror the stored pixels so that the picture is upright.
 _ORIENTATION = 0x0112
 _ROTATIONS = {
@@ -56,8 +48,8 @@ def read_image(path: str | PathLike[str], *, upright: bool = False, max_pixels: 
     Raises:
         DataError: the file is missing, damaged or too large, or is not a picture with 8 bits per channel.
     """
-    image, raw_mode = _open(Path(path), ["PNG", "JPEG"], max_pixels or MAX_PIXELS)
-    if _is_deep(image, raw_mode):
+    image, raw_mode = open_picture(Path(path), ["PNG", "JPEG"], max_pixels or MAX_PIXELS)
+    if is_deep(image, raw_mode):
         raise DataError(f"{path}: the picture has 16 bits per channel. Convert it to 8 bits per channel first.")
     rotation = _ROTATIONS.get(_orientation(image))
     if rotation is not None and upright:
@@ -67,28 +59,8 @@ def read_image(path: str | PathLike[str], *, upright: bool = False, max_pixels: 
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
-def read_label_pixels(path: str | PathLike[str]) -> np.ndarray:
-    """Read the pixels of a PNG label map exactly as they are in the file.
-
-    Returns numbers (H, W) for 1-bit, grey and palette PNGs (uint8, or uint16 for 16-bit files), and colours (H, W, 3)
-    uint8 for RGB ones, without transparency. A `LabelEncoding` defines their meaning.
-    """
-    image, raw_mode = _open(Path(path), ["PNG"], MAX_PIXELS)
-    if image.mode in ("RGB", "RGBA", "LA") and _is_deep(image, raw_mode):
-        raise DataError(f"{path}: the label map has 16 bits per channel. Convert it to 8 bits per channel.")
-    if image.mode in ("RGB", "RGBA"):
-        return np.asarray(image)[..., :3]
-    if image.mode == "LA":
-        return np.asarray(image)[..., 0]
-    if image.mode not in ("1", "L", "P", "I;16", "I"):
-        raise DataError(f"{path}: mode {image.mode} is not supported. Export class numbers or RGB colours.")
-    if image.mode.startswith("I"):
-        return np.asarray(image).astype(np.uint16)
-    values = np.asarray(image).astype(np.uint8, copy=False)
-    return values // np.uint8(_WIDENED[raw_mode]) if raw_mode in _WIDENED else values
-
-
-def _is_deep(image: Image.Image, raw_mode: str) -> bool:
+def is_deep(image: Image.Image, raw_mode: str) -> bool:
+    """Return whether a picture has more than 8 bits per channel."""
     return image.mode in ("F", "I") or image.mode.startswith("I;16") or ";16" in raw_mode
 
 
@@ -100,7 +72,8 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _open(path: Path, formats: list[str], max_pixels: int) -> tuple[Image.Image, str]:
+def open_picture(path: Path, formats: list[str], max_pixels: int) -> tuple[Image.Image, str]:
+    """Read a picture in one of Pillow's `formats`, and return it with the name of its raw mode. Raises DataError."""
     expected = " or ".join(formats)
     if is_special(path):
         raise DataError(f"{path}: a pipe or a device. Save the picture as a {expected} file.")

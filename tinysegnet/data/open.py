@@ -3,7 +3,8 @@
 from os import PathLike, fspath
 
 from ..errors import DataError, did_you_mean
-from .folders import Classes, Folder
+from .folders import Folder
+from .infer_encoding import Classes
 from .sample import Dataset
 
 _TOY = {
