@@ -105,6 +105,11 @@ def _with_new_names(arguments: list[str]) -> list[str]:
     if "--no-floor" in arguments:
         print(note.format("--no-floor", "--no-baseline"), file=sys.stderr)
         arguments = ["--no-baseline" if word == "--no-floor" else word for word in arguments]
+    for value, new in {"yes": ["--mirror"], "no": ["--no-mirror"], "recipe": []}.items():
+        at = arguments.index("--mirror") if "--mirror" in arguments else len(arguments)
+        if arguments[at + 1 : at + 2] == [value]:
+            print(note.format(f"--mirror {value}", *new or ["no option"]), file=sys.stderr)
+            arguments = [*arguments[:at], *new, *arguments[at + 2 :]]
     return arguments
 
 

@@ -5,14 +5,18 @@ classes of the SegNet papers in the authors' colours (SegNet-Tutorial, Scripts/t
 """
 
 import colorsys
+import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..errors import DataError
 
 Color = tuple[int, int, int]
+
+ERROR_RED: Color = (226, 40, 48)  # marks wrong pixels, so classes get other colours
+_NEAR_RED = 70  # the distance in RGB within which an automatic colour could be mistaken for it
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,16 @@ class Palette:
         """Convert a label map (..., H, W) to a picture (..., H, W, 3) uint8."""
         return self.lookup_table()[labels]
 
+    def with_colors(self, kind: str) -> "Palette":
+        """Return this palette ("own"), or one whose colours people with any colour vision can tell apart ("safe").
+
+        The first twenty classes get SAFE_COLORS, and further classes get `distinct_colors`.
+        """
+        if kind == "own":
+            return self
+        colors = SAFE_COLORS + distinct_colors(max(0, self.num_classes - len(SAFE_COLORS)), SAFE_COLORS)
+        return replace(self, colors=colors[: self.num_classes], ignore_color=(0, 0, 0))
+
 
 #: the 11 classes of CamVid in the order and colours of the SegNet authors
 CAMVID = Palette(
@@ -54,6 +68,12 @@ CAMVID = Palette(
     colors=((128, 128, 128), (128, 0, 0), (192, 192, 128), (128, 64, 128), (60, 40, 222), (128, 128, 0),
             (192, 128, 128), (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192)),
     ignore_label=11,
+)  # fmt: skip
+
+# A search chose these colours for the largest minimal distance in CIELAB, in normal vision and in simulated protanopia,
+# deuteranopia and tritanopia (Machado et al. 2009), such that CamVid's sky is blue, its trees are green, and so on.
+SAFE_COLORS: tuple[Color, ...] = (
+    (0, 0, 0),
 )  # fmt: skip
 
 # The classes among CamVid's 32 that form each of the eleven classes. All other classes are void. The table follows
@@ -74,17 +94,24 @@ CAMVID_MERGE = {
 
 
 def distinct_colors(count: int, taken: Iterable[Color] = ()) -> tuple[Color, ...]:
-    """Return `count` fixed colours that differ from each other, from the taken ones and from black.
+    """Return `count` fixed colours that differ from each other, from the taken ones, from black and from ERROR_RED.
 
     The hue advances by the golden angle, so that similar hues are far apart in the sequence.
     """
     seen, k, golden = {(0, 0, 0), *taken}, 0, (5**0.5 - 1) / 2
     colors: list[Color] = []
     while len(colors) < count:
-        parts = colorsys.hsv_to_rgb(k * golden % 1, (0.75, 0.45)[k // 3 % 2], (0.95, 0.7, 0.5)[k % 3])
-        red, green, blue = (round(255 * part) for part in parts)
-        if (red, green, blue) not in seen:
-            colors.append((red, green, blue))
-        seen.add((red, green, blue))
+        color = _with_hue(k * golden, k)
+        if math.dist(color, ERROR_RED) < _NEAR_RED:
+            color = _with_hue(k * golden + 0.5, k)  # the complementary hue, so that the other colours keep their places
+        if color not in seen:
+            colors.append(color)
+        seen.add(color)
         k += 1
     return tuple(colors)
+
+
+def _with_hue(hue: float, k: int) -> Color:
+    parts = colorsys.hsv_to_rgb(hue % 1, (0.75, 0.45)[k // 3 % 2], (0.95, 0.7, 0.5)[k % 3])
+    red, green, blue = (round(255 * part) for part in parts)
+    return red, green, blue

@@ -26,6 +26,7 @@ from ..models import Network, check_network
 from ..prediction import class_logits, evaluate
 from ..weights.checkpoint import Checkpoint
 from .batchnorm_statistics import recompute_statistics
+from .divergence import describe_divergence
 from .preconditions import check_training
 from .recipes import Recipe, recipe_for
 from .run_folder import RunFolder
@@ -41,6 +42,7 @@ class TrainingResult:
     scores: Scores | None  # on the validation data after the last epoch; None without validation data
     void_batches: int  # number of batches that were skipped because they had no labelled pixel
     seconds: float  # duration of the whole loop
+    diverged: str = ""  # if training has diverged, a line that says when, and what to do
 
 
 @dataclass
@@ -119,6 +121,7 @@ class _Training:
             _start_betas(model, recipe.initial_beta)
         self.requests = StopRequests()
         self.scores: Scores | None = None
+        self.warned = False  # that training has diverged
         self.began = time.perf_counter() - self.state.seconds
         self.bar = tqdm(total=total, initial=self.state.step, unit="batch", disable=not progress,
                         dynamic_ncols=True, smoothing=0.05)  # fmt: skip
@@ -147,7 +150,7 @@ class _Training:
                 with self.folder.finishing() if self.folder else nullcontext():
                     self.scores = evaluate(self.model, self.val, **self.recipe.prediction)
         p = self.state
-        return TrainingResult(p.history, self.scores, p.void_batches, p.seconds)
+        return TrainingResult(p.history, self.scores, p.void_batches, p.seconds, self._divergence())
 
     def _train_epoch(self) -> None:
         p, recipe = self.state, self.recipe
@@ -184,7 +187,14 @@ class _Training:
         if self.folder:
             optimizer = self.training_step.optimizer.state()
             self.folder.record(self.model, p.history, self.scores, progress=p, optimizer=optimizer)
+        if not self.warned and (diverged := self._divergence()):
+            warnings.warn(diverged, UserWarning, stacklevel=2)
+            self.warned = True
         self.on_epoch(p.history)
+
+    def _divergence(self) -> str:
+        step = self.training_step
+        return describe_divergence(self.state.history, step.guess, step.mean_weight, self.recipe.learning_rate)
 
     def _save_and_stop(self) -> None:
         p = self.state
