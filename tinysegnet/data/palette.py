@@ -73,7 +73,9 @@ CAMVID = Palette(
 # A search chose these colours for the largest minimal distance in CIELAB, in normal vision and in simulated protanopia,
 # deuteranopia and tritanopia (Machado et al. 2009), such that CamVid's sky is blue, its trees are green, and so on.
 SAFE_COLORS: tuple[Color, ...] = (
-    (0, 0, 0),
+    (180, 195, 255), (105, 0, 0), (150, 255, 210), (90, 45, 75), (180, 135, 150), (75, 150, 75), (255, 255, 0),
+    (15, 0, 90), (0, 0, 255), (240, 150, 30), (180, 0, 195), (105, 105, 150), (240, 210, 135), (30, 60, 120),
+    (240, 90, 255), (135, 60, 60), (150, 60, 255), (180, 180, 135), (255, 60, 195), (195, 255, 105),
 )  # fmt: skip
 
 # The classes among CamVid's 32 that form each of the eleven classes. All other classes are void. The table follows
@@ -101,17 +103,13 @@ def distinct_colors(count: int, taken: Iterable[Color] = ()) -> tuple[Color, ...
     seen, k, golden = {(0, 0, 0), *taken}, 0, (5**0.5 - 1) / 2
     colors: list[Color] = []
     while len(colors) < count:
-        color = _with_hue(k * golden, k)
-        if math.dist(color, ERROR_RED) < _NEAR_RED:
-            color = _with_hue(k * golden + 0.5, k)  # the complementary hue, so that the other colours keep their places
+        for hue in (k * golden, k * golden + 0.5):  # the complementary hue replaces reds
+            parts = colorsys.hsv_to_rgb(hue % 1, (0.75, 0.45)[k // 3 % 2], (0.95, 0.7, 0.5)[k % 3])
+            color = round(255 * parts[0]), round(255 * parts[1]), round(255 * parts[2])
+            if math.dist(color, ERROR_RED) > _NEAR_RED:
+                break
         if color not in seen:
             colors.append(color)
         seen.add(color)
         k += 1
     return tuple(colors)
-
-
-def _with_hue(hue: float, k: int) -> Color:
-    parts = colorsys.hsv_to_rgb(hue % 1, (0.75, 0.45)[k // 3 % 2], (0.95, 0.7, 0.5)[k % 3])
-    red, green, blue = (round(255 * part) for part in parts)
-    return red, green, blue

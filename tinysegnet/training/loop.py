@@ -187,14 +187,13 @@ class _Training:
         if self.folder:
             optimizer = self.training_step.optimizer.state()
             self.folder.record(self.model, p.history, self.scores, progress=p, optimizer=optimizer)
-        if not self.warned and (diverged := self._divergence()):
-            warnings.warn(diverged, UserWarning, stacklevel=2)
+        if self._divergence() and not self.warned:
+            warnings.warn(self._divergence(), UserWarning, stacklevel=2)
             self.warned = True
         self.on_epoch(p.history)
 
     def _divergence(self) -> str:
-        step = self.training_step
-        return describe_divergence(self.state.history, step.guess, step.mean_weight, self.recipe.learning_rate)
+        return describe_divergence(self.state.history, self.training_step.guess, self.recipe.learning_rate)
 
     def _save_and_stop(self) -> None:
         p = self.state

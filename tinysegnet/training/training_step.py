@@ -1,6 +1,7 @@
 """One training step: forward, loss, backward, update. The first layer with a non-finite value is reported."""
 
 import copy
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from ..errors import NonFiniteError
 from ..models import Network
 from ..ops import cross_entropy_for
 from . import optim
-from .divergence import guessing_loss, lower_rate
+from .divergence import lower_rate
 from .recipes import Recipe
 from .schedules import schedule
 
@@ -33,7 +34,9 @@ class TrainingStep:
         self.ignore_label = data.palette.ignore_label
         counts = None if recipe.class_weights == "none" else count_pixels(data)
         self.class_weights = None if counts is None else _WEIGHTS[recipe.class_weights](counts)
-        self.guess, self.mean_weight = guessing_loss(data.palette.num_classes, self.class_weights, counts)
+        self.guess = math.log(data.palette.num_classes)  # the loss of equal probabilities
+        if counts is not None and self.class_weights is not None:
+            self.guess *= float(np.average(self.class_weights, weights=counts.pixels))
         self.steps_per_epoch = num_batches(data, recipe.batch_size)
         self.optimizer = make_optimizer(model, recipe)
 

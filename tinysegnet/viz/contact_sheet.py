@@ -1,14 +1,12 @@
-"""A contact sheet: pairs of a data set that look wrong, typical pairs, and the legend of the classes."""
+"""A contact sheet: the pairs of a data set that look wrong, typical pairs, and the legend of the classes."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
 from PIL import Image
 
 from ..data.palette import ERROR_RED
-from ..data.survey import SurveyedPair
+from ..data.survey import SurveyedPair, shares
 from .canvas import INK, MUTED, PAPER, fitted, fitted_size, load_font, resized, stacked, text_row, text_width, tiled
 from .legend import class_name, legend_strip, percent
 from .overlay import as_uint8
@@ -17,48 +15,35 @@ from .panels import scaled_image, truth_panel
 _PANEL, _GAP, _MARGIN = 300, 6, 24  # pixels: the longest side of a picture, and the space between and around pairs
 _CARD = 2 * _PANEL + _GAP
 _WIDTH = 2 * _CARD + 3 * _MARGIN
-_MOST, _SAME = 8, 4  # pairs that are shown in each part, and pairs with the same reason
+_MOST = 8  # pairs of each kind
 
 
 def contact_sheet(title: str, pairs: Sequence[SurveyedPair], found: Mapping[SurveyedPair, str]) -> Image.Image:
-    """Draw the suspicious pairs with the reason, then typical pairs, spread evenly over the others.
+    """Draw suspicious pairs with the reasons, then typical pairs, spread evenly over the others.
 
-    Each label map is painted over its picture, beside the picture alone. The legend lists the number and the share of
-    each class.
-
-    Args:
-        pairs: at least one pair, as `survey` returns them.
-        found: the suspicious pairs and the reasons, as `suspicious` returns them.
+    Each label map is painted over its picture, beside the picture. The legend lists the number and the share of each
+    class. `pairs` comes from `survey` and has at least one pair, and `found` comes from `suspicious`.
     """
-    palette, total = pairs[0].data.palette, np.sum([pair.pixels for pair in pairs], axis=0)
-    shares = [percent(share) for share in total / total.sum()]
-    names = tuple(f"{k}  {class_name(palette, k)}, {shares[k]}" for k in range(palette.num_classes))
-    legend = legend_strip(
-        replace(palette, names=names), _WIDTH - 2 * _MARGIN + 14, font_size=14
-    )  # the strip has a margin of 7
-    rows = [
-        _space(_MARGIN // 2),
-        _heading(title, f"{len(pairs)} pairs, {shares[-1]} not labelled", 22),
-        Image.fromarray(legend),
-    ]
-
-    reasons: Counter[str] = Counter()
-    odd = {}
-    for pair, reason in found.items():
-        reasons[reason] += 1
-        if reasons[reason] <= _SAME and len(odd) < _MOST:
-            odd[pair] = reason
+    palette, (*of_classes, void) = pairs[0].data.palette, map(percent, shares(pairs))
+    names = tuple(f"{k}  {class_name(palette, k)}, {share}" for k, share in enumerate(of_classes))
+    legend = legend_strip(replace(palette, names=names), _WIDTH - 2 * _MARGIN + 14)  # the strip has a margin of 7
     others = [pair for pair in pairs if pair not in found]
     count = min(_MOST, len(others))
     typical = {others[(2 * i + 1) * len(others) // (2 * count)]: "" for i in range(count)}
-    for heading, shown, number in (("Suspicious pairs", odd, len(found)), ("Typical pairs", typical, len(others))):
+    rows = [
+        _space(_MARGIN // 2),
+        _heading(title, f"{len(pairs)} pairs, {void} not labelled", 22),
+        Image.fromarray(legend),
+    ]
+    for heading, shown, number in (("Suspicious pairs", dict([*found.items()][:_MOST]), len(found)),
+                                   ("Typical pairs", typical, len(others))):  # fmt: skip
         if shown:
             rows += [_heading(heading, f"{len(shown)} of {number}", 18), _cards(shown), _space(_MARGIN)]
     return stacked(rows, _WIDTH)
 
 
 def _heading(text: str, note: str, size: int) -> Image.Image:
-    name = fitted(text, size, _WIDTH - 2 * _MARGIN - text_width(note, load_font(size)))
+    name = fitted(text, size, _WIDTH - 2 * _MARGIN - text_width(f"  {note}", load_font(size)))
     return text_row([(_MARGIN, name, INK, "lm"), (_WIDTH - _MARGIN, note, MUTED, "rm")], _WIDTH, size)
 
 
@@ -70,10 +55,10 @@ def _cards(shown: Mapping[SurveyedPair, str]) -> Image.Image:
         size = fitted_size(sample.labels.shape, _PANEL, _PANEL)
         image = scaled_image(as_uint8(sample.image), size)
         painted = truth_panel(image, resized(sample.labels, size), pair.data.palette)
-        name = fitted(sample.name, 13, _CARD - text_width(f"{reason}  ", load_font(13)))
-        texts = [(0, name, INK, "lm"), (_CARD, reason, ERROR_RED, "rm")]
-        panels = tiled([stacked([Image.fromarray(array)], _PANEL) for array in (image, painted)], 2, _GAP)
-        cards.append(stacked([text_row(texts, _CARD, 13), panels], _CARD))
+        name = fitted(sample.name, 13, _CARD - text_width(f"  {reason}", load_font(13)))
+        texts = text_row([(0, name, INK, "lm"), (_CARD, reason, ERROR_RED, "rm")], _CARD, 13)
+        panels = [stacked([Image.fromarray(array)], _PANEL) for array in (image, painted)]
+        cards.append(stacked([texts, tiled(panels, 2, _GAP)], _CARD))
     height = max(card.height for card in cards)
     return tiled([stacked([card, _space(height - card.height)], _CARD) for card in cards], 2, _MARGIN)
 
