@@ -97,7 +97,6 @@ def test_data_check_writes_the_sheet_in_the_chosen_colours(tmp_path, capsys, pal
     lines = [f"{r} {g} {b} {name}\n" for (r, g, b), name in zip(CAMVID.colors, CAMVID.names, strict=True)]
     (tmp_path / "d/classes.txt").write_text("".join([*lines, "void\n"]))
     sheet = tmp_path / "new/sheet.png"
-    sheet.parent.mkdir()
     assert main(["data", "check", str(tmp_path / "d"), "--sheet", str(sheet), "--palette", palette]) == 0
     colors = {tuple(color) for color in np.unique(np.asarray(Image.open(sheet)).reshape(-1, 3), axis=0).tolist()}
     assert {*Folder(tmp_path / "d").palette.with_colors(palette).colors} <= colors  # in the legend

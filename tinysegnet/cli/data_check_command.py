@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
+from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError, SettingError
@@ -14,8 +16,6 @@ from .options import FilePath, FolderPath, Json
 if TYPE_CHECKING:
     from ..data import Folder
     from ..data.layouts import Layout
-
-Shares = dict[str, dict[str, float]]  # split -> class or "void" -> share of the pixels
 
 
 def run(
@@ -50,7 +50,7 @@ def run(
         survey(data, fits=sheet is not None, progress=progress_bar(f"counting {data.name}")) for data in selected
     ]
     names = [*selected[0].palette.names, "void"]
-    by_split: Shares = {
+    by_split = {
         split.split: dict(zip(names, shares(pairs).tolist(), strict=True))
         for split, pairs in zip(folders, surveyed, strict=True) if pairs
     }  # fmt: skip
@@ -63,8 +63,10 @@ def run(
     if sheet is not None and (pairs := [pair for pairs in surveyed for pair in pairs]):
         from .. import viz
 
-        drawn = viz.contact_sheet(folder.resolve().name, pairs, suspicious(pairs))
-        write_atomically(sheet, viz.picture_bytes(drawn))
+        odd = suspicious(pairs)
+        sheet.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(sheet, viz.picture_bytes(viz.contact_sheet(folder.resolve().name, pairs, odd)))
+        print(f"{sheet}: {len(odd)} of {len(pairs)} pairs look suspicious", file=sys.stderr)
     return 2 if problems else 1 if found["missing_splits"] else 0
 
 
@@ -86,18 +88,19 @@ def _as_text(folders: list[Folder], found: dict[str, Any]) -> str:
                       f"{sum(map(len, folders))} pairs checked: {usable}"])  # fmt: skip
 
 
-def _table(shares: Shares) -> list[str]:
+def _table(shares: dict[str, dict[str, float]]) -> list[str]:
     """Return a table of each class's share of the pixels per split, and the classes that only one split has."""
-    names = dict.fromkeys(name for classes in shares.values() for name in classes)
-    width = max(map(len, ("% of the pixels", *names)))
-    lines = ["% of the pixels".ljust(width) + "".join(f"{split:>10}" for split in shares)]
+    names = [
+        name for name in next(iter(shares.values()), {}) if name != "void" or any(s[name] for s in shares.values())
+    ]
+    left = max(map(len, ("% of the pixels", *names)))
+    lines = ["% of the pixels".ljust(left) + "".join(split.rjust(max(8, len(split) + 2)) for split in shares)]
     for name in names:
-        cells = [100 * classes[name] for classes in shares.values()]
-        texts = ["-" if not cell else "< 0.1" if cell < 0.05 else f"{cell:.1f}" for cell in cells]
-        lines.append(name.ljust(width) + "".join(text.rjust(10) for text in texts))
-    for here, there in (("train", "val"), ("val", "train")):
-        pairs = shares.get(here, {}), shares.get(there, {})
-        absent = [name for name in names if name != "void" and pairs[0].get(name) and pairs[1].get(name) == 0]
+        cells = {split: 100 * classes[name] for split, classes in shares.items()}
+        texts = {split: "-" if not x else "< 0.1" if x < 0.05 else f"{x:.1f}" for split, x in cells.items()}
+        lines.append(name.ljust(left) + "".join(text.rjust(max(8, len(split) + 2)) for split, text in texts.items()))
+    for here, there in permutations(shares, 2):
+        absent = [name for name in names if name != "void" and shares[here][name] and not shares[there][name]]
         lines += [f"classes of {here} that do not occur in {there}: {', '.join(absent)}"] if absent else []
     return lines
 

@@ -51,10 +51,7 @@ class Palette:
         return self.lookup_table()[labels]
 
     def with_colors(self, kind: str) -> "Palette":
-        """Return this palette ("own"), or one whose colours people with any colour vision can tell apart ("safe").
-
-        The first twenty classes get SAFE_COLORS, and further classes get `distinct_colors`.
-        """
+        """Return this palette ("own"), or one in SAFE_COLORS and then `distinct_colors` ("safe")."""
         if kind == "own":
             return self
         colors = SAFE_COLORS + distinct_colors(max(0, self.num_classes - len(SAFE_COLORS)), SAFE_COLORS)
@@ -70,8 +67,9 @@ CAMVID = Palette(
     ignore_label=11,
 )  # fmt: skip
 
-# A search chose these colours for the largest minimal distance in CIELAB, in normal vision and in simulated protanopia,
-# deuteranopia and tritanopia (Machado et al. 2009), such that CamVid's sky is blue, its trees are green, and so on.
+# People with any colour vision can tell these colours apart. A search chose them for the largest minimal distance in
+# CIELAB, in normal vision and in simulated protanopia, deuteranopia and tritanopia (Machado et al. 2009), such that
+# CamVid's sky is blue, its trees are green, and so on.
 SAFE_COLORS: tuple[Color, ...] = (
     (180, 195, 255), (105, 0, 0), (150, 255, 210), (90, 45, 75), (180, 135, 150), (75, 150, 75), (255, 255, 0),
     (15, 0, 90), (0, 0, 255), (240, 150, 30), (180, 0, 195), (105, 105, 150), (240, 210, 135), (30, 60, 120),

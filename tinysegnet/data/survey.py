@@ -22,7 +22,6 @@ class SurveyedPair:
 
     data: Dataset
     index: int
-    name: str
     pixels: np.ndarray  # (K + 1,) int64, the pixels of each class and of void
     fit: float  # NaN if the label map has no borders, or if it was not computed
 
@@ -30,7 +29,7 @@ class SurveyedPair:
 def survey(
     data: Dataset, *, fits: bool = False, progress: Callable[[range], Iterable[int]] = iter
 ) -> list[SurveyedPair]:
-    """Survey all pairs that can be read. `fits` tells whether to compute `fit`, and `progress` wraps the loop."""
+    """Survey all pairs that can be read, with their fits if `fits`. `progress` wraps the loop over the indices."""
     pairs, K = [], data.palette.num_classes
     for index in progress(range(len(data))):
         try:
@@ -39,7 +38,7 @@ def survey(
             continue
         counts = np.bincount(sample.labels.ravel(), minlength=256)
         pixels = np.append(counts[:K], counts[K:].sum())
-        pairs.append(SurveyedPair(data, index, sample.name, pixels, _fit(sample) if fits else np.nan))
+        pairs.append(SurveyedPair(data, index, pixels, _fit(sample) if fits else np.nan))
     return pairs
 
 

@@ -121,7 +121,6 @@ class _Training:
             _start_betas(model, recipe.initial_beta)
         self.requests = StopRequests()
         self.scores: Scores | None = None
-        self.warned = False  # that training has diverged
         self.began = time.perf_counter() - self.state.seconds
         self.bar = tqdm(total=total, initial=self.state.step, unit="batch", disable=not progress,
                         dynamic_ncols=True, smoothing=0.05)  # fmt: skip
@@ -187,9 +186,8 @@ class _Training:
         if self.folder:
             optimizer = self.training_step.optimizer.state()
             self.folder.record(self.model, p.history, self.scores, progress=p, optimizer=optimizer)
-        if self._divergence() and not self.warned:
-            warnings.warn(self._divergence(), UserWarning, stacklevel=2)
-            self.warned = True
+        if diverged := self._divergence():
+            warnings.warn(diverged, UserWarning, stacklevel=2)  # the same text is shown only once
         self.on_epoch(p.history)
 
     def _divergence(self) -> str:

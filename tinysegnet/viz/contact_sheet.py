@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 from ..data.palette import ERROR_RED
 from ..data.survey import SurveyedPair, shares
@@ -12,8 +12,8 @@ from .legend import class_name, legend_strip, percent
 from .overlay import as_uint8
 from .panels import scaled_image, truth_panel
 
-_PANEL, _GAP, _MARGIN = 300, 6, 24  # pixels: the longest side of a picture, and the space between and around pairs
-_CARD = 2 * _PANEL + _GAP
+_PANEL, _GAP, _MARGIN = (300, 225), 6, 24  # pixels: width and height of a panel, and the space between and around pairs
+_CARD = 2 * _PANEL[0] + _GAP
 _WIDTH = 2 * _CARD + 3 * _MARGIN
 _MOST = 8  # pairs of each kind
 
@@ -27,41 +27,32 @@ def contact_sheet(title: str, pairs: Sequence[SurveyedPair], found: Mapping[Surv
     palette, (*of_classes, void) = pairs[0].data.palette, map(percent, shares(pairs))
     names = tuple(f"{k}  {class_name(palette, k)}, {share}" for k, share in enumerate(of_classes))
     legend = legend_strip(replace(palette, names=names), _WIDTH - 2 * _MARGIN + 14)  # the strip has a margin of 7
+    rows = [*_heading(title, f"{len(pairs)} pairs, {void} not labelled"), Image.fromarray(legend)]
     others = [pair for pair in pairs if pair not in found]
     count = min(_MOST, len(others))
-    typical = {others[(2 * i + 1) * len(others) // (2 * count)]: "" for i in range(count)}
-    rows = [
-        _space(_MARGIN // 2),
-        _heading(title, f"{len(pairs)} pairs, {void} not labelled", 22),
-        Image.fromarray(legend),
-    ]
-    for heading, shown, number in (("Suspicious pairs", dict([*found.items()][:_MOST]), len(found)),
-                                   ("Typical pairs", typical, len(others))):  # fmt: skip
+    typical = [others[(2 * i + 1) * len(others) // (2 * count)] for i in range(count)]
+    for heading, shown, number in (
+        ("Suspicious pairs", [*found][:_MOST], len(found)), ("Typical pairs", typical, len(others)),
+    ):  # fmt: skip
         if shown:
-            rows += [_heading(heading, f"{len(shown)} of {number}", 18), _cards(shown), _space(_MARGIN)]
-    return stacked(rows, _WIDTH)
+            cards = [_card(pair, found.get(pair, "")) for pair in shown]
+            rows += [*_heading(heading, f"{len(shown)} of {number}"), tiled(cards, 2, _MARGIN)]
+    return stacked([*rows, text_row([], _WIDTH, _GAP)], _WIDTH)
 
 
-def _heading(text: str, note: str, size: int) -> Image.Image:
-    name = fitted(text, size, _WIDTH - 2 * _MARGIN - text_width(f"  {note}", load_font(size)))
-    return text_row([(_MARGIN, name, INK, "lm"), (_WIDTH - _MARGIN, note, MUTED, "rm")], _WIDTH, size)
+def _heading(text: str, note: str) -> list[Image.Image]:
+    name = fitted(text, 20, _WIDTH - 2 * _MARGIN - text_width(f"  {note}", load_font(20)))
+    texts = [(_MARGIN, name, INK, "lm"), (_WIDTH - _MARGIN, note, MUTED, "rm")]
+    return [text_row([], _WIDTH, 10), text_row(texts, _WIDTH, 20)]
 
 
-def _cards(shown: Mapping[SurveyedPair, str]) -> Image.Image:
-    """Draw each pair with its name and the reason above it, two pairs per row."""
-    cards = []
-    for pair, reason in shown.items():
-        sample = pair.data[pair.index]
-        size = fitted_size(sample.labels.shape, _PANEL, _PANEL)
-        image = scaled_image(as_uint8(sample.image), size)
-        painted = truth_panel(image, resized(sample.labels, size), pair.data.palette)
-        name = fitted(sample.name, 13, _CARD - text_width(f"  {reason}", load_font(13)))
-        texts = text_row([(0, name, INK, "lm"), (_CARD, reason, ERROR_RED, "rm")], _CARD, 13)
-        panels = [stacked([Image.fromarray(array)], _PANEL) for array in (image, painted)]
-        cards.append(stacked([texts, tiled(panels, 2, _GAP)], _CARD))
-    height = max(card.height for card in cards)
-    return tiled([stacked([card, _space(height - card.height)], _CARD) for card in cards], 2, _MARGIN)
-
-
-def _space(height: int) -> Image.Image:
-    return Image.new("RGB", (1, height), PAPER)
+def _card(pair: SurveyedPair, reason: str) -> Image.Image:
+    """Draw a picture and its painted label map, with the name and the reason above them."""
+    sample = pair.data[pair.index]
+    size = fitted_size(sample.labels.shape, *_PANEL)
+    image = scaled_image(as_uint8(sample.image), size)
+    painted = truth_panel(image, resized(sample.labels, size), pair.data.palette)
+    name = fitted(sample.name, 13, _CARD - text_width(f"  {reason}", load_font(13)))
+    texts = text_row([(0, name, INK, "lm"), (_CARD, reason, ERROR_RED, "rm")], _CARD, 13)
+    panels = [ImageOps.pad(Image.fromarray(array), _PANEL, color=PAPER) for array in (image, painted)]
+    return stacked([texts, tiled(panels, 2, _GAP)], _CARD)
