@@ -4,8 +4,9 @@ The borders of a correct label map lie on edges of its picture. The `fit` of a p
 along the borders, relative to the mean gradient of the whole picture. It is about 1 if the two are unrelated.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -24,11 +25,10 @@ class SurveyedPair:
     index: int
     pixels: np.ndarray  # (K + 1,) int64, the pixels of each class and of void
     fit: float  # NaN if the label map has no borders, or if it was not computed
+    mirrored: float  # the best fit of the mirrored label map, left to right, top to bottom or both
 
 
-def survey(
-    data: Dataset, *, fits: bool = False, progress: Callable[[range], Iterable[int]] = iter
-) -> list[SurveyedPair]:
+def survey(data: Dataset, *, fits: bool = False, progress: Any = iter) -> list[SurveyedPair]:
     """Survey all pairs that can be read, with their fits if `fits`. `progress` wraps the loop over the indices."""
     pairs, K = [], data.palette.num_classes
     for index in progress(range(len(data))):
@@ -38,7 +38,7 @@ def survey(
             continue
         counts = np.bincount(sample.labels.ravel(), minlength=256)
         pixels = np.append(counts[:K], counts[K:].sum())
-        pairs.append(SurveyedPair(data, index, pixels, _fit(sample) if fits else np.nan))
+        pairs.append(SurveyedPair(data, index, pixels, *(_fits(sample) if fits else (np.nan, np.nan))))
     return pairs
 
 
@@ -51,13 +51,15 @@ def shares(pairs: Sequence[SurveyedPair]) -> np.ndarray:
 def suspicious(pairs: Sequence[SurveyedPair]) -> dict[SurveyedPair, str]:
     """Return the pairs that look wrong, with the reason in words. The pairs with the worst fit come first.
 
-    A fit is bad if it is nearer to 1, which a mirrored or swapped label map has, than to the median of all pairs.
+    A fit is bad if the mirrored label map has a better one, or if it is nearer to 1, the fit of an unrelated label map,
+    than to the median of all pairs.
     """
     fits = [pair.fit for pair in pairs if np.isfinite(pair.fit)]
     least = float(np.sqrt(np.median(fits or [0.0])))  # halfway between 1 and the median, because fits are ratios
     pictures_with = np.sum([pair.pixels[:-1] > 0 for pair in pairs], axis=0)
     rare = (pictures_with == 1) & (len(pairs) > 1)
-    ordered = sorted(pairs, key=lambda pair: pair.fit if pair.fit < least else np.inf)
+    relative = {pair: pair.fit / max(least, pair.mirrored) for pair in pairs}
+    ordered = sorted(pairs, key=lambda pair: relative[pair] if relative[pair] < 1 else 1)  # NaN counts as good
     return {pair: reason for pair in ordered if (reason := _reason(pair, rare, least))}
 
 
@@ -65,20 +67,26 @@ def _reason(pair: SurveyedPair, rare: np.ndarray, least: float) -> str:
     names, present = pair.data.palette.names, pair.pixels[:-1] > 0
     if not present.any():
         return "no pixel is labelled"
-    if pair.fit < least:
+    if pair.mirrored > max(least, pair.fit):
+        return "the label map fits better if it is mirrored"
+    if pair.fit < max(least, pair.mirrored):
         return "its borders lie on few edges of the picture"
     if (present & rare).any():
         return f"no other picture has {' or '.join(names[k] for k in np.flatnonzero(present & rare))}"
     return f"only one class: {names[present.argmax()]}" if present.sum() == 1 else ""
 
 
-def _fit(sample: Sample) -> float:
+def _fits(sample: Sample) -> tuple[float, float]:
     scale = min(1.0, _SIDE / max(sample.labels.shape))
     H, W = (max(2, round(scale * side)) for side in sample.labels.shape)
     image = np.asarray(Image.fromarray(sample.image).resize((W, H), Image.Resampling.BOX), np.float32)
     labels = np.asarray(Image.fromarray(sample.labels).resize((W, H), Image.Resampling.NEAREST))
     gradient = np.hypot(*np.gradient(image, axis=(0, 1))).sum(-1)
-    border = np.zeros((H, W), bool)
+    return _fit(gradient, labels), max(_fit(gradient, np.flip(labels, axes)) for axes in (0, 1, (0, 1)))
+
+
+def _fit(gradient: np.ndarray, labels: np.ndarray) -> float:
+    border = np.zeros(labels.shape, bool)
     for array, edge in ((labels, border), (labels.T, border.T)):
         differs = array[1:] != array[:-1]
         edge[1:] |= differs

@@ -34,7 +34,7 @@ class TrainingStep:
         self.ignore_label = data.palette.ignore_label
         counts = None if recipe.class_weights == "none" else count_pixels(data)
         self.class_weights = None if counts is None else _WEIGHTS[recipe.class_weights](counts)
-        self.guess = math.log(data.palette.num_classes)  # the loss of equal probabilities
+        self.guess = math.log(max(2, data.palette.num_classes))  # the loss of equal probabilities
         if counts is not None and self.class_weights is not None:
             self.guess *= float(np.average(self.class_weights, weights=counts.pixels))
         self.steps_per_epoch = num_batches(data, recipe.batch_size)
