@@ -1,5 +1,7 @@
 """The survey of a data set finds pairs that look wrong, and the contact sheet shows them before typical ones."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 from folder_samples import save
@@ -7,7 +9,7 @@ from PIL import Image
 
 from tinysegnet import viz
 from tinysegnet.cli.main import main
-from tinysegnet.data import CAMVID, Folder
+from tinysegnet.data import CAMVID, Folder, Sample
 from tinysegnet.data.survey import shares, survey, suspicious
 from tinysegnet.data.toyscenes import ToyScenes
 
@@ -21,17 +23,22 @@ CHANGES = {
 }
 
 
+@cache
+def drawn(seed):
+    toys = ToyScenes(COUNT + 1, seed=seed, size=(72, 96))
+    return [toys[k] for k in range(COUNT + 1)]
+
+
 class Streets:
     """Toy streets, some of whose label maps are changed."""
 
     palette, name = CAMVID, "streets"
 
     def __init__(self, changed, change, seed=0):
-        toys = ToyScenes(COUNT + 1, seed=seed, size=(72, 96))
-        self.samples = [toys[k] for k in range(COUNT)]
+        toys = drawn(seed)
+        self.samples = [Sample(toy.image, toy.labels.copy(), toy.name) for toy in toys[:COUNT]]
         for k in changed:
-            labels = change(self.samples[k].labels, toys[k + 1].labels)
-            self.samples[k] = type(toys[k])(toys[k].image, np.ascontiguousarray(labels), toys[k].name)
+            self.samples[k].labels[...] = change(toys[k].labels, toys[k + 1].labels)
 
     def __len__(self):
         return len(self.samples)
@@ -102,7 +109,7 @@ def test_data_check_writes_the_sheet_in_the_chosen_colours(tmp_path, capsys, pal
     (tmp_path / "d/classes.txt").write_text("".join([*lines, "void\n"]))
     sheet = tmp_path / "new/sheet.png"
     assert main(["data", "check", str(tmp_path / "d"), "--sheet", str(sheet), "--palette", palette]) == 0
-    colors = {tuple(color) for color in np.unique(np.asarray(Image.open(sheet)).reshape(-1, 3), axis=0).tolist()}
+    colors = {color for _, color in Image.open(sheet).convert("RGB").getcolors(1 << 24)}
     assert {*Folder(tmp_path / "d").palette.with_colors(palette).colors} <= colors  # in the legend
     assert main(["data", "check", str(tmp_path / "d"), "--sheet", str(tmp_path / "sheet.txt")]) == 2
     assert ".png" in capsys.readouterr().err
