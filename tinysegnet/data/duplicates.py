@@ -9,45 +9,38 @@ from pathlib import Path
 from .folders import Folder
 from .pairs import image_stem
 
-_NAMED = 3
+_NAMED = 3  # the number of repeated pictures that are named
 
 
 def shared_pictures(splits: Iterable[Folder]) -> list[str]:
-    """Return one line per picture that occurs in several splits or repeatedly in one, but at most a few lines.
+    """Describe pictures that occur in several splits, or repeatedly in one, in at most a few lines.
 
-    Pictures are equal if their files are. One more line counts the names that different pictures in two splits share.
+    Pictures are the same if their files have the same path or content. A last line counts the names in several splits
+    that stand for different pictures.
     """
-    splits_of: dict[Path, Counter[str]] = {}
+    places: dict[Path, Counter[str]] = {}  # the splits of each file
     for folder in splits:
         for pair in folder.pairs:
-            splits_of.setdefault(Path(os.path.realpath(pair.image)), Counter())[folder.split] += 1
-    groups: dict[object, list[Path]] = {}
-    sizes = Counter(map(_size, splits_of))
-    for path in splits_of:
-        size = _size(path)
-        groups.setdefault(_digest(path) if size and sizes[size] > 1 else path, []).append(path)
-    repeated = [paths for paths in groups.values() if sum(splits_of[path].total() for path in paths) > 1]
-    repeated.sort(key=lambda paths: -len({split for path in paths for split in splits_of[path]}))
+            places.setdefault(Path(os.path.realpath(pair.image)), Counter())[folder.split] += 1
+    sizes = {path: path.stat().st_size for path in places if path.is_file()}
+    count_by_size = Counter(sizes.values())
+    same: dict[object, list[Path]] = {}
+    for path in places:  # only files of equal size are read
+        content = hashlib.blake2b(path.read_bytes()).digest() if count_by_size[sizes.get(path, 0)] > 1 else path
+        same.setdefault(content, []).append(path)
+    repeated = [paths for paths in same.values() if sum(places[path].total() for path in paths) > 1]
+    repeated.sort(key=lambda paths: -len({split for path in paths for split in places[path]}))
     lines = []
     for paths in repeated[:_NAMED]:
-        places = [f"{path.name} in {split}" + f" {count} times" * (count > 1)
-                  for path in paths for split, count in splits_of[path].items()]  # fmt: skip
-        lines.append(f"{paths[0]}: the same picture occurs repeatedly: {', '.join(places)}. Keep it in one place.")
-    if len(repeated) > _NAMED:
-        lines.append(f"and {len(repeated) - _NAMED} more pictures that occur repeatedly")
-    others: dict[str, set[str]] = {}
-    for path in splits_of.keys() - {path for paths in repeated for path in paths}:
-        others.setdefault(image_stem(path), set()).update(splits_of[path])
-    names = sorted(name for name, found in others.items() if len(found) > 1)
-    if names:
-        lines.append(f"names of different pictures that occur in several splits: {len(names)}, such as {names[0]}")
+        found = [f"{path.name} in {split}" + f" {count} times" * (count > 1)
+                 for path in paths for split, count in places[path].items()]  # fmt: skip
+        lines.append(f"{paths[0]}: this picture occurs repeatedly: {', '.join(found)}. Keep it in one place.")
+    lines += [f"{len(repeated) - _NAMED} more pictures occur repeatedly."] if len(repeated) > _NAMED else []
+    splits_of: dict[str, set[str]] = {}
+    for path in places.keys() - {path for paths in repeated for path in paths}:
+        splits_of.setdefault(image_stem(path), set()).update(places[path])
+    names = sorted(name for name, found in splits_of.items() if len(found) > 1)
+    lines += (
+        [f"{len(names)} names stand for different pictures in several splits, such as {names[0]}."] if names else []
+    )
     return lines
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else 0
-
-
-def _digest(path: Path) -> bytes:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "blake2b").digest()

@@ -27,11 +27,11 @@ from .pairs import (
     files_below,
     files_of,
     image_names,
-    image_stem,
     label_names,
+    lists_pairs,
+    maps_by_ending,
     pairs_of_files,
-    pairs_of_list,  # fmt: skip
-    read_lines,
+    pairs_of_list,
     visible,
 )
 from .splits import SPLITS, by_split, hold_out, listed_pairs, lists_of_names, split_name
@@ -41,10 +41,10 @@ _ROLE = re.compile(  # the names of folders, alone or after another name, as in 
     r"|images?|imgs?|pictures?|jpegimages|leftimg8bit)",
     re.IGNORECASE,
 )
-_PICTURE_NAME = re.compile(rf"(?:{'|'.join(PICTURES).replace('.', '[.]')})\b", re.IGNORECASE)
 _NO_LABELS = re.compile(r"_gt(?:Fine|Coarse)_(?:color|instance(?:Train)?Ids)$")  # Cityscapes' other files
 _TRAIN_IDS = "_labelTrainIds"  # Cityscapes' classes without gaps, which are used instead of its _labelIds
 _TEXTS = {".txt", ".csv", ".xml", ".json"}  # lists and other descriptions of a data set
+_NAMED = 3  # the number of suffixes that a note names
 _INNER = 2  # the number of additional folders that are entered
 
 Pairs = Callable[[], list[FilePair]]
@@ -112,19 +112,13 @@ def tutorial_layout(root: Path) -> Layout:
         if files_of(images) or files_of(places[images]):
             splits[name] = partial(_pairs_of_folders, root, images, places[images])
     texts = [path for path in entries if path.suffix == ".txt" and split_name(path.stem) in {*SPLITS, *splits}]
-    lists = by_split(path for path in texts if split_name(path.stem) in splits or _lists_pairs(path))
+    lists = by_split(path for path in texts if split_name(path.stem) in splits or lists_pairs(path))
     splits |= {name: partial(pairs_of_list, path) for name, path in lists.items()}
     return Layout(root, "the SegNet tutorial's layout", splits, is_tutorial=True)
 
 
 def _pairs_of_folders(root: Path, images: Path, labels: Path) -> list[FilePair]:
     return pairs_of_files(root, files_of(images), files_of(labels), (images, labels))
-
-
-def _lists_pairs(path: Path) -> bool:
-    """Return whether a text file has two paths per line, unlike fastai's valid.txt, which has one name per line."""
-    first = next((line for line in read_lines(path) if line.strip()), "")
-    return not first or (len(first.split()) > 1 and len(_PICTURE_NAME.findall(first)) != 1)
 
 
 class _Place(NamedTuple):
@@ -137,19 +131,20 @@ class _Place(NamedTuple):
 
 
 def _place(folder: PurePath) -> _Place:
-    place = _Place((), "", (), "")
+    outer: tuple[str, ...] = ()
+    split, names, kind = "", [], ""
     for number, part in enumerate(folder.parts):
         role = _ROLE.fullmatch(part)
         name = split_name(role[1] if role else part)
-        if not (place.split or place.kind) and (role or name in SPLITS):
-            place = place._replace(outer=folder.parts[:number])
+        if (role or name in SPLITS) and not (split or kind):
+            outer = folder.parts[:number]
         if role:
-            place = place._replace(kind="labels" if role[2] else "images")
+            kind = "labels" if role[2] else "images"
         if name in SPLITS:
-            place = place._replace(split=name)
+            split = name
         elif name:
-            place = place._replace(names=(*place.names, name))
-    return place
+            names.append(name)
+    return _Place(outer, split, tuple(names), kind)
 
 
 def _by_names(root: Path) -> Layout:
@@ -164,13 +159,14 @@ def _by_names(root: Path) -> Layout:
         notes = [f"the label maps are *{_TRAIN_IDS}"]
     places = {folder: _place(folder.relative_to(root)) for folder in {path.parent for path in pictures}}
     by_kind = {path for path in pictures if places[path.parent].kind == "labels"}
-    choices = itertools.product((by_kind, _with_endings(pictures)), (True, False))
+    choices = itertools.product((by_kind, maps_by_ending(pictures)), (True, False))
     groups = next(filter(None, (_groups(pictures, labels, places, by_folder) for labels, by_folder in choices)), {})
     if not groups:
+        contents = _count_by_suffix(root, files) or ("no pictures" if files else "the folder is empty")
         raise DataError(
-            f"{root}: no pictures with label maps found ({_count_by_suffix(root, files) or 'no files'}). Correct the"
-            " path, or use one of these layouts: train.txt, train/ and trainannot/, images/ and labels/, or pictures"
-            " and *_L.png."
+            f"{root}: no pictures with label maps found ({contents}). Correct the path, or use one of these layouts:"
+            " train.txt, train/ and trainannot/, images/ and labels/, or pictures and *_L.png. Polygons of labelme and"
+            " COCO must be imported first: tinysegnet data import."
         )
     outers = {key: places[maps[0].parent].outer for key, (_, maps) in groups.items()}
     outer = min(outers.values(), key=lambda names: (len(names), names))
@@ -183,8 +179,8 @@ def _by_names(root: Path) -> Layout:
         if outers[split, names] == outer or (has_splits and not split and outers[split, names][:-1] == outer):
             name = split or "/".join(names[len(outer) :])
             pairs.setdefault(name, []).extend(_pairs_of_group(root, *group, places))
-    if has_splits:
-        pairs.pop("", None)  # files beside the folders of the splits
+    if has_splits and (beside := pairs.pop("", None)):  # files beside the folders of the splits, such as test/
+        pairs.setdefault("train", beside)
     first = next(pair for found in pairs.values() for pair in found)
     image, label = (path.parent.relative_to(root) for path in (first.image, first.labels))
     title = f"{image}/ and {label}/" if image != label else "pictures and label maps in one folder"
@@ -232,18 +228,13 @@ def _pairs_of_group(root: Path, images: list[Path], maps: list[Path], places: Ma
     return pairs_of_files(root, images, maps, (images[0].parent, maps[0].parent))
 
 
-def _with_endings(pictures: list[Path]) -> set[Path]:
-    """Return the label maps among files in common folders: those whose names end in _L, _mask or similar."""
-    stems = {image_stem(path) for path in pictures}
-    names = {path: label_names(path) for path in pictures}
-    return {path for path, (stem, short) in names.items() if short != stem and (short in stems or stem.endswith("_L"))}
-
-
 def _count_by_suffix(root: Path, files: list[Path]) -> str:
-    """Describe the files that are in no pair. Beside the folders of a data set, other files are common."""
+    """Describe files by their most frequent suffixes. Texts, and other files directly in `root`, are not counted."""
     kinds: dict[str, list[Path]] = {}
     for path in files:
         suffix = path.suffix.lower()
         if suffix in PICTURES or (path.parent != root and suffix not in _TEXTS):
             kinds.setdefault(suffix, []).append(path)
-    return ", ".join(f"{len(kind)} {suffix} (such as {kind[0].relative_to(root)})" for suffix, kind in kinds.items())
+    frequent = sorted(kinds.items(), key=lambda item: -len(item[1]))
+    found = [f"{len(paths)} {suffix} (such as {paths[0].relative_to(root)})" for suffix, paths in frequent[:_NAMED]]
+    return ", ".join(found) + ", ..." * (len(kinds) > _NAMED)

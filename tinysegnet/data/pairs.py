@@ -21,21 +21,9 @@ from ..files import is_special
 Item = TypeVar("Item")
 
 # Formats that cannot be read are included so that they are rejected with a message instead of being overlooked.
-PICTURES = (
-    ".png",
-    ".jpg",
-    ".jpeg",
-    ".jpe",
-    ".jfif",
-    ".tif",
-    ".tiff",
-    ".webp",
-    ".bmp",
-    ".gif",
-    ".heic",
-    ".heif",
-    ".avif",
-)
+PICTURES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".webp", ".bmp", ".gif", ".heic", ".heif",
+            ".avif"}  # fmt: skip
+_PICTURE_NAME = re.compile(rf"(?:{'|'.join(PICTURES).replace('.', '[.]')})\b", re.IGNORECASE)
 # Endings that label files add to the picture's stem, and an ending of pictures that their label files do not have.
 _ENDING = re.compile(r"_(?:[LP]|(?i:masks?|labels?|gt(?:Fine|Coarse)_label(?:Train)?Ids))$")
 _PICTURE_ENDING = re.compile(r"_leftImg8bit$", re.IGNORECASE)
@@ -108,6 +96,13 @@ def label_names(labels: PurePath) -> tuple[str, str]:
     return stem, _ENDING.sub("", stem)
 
 
+def maps_by_ending(paths: list[Path]) -> set[Path]:
+    """Return the label maps among files in common folders: those whose names end in _L, _mask or similar."""
+    stems = {image_stem(path) for path in paths}
+    names = {path: label_names(path) for path in paths}
+    return {path for path, (stem, short) in names.items() if short != stem and (short in stems or stem.endswith("_L"))}
+
+
 def pairs_of_files(root: Path, images: list[Path], labels: list[Path], places: tuple[Path, Path]) -> list[FilePair]:
     """Pair pictures with label maps by stem, where label maps may have an ending such as _L, and sort them by stem.
 
@@ -149,6 +144,12 @@ def read_lines(list_file: Path) -> list[str]:
         return list_file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{list_file}: cannot be read: {error}. Save it as UTF-8 text.") from error
+
+
+def lists_pairs(path: Path) -> bool:
+    """Return whether a text file has two paths per line, unlike fastai's valid.txt, which has one name per line."""
+    first = next((line for line in read_lines(path) if line.strip()), "")
+    return not first or (len(first.split()) > 1 and len(_PICTURE_NAME.findall(first)) != 1)
 
 
 def pairs_of_list(list_file: Path) -> list[FilePair]:

@@ -49,7 +49,7 @@ def listed_pairs(path: Path, pairs: list[FilePair], notes: list[str]) -> list[Fi
     """
     known: dict[str, list[FilePair]] = {}
     for pair in pairs:
-        folders = [folded(part) for part in pair.image.parent.parts]
+        folders = [folded(part) for part in pair.image.parent.relative_to(pair.root).parts]
         for name in {folded(pair.image.name), folded(pair.image.stem), folded(image_stem(pair.image))}:
             for start in range(len(folders) + 1):
                 known.setdefault("/".join([*folders[start:], name]), []).append(pair)
@@ -62,7 +62,8 @@ def listed_pairs(path: Path, pairs: list[FilePair], notes: list[str]) -> list[Fi
     counts = Counter(found[line][0] for line in lines)
     repeated = [pair for pair in counts if counts[pair] > 1]
     if repeated:
-        notes.append(f"{path.name} lists {len(repeated)} pictures repeatedly, such as {repeated[0].image.name}")
+        count = f"{len(repeated)} of its {len(counts)} pictures"
+        notes.append(f"{path.name} lists {count} repeatedly, such as {repeated[0].image.name}")
     return [pair for pair in pairs if pair in counts]
 
 
@@ -77,9 +78,9 @@ def hold_out(pairs: list[FilePair]) -> tuple[list[FilePair], list[FilePair], str
     counts = list(accumulate(scenes[name] for name in names))
     count = min(counts, key=lambda count: abs(count * _VAL_SHARE - len(pairs)), default=0)
     if len(names) < len(pairs) and _SCENES[0] <= count / len(pairs) <= _SCENES[1]:
-        held_out = names[: counts.index(count) + 1]
+        held_out = dict.fromkeys(names[: counts.index(count) + 1])
         val = [pair for pair in pairs if _scene(pair) in held_out]
-        named = ", ".join(f"{folder.name}/{start}*" for folder, start in held_out[:_NAMED])
+        named = ", ".join(f"{folder.name}/{start}*" for folder, start in [*held_out][:_NAMED])
         named += ", ..." * (len(held_out) > _NAMED)
         how = f"the last scenes by name ({named}: {count} of {len(pairs)} pictures) are"
         return [pair for pair in pairs if _scene(pair) not in held_out], val, how
