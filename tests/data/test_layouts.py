@@ -2,7 +2,6 @@
 
 import shutil
 import unicodedata
-from pathlib import Path
 
 import pytest
 from folder_samples import names_of, write_pairs
@@ -185,7 +184,7 @@ def test_pascal_voc_is_read_in_place(tmp_path, outer):
     assert names_of(tmp_path) == {"train": ["2007_000", "2007_001", "2007_002"], "val": ["2007_003", "2007_004"]}
     note = find_layout(tmp_path).note
     assert "train.txt, val.txt" in note
-    assert "3 .jpg (such as JPEGImages/2007_005.jpg)" in note.replace("VOCdevkit/VOC2012/", "")
+    assert "files left out: 8, such as JPEGImages/2007_005.jpg" in note
 
 
 @pytest.mark.parametrize("name", ["default.txt", "trainval.txt"])
@@ -212,7 +211,7 @@ def test_labels_of_another_kind_are_refused(tmp_path, name):
     write_pairs(tmp_path, *"abc", image="img/{}.jpg", labels="")
     (tmp_path / name).parent.mkdir()
     (tmp_path / name).write_bytes(b"{}")
-    with pytest.raises(DataError, match=r"no pictures with label maps .*3 \.jpg .*import"):
+    with pytest.raises(DataError, match=r"no pictures with label maps .*, such as .*import"):
         find_layout(tmp_path)
 
 
@@ -241,7 +240,7 @@ def test_other_files_are_counted_with_an_example(tmp_path, name, count):
     for k in range(count):
         (tmp_path / name.replace("x.", f"x{k}.")).write_bytes(b"x")
     (tmp_path / "notes.md").write_text("files beside the folders do not matter")
-    assert f"{count} {Path(name).suffix} (such as {name.replace('x.', 'x0.')})" in find_layout(tmp_path).note
+    assert f"files left out: {count}, such as {name.replace('x.', 'x0.')}" in find_layout(tmp_path).note
 
 
 @pytest.mark.parametrize("forms", [("NFD", "NFC"), ("NFC", "NFD")])

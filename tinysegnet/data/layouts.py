@@ -44,7 +44,6 @@ _ROLE = re.compile(  # the names of folders, alone or after another name, as in 
 _NO_LABELS = re.compile(r"_gt(?:Fine|Coarse)_(?:color|instance(?:Train)?Ids)$")  # Cityscapes' other files
 _TRAIN_IDS = "_labelTrainIds"  # Cityscapes' classes without gaps, which are used instead of its _labelIds
 _TEXTS = {".txt", ".csv", ".xml", ".json"}  # lists and other descriptions of a data set
-_NAMED = 3  # the number of suffixes that a note names
 _INNER = 2  # the number of additional folders that are entered
 
 Pairs = Callable[[], list[FilePair]]
@@ -162,7 +161,7 @@ def _by_names(root: Path) -> Layout:
     choices = itertools.product((by_kind, maps_by_ending(pictures)), (True, False))
     groups = next(filter(None, (_groups(pictures, labels, places, by_folder) for labels, by_folder in choices)), {})
     if not groups:
-        contents = _count_by_suffix(root, files) or ("no pictures" if files else "the folder is empty")
+        contents = f"files: {_count(root, files) or len(files)}" if files else "the folder is empty"
         raise DataError(
             f"{root}: no pictures with label maps found ({contents}). Correct the path, or use one of these layouts:"
             " train.txt, train/ and trainannot/, images/ and labels/, or pictures and *_L.png. Polygons of labelme and"
@@ -195,7 +194,7 @@ def _by_names(root: Path) -> Layout:
         pairs = {"train": [pair for pair in everything if pair not in taken], **listed}
         notes += [f"divided by {', '.join(path.name for path in lists.values())}"] if lists else []
     used = {path for found in pairs.values() for pair in found for path in (pair.image, pair.labels)}
-    unused = _count_by_suffix(root, [path for path in files if path not in used])
+    unused = _count(root, [path for path in files if path not in used])
     notes += [f"files left out: {unused}"] if unused else []
     return Layout(top, title, {name: partial(list, found) for name, found in pairs.items()}, "\n".join(notes))
 
@@ -228,13 +227,8 @@ def _pairs_of_group(root: Path, images: list[Path], maps: list[Path], places: Ma
     return pairs_of_files(root, images, maps, (images[0].parent, maps[0].parent))
 
 
-def _count_by_suffix(root: Path, files: list[Path]) -> str:
-    """Describe files by their most frequent suffixes. Texts, and other files directly in `root`, are not counted."""
-    kinds: dict[str, list[Path]] = {}
-    for path in files:
-        suffix = path.suffix.lower()
-        if suffix in PICTURES or (path.parent != root and suffix not in _TEXTS):
-            kinds.setdefault(suffix, []).append(path)
-    frequent = sorted(kinds.items(), key=lambda item: -len(item[1]))
-    found = [f"{len(paths)} {suffix} (such as {paths[0].relative_to(root)})" for suffix, paths in frequent[:_NAMED]]
-    return ", ".join(found) + ", ..." * (len(kinds) > _NAMED)
+def _count(root: Path, files: list[Path]) -> str:
+    """Count files, with an example of an unknown kind if possible. Texts, and files beside the folders, are usual."""
+    pictures = [path for path in files if path.suffix.lower() in PICTURES]
+    others = [path for path in files if path.suffix.lower() not in {*PICTURES, *_TEXTS} and path.parent != root]
+    return f"{len(others + pictures)}, such as {(others + pictures)[0].relative_to(root)}" if others + pictures else ""
