@@ -291,6 +291,16 @@ def test_a_listed_name_in_two_folders_is_refused_unless_the_folder_is_listed(tmp
         find_layout(tmp_path)
 
 
+@pytest.mark.parametrize("line", ["my town", "my town.png", "images/my town.webp"])
+@pytest.mark.parametrize("name", ["val.txt", "valid.txt"])
+def test_listed_names_may_contain_spaces(tmp_path, name, line):
+    write_pairs(tmp_path, "a", "b", "my town")
+    if line.endswith(".webp"):
+        (tmp_path / "images/my town.png").rename(tmp_path / line)
+    (tmp_path / name).write_text(f"{line}\n")
+    assert names_of(tmp_path) == {"train": ["a", "b"], "val": ["my town"]}
+
+
 def test_repeated_lines_of_a_list_are_mentioned(tmp_path):
     write_pairs(tmp_path, *"abcd")
     (tmp_path / "train.txt").write_text("a\na.png\nimages/a\nb\n")

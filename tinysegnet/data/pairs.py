@@ -149,7 +149,7 @@ def read_lines(list_file: Path) -> list[str]:
 def lists_pairs(path: Path) -> bool:
     """Return whether a text file has two paths per line, unlike fastai's valid.txt, which has one name per line."""
     first = next((line for line in read_lines(path) if line.strip()), "")
-    return not first or (len(first.split()) > 1 and len(_PICTURE_NAME.findall(first)) != 1)
+    return not first or len(_PICTURE_NAME.findall(first)) > 1
 
 
 def pairs_of_list(list_file: Path) -> list[FilePair]:
