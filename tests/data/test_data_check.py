@@ -130,7 +130,7 @@ def split_folder(root, **splits):
     """Write images/SPLIT/ and labels/SPLIT/ with one picture per label map."""
     for split, maps in splits.items():
         for k, labels in enumerate(maps):
-            save(root / f"images/{split}/{split}{k}.png", picture(k))
+            save(root / f"images/{split}/{split}{k}.png", picture(10 * len(split) + k))
             save(root / f"labels/{split}/{split}{k}.png", labels)
     (root / "classes.txt").write_text("sky\nroad\ntree\nvoid\n")
 
