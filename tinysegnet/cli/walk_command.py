@@ -1,10 +1,21 @@
 """tinysegnet walk."""
 
+from __future__ import annotations
+
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import DataError, SettingError
+from .data_options import LabelOptions
 from .options import CheckpointPath, FilePath, Size
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..weights.checkpoint import Checkpoint
+
+LEVELS = 4  # the number of folders above a label map in which its data set is looked for
 
 
 def run(
@@ -17,24 +28,26 @@ def run(
     that gives its value, and the pixels that its gradient reaches. The page works offline and on a phone.
 
     Args:
-        image: A PNG or JPEG picture.
+        image: A picture in a format that `predict` reads.
         out: The page, such as walk.html. Only an older walk is overwritten.
-        labels: The picture's label map, a PNG with the numbers or colours of the classes. Without it, the walk ends
-            with the prediction, because there is no loss.
+        labels: The picture's label map. In the folder of a data set with the network's classes, it is read as in
+            training; elsewhere, it contains the numbers or colours of the classes, or 255 for void. Without it, the
+            walk ends with the prediction, because there is no loss.
         size: Height and width whose area the network's input has. Default: the size of its training pictures.
     """
-    from ..data import read_image, read_labels
+    from ..data import read_image
     from ..data.image_files import MAX_PIXELS_SINGLE
+    from ..data.read_pair import check_sizes
     from ..walk import walk
     from ..weights.bundled import open_checkpoint
 
     _check_page(out)
     loaded = open_checkpoint(checkpoint)
-    picture = read_image(image, upright=True, max_pixels=MAX_PIXELS_SINGLE)
-    label_map = None if labels is None else read_labels(labels, loaded.palette)
-    if label_map is not None and label_map.shape != picture.shape[:2]:
-        (H, W), (h, w) = picture.shape[:2], label_map.shape
-        raise DataError(f"{labels} has {w} x {h} pixels, but {image} has {W} x {H}. Give the label map of this picture")
+    picture = read_image(image, max_pixels=MAX_PIXELS_SINGLE)
+    label_map = None
+    if labels is not None:
+        label_map = _read_labels(labels, loaded)
+        check_sizes(image, picture, labels, label_map)
     how = loaded.prediction if size is None else {**loaded.prediction, "size": size}
     page = walk(
         loaded.model, picture, label_map, palette=loaded.palette, **how, trained_weights=loaded.class_weights,
@@ -46,6 +59,39 @@ def run(
     page.save(out)
     print(f"{out}  {page.size / 1e6:.1f} MB")
     return 0
+
+
+def _read_labels(path: Path, loaded: Checkpoint) -> np.ndarray:
+    """Read a label map (H, W) as in training if it lies in a data set that has the network's classes.
+
+    Elsewhere, its values are the network's class numbers or colours, and 255 is void or, in a mask, class 1.
+    """
+    import numpy as np
+
+    from ..data import Folder
+    from ..data.label_encoding import VOID, LabelEncoding
+    from ..data.label_files import read_label_pixels
+    from ..data.layouts import find_layout
+
+    options, place, palette = LabelOptions.of(loaded.training), path.absolute(), loaded.palette
+    for root in place.parents[:LEVELS]:
+        try:
+            folders = [Folder(root, split, ignore=options.ignore, classes=options.classes)
+                       for split in find_layout(root).splits]  # fmt: skip
+        except DataError:  # the folder is no data set
+            continue
+        for folder in folders:
+            own = options.select(folder)
+            if (own.palette.names, own.palette.ignore_label) == (palette.names, palette.ignore_label):
+                for index, pair in enumerate(folder.pairs):
+                    if pair.labels == place and pair.image.is_file():
+                        return own[index].labels
+    pixels, encoding = read_label_pixels(path), LabelEncoding.plain(palette)
+    if palette.num_classes == 2 and set(np.unique(pixels.values).tolist()) == {0, VOID}:
+        encoding.table[VOID] = 1
+    elif palette.ignore_label is not None and encoding.table[VOID] < 0:
+        encoding.table[VOID] = palette.ignore_label
+    return encoding.decode(pixels, path)
 
 
 def _check_page(path: Path) -> None:
