@@ -6,6 +6,7 @@ import re
 import warnings
 from os import PathLike
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -87,11 +88,9 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _formats_of(path: Path, formats: list[str]) -> list[str]:
+def _formats_of(file: BinaryIO, formats: list[str]) -> list[str]:
     """Return `formats`, or for a HEIC or AVIF picture the installed ones of these."""
-    with open(path, "rb") as file:
-        start = file.read(12)
-    if start[4:8] != b"ftyp" or "JPEG" not in formats:
+    if file.read(12)[4:8] != b"ftyp" or "JPEG" not in formats:
         return formats
     with contextlib.suppress(ImportError):
         import pillow_heif
@@ -111,7 +110,9 @@ def open_picture(path: Path, formats: list[str], max_pixels: int) -> tuple[Image
         raise DataError(f"{path}: a camera's raw file. Develop it with a raw converter, and save it as PNG.")
     try:
         # Pillow's warnings about large pictures and malformed EXIF data are not needed, because both are checked here.
-        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=_formats_of(path, formats)) as image:
+        with warnings.catch_warnings(action="ignore"), open(path, "rb") as file:
+            # From a file object, because from a name, Pillow scrambles grey TIFFs that it turns by 90 degrees.
+            image = Image.open(file, formats=_formats_of(file, formats))
             _check_claims(path, image, max_pixels)
             arguments = image.tile[0].args if image.tile else image.mode
             raw_mode = arguments[0] if isinstance(arguments, tuple) else arguments
