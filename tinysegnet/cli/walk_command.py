@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ..weights.checkpoint import Checkpoint
-
-LEVELS = 4  # the number of folders above a label map in which its data set is looked for
 
 
 def run(
@@ -46,7 +45,7 @@ def run(
     picture = read_image(image, max_pixels=MAX_PIXELS_SINGLE)
     label_map = None
     if labels is not None:
-        label_map = _read_labels(labels, loaded)
+        label_map = _read_labels(labels, image, loaded)
         check_sizes(image, picture, labels, label_map)
     how = loaded.prediction if size is None else {**loaded.prediction, "size": size}
     page = walk(
@@ -61,8 +60,8 @@ def run(
     return 0
 
 
-def _read_labels(path: Path, loaded: Checkpoint) -> np.ndarray:
-    """Read a label map (H, W) as in training if it lies in a data set that has the network's classes.
+def _read_labels(path: Path, image: Path, loaded: Checkpoint) -> np.ndarray:
+    """Read a label map (H, W) as in training if it lies with its picture in a data set that has the network's classes.
 
     Elsewhere, its values are the network's class numbers or colours, and 255 is void or, in a mask, class 1.
     """
@@ -73,8 +72,11 @@ def _read_labels(path: Path, loaded: Checkpoint) -> np.ndarray:
     from ..data.label_files import read_label_pixels
     from ..data.layouts import find_layout
 
-    options, place, palette = LabelOptions.of(loaded.training), path.absolute(), loaded.palette
-    for root in place.parents[:LEVELS]:
+    pixels, palette, options = read_label_pixels(path), loaded.palette, LabelOptions.of(loaded.training)
+    place, common = path.absolute(), Path(os.path.commonpath([path.absolute().parent, image.absolute().parent]))
+    # The two files are in one folder of the data set, which may be that of a split, and their names begin alike.
+    roots = (common, common.parent) if common != place.parent else (common,)
+    for root in roots if os.path.commonprefix([path.name, image.name]) else ():
         try:
             folders = [Folder(root, split, ignore=options.ignore, classes=options.classes)
                        for split in find_layout(root).splits]  # fmt: skip
@@ -86,7 +88,7 @@ def _read_labels(path: Path, loaded: Checkpoint) -> np.ndarray:
                 for index, pair in enumerate(folder.pairs):
                     if pair.labels == place and pair.image.is_file():
                         return own[index].labels
-    pixels, encoding = read_label_pixels(path), LabelEncoding.plain(palette)
+    encoding = LabelEncoding.plain(palette)
     if palette.num_classes == 2 and set(np.unique(pixels.values).tolist()) == {0, VOID}:
         encoding.table[VOID] = 1
     elif palette.ignore_label is not None and encoding.table[VOID] < 0:
