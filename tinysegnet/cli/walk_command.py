@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import DataError, SettingError
+from ..errors import SettingError, TinySegNetError
 from .data_options import LabelOptions
 from .options import CheckpointPath, FilePath, Size
 
@@ -73,21 +72,20 @@ def _read_labels(path: Path, image: Path, loaded: Checkpoint) -> np.ndarray:
     from ..data.layouts import find_layout
 
     pixels, palette, options = read_label_pixels(path), loaded.palette, LabelOptions.of(loaded.training)
-    place, common = path.absolute(), Path(os.path.commonpath([path.absolute().parent, image.absolute().parent]))
-    # The two files are in one folder of the data set, which may be that of a split, and their names begin alike.
-    roots = (common, common.parent) if common != place.parent else (common,)
-    for root in roots if os.path.commonprefix([path.name, image.name]) else ():
+    place, beside = path.absolute(), image.absolute()
+    # A data set contains both files, whose names begin alike. The nearest common folder may be that of a split.
+    roots = [root for root in place.parents if root in beside.parents][: 1 if place.parent == beside.parent else 2]
+    for root in roots if place.name[0] == beside.name[0] else []:
         try:
             folders = [Folder(root, split, ignore=options.ignore, classes=options.classes)
                        for split in find_layout(root).splits]  # fmt: skip
-        except DataError:  # the folder is no data set
+            sets = [(folder.pairs, options.select(folder)) for folder in folders]
+        except TinySegNetError:  # the folder is no data set, or has other classes
             continue
-        for folder in folders:
-            own = options.select(folder)
-            if (own.palette.names, own.palette.ignore_label) == (palette.names, palette.ignore_label):
-                for index, pair in enumerate(folder.pairs):
-                    if pair.labels == place and pair.image.is_file():
-                        return own[index].labels
+        for pairs, data in sets:
+            if (data.palette.names, data.palette.ignore_label) == (palette.names, palette.ignore_label):
+                for index in (k for k, pair in enumerate(pairs) if pair.labels == place and pair.image.is_file()):
+                    return data[index].labels
     encoding = LabelEncoding.plain(palette)
     if palette.num_classes == 2 and set(np.unique(pixels.values).tolist()) == {0, VOID}:
         encoding.table[VOID] = 1
