@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import SettingError, TinySegNetError
-from .data_options import LabelOptions
+from .data_options import LabelOptions, PaletteChoice
 from .options import CheckpointPath, FilePath, Size
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def run(
     checkpoint: CheckpointPath, image: Path, /, *, out: FilePath, labels: FilePath | None = None,
-    size: Size | None = None,
+    size: Size | None = None, palette: PaletteChoice = "own",
 ) -> int:  # fmt: skip
     """Write an HTML page that follows a picture through every layer of a network, forward and backward.
 
@@ -48,8 +48,8 @@ def run(
         check_sizes(image, picture, labels, label_map)
     how = loaded.prediction if size is None else {**loaded.prediction, "size": size}
     page = walk(
-        loaded.model, picture, label_map, palette=loaded.palette, **how, trained_weights=loaded.class_weights,
-        title=f"{image.name} in {loaded.model.config['name']}",
+        loaded.model, picture, label_map, palette=loaded.palette.with_colors(palette), **how,
+        trained_weights=loaded.class_weights, title=f"{image.name} in {loaded.model.config['name']}",
     )  # fmt: skip
     if loaded.prediction["mirror"] or loaded.prediction["scales"] != (1.0,):
         print("this network's predictions average mirror images or scales, but a walk shows one pass", file=sys.stderr)
