@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,7 +73,7 @@ def _read_labels(path: Path, image: Path, loaded: Checkpoint) -> np.ndarray:
     from ..data.layouts import find_layout
 
     pixels, palette, options = read_label_pixels(path), loaded.palette, LabelOptions.of(loaded.training)
-    place, beside = path.absolute(), image.absolute()
+    place, beside = Path(os.path.abspath(path)), Path(os.path.abspath(image))
     # A data set contains both files, whose names begin alike. The nearest common folder may be that of a split.
     roots = [root for root in place.parents if root in beside.parents][: 1 if place.parent == beside.parent else 2]
     for root in roots if place.name[0] == beside.name[0] else []:

@@ -9,13 +9,11 @@ from pathlib import Path
 from ..errors import DataError
 from ..files import kind_of
 from .image_files import RAW
-from .pairs import visible
+from .pairs import PICTURES, visible
 
 # Suffixes of pictures, including those that cannot be read, so that they are reported instead of being overlooked.
-_SUFFIXES = RAW.union(
-    (".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".webp", ".bmp", ".dib", ".gif", ".heic"),
-    (".heif", ".hif", ".avif", ".jp2", ".j2k", ".jxl", ".svg", ".psd", ".xcf", ".exr", ".hdr", ".tga", ".ppm", ".pgm"),
-)
+_SUFFIXES = PICTURES | RAW | {".apng", ".dib", ".exr", ".hdr", ".hif", ".j2k", ".jp2", ".jxl", ".pgm", ".ppm", ".psd",
+                              ".svg", ".tga", ".xcf"}  # fmt: skip
 
 
 def find_pictures(paths: Iterable[str | PathLike[str]]) -> list[Path]:
