@@ -31,6 +31,7 @@ from hostile_samples import (
     without,
 )
 from PIL import Image
+from PIL.ExifTags import Base as Tag
 
 ORIENTATION, X_RESOLUTION, EXIF_IFD = 0x0112, 0x011A, 0x8769
 APP1, APP2, SOF0, SOF2, SOF9, DHT, DQT, DRI = 0xE1, 0xE2, 0xC0, 0xC2, 0xC9, 0xC4, 0xDB, 0xDD
@@ -38,6 +39,9 @@ APP1, APP2, SOF0, SOF2, SOF9, DHT, DQT, DRI = 0xE1, 0xE2, 0xC0, 0xC2, 0xC9, 0xC4
 SOUND = encoded(picture())
 JPEG = jpeg()
 PROGRESSIVE = jpeg(progressive=True)
+TIFF = encoded(picture(), "TIFF", compression="tiff_lzw")
+WEBP = encoded(picture(), "WEBP", lossless=True)
+AVIF = encoded(picture(), "AVIF")
 
 
 def at(kind, offset):
@@ -52,6 +56,54 @@ def many_scans(count, side=6000):
     return data[:-2] + last * count + data[-2:]
 
 
+def tiff(pixels=bytes(W * H), next_ifd=0, **claims):
+    """A grey TIFF of one strip. `claims` changes tags or, with None, removes them; a pair is (type, count, value)."""
+    tags = {"ImageWidth": W, "ImageLength": H, "BitsPerSample": 8, "Compression": 1, "PhotometricInterpretation": 1,
+            "StripOffsets": 8, "SamplesPerPixel": 1, "RowsPerStrip": H, "StripByteCounts": len(pixels)}  # fmt: skip
+    tags = {Tag[name].value: value for name, value in (tags | claims).items() if value is not None}
+    entries = [(tag, *(value if isinstance(value, tuple) else (4, 1, value))) for tag, value in sorted(tags.items())]
+    directory = struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", *entry) for entry in entries)
+    return b"II*\0" + struct.pack("<I", 8 + len(pixels)) + pixels + directory + struct.pack("<I", next_ifd)
+
+
+def tiff_of_pages(count):
+    """A chain of `count` directories that share their pixels."""
+    page = tiff()
+    directory = page[8 + W * H : -4]
+    places = [8 + W * H + k * (len(directory) + 4) for k in range(1, count)]
+    return page[: 8 + W * H] + b"".join(directory + struct.pack("<I", place) for place in [*places, 0])
+
+
+def tiled(side, **claims):
+    """A picture of one pixel in one compressed tile of zeros."""
+    pixels = zlib.compress(bytes(min(side * side, 60_000_000)))
+    return tiff(
+        pixels, ImageWidth=1, ImageLength=1, Compression=8, TileWidth=side, TileLength=side, TileOffsets=8,
+        TileByteCounts=len(pixels), StripOffsets=None, StripByteCounts=None, RowsPerStrip=None, **claims,
+    )  # fmt: skip
+
+
+def bmp(width=W, height=H, bits=8, compression=0, colors=0, pixels=bytes(12 * H)):
+    header = struct.pack("<IiiHHIIiiII", 40, width, height, 1, bits, compression, len(pixels), 0, 0, colors, 0)
+    start = 14 + len(header) + (1024 if bits == 8 else 0)
+    palette = bytes(value for k in range(256) for value in (k, 0, k, 0)) if bits == 8 else b""
+    return b"BM" + struct.pack("<IHHI", start + len(pixels), 0, 0, start) + header + palette + pixels
+
+
+def gif(width=W, height=H, frames=1, pixels=b"\x02\x02\x44\x01\0"):
+    """Frames of one pixel in a larger screen."""
+    frame = b"\x2c" + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + pixels
+    return b"GIF89a" + struct.pack("<HHBBB", width, height, 0x80, 0, 0) + bytes(6) + frame * frames + b";"
+
+
+def webp_canvas(side):
+    """An extended WebP whose canvas is larger than its picture."""
+    inner = encoded(picture(), "WEBP", lossless=True)[12:]
+    size = struct.pack("<I", side - 1)[:3]
+    body = b"WEBP" + b"VP8X" + struct.pack("<I", 10) + bytes(4) + size * 2 + inner
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
 def zipped():
     buffer = BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -61,7 +113,7 @@ def zipped():
 
 def in_other_formats():
     image = Image.fromarray(label_map())
-    for kind in ("TIFF", "GIF", "BMP", "WEBP", "ICO", "PPM", "PDF"):
+    for kind in ("ICO", "PPM", "PDF", "TGA", "JPEG2000", "SGI"):
         yield f"{kind} named .png", encoded(image, kind)
 
 
@@ -107,10 +159,69 @@ REFUSED = {
     "PNG: a bomb in an international text": grey(chunk(b"iTXt", b"Comment\0\x01\0\0\0" + BOMB)),
     "PNG: a bomb in a colour profile": grey(chunk(b"iCCP", b"profile\0\0" + BOMB)),
     "PNG: 100 texts of 1 MB": grey(*[chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(1_000_000)))] * 100),
-    "PNG: 16-bit colours": png(header(depth=16, color=RGB), rows(6 * W)),
+    "PNG: 16-bit colours, all black": png(header(depth=16, color=RGB), rows(6 * W)),
+    "PNG: animated": encoded(Image.new("L", (W, H)), save_all=True, append_images=[Image.new("L", (W, H), 1)] * 20),
+    "PNG: 2^31 frames": grey(chunk(b"acTL", struct.pack(">II", 1 << 31, 0))),
     "PNG: interlace 7": grey(interlace=7),
     "PNG: indexed, 300 colours": indexed(chunk(b"PLTE", bytes(900))),
     "PNG: grey, transparency of one byte": grey(chunk(b"tRNS", b"\1")),
+    "TIFF: only the signature": tiff()[:4],
+    "TIFF: cut in the directory": tiff()[:-70],
+    "TIFF: cut in the pixels": TIFF[: len(TIFF) // 2],
+    "TIFF: the directory is outside": b"II*\0" + b"\xff" * 4 + bytes(100),
+    "TIFF: 60000 missing entries": b"II*\0" + struct.pack("<IH", 8, 60_000),
+    "TIFF: no size": tiff(ImageWidth=None),
+    "TIFF: width 0": tiff(ImageWidth=0),
+    "TIFF: 30000 x 30000": tiff(ImageWidth=30_000, ImageLength=30_000, RowsPerStrip=30_000),
+    "TIFF: 7000 x 7000, almost all pixels missing": tiff(ImageWidth=7000, ImageLength=7000, RowsPerStrip=7000),
+    "TIFF: 7000 x 7000, compressed, nearly all missing": tiff(
+        zlib.compress(bytes(100)), ImageWidth=7000, ImageLength=7000, RowsPerStrip=7000, Compression=8
+    ),
+    "TIFF: a compressed strip of 4 GB": tiff(zlib.compress(bytes(10)), StripByteCounts=(1 << 32) - 1, Compression=8),
+    "TIFF: strips outside": tiff(StripOffsets=1 << 30),
+    "TIFF: 2^32 - 1 strips": tiff(StripOffsets=(4, (1 << 32) - 1, 8)),
+    "TIFF: a text of 4 GB as its size": tiff(ImageWidth=(2, (1 << 32) - 1, 8)),
+    "TIFF: a tile of 20000 x 20000": tiled(20_000),
+    "TIFF: a tile of 2^31 x 2^31": tiled(1 << 31),
+    "TIFF: two pages": tiff_of_pages(2),
+    "TIFF: 2000 pages": tiff_of_pages(2000),
+    "TIFF: 20000 pages": tiff_of_pages(20_000),
+    "TIFF: 3 bits": tiff(BitsPerSample=3),
+    "TIFF: 64 bits": tiff(BitsPerSample=64),
+    "TIFF: 65535 channels": tiff(SamplesPerPixel=65535),
+    "TIFF: 2^31 channels": tiff(SamplesPerPixel=1 << 31),
+    "TIFF: an unknown compression": tiff(Compression=12345),
+    "TIFF: garbage as LZW": tiff(bytes(range(256)), Compression=5),
+    "TIFF: garbage as JPEG": tiff(bytes(range(256)), Compression=7),
+    "TIFF: a palette is missing": tiff(PhotometricInterpretation=3),
+    "WebP: only the signature": WEBP[:12],
+    "WebP: cut in the header": WEBP[:25],
+    "WebP: cut in the pixels": WEBP[: len(WEBP) // 2],
+    "WebP: 16383 x 16383": WEBP.replace(b"\x2f" + WEBP[21:24], b"\x2f\xfe\xbf\xff"),
+    "WebP: a canvas of 8000 x 8000": webp_canvas(8000),
+    "WebP: a canvas of 2^24 x 2^24": webp_canvas(1 << 24),
+    "WebP: animated": encoded(Image.new("L", (W, H)), "WEBP", save_all=True, append_images=[Image.new("L", (W, H), 9)]),
+    "BMP: only the signature": b"BM",
+    "BMP: cut in the pixels": bmp()[:-20],
+    "BMP: 30000 x 30000": bmp(30_000, 30_000),
+    "BMP: 30000 x -30000": bmp(30_000, -30_000),
+    "BMP: 2^31 - 1 wide": bmp((1 << 31) - 1, 1),
+    "BMP: width -9": bmp(-W),
+    "BMP: 7000 x 7000 of run lengths": bmp(7000, 7000, compression=1, pixels=b"\x01\x05\0\0" * 7000),
+    "BMP: one row of 49 million, of jumps": bmp(49_000_000, 1, compression=1, pixels=b"\0\x02\xff\xff" * 9),
+    "BMP: 3 bits": bmp(bits=3),
+    "BMP: 2^32 - 1 colours": bmp(colors=(1 << 32) - 1),
+    "GIF: only the signature": b"GIF89a",
+    "GIF: no picture": gif(frames=0),
+    "GIF: 65535 x 65535": gif(65535, 65535),
+    "GIF: two frames": gif(frames=2),
+    "GIF: 40000 frames": gif(frames=40_000),
+    "GIF: 500000 frames": gif(frames=500_000),
+    "AVIF: only the signature": b"\0\0\0\x1cftypavif",
+    "AVIF: cut in the pixels": AVIF[:-50],
+    "AVIF: animated": encoded(Image.new("L", (W, H)), "AVIF", save_all=True, append_images=[Image.new("L", (W, H), 9)]),
+    "HEIC: only the signature": b"\0\0\0\x18ftypheic" + bytes(400),
+    "HEIC: AVIF called HEIC": AVIF.replace(b"ftypavif", b"ftypheic"),
     "JPEG: only the signature": JPEG[:2],
     "JPEG: only 20 bytes": JPEG[:20],
     "JPEG: cut before the scan": JPEG[: JPEG.index(b"\xff\xda")],
@@ -156,12 +267,18 @@ HARMLESS = {
     "PNG: indexed, transparent": indexed(PALETTE, chunk(b"tRNS", bytes(12))),
     "PNG: indexed, 1000 transparent colours": indexed(PALETTE, chunk(b"tRNS", bytes(1000))),
     "PNG: grey, transparent 65535": grey(chunk(b"tRNS", b"\xff\xff")),
-    "PNG: animated": encoded(Image.new("L", (W, H)), save_all=True, append_images=[Image.new("L", (W, H), 1)] * 20),
-    "PNG: 2^31 frames": grey(chunk(b"acTL", struct.pack(">II", 1 << 31, 0))),
     "PNG: 16 Mpx of nothing": png(header(4000, 4000), rows(4000, 4000)),
     "PNG: 12 Mpx of a colour without a class": png(
         header(4000, 3000, color=RGB), chunk(b"IDAT", zlib.compress((b"\0" + b"\1\2\3" * 4000) * 3000))
     ),
+    "TIFF": tiff(),
+    "TIFF: a tile of 2000 x 2000": tiled(2000),
+    "TIFF: 16 Mpx of nothing": tiff(
+        zlib.compress(bytes(16_000_000)), ImageWidth=4000, ImageLength=4000, RowsPerStrip=4000, Compression=8
+    ),
+    "TIFF: a directory in itself": tiff(ExifOffset=8 + W * H),
+    "BMP": bmp(),
+    "BMP: from top to bottom": bmp(height=-H),
     "JPEG": JPEG,
     "JPEG: progressive": PROGRESSIVE,
     "JPEG: CMYK": encoded(Image.new("CMYK", (W, H)), "JPEG"),
@@ -172,6 +289,16 @@ HARMLESS = {
     **{f"PNG: EXIF, {name}": grey(chunk(b"eXIf", body[6:])) for name, body in EXIF.items()},
 }
 EITHER = {
+    "TIFF: a chain of pages that ends in itself": tiff(next_ifd=8 + W * H),
+    "TIFF: the last bytes are missing": TIFF[:-4],
+    "GIF: a screen of 3000 x 3000": gif(3000, 3000),
+    "GIF: pixels of 0 bits": gif(pixels=b"\0\x02\x44\x01\0"),
+    "GIF: pixels of 255 bits": gif(pixels=b"\xff\x02\x44\x01\0"),
+    "GIF: empty pixels": gif(pixels=b"\x02\0"),
+    "WebP: longer than its size": WEBP + bytes(100),
+    "WebP: a canvas of 100 x 100": webp_canvas(100),
+    "AVIF called mif1": AVIF.replace(b"ftypavif", b"ftypmif1"),
+    "AVIF: longer than its boxes": AVIF + bytes(100),
     "PNG: one row is missing": png(header(), rows(count=H - 1)),
     "PNG: compression 9": grey(compression=9),
     "PNG: no end": png(header(), rows(), end=b""),

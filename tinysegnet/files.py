@@ -16,8 +16,11 @@ from pathlib import Path
 _SIGNATURES = (
     (0, b"\x89PNG\r\n\x1a\n", "a PNG picture"), (0, b"\xff\xd8\xff", "a JPEG picture"), (0, b"GIF8", "a GIF picture"),
     (0, b"BM", "a BMP picture"), (0, b"II*\0", "a TIFF picture"), (0, b"MM\0*", "a TIFF picture"),
-    (8, b"WEBP", "a WebP picture"), (8, b"heic", "a HEIC picture"), (8, b"mif1", "a HEIC picture"),
-    (8, b"avif", "an AVIF picture"), (4, b"ftyp", "a video"), (8, b"AVI ", "a video"), (0, b"\x1aE\xdf\xa3", "a video"),
+    (8, b"WEBP", "a WebP picture"), (0, b"8BPS", "a Photoshop picture"),
+    (4, b"jP  \r\n\x87\n", "a JPEG 2000 picture"), (4, b"JXL \r\n\x87\n", "a JPEG XL picture"),
+    *((4, b"ftyp" + brand, "a HEIC picture") for brand in (b"heic", b"heix", b"hevc", b"mif1", b"msf1")),
+    (8, b"avif", "an AVIF picture"), (8, b"avis", "an AVIF picture"),
+    (4, b"ftyp", "a video"), (8, b"AVI ", "a video"), (0, b"\x1aE\xdf\xa3", "a video"),
     (0, b"%PDF", "a PDF document"), (0, b"PK\x03\x04", "a zip archive"), (0, b"\x1f\x8b", "a gzip archive"),
     *((0, bytes([0x80, protocol]), "a pickle") for protocol in range(2, 6)),
     (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file"), (0, b"\x93NUMPY", "a NumPy array"),
@@ -45,6 +48,8 @@ def kind_of(path: str | os.PathLike[str]) -> str:
     if not text:
         return "an empty file"
     if all(letter.isprintable() or letter.isspace() for letter in text):
+        if text.lstrip()[0:1] == "<" and "<svg" in text:
+            return "an SVG drawing"
         return "a Jupyter notebook" if text.lstrip()[0:1] == "{" and '"cells"' in text else "a text file"
     for place, signature, kind in _SIGNATURES:
         if head[place : place + len(signature)] == signature:

@@ -40,6 +40,9 @@ KINDS = {  # the content of a file of each kind
     "a PNG picture": picture("PNG"), "a JPEG picture": picture("JPEG"), "a GIF picture": picture("GIF"),
     "a WebP picture": picture("WEBP"), "a BMP picture": picture("BMP"), "a TIFF picture": picture("TIFF"),
     "a HEIC picture": b"\0\0\0\x18ftypheic" + bytes(50), "a video": b"\0\0\0\x20ftypisom" + bytes(50),
+    "an AVIF picture": b"\0\0\0\x20ftypavis" + bytes(50), "a Photoshop picture": b"8BPS\0\1" + bytes(50),
+    "a JPEG 2000 picture": picture("JPEG2000"), "a JPEG XL picture": b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(50),
+    "an SVG drawing": b'<?xml version="1.0"?>\n<!-- drawn -->\n<svg width="9"></svg>',
     "a PDF document": b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "a zip archive": archive("readme.txt"),
     "a PyTorch file": archive("archive/data.pkl"), "a pickle": pickle.dumps([1]),
     "a gzip archive": b"\x1f\x8b\x08" + bytes(9),
@@ -47,7 +50,8 @@ KINDS = {  # the content of a file of each kind
     "a Jupyter notebook": json.dumps({"cells": [], "nbformat": 4}, indent=1).encode(),
     "a text file": "BMW und Ägypten\n".encode(), "an empty file": b"", UNKNOWN: bytes(range(256)),
 }  # fmt: skip
-PICTURES = ("a PNG picture", "a JPEG picture")
+LABEL_MAPS = ("a PNG picture", "a BMP picture", "a TIFF picture")
+PICTURES = (*LABEL_MAPS, "a JPEG picture", "a GIF picture", "a WebP picture")
 
 
 @pytest.fixture(scope="module")
@@ -103,12 +107,20 @@ def test_every_command_refuses_another_kind_as_a_checkpoint(told, name, kind):
 
 
 @pytest.mark.parametrize(("name", "kind"), names(*PICTURES))
-def test_every_command_refuses_another_kind_as_a_picture(told, name, kind):
-    for command in ("predict toy {} --out o", "walk toy {} --out w.html", "walk toy file0 --labels {} --out w.html"):
-        line = told(command.format(name))
-        assert f"{name}: " in line
-        assert kind in line or kind == UNKNOWN
-        assert "PNG" in line
+@pytest.mark.parametrize("command", ["predict toy {} --out o", "walk toy {} --out w.html"])
+def test_every_command_refuses_another_kind_as_a_picture(told, command, name, kind):
+    line = told(command.format(name))
+    assert f"{name}: " in line
+    assert kind in line or kind == UNKNOWN
+    assert "PNG" in line
+
+
+@pytest.mark.parametrize(("name", "kind"), names(*LABEL_MAPS))
+def test_a_walk_refuses_another_kind_as_a_label_map(told, name, kind):
+    line = told(f"walk toy file0 --labels {name} --out w.html")
+    assert f"{name}: " in line
+    assert kind in line or kind == UNKNOWN
+    assert "PNG" in line
 
 
 @pytest.mark.parametrize(("name", "kind"), names())

@@ -234,13 +234,10 @@ def test_read_image_recognises_jpeg_by_content(tmp_path):
 
 
 def test_read_image_rejects_unusable_files(tmp_path, monkeypatch):
-    save(tmp_path / "deep.png", np.full((2, 2), 40000, np.uint16))
-    with pytest.raises(DataError, match=r"deep\.png: .*16 bits"):
-        read_image(tmp_path / "deep.png")
     with pytest.raises(DataError, match="embedded null"):  # Pillow raises a ValueError
         read_image("x\0.png")
-    save(tmp_path / "fake.png", np.zeros((2, 2, 3), np.uint8), format="TIFF")
-    with pytest.raises(DataError, match=r"fake\.png: .*TIFF"):
+    save(tmp_path / "fake.png", np.zeros((2, 2, 3), np.uint8), format="PPM")
+    with pytest.raises(DataError, match=r"fake\.png: .*not a picture in a known format"):
         read_image(tmp_path / "fake.png")
     monkeypatch.setattr(pictures, "MAX_PIXELS", 3)
     save(tmp_path / "big.png", np.zeros((2, 2, 3), np.uint8))

@@ -27,25 +27,18 @@ def read_as_label_map(path):
     return read_labels(path, CAMVID)
 
 
-def read_upright(path):
-    return read_image(path, upright=True)
-
-
-READERS = (read_image, read_upright, read_as_label_map)
+READERS = (read_image, read_as_label_map)
 
 
 def attempt(read, path, total):
     """Return the array, or None if the file is rejected within a second by one line that begins with its path."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        with measured(total) as cost:
-            try:
-                found = read(path)
-            except DataError as error:
-                found, message = None, str(error)
+    with warnings.catch_warnings(action="error"), measured(total) as cost:
+        try:
+            found = read(path)
+        except DataError as error:
+            found, message = None, str(error)
     assert cost.seconds < 1
     assert cost.growth < MAX_MEMORY
-    assert all("EXIF" in str(warning.message) and str(path) in str(warning.message) for warning in caught)
     if found is None:
         assert message.startswith(f"{path}: ")
         assert message.isprintable()
@@ -59,6 +52,13 @@ def attempt(read, path, total):
     return found
 
 
+def assert_silence(capfd, path):
+    """Nothing is printed, except that libtiff, a library in C, describes damage in TIFF files."""
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err == "" or path.read_bytes()[:2] in (b"II", b"MM")
+
+
 @pytest.fixture(scope="module")
 def crafted_cost():
     return Cost()
@@ -70,15 +70,14 @@ def test_crafted_files_are_rejected_or_read_at_bounded_cost(tmp_path, capfd, cra
     path.write_bytes((REFUSED | HARMLESS | EITHER)[name])
     found = [attempt(read, path, crafted_cost) for read in READERS]
     if name in REFUSED:
-        assert found == [None] * 3
+        assert found == [None] * 2
     elif name in HARMLESS:
         assert found[0] is not None
-        np.testing.assert_array_equal(found[0], found[1])
-    assert capfd.readouterr() == ("", "")
+    assert_silence(capfd, path)
 
 
 def test_crafted_files_take_little_memory(record_property, crafted_cost):
-    assert len(REFUSED) >= 60
+    assert len(REFUSED) >= 110
     assert crafted_cost.growth < 300 * MB
     count = len(REFUSED) + len(HARMLESS) + len(EITHER)
     record_property("crafted pictures and label maps", f"{count} files, {crafted_cost}")
@@ -106,7 +105,7 @@ def unreadable(path):
 def test_read_image_rejects_folders_pipes_and_broken_links(tmp_path, make):
     path = tmp_path / "x.png"
     make(path)
-    assert [attempt(read, path, Cost()) for read in READERS] == [None] * 3
+    assert [attempt(read, path, Cost()) for read in READERS] == [None] * 2
     assert attempt(read_image, tmp_path / ("x" * 300), Cost()) is None
     assert attempt(read_image, path / "x.png", Cost()) is None
 
@@ -143,7 +142,17 @@ SOUND = {
     "bits": encoded(Image.fromarray(label_map(2) * 255).convert("1")),
     "numbers of 16 bits": encoded(label_map(11).astype(np.uint16)),
     "colours": encoded(COLORS),
+    "TIFF numbers": encoded(label_map(11), "TIFF"),
+    "TIFF colours, compressed": encoded(COLORS, "TIFF", compression="tiff_lzw"),
+    "TIFF numbers of 16 bits, compressed": encoded(label_map(11).astype(np.uint16), "TIFF", compression="tiff_deflate"),
+    "BMP numbers": encoded(label_map(11), "BMP"),
+    "TIFF picture": encoded(picture(), "TIFF", compression="jpeg"),
+    "WebP picture": encoded(picture(), "WEBP"),
+    "lossless WebP picture": encoded(picture(), "WEBP", lossless=True, exif=ROTATED),
+    "GIF picture": encoded(Image.fromarray(picture()), "GIF"),
+    "AVIF picture": encoded(picture(), "AVIF"),
 }
+NUMBERS_OF_16_BITS = ("numbers of 16 bits", "TIFF numbers of 16 bits, compressed")
 
 
 def changed(data, rng):
@@ -188,9 +197,8 @@ def test_mutated_files_are_rejected_or_read_at_bounded_cost(tmp_path, capfd, rec
         path.write_bytes(mutate(data, rng))
         for read in READERS:
             refused[read] += attempt(read, path, total) is None
-    assert capfd.readouterr() == ("", "")
-    as_pictures, upright, as_labels = refused.values()
-    assert as_pictures == upright
+        assert_silence(capfd, path)
+    as_pictures, as_labels = refused.values()
     assert 0.3 * MUTANTS < as_pictures < 0.9 * MUTANTS
     assert 0.4 * MUTANTS < as_labels < 0.95 * MUTANTS
     record_property(
@@ -203,6 +211,7 @@ def test_mutated_files_are_rejected_or_read_at_bounded_cost(tmp_path, capfd, rec
 def test_the_originals_of_the_mutants_are_readable(tmp_path, name):
     path = tmp_path / "x.png"
     path.write_bytes(SOUND[name])
-    assert attempt(read_image, path, Cost()) is not None or name == "numbers of 16 bits"
-    is_label_map = list(SOUND).index(name) >= list(SOUND).index("numbers")
+    assert attempt(read_image, path, Cost()) is not None or name in NUMBERS_OF_16_BITS
+    names = list(SOUND)
+    is_label_map = names.index("numbers") <= names.index(name) <= names.index("BMP numbers")
     assert (attempt(read_as_label_map, path, Cost()) is not None) == (is_label_map or "interlaced" in name)

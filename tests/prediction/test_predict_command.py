@@ -76,9 +76,9 @@ def test_predict_writes_results_for_every_kind_of_picture(checkpoint, mixed, tmp
 
 def test_predict_turns_pictures_upright(checkpoint, mixed, tmp_path):
     assert main(["predict", str(checkpoint), str(mixed / "p4.jpg"), "--out", str(tmp_path / "o")]) == 0
-    with pytest.warns(UserWarning, match="EXIF"):
-        stored = read_image(mixed / "p4.jpg")
-    upright = read_image(mixed / "p4.jpg", upright=True)
+    with Image.open(mixed / "p4.jpg") as image:
+        stored = np.asarray(image)
+    upright = read_image(mixed / "p4.jpg")
     np.testing.assert_array_equal(upright, np.rot90(stored, -1))
     expected = ts.predict(ts.load(checkpoint), upright, size=(48, 64))
     np.testing.assert_array_equal(read_labels(tmp_path / "o" / "p4_labels.png"), expected)
@@ -86,7 +86,7 @@ def test_predict_turns_pictures_upright(checkpoint, mixed, tmp_path):
 
 def test_scale_changes_the_working_size(checkpoint, mixed, tmp_path):
     assert main(["predict", str(checkpoint), str(mixed / "p4.jpg"), "--out", str(tmp_path), "--scale", "1.5"]) == 0
-    upright = read_image(mixed / "p4.jpg", upright=True)
+    upright = read_image(mixed / "p4.jpg")
     expected = ts.predict(ts.load(checkpoint), upright, size=(72, 96))
     np.testing.assert_array_equal(read_labels(tmp_path / "p4_labels.png"), expected)
 
@@ -130,7 +130,7 @@ def test_bad_pictures_are_reported_and_the_others_predicted(checkpoint, mixed, t
     (mixed / "p3.rgba.png").write_bytes((mixed / "p3.rgba.png").read_bytes()[:500])
     (mixed / "p5.jpg").write_bytes(b"no picture")
     missing = str(mixed / "none.png")
-    assert main(["predict", str(checkpoint), str(mixed), missing, "--out", str(tmp_path / "out"), "--gif"]) == 2
+    assert main(["predict", str(checkpoint), str(mixed), missing, "--out", str(tmp_path / "out"), "--gif"]) == 1
     errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert len(errors) == 3
     for name, line in zip(("p3.rgba.png", "p5.jpg", "none.png"), errors, strict=True):
@@ -138,6 +138,65 @@ def test_bad_pictures_are_reported_and_the_others_predicted(checkpoint, mixed, t
     assert len(list((tmp_path / "out").glob("*_labels.png"))) == 4
     with Image.open(tmp_path / "out" / "predictions.gif") as gif:
         assert gif.n_frames == 4
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_exit_code_is_2_if_no_picture_could_be_read(checkpoint, tmp_path, capsys, count):
+    for k in range(count):
+        (tmp_path / f"p{k}.jpg").write_bytes(b"no picture")
+    assert main(["predict", str(checkpoint), str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err.count("error: ") == count
+
+
+READABLE = {"a.jpg": "JPEG", "b.JPG": "JPEG", "c.jfif": "JPEG", "d.webp": "WEBP", "e.bmp": "BMP", "f.tif": "TIFF",
+            "g.TIFF": "TIFF", "h.gif": "GIF", "i.avif": "AVIF", "j": "WEBP", "k.JPE": "JPEG", "l.data": "TIFF",
+            }  # fmt: skip
+LEFT_OUT = {"m.heic": "HEIC", "n.svg": "SVG", "o.CR2": "raw", "p.nef": "raw", "q.dng": "raw", "r.psd": "Photoshop",
+            "s.jp2": "JPEG 2000", "t.jxl": "JPEG XL"}  # fmt: skip
+CONTENT = {"SVG": b"<svg/>", "Photoshop": b"8BPS" + bytes(40), "raw": b"II*\0" + bytes(40), "HEIC": b"",
+           "JPEG 2000": b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(40),
+           "JPEG XL": b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(40)}  # fmt: skip
+OTHERS = {"notes.txt": b"x", "clip.mov": b"\0\0\0\x14ftypqt  " + bytes(40), ".DS_Store": b"\0\0\0\1Bud1"}
+
+
+def test_predict_reads_every_format_in_a_folder(checkpoint, tmp_path, capsys):
+    for name, kind in READABLE.items():
+        noise(12, 16, 3).save(tmp_path / name, kind)
+    assert main(["predict", str(checkpoint), str(tmp_path), "--out", str(tmp_path / "out")]) == 0
+    assert "left out" not in capsys.readouterr().err
+    assert len(list((tmp_path / "out").glob("*_labels.png"))) == len(READABLE)
+
+
+@pytest.mark.parametrize("name", LEFT_OUT)
+def test_pictures_that_cannot_be_read_are_reported(checkpoint, tmp_path, capsys, name):
+    noise(12, 16, 3).save(tmp_path / "a.png")
+    kind = LEFT_OUT[name]
+    (tmp_path / name).write_bytes(CONTENT[kind] or b"\0\0\0\x18ftypheic" + bytes(40))
+    assert main(["predict", str(checkpoint), str(tmp_path), "--out", str(tmp_path / "out")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {tmp_path / name}: ")
+    assert kind in line
+    assert (tmp_path / "out" / "a_labels.png").exists()
+
+
+@pytest.mark.parametrize("names", [["notes.txt"], ["clip.mov", ".DS_Store"], list(OTHERS)])
+def test_other_files_are_counted_in_one_line(checkpoint, tmp_path, capsys, names):
+    noise(12, 16, 3).save(tmp_path / "a.png")
+    for name in names:
+        (tmp_path / name).write_bytes(OTHERS[name])
+    assert main(["predict", str(checkpoint), str(tmp_path), "--out", str(tmp_path / "out")]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"left out: {len(names)}," in line
+
+
+def test_results_in_the_folder_of_the_pictures_are_not_predicted(checkpoint, tmp_path, capsys):
+    noise(12, 16, 3).save(tmp_path / "a.png")
+    command = ["predict", str(checkpoint), str(tmp_path), "--out", str(tmp_path), "--gif"]
+    assert main(command) == 0
+    before = sorted(path.name for path in tmp_path.iterdir())
+    assert main(command) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+    assert capsys.readouterr().err == ""
 
 
 def test_pictures_with_equal_stems_get_different_results(checkpoint, tmp_path):
@@ -159,6 +218,8 @@ def test_stems_of_results_are_short_and_distinct(tmp_path):
     assert all(len(stem.encode()) < 240 for stem in stems)
     assert len({stem.casefold() for stem in stems}) == 5
     assert stems[2:] == ["s", "s-2", "s-3"]
+    assert _own_stems([tmp_path / "Stra\u00dfe a\u0308.png", tmp_path / "stra\u00dfe \u00e4.jpg"]) == [
+        "Stra\u00dfe \u00e4", "stra\u00dfe \u00e4-2"]  # fmt: skip
     assert _own_stems([tmp_path / "\udcff.png", tmp_path / "\udcfe.png"]) == ["picture", "picture-2"]
 
 
@@ -180,13 +241,13 @@ def test_find_pictures_returns_natural_order_without_duplicates(mixed):
     ]
     assert find_pictures([mixed / "p4.jpg", mixed, mixed / "p4.jpg"])[0] == mixed / "p4.jpg"
     assert len(find_pictures([mixed / "p4.jpg", mixed, mixed / "p4.jpg"])) == 5
-    with pytest.raises(DataError, match="no picture"):
+    with pytest.raises(DataError, match=r"no file.* is a picture"):
         find_pictures([mixed.parent])
 
 
 def test_pictures_with_damaged_exif_are_read(tmp_path):
     noise(4, 6, 3).save(tmp_path / "x.jpg", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")
-    assert read_image(tmp_path / "x.jpg", upright=True).shape == (4, 6, 3)
+    assert read_image(tmp_path / "x.jpg").shape == (4, 6, 3)
 
 
 def test_predict_is_the_argmax_of_the_logits():

@@ -1,12 +1,17 @@
 """The command `tinysegnet walk`: the page that it writes, and its errors."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 from walk_pages import FIVE, IMAGE, SIZE, Page, labels_for, lively
 
 import tinysegnet as ts
+from tinysegnet.cli.data_options import LabelOptions
 from tinysegnet.cli.main import main
+from tinysegnet.cli.walk_command import _read_labels
+from tinysegnet.weights.checkpoint import read
 
 pytestmark = pytest.mark.usefixtures("without_compiling")
 
@@ -66,6 +71,71 @@ def test_walk_shows_a_network_that_was_trained_on_a_folder(workplace, capsys):
     assert page.node("classifier")["weight"]["shape"][3] == 5
     assert "averages 8 passes" in page.data["notice"]
     assert "by the square root of median frequency" in page.data["weighting"]
+
+
+@pytest.mark.parametrize("void", [0, 2, 9])
+def test_walk_reads_255_as_void(workplace, capsys, void):
+    """As does training, whatever the number of void in the network's palette is."""
+    palette = ts.data.Palette(FIVE.names, FIVE.colors, 200)
+    ts.save("other.safetensors", lively("tiny"), palette=palette, training={"size": list(SIZE)})
+    labels = np.random.default_rng(0).integers(0, 5, SIZE).astype(np.uint8)
+    labels[: void + 1] = 255
+    Image.fromarray(labels).save("v.png")
+    found = _read_labels(workplace / "v.png", workplace / "x.png", read(workplace / "other.safetensors"))
+    np.testing.assert_array_equal(found, np.where(labels == 255, 200, labels))
+    assert main(["walk", "other.safetensors", "x.png", "--labels", "v.png", "--out", "w.html"]) == 0
+
+
+@pytest.mark.parametrize("network_void", [None, 200, 255])
+def test_walk_reads_a_mask_of_0_and_255_for_two_classes(workplace, network_void):
+    palette = ts.data.Palette(("off", "on"), FIVE.colors[:2], network_void)
+    ts.save("two.safetensors", lively("tiny", 2), palette=palette, training={"size": list(SIZE)})
+    labels = np.random.default_rng(0).integers(0, 2, SIZE).astype(np.uint8)
+    for saved in (Image.fromarray(labels * 255), Image.fromarray(labels), Image.fromarray(labels * 255).convert("1")):
+        saved.save("m.png")
+        np.testing.assert_array_equal(
+            _read_labels(workplace / "m.png", workplace / "x.png", read(workplace / "two.safetensors")), labels
+        )
+
+
+@pytest.mark.parametrize("folder", ["labels", "masks/val"])
+@pytest.mark.parametrize("options", [{}, {"ignore": 2}, {"one_class": "boat"}])
+def test_walk_reads_the_label_map_of_a_data_set_as_in_training(workplace, folder, options):
+    """The file values are colours of a list in another order, of which one means void."""
+    images = folder.replace("labels", "images").replace("masks", "images")
+    numbers = np.random.default_rng(0).integers(0, 4, (3, *SIZE)).astype(np.uint8)
+    colors = np.array([(9, 9, 9), (200, 60, 30), (60, 120, 40), (10, 90, 200)], np.uint8)
+    for k, one in enumerate(numbers):
+        for name, array in ((images, IMAGE), (folder, colors[one])):
+            (workplace / "set" / name).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(array).save(workplace / "set" / name / f"{k}.png")
+    lines = ["9 9 9 void", "200 60 30 boat", "60 120 40 land", "10 90 200 sea"]
+    (workplace / "set" / "classes.txt").write_text("\n".join(lines))
+    split = "val" if "/" in folder else "train"
+    chosen = LabelOptions(**options)
+    data = chosen.select(chosen.open(str(workplace / "set"), split))
+    ts.save("own.safetensors", lively("tiny", data.palette.num_classes), palette=data.palette,
+            training={"size": list(SIZE), **options})  # fmt: skip
+    place = [Path(start, "set", name, "0.png") for start, name in (("", folder), (workplace / "five" / "..", images))]
+    found = _read_labels(*place, read(workplace / "own.safetensors"))
+    np.testing.assert_array_equal(found, data[0].labels)
+
+
+@pytest.mark.parametrize("orientation", [3, 6])
+def test_walk_turns_pictures_upright_as_training_does(workplace, capsys, orientation):
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    turn = {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90}[orientation]
+    Image.fromarray(IMAGE).transpose(turn).save("turned.png", exif=exif)
+    with Image.open("y.png") as labels:
+        labels.transpose(turn).save("stored.png")
+    command = ["walk", "five.safetensors", "turned.png", "--out", "w.html", "--labels"]
+    assert main([*command, "y.png"]) == 0
+    if orientation == 6:
+        assert main([*command, "stored.png"]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "stored.png: " in line
+        assert "exiftool -Orientation= turned.png" in line
 
 
 MISTAKES = {

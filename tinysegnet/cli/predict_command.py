@@ -6,6 +6,7 @@ import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from unicodedata import normalize
 
 from cyclopts import Parameter
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = ("_overlay", "_colours", "_labels", "_uncertainty")
 OLD_SUFFIXES = ("_doubt",)  # written by version 0.1
+ANIMATION = "predictions.gif"
 LEGIBLE = 240  # pixels; the overlay of a picture whose longer side is shorter is enlarged
 MAX_WORKING_PIXELS = 4_000_000  # because vgg16 needs several arrays of 256 bytes per pixel
 
@@ -36,10 +38,11 @@ def run(
 
     The overlay has a legend, and small pictures are enlarged in it. The colour map and the labels have the size of the
     picture. The labels are a palette PNG whose values are the class numbers. Photographs are turned upright first. Bad
-    pictures are reported and skipped, and the exit code is then 2.
+    pictures are reported and skipped, and the exit code is then 1, or 2 if no picture remains.
 
     Args:
-        images: PNG or JPEG files of any size, or folders of them.
+        images: Pictures of any size (PNG, JPEG, TIFF, WebP, BMP, GIF, AVIF, and HEIC if pillow-heif is installed), or
+            folders of them.
         out: A folder for the results. It is created if it is missing.
         scale: A factor on the height and width of the network's input; 1 is the size of its training pictures.
         gif: Also write predictions.gif, an animation of the overlays.
@@ -52,7 +55,7 @@ def run(
     loaded = options.open(checkpoint, palette)
     out.mkdir(parents=True, exist_ok=True)
     animation = viz.Animation(loaded.palette, len(paths)) if gif else None
-    exit_code = 0
+    failed = 0
     loop = tqdm(paths, desc="predicting", unit="picture", leave=False, dynamic_ncols=True,
                 disable=len(paths) < 2 or None)  # fmt: skip
     for number, (path, stem) in enumerate(zip(loop, _own_stems(paths), strict=True), 1):
@@ -60,25 +63,28 @@ def run(
             image, labels, uncertainty = _segment(path, loaded, scale, options)
         except TinySegNetError as error:
             tqdm.write(f"error: {error}", file=sys.stderr)  # print would break the progress bar
-            exit_code = 2
+            failed += 1
             continue
         overlay_path = _write(image, labels, uncertainty, loaded.palette, out, stem)
         tqdm.write(str(overlay_path), file=sys.stdout)
         if animation:
             animation.add(image, labels, path.name.encode(errors="backslashreplace").decode(), number)
     if animation and animation.frames:
-        write_atomically(out / "predictions.gif", animation.to_bytes())
-        print(out / "predictions.gif")
-    return exit_code
+        write_atomically(out / ANIMATION, animation.to_bytes())
+        print(out / ANIMATION)
+    return 0 if not failed else 1 if failed < len(paths) else 2
 
 
 def _pictures(images: tuple[Path, ...], out: Path) -> list[Path]:
     """Return the pictures to segment. If their folder is also `out`, the results of an earlier run are skipped."""
-    from ..data import find_pictures
+    from ..data.find import find_pictures, other_files
 
+    if others := other_files(images):
+        print(f"files that are not pictures are left out: {len(others)}, such as {others[0]}", file=sys.stderr)
     return [
         path for path in find_pictures(images)
-        if path in images or path.parent.resolve() != out.resolve() or not path.stem.endswith(SUFFIXES + OLD_SUFFIXES)
+        if path in images or path.parent.resolve() != out.resolve()
+        or not (path.stem.endswith(SUFFIXES + OLD_SUFFIXES) or path.name == ANIMATION)
     ]  # fmt: skip
 
 
@@ -90,7 +96,7 @@ def _segment(
     from ..data.image_files import MAX_PIXELS_SINGLE
     from ..prediction.predict import network_size, predict, predict_with_uncertainty
 
-    image = read_image(path, upright=True, max_pixels=MAX_PIXELS_SINGLE)
+    image = read_image(path, max_pixels=MAX_PIXELS_SINGLE)
     H, W = loaded.size or image.shape[:2]
     size = max(1, round(H * scale)), max(1, round(W * scale))
     resolved = {**options.resolved_for(loaded), "size": size}
@@ -136,7 +142,7 @@ def _own_stems(paths: list[Path]) -> list[str]:
     stems = []
     for path in paths:
         # File names have at most 255 bytes, and a suffix and a number must fit.
-        first = path.stem.encode(errors="surrogateescape")[:220].decode(errors="ignore") or "picture"
+        first = normalize("NFC", path.stem).encode(errors="surrogateescape")[:220].decode(errors="ignore") or "picture"
         names = (first if n == 1 else f"{first}-{n}" for n in range(1, len(paths) + 2))
         stem = next(name for name in names if name.casefold() not in taken)  # many file systems ignore case
         taken.add(stem.casefold())

@@ -1,11 +1,20 @@
 """tinysegnet walk."""
 
+from __future__ import annotations
+
+import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..errors import DataError, SettingError
-from .data_options import PaletteChoice
+from ..errors import SettingError, TinySegNetError
+from .data_options import LabelOptions, PaletteChoice
 from .options import CheckpointPath, FilePath, Size
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..weights.checkpoint import Checkpoint
 
 
 def run(
@@ -18,24 +27,26 @@ def run(
     that gives its value, and the pixels that its gradient reaches. The page works offline and on a phone.
 
     Args:
-        image: A PNG or JPEG picture.
+        image: A picture in a format that `predict` reads.
         out: The page, such as walk.html. Only an older walk is overwritten.
-        labels: The picture's label map, a PNG with the numbers or colours of the classes. Without it, the walk ends
-            with the prediction, because there is no loss.
+        labels: The picture's label map. In the folder of a data set with the network's classes, it is read as in
+            training; elsewhere, it contains the numbers or colours of the classes, or 255 for void. Without it, the
+            walk ends with the prediction, because there is no loss.
         size: Height and width whose area the network's input has. Default: the size of its training pictures.
     """
-    from ..data import read_image, read_labels
+    from ..data import read_image
     from ..data.image_files import MAX_PIXELS_SINGLE
+    from ..data.read_pair import check_sizes
     from ..walk import walk
     from ..weights.bundled import open_checkpoint
 
     _check_page(out)
     loaded = open_checkpoint(checkpoint)
-    picture = read_image(image, upright=True, max_pixels=MAX_PIXELS_SINGLE)
-    label_map = None if labels is None else read_labels(labels, loaded.palette)
-    if label_map is not None and label_map.shape != picture.shape[:2]:
-        (H, W), (h, w) = picture.shape[:2], label_map.shape
-        raise DataError(f"{labels} has {w} x {h} pixels, but {image} has {W} x {H}. Give the label map of this picture")
+    picture = read_image(image, max_pixels=MAX_PIXELS_SINGLE)
+    label_map = None
+    if labels is not None:
+        label_map = _read_labels(labels, image, loaded)
+        check_sizes(image, picture, labels, label_map)
     how = loaded.prediction if size is None else {**loaded.prediction, "size": size}
     page = walk(
         loaded.model, picture, label_map, palette=loaded.palette.with_colors(palette), **how,
@@ -47,6 +58,41 @@ def run(
     page.save(out)
     print(f"{out}  {page.size / 1e6:.1f} MB")
     return 0
+
+
+def _read_labels(path: Path, image: Path, loaded: Checkpoint) -> np.ndarray:
+    """Read a label map (H, W) as in training if it lies with its picture in a data set that has the network's classes.
+
+    Elsewhere, its values are the network's class numbers or colours, and 255 is void or, in a mask, class 1.
+    """
+    import numpy as np
+
+    from ..data import Folder
+    from ..data.label_encoding import VOID, LabelEncoding
+    from ..data.label_files import read_label_pixels
+    from ..data.layouts import find_layout
+
+    pixels, palette, options = read_label_pixels(path), loaded.palette, LabelOptions.of(loaded.training)
+    place, beside = Path(os.path.abspath(path)), Path(os.path.abspath(image))
+    # A data set contains both files, whose names begin alike. The nearest common folder may be that of a split.
+    roots = [root for root in place.parents if root in beside.parents][: 1 if place.parent == beside.parent else 2]
+    for root in roots if place.name[0] == beside.name[0] else []:
+        try:
+            folders = [Folder(root, split, ignore=options.ignore, classes=options.classes)
+                       for split in find_layout(root).splits]  # fmt: skip
+            sets = [(folder.pairs, options.select(folder)) for folder in folders]
+        except TinySegNetError:  # the folder is no data set, or has other classes
+            continue
+        for pairs, data in sets:
+            if (data.palette.names, data.palette.ignore_label) == (palette.names, palette.ignore_label):
+                for index in (k for k, pair in enumerate(pairs) if pair.labels == place and pair.image.is_file()):
+                    return data[index].labels
+    encoding = LabelEncoding.plain(palette)
+    if palette.num_classes == 2 and set(np.unique(pixels.values).tolist()) == {0, VOID}:
+        encoding.table[VOID] = 1
+    elif palette.ignore_label is not None and encoding.table[VOID] < 0:
+        encoding.table[VOID] = palette.ignore_label
+    return encoding.decode(pixels, path)
 
 
 def _check_page(path: Path) -> None:

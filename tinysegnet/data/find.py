@@ -7,18 +7,21 @@ from os import PathLike
 from pathlib import Path
 
 from ..errors import DataError
-from .pairs import visible
+from ..files import kind_of
+from .image_files import RAW
+from .pairs import PICTURES, visible
 
-SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")  # the first bytes of every PNG and JPEG file
-NAMES = (".png", ".jpg", ".jpeg")
+# Suffixes of pictures, including those that cannot be read, so that they are reported instead of being overlooked.
+_SUFFIXES = PICTURES | RAW | {".apng", ".dib", ".exr", ".hdr", ".hif", ".j2k", ".jp2", ".jxl", ".pgm", ".ppm", ".psd",
+                              ".svg", ".tga", ".xcf"}  # fmt: skip
 
 
 def find_pictures(paths: Iterable[str | PathLike[str]]) -> list[Path]:
     """Return the given files and, in natural order, the pictures directly inside each given folder.
 
-    In a folder, a file counts as a picture if it has the signature or the suffix of PNG or JPEG. Hidden files and all
-    other files are skipped. A file given twice is returned once. A missing file is returned as well, so that reading it
-    reports the error. Raises DataError for a folder without pictures.
+    In a folder, a file counts as a picture if it has the suffix or the content of one, even of a format that cannot be
+    read; reading it then reports the reason, as for a missing file. Hidden files and all other files are skipped (see
+    `other_files`). A file given twice is returned once. Raises DataError for a folder without pictures.
     """
     found: dict[Path, Path] = {}
     for path in map(Path, paths):
@@ -26,10 +29,16 @@ def find_pictures(paths: Iterable[str | PathLike[str]]) -> list[Path]:
         pictures = sorted(filter(_looks_like_picture, visible(path)), key=natural_key) if is_folder else [path]
         if not pictures:
             inner = next((inner for inner in (path / "images", path / "pictures") if inner.is_dir()), "another folder")
-            raise DataError(f"{path}: no picture in this folder is a PNG or JPEG file. Try {inner}.")
+            raise DataError(f"{path}: no file in this folder is a picture. Try {inner}.")
         for picture in pictures:
             found.setdefault(Path(os.path.realpath(picture)), picture)
     return list(found.values())
+
+
+def other_files(paths: Iterable[str | PathLike[str]]) -> list[Path]:
+    """Return the files directly inside the given folders that `find_pictures` skips, by name, with hidden ones."""
+    entries = (entry for path in map(Path, paths) if os.path.isdir(path) for entry in sorted(path.iterdir()))
+    return [path for path in entries if path.is_file() and (path.name[0] == "." or not _looks_like_picture(path))]
 
 
 def natural_key(path: Path) -> tuple[list[str | int], str]:
@@ -44,10 +53,9 @@ def natural_key(path: Path) -> tuple[list[str | int], str]:
 
 
 def _looks_like_picture(path: Path) -> bool:
-    if not path.is_file() or path.suffix.lower() in NAMES:
+    if not path.is_file() or path.suffix.lower() in _SUFFIXES:
         return path.is_file()
     try:
-        with open(path, "rb") as file:
-            return file.read(8).startswith(SIGNATURES)
+        return kind_of(path).endswith(("picture", "drawing"))
     except OSError:
         return False

@@ -1,14 +1,18 @@
 """Reading picture files as RGB. Damaged files of any kind raise only `DataError`."""
 
+import contextlib
 import os
 import re
 import warnings
 from os import PathLike
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from PIL.ExifTags import Base as Tag
 from PIL.Image import Transpose
+from PIL.TiffImagePlugin import TiffImageFile
 
 from ..errors import DataError
 from ..files import UNKNOWN, is_special, kind_of
@@ -27,78 +31,105 @@ _SCAN = re.compile(rb"\xff\xda\x00(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")  # m
 _MAX_INFLATION = 1032  # the largest compression ratio of deflate, which PNG uses
 
 # EXIF orientation: how to rotate or mirror the stored pixels so that the picture is upright.
-_ORIENTATION = 0x0112
 _ROTATIONS = {
     2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM, 5: Transpose.TRANSPOSE,
     6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE, 8: Transpose.ROTATE_90,
 }  # fmt: skip
 
+_FORMATS = ["PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF"]  # HEIC and AVIF are added where they are installed
+_NOT_FOR_LABELS = {"a JPEG picture", "a WebP picture", "a GIF picture", "a HEIC picture", "an AVIF picture"}
+UNSUPPORTED = "F: floating-point numbers, I: 32 bits or signed"  #: for messages
+_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "I;16", "I;16B", "I;16L"}
 
-def read_image(path: str | PathLike[str], *, upright: bool = False, max_pixels: int | None = None) -> np.ndarray:
-    """Read a PNG or JPEG file, recognised by its content. Transparency is dropped.
+# A camera's raw file begins like a TIFF file, but only a small preview in it can be read.
+RAW = {".3fr", ".arw", ".cr2", ".cr3", ".dng", ".erf", ".kdc", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".srw"}
+
+
+def read_image(path: str | PathLike[str], *, max_pixels: int | None = None) -> np.ndarray:
+    """Read a picture, recognised by its content, upright according to its EXIF orientation. Transparency is dropped.
+
+    The formats are PNG, JPEG, TIFF, WebP, BMP and GIF, and HEIC and AVIF where Pillow or pillow-heif can read them. A
+    file with several frames is refused. From 16 bits per channel, the high byte of each value is used, in grey and in
+    colour; the picture is refused if no value reaches 4096, because it would be black.
 
     Args:
-        upright: rotate the picture according to its EXIF orientation. By default, the pixels are returned as stored,
-            because label maps match the stored pixels, and a UserWarning names each rotated picture.
         max_pixels: the largest number of pixels, by default MAX_PIXELS; use MAX_PIXELS_SINGLE for single pictures.
 
     Returns:
         (H, W, 3) uint8, RGB.
 
     Raises:
-        DataError: the file is missing, damaged or too large, or is not a picture with 8 bits per channel.
+        DataError: the file is missing, damaged or too large, or is not a picture with 8 or 16 bits per channel.
     """
-    image, raw_mode = open_picture(Path(path), ["PNG", "JPEG"], max_pixels or MAX_PIXELS)
-    if is_deep(image, raw_mode):
-        raise DataError(f"{path}: the picture has 16 bits per channel. Convert it to 8 bits per channel first.")
-    rotation = _ROTATIONS.get(_orientation(image))
-    if rotation is not None and upright:
-        image = image.transpose(rotation)
-    elif rotation is not None:
-        warnings.warn(f"{path}: the EXIF rotation is ignored; the pixels are used as stored", stacklevel=2)
-    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+    image, raw_mode = open_picture(Path(path), _FORMATS, max_pixels or MAX_PIXELS)
+    if image.mode not in _MODES:
+        raise DataError(f"{path}: Pillow's mode {image.mode} ({UNSUPPORTED}) is not supported. Save it as 8-bit RGB.")
+    deep = is_deep(image, raw_mode)
+    image.info.pop("transparency", None)  # otherwise Pillow warns when it converts the picture
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    pixels = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+    if deep and pixels.max() < 4096 >> 8:
+        wrong = "no value of this 16-bit picture reaches 4096 (perhaps it has 12 bits, or contains class numbers)"
+        raise DataError(f"{path}: {wrong}. Scale the values to 0..65535, or convert the picture to 8 bits.")
+    return pixels
 
 
 def is_deep(image: Image.Image, raw_mode: str) -> bool:
-    """Return whether a picture has more than 8 bits per channel."""
-    return image.mode in ("F", "I") or image.mode.startswith("I;16") or ";16" in raw_mode
+    """Return whether a picture has 16 bits per channel."""
+    return image.mode.startswith("I;16") or (";16" in raw_mode and raw_mode != "BGR;16")  # 16 bits for three channels
 
 
 def _orientation(image: Image.Image) -> int:
     try:
         with warnings.catch_warnings(action="ignore"):
-            return int(image.getexif().get(_ORIENTATION, 1))
+            return int(image.getexif().get(Tag.Orientation, 1))
     except Exception:  # damaged EXIF data raises errors of any kind, but the pixels may be intact
         return 1
 
 
+def _formats_of(file: BinaryIO, formats: list[str]) -> list[str]:
+    """Return `formats`, or for a HEIC or AVIF picture the installed ones of these."""
+    if file.read(12)[4:8] != b"ftyp" or "JPEG" not in formats:
+        return formats
+    with contextlib.suppress(ImportError):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+    Image.init()
+    return [name for name in ("AVIF", "HEIF") if name in Image.OPEN]
+
+
 def open_picture(path: Path, formats: list[str], max_pixels: int) -> tuple[Image.Image, str]:
-    """Read a picture in one of Pillow's `formats`, and return it with the name of its raw mode. Raises DataError."""
-    expected = " or ".join(formats)
+    """Read a picture in one of Pillow's `formats` upright, and return it with its raw mode. Raises DataError."""
     if is_special(path):
-        raise DataError(f"{path}: a pipe or a device. Save the picture as a {expected} file.")
+        raise DataError(f"{path}: a pipe or a device. Save the picture as a PNG file.")
     if os.path.isdir(path):
         raise DataError(f"{path}: {kind_of(path)}, not a picture. Choose a file in it.")
+    if path.suffix.lower() in RAW:
+        raise DataError(f"{path}: a camera's raw file. Develop it with a raw converter, and save it as PNG.")
     try:
         # Pillow's warnings about large pictures and malformed EXIF data are not needed, because both are checked here.
-        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=formats) as image:
+        with warnings.catch_warnings(action="ignore"), open(path, "rb") as file:
+            # From a file object, because from a name, Pillow scrambles grey TIFFs that it turns by 90 degrees.
+            image = Image.open(file, formats=_formats_of(file, formats))
             _check_claims(path, image, max_pixels)
-            raw_mode = str(image.tile[0].args) if image.tile else image.mode
+            arguments = image.tile[0].args if image.tile else image.mode
+            raw_mode = arguments[0] if isinstance(arguments, tuple) else arguments
             image.load()
-            image.info.pop("transparency", None)  # otherwise Pillow warns when it converts the picture
-            return image, raw_mode
+            is_turned = image.format in ("TIFF", "HEIF")  # Pillow and pillow-heif turn them while they load them
+            rotation = None if is_turned else _ROTATIONS.get(_orientation(image))
+            return image if rotation is None else image.transpose(rotation), str(raw_mode)
     except (DataError, MemoryError):
         raise
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file. Correct the path, or put a {expected} file there.") from None
+        raise DataError(f"{path}: no such file. Correct the path, or put a PNG file there.") from None
     except PermissionError:
         raise DataError(f"{path}: permission denied. Change the permissions of the file.") from None
     except UnidentifiedImageError:
         raise _unidentified(path, formats) from None
-    except Image.DecompressionBombError as error:  # Pillow's own limit is checked before ours
-        count = re.search(r"\d+", str(error))
-        _check_size(path, "", int(count[0]) if count else max_pixels + 1, max_pixels)
-        raise DataError(f"{path}: the picture is larger than {max_pixels // 1_000_000} Mpx. Scale it down.") from error
+    except Image.DecompressionBombError:  # Pillow's own limit is checked before ours
+        raise DataError(f"{path}: claims more than 178 Mpx; at most {max_pixels // 1_000_000} are allowed.") from None
     except Exception as error:  # for damaged bytes, Pillow raises OSError, SyntaxError, ValueError, zlib.error, ...
         reason = " ".join(str(error).split()).rstrip(".")
         raise DataError(f"{path}: damaged: {reason}. Replace the file.") from error
@@ -111,11 +142,20 @@ def _check_size(path: Path, shape: str, pixels: int, max_pixels: int) -> None:
 
 
 def _check_claims(path: Path, image: Image.Image, max_pixels: int) -> None:
-    """Check the size and the scans that the file claims before they cost memory or time."""
+    """Check the size, the frames and the scans that the file claims before they cost memory or time."""
     (W, H), size = image.size, path.stat().st_size
     _check_size(path, f"{W} x {H} = ", W * H, max_pixels)
     if image.format == "PNG" and size * _MAX_INFLATION < W * H / 8:  # a pixel takes at least one bit
         raise DataError(f"{path}: damaged: it claims {W} x {H} pixels in {size} bytes. Replace the file.")
+    if image.format == "BMP" and image.info.get("compression") in (1, 2):  # Pillow decodes it slowly in Python
+        raise DataError(f"{path}: the BMP is compressed. Save it as PNG.")
+    if isinstance(image, TiffImageFile):
+        _check_tiff(path, image, max_pixels)
+    # A JPEG file may contain variants of its first picture (MPO).
+    if getattr(image, "is_animated", False) and image.format != "MPO":
+        is_slow = image.format in ("GIF", "TIFF") and size > 500_000  # to count
+        count = "several" if is_slow else getattr(image, "n_frames", "several")
+        raise DataError(f"{path}: the file contains {count} frames or pages. Save one of them as a picture of its own.")
     if image.info.get("progressive"):
         with open(path, "rb") as file:
             scans = sum(len(_SCAN.findall(block)) for block in iter(lambda: file.read(1 << 20), b""))
@@ -124,15 +164,32 @@ def _check_claims(path: Path, image: Image.Image, max_pixels: int) -> None:
             raise DataError(f"{path}: the JPEG has {scans} scans; at most {most} are allowed. Save it again.")
 
 
+def _check_tiff(path: Path, image: TiffImageFile, max_pixels: int) -> None:
+    """Check the size of a TIFF's tiles, and refuse channels and bits that Pillow reads incompletely or wrongly."""
+    tags, (W, H) = image.tag_v2, image.size
+    w, h = tags.get(Tag.TileWidth) or 1, tags.get(Tag.TileLength) or 1
+    _check_size(path, "tiles of ", -(-W // w) * w * -(-H // h) * h, max_pixels)  # tiles at the edges are decoded whole
+    photometric, bits = tags.get(Tag.PhotometricInterpretation, 0), max(tags.get(Tag.BitsPerSample, (1,)))
+    colors = {2: 3, 5: 4, 6: 3, 8: 3}.get(photometric, 1)  # RGB, CMYK, YCbCr, Lab; else one
+    channels, alpha = tags.get(Tag.SamplesPerPixel, colors), tags.get(Tag.ExtraSamples) in ((1,), (2,))
+    if channels > colors + alpha:
+        raise DataError(f"{path}: the TIFF has {channels} channels. Save three colour channels, with alpha if needed.")
+    if bits > 8 and (photometric == 0 or (colors > 1 and tags.get(Tag.PlanarConfiguration) == 2)):
+        raise DataError(f"{path}: the {bits}-bit TIFF has inverted values or separate planes. Save it as PNG.")
+
+
 def _unidentified(path: Path, formats: list[str]) -> DataError:
     """Return an error that describes a file in none of the formats."""
-    with open(path, "rb") as file:
-        start = file.read(12)
-    if start[:3] == b"\xff\xd8\xff" and "JPEG" not in formats:
-        return DataError(f"{path}: the label map is a JPEG, which changes class numbers. Export it again as PNG.")
     kind = kind_of(path)
-    if kind.endswith("picture") and kind not in ("a PNG picture", "a JPEG picture"):
+    if kind in _NOT_FOR_LABELS and "JPEG" not in formats:
+        return DataError(f"{path}: {kind}, but this format changes class numbers. Export the label map again as PNG.")
+    if {"a HEIC picture": "HEIF", "an AVIF picture": "AVIF"}.get(kind, "PNG") not in Image.OPEN:
+        install = "pip install --upgrade pillow pillow-heif"
+        return DataError(f"{path}: {kind}, which needs the package pillow-heif: {install}. Or save it as PNG.")
+    if " ".join(kind.split()[1:-1]).upper() in [*formats, "HEIC", "AVIF"]:
+        return DataError(f"{path}: {kind}, but damaged, or with channels that cannot be read. Save it as 8-bit PNG.")
+    if kind.endswith(("picture", "drawing")):
         return DataError(f"{path}: the file contains {kind}. Save it as PNG; changing its name is not enough.")
     if kind != UNKNOWN:
-        return DataError(f"{path}: {kind}, not a picture. Choose a {' or '.join(formats)} file.")
-    return DataError(f"{path}: the file is not a {' or '.join(formats)} picture, or it is damaged. Export it again.")
+        return DataError(f"{path}: {kind}, not a picture. Choose a PNG file.")
+    return DataError(f"{path}: the file is not a picture in a known format, or it is damaged. Export it as PNG.")

@@ -1,7 +1,8 @@
 """Reading the pixels of label files exactly as they are stored. Damaged files of any kind raise only `DataError`.
 
-The numbers in a label map are class numbers and must not change. Therefore only lossless PNG is accepted (JPEG at
-quality 95 changed three label pixels in four), and a file with a colour palette yields its indices and its palette.
+The numbers in a label map are class numbers and must not change. Therefore only PNG, BMP and lossless TIFF are read:
+JPEG at quality 95 changed three label pixels in four, and programs that write GIF renumber the colours. A file with a
+colour palette yields its indices and its palette.
 """
 
 from os import PathLike
@@ -9,12 +10,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from ..errors import DataError
-from .image_files import MAX_PIXELS, is_deep, open_picture
+from .image_files import MAX_PIXELS, UNSUPPORTED, is_deep, open_picture
 
-# Pillow scales grey PNGs of 2 and 4 bits to 0..255: 1 becomes 85 or 17. For class numbers, this scaling is undone.
-_WIDENED = {"L;2": 85, "L;4": 17}
+_FORMATS = ["PNG", "BMP", "TIFF"]
+_LOSSY = {"tiff_jpeg", "jpeg", "webp"}  # names of compressions in TIFF files
+
+# Pillow scales grey values of 2 and 4 bits to 0..255: 1 becomes 85 or 17. For class numbers, this scaling is undone.
+_WIDENED = {"L;2": 85, "L;2R": 85, "L;4": 17, "L;4R": 17}
 
 
 class LabelPixels(NamedTuple):
@@ -26,22 +31,53 @@ class LabelPixels(NamedTuple):
 
 
 def read_label_pixels(path: str | PathLike[str]) -> LabelPixels:
-    """Read a PNG label map: numbers from 1-bit, grey and palette files, colours from RGB files."""
-    image, raw_mode = open_picture(Path(path), ["PNG"], MAX_PIXELS)
+    """Read a label map: numbers from 1-bit, grey and palette files, colours from RGB files.
+
+    It is turned upright by its own EXIF orientation. Transparent pixels are refused, because their class is unknown.
+    Raises DataError for these and for files that are damaged, lossy or too large, or contain no class numbers.
+    """
+    image, raw_mode = open_picture(Path(path), _FORMATS, MAX_PIXELS)
+    if image.info.get("compression") in _LOSSY or (image.mode == "L" and "I" in raw_mode):
+        raise DataError(f"{path}: the TIFF is lossy or stores inverted values (0 is white). Export it as PNG.")
     if image.mode in ("RGB", "RGBA", "LA") and is_deep(image, raw_mode):
         raise DataError(f"{path}: the label map has 16 bits per channel. Convert it to 8 bits per channel.")
-    if image.mode in ("RGB", "RGBA"):
-        return LabelPixels(np.asarray(image)[..., :3])
-    if image.mode == "LA":
-        return LabelPixels(np.asarray(image)[..., 0])
-    if image.mode not in ("1", "L", "P", "I;16", "I"):
-        raise DataError(f"{path}: mode {image.mode} is not supported. Export class numbers or RGB colours.")
-    if image.mode.startswith("I"):
-        return LabelPixels(np.asarray(image).astype(np.uint16), bits=16)
-    values = np.asarray(image).astype(np.uint8, copy=False)
+    if image.mode not in ("1", "L", "LA", "P", "RGB", "RGBA", "I") and not image.mode.startswith("I;16"):
+        raise DataError(f"{path}: Pillow's mode {image.mode} ({UNSUPPORTED}) is not supported. Export 8-bit PNG.")
+    values = np.asarray(image)
     if image.mode == "P":
-        palette = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
-        return LabelPixels(values, palette)
-    if raw_mode in _WIDENED:
-        return LabelPixels(values // np.uint8(_WIDENED[raw_mode]), bits=int(raw_mode[-1]))
-    return LabelPixels(values, bits=1 if image.mode == "1" else 8)
+        pixels = LabelPixels(values, np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3))
+    elif image.mode in ("LA", "RGB", "RGBA"):
+        pixels = LabelPixels(values[..., 0] if image.mode == "LA" else values[..., :3])
+    elif raw_mode in _WIDENED:
+        pixels = LabelPixels(values // np.uint8(_WIDENED[raw_mode]), bits=int(raw_mode[2]))
+    elif image.mode in ("1", "L"):
+        pixels = LabelPixels(values.astype(np.uint8, copy=False), bits=1 if image.mode == "1" else 8)
+    elif values.min() >= 0 and values.max() <= 65535:
+        pixels = LabelPixels(values.astype(np.uint16), bits=16)
+    else:
+        raise DataError(f"{path}: the values {values.min()}..{values.max()} are no class numbers. Correct them.")
+    _check_opaque(path, image, pixels.values)
+    return pixels
+
+
+def _check_opaque(path: object, image: Image.Image, values: np.ndarray) -> None:
+    """Raise DataError if a pixel is transparent, by its alpha value or because its number or colour is transparent."""
+    key = image.info.get("transparency")
+    if image.mode in ("LA", "RGBA"):
+        alpha = np.asarray(image.getchannel("A"))
+        if alpha.min() < alpha.max() and (values == values[0, 0]).all():
+            wrong = "all pixels have one colour, and only their transparency differs"
+            raise DataError(f"{path}: {wrong}. Save the alpha channel as a grey picture.")
+        transparent = alpha < 255
+    elif isinstance(key, bytes):  # the alpha value of each number, up to the last that is not opaque
+        transparent = np.frombuffer(key.ljust(256, b"\xff"), np.uint8)[values] < 255
+    elif key is None:
+        return
+    elif values.ndim == 3:
+        transparent = (values == np.array(key)).all(-1)
+    else:
+        transparent = values == (bool(key) if image.mode == "1" else key)
+    if transparent.any():
+        row, column = np.argwhere(transparent)[0]
+        wrong = f"{transparent.sum()} transparent pixels, such as row {row}, column {column}"
+        raise DataError(f"{path}: {wrong}. Fill them with the colour of their class or of void.")

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..errors import DataError
 from .image_files import read_image
 from .label_encoding import LabelEncoding
@@ -28,13 +30,22 @@ def read_pair(pair: FilePair, label_encoding: LabelEncoding) -> tuple[Sample | N
         return None, errors
     image = attempt(_read_inside, read_image, pair.image, pair.root)
     pixels = attempt(_read_inside, read_label_pixels, pair.labels, pair.root)
-    if image is not None and pixels is not None and image.shape[:2] != pixels.values.shape[:2]:
-        (h, w), (H, W) = pixels.values.shape[:2], image.shape[:2]
-        sizes = f"the label map has {w} x {h} pixels, but {pair.image} has {W} x {H}"
-        errors.append(DataError(f"{pair.labels}: {sizes}. Export it again."))
-    elif pixels is not None:
+    if image is not None and pixels is not None:
+        attempt(check_sizes, pair.image, image, pair.labels, pixels.values)
+    if pixels is not None and (image is None or not errors):
         labels = attempt(label_encoding.decode, pixels, pair.labels)
     return None if errors else Sample(image, labels, pair.image.stem), errors
+
+
+def check_sizes(image_path: Path, image: np.ndarray, labels_path: Path, labels: np.ndarray) -> None:
+    """Raise DataError unless a label map (H, W) has the size of its upright picture (H, W, 3)."""
+    (H, W), (h, w) = image.shape[:2], labels.shape[:2]
+    remedy = "Export it again."
+    if (w, h) == (H, W):  # a picture that was turned, and a label map that was not
+        remedy = f"Export it upright, or remove the picture's EXIF orientation: exiftool -Orientation= {image_path}"
+    if (h, w) != (H, W):
+        sizes = f"the label map has {w} x {h} pixels, but {image_path} has {W} x {H} when it is upright"
+        raise DataError(f"{labels_path}: {sizes}. {remedy}")
 
 
 def _check_partners(pair: FilePair) -> None:
