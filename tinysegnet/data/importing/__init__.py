@@ -1,0 +1,89 @@
+"""Importing annotations of labelme and COCO, which become label maps in a plain folder."""
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from ...errors import DataError
+from ...files import is_special
+from ..class_lists import ClassList
+from ..pairs import files_of, inside
+from .coco import class_names, read_coco
+from .drawings import Drawing, Imported
+from .labelme import read_labelme
+from .plain_folder import number_classes, write_plain_folder
+
+_CLASS_FILES = ("labels.txt", "classes.txt", "class_names.txt")
+_KINDS = {"annotations", "images", "labels", "json"}  # folders with these names are not splits
+
+
+def import_annotations(
+    source: str | PathLike[str], out: str | PathLike[str], *, progress: Callable[[list[Drawing]], Iterable[Any]] = iter
+) -> Imported:
+    """Make a folder with images/, labels/ and classes.txt. Later shapes cover earlier ones; pictures are copied.
+
+    Args:
+        source: a JSON file, or a folder with JSON files. Several folders or COCO files become splits. Files outside of
+            the folder are not read.
+        out: a new or empty folder. It is written to `out`.part, which is renamed at the end.
+        progress: a function that wraps the loop over the pictures, such as tqdm.
+
+    Raises:
+        DataError: nothing can be imported, or the annotations can mean two things.
+    """
+    source, imported = Path(source), Imported()
+    root = source if source.is_dir() else source.parents[source.parent.name == "annotations"]
+    paths = [source] if source.is_file() else _json_files(source, imported)
+    coco: dict[Path, Any] = {}
+    drawings: list[Drawing] = []
+    for path in paths:
+        with imported.attempt(path):
+            if is_special(path) or not inside(path, root):
+                raise DataError(f"{path}: a device, or a link that leads out of {root}. Copy the file into the folder.")
+            record = json.loads(path.read_text(encoding="utf-8-sig"))
+            if "shapes" in record:
+                drawings.append(read_labelme(path, record, root, _split(path, root, "other"), imported.dropped))
+            elif "annotations" in record and "images" in record:
+                coco[path] = record
+            else:
+                imported.dropped["JSON files of other kinds"] += 1
+    if bool(coco) == bool(drawings):
+        found = "annotations of both labelme and COCO" if coco else "no annotations of labelme or COCO"
+        reason = imported.refused[0] if imported.refused else f"{source}: {found}. Give the folder of one export."
+        raise DataError(reason)
+    if coco:
+        colors = number_classes(class_names(coco, imported.dropped))
+        for path, record in coco.items():
+            with imported.attempt(path):
+                read_coco(path, record, root, _split(path, root, path.stem), drawings, imported)
+    else:
+        listed = next((ClassList.read(root / name) for name in _CLASS_FILES if (root / name).is_file()), None)
+        colors = number_classes(sorted({label for drawing in drawings for label, _ in drawing.shapes}), listed)
+        pictures = (
+            path.with_suffix(".json") for folder in {path.parent for path in paths} for path in files_of(folder)
+        )
+        imported.dropped["pictures without a JSON file"] = len({*pictures, *paths}) - len(paths)
+    write_plain_folder(Path(out), drawings, progress, colors, imported)
+    return imported
+
+
+def _json_files(folder: Path, imported: Imported) -> list[Path]:
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such file or folder. Correct the path.")
+    found = [path for pattern in ("*.json", "*/*.json", "*/*/*.json") for path in sorted(folder.glob(pattern))
+             if not any(part.startswith(".") for part in path.relative_to(folder).parts)]  # fmt: skip
+    instances = [path for path in found if path.name.startswith("instances_")]
+    if instances:  # COCO's other files, such as captions_*.json, describe the same pictures
+        imported.dropped["JSON files beside instances_*.json"] = len(found) - len(instances)
+    return instances or found
+
+
+def _split(path: Path, root: Path, other: str) -> str:
+    """Return the split of a JSON file: "train" for instances_train2017.json or train/_annotations.coco.json."""
+    folders = [part for part in path.relative_to(root).parts[:-1] if part.lower() not in _KINDS]
+    instances = path.stem.removeprefix("instances_")
+    name = instances if instances != path.stem else (folders or [other])[-1]
+    return re.sub(r"[^\w-]+", "_", re.sub(r"(?<=\D)(19|20)\d\d$", "", name)).lower()

@@ -1,0 +1,122 @@
+"""Writing pictures, label maps and a list of classes as a plain folder, which `Folder` reads."""
+
+import base64
+import re
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ...errors import DataError
+from ..class_lists import ClassList
+from ..image_files import read_image
+from ..label_encoding import VOID
+from ..new_folder import new_folder
+from ..palette import Color, distinct_colors
+from .drawings import Drawing, Imported
+
+_VOID = ("void", "__ignore__", "unlabelled", "unlabeled", "ignore")  # labels in lower case
+_BACKGROUND = ("background", "_background_")
+
+
+def number_classes(labels: Iterable[str], listed: ClassList | None = None) -> dict[str, Color]:
+    """Return the colours of the classes in order of their numbers: background, the others, and void at the end.
+
+    Args:
+        labels: the labels of the shapes, of which those that mean void are not classes.
+        listed: a list of classes, which replaces `labels`.
+    """
+    given = dict(zip(listed.names, listed.colors, strict=True)) if listed else dict.fromkeys(labels)
+    first = next((name for name in given if name.lower() in _BACKGROUND), _BACKGROUND[0])
+    colors = {first: given.get(first) or (0, 0, 0)}
+    colors |= {name: color for name, color in given.items() if name.lower() not in _VOID + _BACKGROUND}
+    if not 2 <= len(colors) < VOID:
+        raise DataError(f"classes: {len(colors)} with background. Between 2 and {VOID - 1} are possible.")
+    made = iter(distinct_colors(len(colors) + 1, filter(None, colors.values())))
+    return {name: color or next(made) for name, color in {**colors, _VOID[0]: None}.items()}
+
+
+def write_plain_folder(
+    out: Path, drawings: list[Drawing], progress: Callable[[list[Drawing]], Iterable[Drawing]],
+    colors: dict[str, Color], imported: Imported,
+) -> None:  # fmt: skip
+    """Copy pictures to images/ and draw label maps in labels/, with a folder per split if there are several.
+
+    The numbers of pictures and shapes are added to `imported`. Raises DataError if no class could be drawn.
+    """
+    imported.classes = tuple(colors)[:-1]
+    numbers = {name: number for number, name in enumerate(colors)}
+    numbers |= dict.fromkeys(_BACKGROUND, 0) | dict.fromkeys(_VOID, len(imported.classes))
+    one_split = len({drawing.split for drawing in drawings}) == 1
+    drawn: set[int] = set()
+    taken: set[Path] = set()  # pictures in the source, and stems in the result
+    with new_folder(out) as part:
+        for drawing in progress(drawings):
+            with imported.attempt(drawing.where):
+                picture = _picture_file(drawing, part, taken)
+                labels = _draw_labels(drawing, picture, numbers, imported)
+                split = "" if one_split else drawing.split
+                stem = _new_stem(part / "images" / split, drawing.picture.stem, taken)
+                target = part / "labels" / split / f"{stem.name}.png"
+                for path in (stem, target):
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(picture, stem.with_name(stem.name + picture.suffix))
+                image = Image.fromarray(labels)
+                image.putpalette(np.array(list(colors.values()), np.uint8).tobytes())
+                image.save(target)
+                drawn |= set(np.unique(labels).tolist())
+                imported.counts[split] += 1
+        if drawn <= {0, len(imported.classes)}:
+            reason = imported.refused[0] if imported.refused else "the pictures have no shapes. Draw some."
+            raise DataError(f"{out}: nothing was imported (refused: {len(imported.refused)}): {reason}")
+        lines = ["{} {} {} {}\n".format(*color, name) for name, color in colors.items()]
+        (part / "classes.txt").write_text("".join(lines), encoding="utf-8")
+        for lost in colors.keys() - set(ClassList.read(part / "classes.txt").names):
+            raise DataError(f"{out}: a list of classes cannot contain the name {lost!r}. Rename the class.")
+        for path in part.glob("embedded.*"):
+            path.unlink()
+
+
+def _picture_file(drawing: Drawing, part: Path, taken: set[Path]) -> Path:
+    """Return the path of the picture. An embedded one is first written to a temporary file."""
+    if drawing.embedded:
+        content = base64.b64decode(drawing.embedded)
+        path = part / ("embedded.png" if content.startswith(b"\x89PNG") else "embedded.jpg")
+        path.write_bytes(content)
+        return path
+    path = drawing.picture.resolve()
+    if path in taken:
+        raise DataError(f"{drawing.where}: the picture {drawing.picture} has other annotations too. Remove one file.")
+    taken.add(path)
+    return drawing.picture
+
+
+def _draw_labels(drawing: Drawing, picture: Path, numbers: dict[str, int], imported: Imported) -> np.ndarray:
+    """Return the label map (H, W) uint8 of the upright picture."""
+    height, width = read_image(picture).shape[:2]
+    if drawing.size[0] not in (None, height) or drawing.size[1] not in (None, width):
+        told = f"the annotations say {drawing.size[1]} x {drawing.size[0]} pixels"
+        wrong = f"{told}, but the upright picture has {width} x {height}"
+        raise DataError(f"{drawing.where}: {wrong}. Use the picture that was annotated.")
+    labels = np.zeros((height, width), np.uint8)
+    for label, draw in drawing.shapes:
+        mask, number = draw(height, width), numbers.get(label, numbers.get(label.lower()))
+        if number is None:
+            raise DataError(f"{drawing.where}: the label {label!r} is not in the list of classes. Add it there.")
+        labels[mask] = number
+        imported.dropped["shapes that cover no pixel of the picture"] += not mask.any()
+    imported.dropped["pictures without shapes, which become background"] += not drawing.shapes
+    return labels
+
+
+def _new_stem(folder: Path, name: str, taken: set[Path]) -> Path:
+    """Return a new path whose name is safe on all systems, also on those that ignore case."""
+    safe = base = re.sub(r"[^\w.-]+", "_", name)[:100].strip(".") or "picture"
+    number = 1
+    while (path := folder / safe).with_name(safe.casefold()) in taken:
+        number += 1
+        safe = f"{base}_{number}"
+    taken.add(path.with_name(safe.casefold()))
+    return path
