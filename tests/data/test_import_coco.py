@@ -10,7 +10,7 @@ from PIL import Image
 from tinysegnet.cli.main import main
 from tinysegnet.data import Folder
 from tinysegnet.data.importing import import_annotations
-from tinysegnet.data.importing.masks import decode_runs, fill_polygon
+from tinysegnet.data.importing.coco import decode_runs, fill_polygon
 from tinysegnet.errors import DataError
 
 APPLE = [(1, [square(2, 3, 5, 7)])]

@@ -6,8 +6,8 @@ from import_samples import SHAPES, H, W
 from labelme_converter import shape_to_mask
 from scipy.ndimage import binary_dilation
 
+from tinysegnet.data.importing.coco import decode_runs, fill_polygon
 from tinysegnet.data.importing.labelme import _draw
-from tinysegnet.data.importing.masks import decode_runs, fill_polygon
 
 
 @pytest.fixture

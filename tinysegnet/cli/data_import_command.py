@@ -9,11 +9,10 @@ from .options import OutFolder
 
 
 def run(source: Annotated[Path, Parameter(name="SOURCE")], /, *, out: OutFolder) -> int:
-    """Make a data set from annotations of labelme (polygons and other shapes) or in COCO's format (polygons and masks).
+    """Make a data set from annotations of labelme, or in COCO's format as CVAT, Label Studio and Roboflow export it.
 
-    COCO's format for instances is what CVAT, Label Studio and Roboflow export. Pixels without a shape become
-    background, and later shapes cover earlier ones. What cannot be imported is counted and listed; the exit code is 1
-    if pictures are missing from the result, and 2 if nothing can be imported.
+    Pixels without a shape become background, and later shapes cover earlier ones. What is not imported is counted or
+    listed. The exit code is 1 if pictures are missing from the result, and 2 if nothing can be imported.
 
     Args:
         source: A folder with pictures and JSON files, or one JSON file. For labelme, labels.txt may list the classes.

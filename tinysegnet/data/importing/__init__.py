@@ -62,10 +62,8 @@ def import_annotations(
     else:
         listed = next((ClassList.read(root / name) for name in _CLASS_FILES if (root / name).is_file()), None)
         colors = number_classes(sorted({label for drawing in drawings for label, _ in drawing.shapes}), listed)
-        pictures = (
-            path.with_suffix(".json") for folder in {path.parent for path in paths} for path in files_of(folder)
-        )
-        imported.dropped["pictures without a JSON file"] = len({*pictures, *paths}) - len(paths)
+        pictures = [file for folder in {path.parent for path in paths} for file in files_of(folder)]
+        imported.dropped["pictures without a JSON file"] = len({p.with_suffix(".json") for p in pictures} - {*paths})
     write_plain_folder(Path(out), drawings, progress, colors, imported)
     return imported
 

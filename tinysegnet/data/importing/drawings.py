@@ -46,7 +46,8 @@ class Imported:
             with refuse_damage(where):
                 yield
         except DataError as error:
-            self.refused.append(str(error))
+            text = str(error)
+            self.refused.append(text if text.startswith(str(where)) else f"{where}: {text}")
 
 
 @contextmanager

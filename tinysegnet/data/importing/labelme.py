@@ -2,6 +2,7 @@
 
 import base64
 import io
+import os
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ...errors import DataError
+from ..pairs import inside
 from .drawings import Drawing, find_picture, read_points
 
 _FEWEST_POINTS = {"polygon": 3, "oriented_rectangle": 3, "rectangle": 2, "circle": 2, "mask": 2}
@@ -22,8 +24,9 @@ def read_labelme(path: Path, record: dict[str, Any], root: Path, split: str, dro
     Raises DataError if the picture is missing, and errors of all kinds if the annotations are damaged.
     """
     listed, embedded = record["imagePath"], record.get("imageData")
-    folders = [folder for folder in path.parents if folder.is_relative_to(root)]
-    picture = find_picture(listed, folders, root)
+    direct = path.parent / listed.replace("\\", "/")
+    as_listed = os.path.isfile(direct) and inside(direct, root)
+    picture = direct if as_listed else find_picture(listed, [path.parent], root)
     if picture is None and not embedded:
         raise DataError(f"{path}: there is no picture {listed!r} in {root}. Put it beside the JSON file.")
     shapes = []
@@ -37,8 +40,7 @@ def read_labelme(path: Path, record: dict[str, Any], root: Path, split: str, dro
             draw = partial(_paste, points, shape["mask"]) if kind == "mask" else partial(_draw, kind, points)
             shapes.append((shape["label"].strip(), draw))
     size = record.get("imageHeight"), record.get("imageWidth")
-    name = path.with_name(listed.replace("\\", "/").rpartition("/")[2])
-    return Drawing(str(path), split, picture or name, None if picture else embedded, size, shapes)
+    return Drawing(str(path), split, picture or direct, None if picture else embedded, size, shapes)
 
 
 def _draw(kind: str, points: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -19,6 +19,7 @@ from .drawings import Drawing, Imported
 
 _VOID = ("void", "__ignore__", "unlabelled", "unlabeled", "ignore")  # labels in lower case
 _BACKGROUND = ("background", "_background_")
+_EMBEDDED = "embedded"  # the name of a temporary file
 
 
 def number_classes(labels: Iterable[str], listed: ClassList | None = None) -> dict[str, Color]:
@@ -51,41 +52,40 @@ def write_plain_folder(
     numbers |= dict.fromkeys(_BACKGROUND, 0) | dict.fromkeys(_VOID, len(imported.classes))
     one_split = len({drawing.split for drawing in drawings}) == 1
     drawn: set[int] = set()
-    taken: set[Path] = set()  # pictures in the source, and stems in the result
+    taken: set[Path] = set()
     with new_folder(out) as part:
         for drawing in progress(drawings):
             with imported.attempt(drawing.where):
                 picture = _picture_file(drawing, part, taken)
-                labels = _draw_labels(drawing, picture, numbers, imported)
-                split = "" if one_split else drawing.split
-                stem = _new_stem(part / "images" / split, drawing.picture.stem, taken)
-                target = part / "labels" / split / f"{stem.name}.png"
-                for path in (stem, target):
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(picture, stem.with_name(stem.name + picture.suffix))
-                image = Image.fromarray(labels)
+                image = Image.fromarray(labels := _draw_labels(drawing, picture, numbers, imported))
                 image.putpalette(np.array(list(colors.values()), np.uint8).tobytes())
+                split = "" if one_split else drawing.split
+                for kind in ("images", "labels"):
+                    (part / kind / split).mkdir(parents=True, exist_ok=True)
+                name = re.sub(r"[^\w.-]+", "_", drawing.picture.stem)[:60].strip(".") or "picture"
+                while (target := part / "labels" / split / f"{name}.png").exists():
+                    name += "_"
                 image.save(target)
+                suffix = picture.suffix or (".png" if picture.read_bytes()[:4] == b"\x89PNG" else ".jpg")
+                shutil.copyfile(picture, part / "images" / split / (name + suffix))
                 drawn |= set(np.unique(labels).tolist())
                 imported.counts[split] += 1
+        (part / _EMBEDDED).unlink(missing_ok=True)
         if drawn <= {0, len(imported.classes)}:
             reason = imported.refused[0] if imported.refused else "the pictures have no shapes. Draw some."
             raise DataError(f"{out}: nothing was imported (refused: {len(imported.refused)}): {reason}")
         lines = ["{} {} {} {}\n".format(*color, name) for name, color in colors.items()]
         (part / "classes.txt").write_text("".join(lines), encoding="utf-8")
-        for lost in colors.keys() - set(ClassList.read(part / "classes.txt").names):
-            raise DataError(f"{out}: a list of classes cannot contain the name {lost!r}. Rename the class.")
-        for path in part.glob("embedded.*"):
-            path.unlink()
+        lost = [name for name in colors if name not in ClassList.read(part / "classes.txt").names]
+        if lost:
+            raise DataError(f"{out}: a list of classes cannot contain the name {lost[0]!r}. Rename the class.")
 
 
 def _picture_file(drawing: Drawing, part: Path, taken: set[Path]) -> Path:
     """Return the path of the picture. An embedded one is first written to a temporary file."""
     if drawing.embedded:
-        content = base64.b64decode(drawing.embedded)
-        path = part / ("embedded.png" if content.startswith(b"\x89PNG") else "embedded.jpg")
-        path.write_bytes(content)
-        return path
+        (part / _EMBEDDED).write_bytes(base64.b64decode(drawing.embedded))
+        return part / _EMBEDDED
     path = drawing.picture.resolve()
     if path in taken:
         raise DataError(f"{drawing.where}: the picture {drawing.picture} has other annotations too. Remove one file.")
@@ -102,21 +102,10 @@ def _draw_labels(drawing: Drawing, picture: Path, numbers: dict[str, int], impor
         raise DataError(f"{drawing.where}: {wrong}. Use the picture that was annotated.")
     labels = np.zeros((height, width), np.uint8)
     for label, draw in drawing.shapes:
-        mask, number = draw(height, width), numbers.get(label, numbers.get(label.lower()))
-        if number is None:
+        mask, name = draw(height, width), label.lower() if label.lower() in _VOID + _BACKGROUND else label
+        if name not in numbers:
             raise DataError(f"{drawing.where}: the label {label!r} is not in the list of classes. Add it there.")
-        labels[mask] = number
+        labels[mask] = numbers[name]
         imported.dropped["shapes that cover no pixel of the picture"] += not mask.any()
     imported.dropped["pictures without shapes, which become background"] += not drawing.shapes
     return labels
-
-
-def _new_stem(folder: Path, name: str, taken: set[Path]) -> Path:
-    """Return a new path whose name is safe on all systems, also on those that ignore case."""
-    safe = base = re.sub(r"[^\w.-]+", "_", name)[:100].strip(".") or "picture"
-    number = 1
-    while (path := folder / safe).with_name(safe.casefold()) in taken:
-        number += 1
-        safe = f"{base}_{number}"
-    taken.add(path.with_name(safe.casefold()))
-    return path
