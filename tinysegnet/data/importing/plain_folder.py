@@ -76,9 +76,13 @@ def write_plain_folder(
             raise DataError(f"{out}: nothing was imported (refused: {len(imported.refused)}): {reason}")
         lines = ["{} {} {} {}\n".format(*color, name) for name, color in colors.items()]
         (part / "classes.txt").write_text("".join(lines), encoding="utf-8")
-        lost = [name for name in colors if name not in ClassList.read(part / "classes.txt").names]
-        if lost:
-            raise DataError(f"{out}: a list of classes cannot contain the name {lost[0]!r}. Rename the class.")
+        try:
+            names = ClassList.read(part / "classes.txt").names
+        except DataError:
+            names = ()
+        if names != tuple(colors):
+            wrong = f"one of these names cannot be written to a list of classes: {', '.join(map(repr, imported.classes))}"
+            raise DataError(f"{out}: {wrong}. Rename classes whose names contain numbers or punctuation.")
 
 
 def _picture_file(drawing: Drawing, part: Path, taken: set[Path]) -> Path:
