@@ -81,7 +81,7 @@ def write_plain_folder(
         except DataError:
             names = ()
         if names != tuple(colors):
-            wrong = f"one of these names cannot be written to a list of classes: {', '.join(map(repr, imported.classes))}"
+            wrong = f"a list of classes cannot contain all of these names: {', '.join(map(repr, imported.classes))}"
             raise DataError(f"{out}: {wrong}. Rename classes whose names contain numbers or punctuation.")
 
 
