@@ -4,6 +4,7 @@ import json
 import os
 from inspect import signature
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -217,8 +218,8 @@ def test_two_files_for_one_picture_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(("files", "facts"), [
-    ({}, ["no annotations"]),
-    ({"a.json": "[1, 2]", "b.json": "{}"}, ["no annotations"]),
+    ({}, ["no JSON files of labelme"]),
+    ({"a.json": "[1, 2]", "b.json": "{}"}, ["no JSON files of labelme"]),
     ({"a.json": "{"}, ["a.json"]),
     ({"a.json": json.dumps({"shapes": [], "imagePath": "a.png"})}, ["a.json", "a.png"]),
 ])  # fmt: skip
@@ -231,6 +232,15 @@ def test_a_source_without_usable_annotations_is_refused_in_one_line(tmp_path, ca
     assert message.count("\n") == 1
     assert [fact for fact in facts if fact not in message] == []
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("name", "kind"), [("export.zip", "zip archive"), ("a.png", "PNG picture")])
+def test_files_of_other_kinds_are_named(tmp_path, name, kind):
+    Image.fromarray(photo()).save(tmp_path / "a.png")
+    with ZipFile(tmp_path / "export.zip", "w") as archive:
+        archive.write(tmp_path / "a.png", "a.png")
+    with pytest.raises(DataError, match=kind):
+        import_annotations(tmp_path / name, tmp_path / "out")
 
 
 def test_only_background_is_refused(tmp_path):

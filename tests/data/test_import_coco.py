@@ -151,7 +151,7 @@ def test_what_is_dropped_or_refused_is_printed(tmp_path, capsys):
     photos(tmp_path / "in", "a.png", "b.png")
     run(tmp_path, 1)
     first, *lines = capsys.readouterr().out.splitlines()
-    assert first.endswith("out: 1 pictures; classes: background, apple, pear")
+    assert first.endswith("out: 1 picture; classes: background, apple, pear")
     for fact in ("boxes only", "fewer than three points", "cover no pixel", "not listed"):
         assert len([line for line in lines if fact in line and line.endswith(": 1")]) == 1, fact
     refused = [line for line in lines if line.startswith("not imported: ")]

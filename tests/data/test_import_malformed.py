@@ -128,6 +128,14 @@ def test_files_that_are_no_records_are_refused(tmp_path, capsys, text):
     assert "bad.json" in (printed := capsys.readouterr().out) or "JSON files of other kinds: 1" in printed
 
 
+@pytest.mark.parametrize("radius", [1e3, 1e6, 1e9, 1e308])
+def test_huge_circles_cost_no_time(tmp_path, capsys, radius):
+    labelme(tmp_path / "in", "good", [box("apple", 0, 0, 9, 9)])
+    labelme(tmp_path / "in", "bad", [shape("apple", "circle", [[0, 0], [radius, 0]])])
+    check_import(tmp_path / "in", tmp_path / "out", capsys)
+    assert [path.name for path in (tmp_path / "out" / "images").iterdir()] == ["good.png"]
+
+
 @pytest.mark.parametrize(("counts", "size"), [
     ([10**9], [10**9, 1]), ([H * W - 1], [H, W]), ([H * W + 1], [H, W]), ([H * W + 5, -5], [H, W]), ([], [H, W]),
     ([0.5] * 2, [H, W]), ([True, H * W - 1, 10**30], [H, W]), ("o" * 10_000, [H, W]), ("é", [H, W]), ("", [H, W]),

@@ -24,7 +24,8 @@ def run(source: Annotated[Path, Parameter(name="SOURCE")], /, *, out: OutFolder)
 
     bar = {"desc": f"importing {source}", "unit": "picture", "leave": False, "dynamic_ncols": True}
     imported = import_annotations(source, out, progress=lambda drawings: tqdm(drawings, **bar))
-    counts = ", ".join(f"{count} {split or 'pictures'}" for split, count in imported.counts.items())
+    one = "picture" if imported.counts.total() == 1 else "pictures"
+    counts = ", ".join(f"{count} {split or one}" for split, count in imported.counts.items())
     print(f"{out}: {counts}; classes: {', '.join(imported.classes)}")
     for what, count in (+imported.dropped).items():
         print(f"{what}: {count}")

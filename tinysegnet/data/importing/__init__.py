@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import DataError
-from ...files import is_special
+from ...files import kind_of
 from ..class_lists import ClassList
 from ..pairs import files_of, inside
 from .coco import class_names, read_coco
@@ -41,8 +41,10 @@ def import_annotations(
     drawings: list[Drawing] = []
     for path in paths:
         with imported.attempt(path):
-            if is_special(path) or not inside(path, root):
-                raise DataError(f"{path}: a device, or a link that leads out of {root}. Copy the file into the folder.")
+            if not inside(path, root):
+                raise DataError(f"{path}: the link leads out of {root}. Copy the file into the folder.")
+            if (kind := kind_of(path)).endswith(("archive", "picture", "device")):
+                raise DataError(f"{path}: {kind}, not a JSON file. Unzip archives, and give the folder or a JSON file.")
             record = json.loads(path.read_text(encoding="utf-8-sig"))
             if "shapes" in record:
                 drawings.append(read_labelme(path, record, root, _split(path, root, "other"), imported.dropped))
@@ -50,10 +52,11 @@ def import_annotations(
                 coco[path] = record
             else:
                 imported.dropped["JSON files of other kinds"] += 1
-    if bool(coco) == bool(drawings):
-        found = "annotations of both labelme and COCO" if coco else "no annotations of labelme or COCO"
-        reason = imported.refused[0] if imported.refused else f"{source}: {found}. Give the folder of one export."
-        raise DataError(reason)
+    if coco and drawings:
+        raise DataError(f"{source}: annotations of both labelme and COCO. Give the folder of one of them.")
+    if not coco and not drawings:
+        reason = imported.refused[0] if imported.refused else "no JSON files of labelme or COCO. Give their folder."
+        raise DataError(f"{source}: nothing can be imported (refused: {len(imported.refused)}): {reason}")
     if coco:
         colors = number_classes(class_names(coco, imported.dropped))
         for path, record in coco.items():

@@ -49,6 +49,8 @@ def _draw(kind: str, points: np.ndarray, height: int, width: int) -> np.ndarray:
     if kind == "circle":
         (x, y), (edge_x, edge_y) = points[:2].tolist()
         radius = ((x - edge_x) ** 2 + (y - edge_y) ** 2) ** 0.5
+        if radius > width + height:  # Pillow would need a minute for a radius of a million pixels
+            raise ValueError("a circle is larger than the picture")
         draw.ellipse([x - radius, y - radius, x + radius, y + radius], fill=1, outline=1)
     elif kind == "rectangle":
         draw.rectangle([*points.min(0).tolist(), *points.max(0).tolist()], fill=1, outline=1)
