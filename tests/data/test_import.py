@@ -76,6 +76,8 @@ def test_masks_are_pasted_into_their_boxes(tmp_path, left, top):
     ("_background_\npear\napple\n", ("_background_", "pear", "apple")),
     ("pear\napple\n", ("background", "pear", "apple")),
     ("0 0 255 pear\n255 255 0 apple\n", ("background", "pear", "apple")),
+    ("0 0 0 pear\n255 255 0 apple\n", ("background", "pear", "apple")),
+    ("9 9 9 pear\n255 255 0 apple\n8 8 8 background\n7 7 7 void\n", ("background", "pear", "apple")),
 ])  # fmt: skip
 def test_a_list_of_classes_gives_their_order(tmp_path, text, names):
     labelme(tmp_path / "in", "a", [box("apple", 0, 0, 9, 9), box("__ignore__", 20, 0, 25, 9), box("pear", 3, 3, 5, 5)])

@@ -11,10 +11,9 @@ from ...errors import DataError
 from ...files import kind_of
 from ..class_lists import ClassList
 from ..pairs import files_of, inside
-from .coco import class_names, read_coco
-from .drawings import Drawing, Imported
+from .coco import Categories, read_coco
 from .labelme import read_labelme
-from .plain_folder import number_classes, write_plain_folder
+from .plain_folder import Drawing, Imported, number_classes, write_plain_folder
 
 _CLASS_FILES = ("labels.txt", "classes.txt", "class_names.txt")
 _KINDS = {"annotations", "images", "labels", "json"}  # folders with these names are not splits
@@ -37,8 +36,9 @@ def import_annotations(
     source, imported = Path(source), Imported()
     root = source if source.is_dir() else source.parents[source.parent.name == "annotations"]
     paths = [source] if source.is_file() else _json_files(source, imported)
-    coco: dict[Path, Any] = {}
     drawings: list[Drawing] = []
+    categories: Categories = {}
+    formats = set()
     for path in paths:
         with imported.attempt(path):
             if not inside(path, root):
@@ -48,26 +48,29 @@ def import_annotations(
             record = json.loads(path.read_text(encoding="utf-8-sig"))
             if "shapes" in record:
                 drawings.append(read_labelme(path, record, root, _split(path, root, "other"), imported.dropped))
+                formats.add("labelme")
             elif "annotations" in record and "images" in record:
-                coco[path] = record
+                drawings += read_coco(path, record, root, _split(path, root, path.stem), categories, imported)
+                formats.add("COCO")
             else:
                 imported.dropped["JSON files of other kinds"] += 1
-    if coco and drawings:
+    if len(formats) > 1:
         raise DataError(f"{source}: annotations of both labelme and COCO. Give the folder of one of them.")
-    if not coco and not drawings:
+    if not drawings:
         reason = imported.refused[0] if imported.refused else "no JSON files of labelme or COCO. Give their folder."
         raise DataError(f"{source}: nothing can be imported (refused: {len(imported.refused)}): {reason}")
-    if coco:
-        colors = number_classes(class_names(coco, imported.dropped))
-        for path, record in coco.items():
-            with imported.attempt(path):
-                read_coco(path, record, root, _split(path, root, path.stem), drawings, imported)
+    labels, listed = sorted({label for drawing in drawings for label, _ in drawing.shapes}), None
+    if categories:
+        groups = {group for _, group in categories.values()}
+        if 0 in categories and categories[0][0] in groups and categories[0][0] not in labels:  # as Roboflow writes it
+            imported.dropped["unused category that names the group of the others"] += 1
+            del categories[0]
+        labels = [categories[number][0] for number in sorted(categories)]
     else:
         listed = next((ClassList.read(root / name) for name in _CLASS_FILES if (root / name).is_file()), None)
-        colors = number_classes(sorted({label for drawing in drawings for label, _ in drawing.shapes}), listed)
         pictures = [file for folder in {path.parent for path in paths} for file in files_of(folder)]
         imported.dropped["pictures without a JSON file"] = len({p.with_suffix(".json") for p in pictures} - {*paths})
-    write_plain_folder(Path(out), drawings, progress, colors, imported)
+    write_plain_folder(Path(out), drawings, progress, number_classes(labels, listed), imported)
     return imported
 
 

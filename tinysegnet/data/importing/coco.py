@@ -1,6 +1,5 @@
 """Annotations in COCO's format for instances, as CVAT, Label Studio and Roboflow export them."""
 
-from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,35 +7,25 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError
-from .drawings import Drawing, Imported, find_picture, read_points, refuse_damage
+from .plain_folder import Drawing, Imported, find_picture, read_points
 
-
-def class_names(records: dict[Path, Any], dropped: Counter[str]) -> list[str]:
-    """Return the names of the classes in order of their ids, which must mean the same in all files.
-
-    Roboflow lists the name of the whole group as an unused category 0. It is left out and counted.
-    """
-    found: dict[int, str] = {}
-    groups, used = set[Any](), set[Any]()
-    for path, record in records.items():
-        with refuse_damage(path):
-            for category in record["categories"]:
-                name = category["name"].strip()
-                if found.setdefault(int(category["id"]), name) != name or list(found.values()).count(name) > 1:
-                    raise DataError(f"{path}: the category {name!r} has another name or another id, too. Rename it.")
-                groups.add(category.get("supercategory"))
-            used.update(annotation["category_id"] for annotation in record["annotations"])
-    if 0 in found and 0 not in used and found[0] in groups:
-        del found[0]
-        dropped["unused category that names the group of the others"] += 1
-    return [found[number] for number in sorted(found)]
+Categories = dict[int, tuple[str, str]]  # id -> name, and name of the group
 
 
 def read_coco(
-    path: Path, record: dict[str, Any], root: Path, split: str, drawings: list[Drawing], imported: Imported
-) -> None:
-    """Append the pictures of a file to `drawings`. Counts what is dropped, and raises errors if the file is damaged."""
-    names = {category["id"]: category["name"].strip() for category in record["categories"]}
+    path: Path, record: dict[str, Any], root: Path, split: str, categories: Categories, imported: Imported
+) -> list[Drawing]:
+    """Return the pictures in a COCO file. Counts in `imported` what is dropped, and adds the file's `categories`.
+
+    Raises DataError if a category contradicts another file, and errors of all kinds if the annotations are damaged.
+    """
+    known = dict(categories)
+    for category in record["categories"]:
+        number, name = int(category["id"]), category["name"].strip()
+        for other, (other_name, _) in known.items():
+            if (other == number) != (other_name == name):
+                raise DataError(f"{path}: category {number} is {name!r}, but {other} is {other_name!r}. Rename one.")
+        known[number] = name, str(category.get("supercategory"))
     by_image: dict[Any, list[Any]] = {image["id"]: [] for image in record["images"]}
     if len(by_image) < len(record["images"]):
         raise DataError(f"{path}: two images have the same id. Export the file again.")
@@ -48,6 +37,7 @@ def read_coco(
     named = path.stem.removeprefix("instances_")
     own = [folder / name for name in (named, split) for folder in (root / "images", root)]
     folders = [path.parent / "images", path.parent, *own, root / "images", root]  # where pictures may be
+    drawings = []
     for image in record["images"]:
         where = f"{path}: {image['file_name']}"
         with imported.attempt(where):
@@ -63,9 +53,11 @@ def read_coco(
                     shape = [points for points in polygons if len(points) > 2]
                     imported.dropped["polygons with fewer than three points"] += len(polygons) - len(shape)
                 if shape:
-                    shapes.append((names[annotation["category_id"]], partial(_draw, shape)))
+                    shapes.append((known[annotation["category_id"]][0], partial(_draw, shape)))
             size = image.get("height"), image.get("width")
             drawings.append(Drawing(where, split, picture, None, size, shapes))
+    categories |= known
+    return drawings
 
 
 def _draw(shape: Any, height: int, width: int) -> np.ndarray:

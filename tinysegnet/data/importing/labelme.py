@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from ...errors import DataError
 from ..pairs import inside
-from .drawings import Drawing, find_picture, read_points
+from .plain_folder import Drawing, find_picture, read_points
 
 _FEWEST_POINTS = {"polygon": 3, "oriented_rectangle": 3, "rectangle": 2, "circle": 2, "mask": 2}
 

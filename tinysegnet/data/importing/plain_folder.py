@@ -1,10 +1,16 @@
-"""Writing pictures, label maps and a list of classes as a plain folder, which `Folder` reads."""
+"""Pictures with shapes, as read from annotations, and writing them as a plain folder, which `Folder` reads."""
 
 import base64
+import os
 import re
 import shutil
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 from PIL import Image
@@ -14,12 +20,67 @@ from ..class_lists import ClassList
 from ..image_files import read_image
 from ..label_encoding import VOID
 from ..new_folder import new_folder
+from ..pairs import inside
 from ..palette import Color, distinct_colors
-from .drawings import Drawing, Imported
 
 _VOID = ("void", "__ignore__", "unlabelled", "unlabeled", "ignore")  # labels in lower case
 _BACKGROUND = ("background", "_background_")
 _EMBEDDED = "embedded"  # the name of a temporary file
+_UPLOAD = re.compile(r"^[0-9a-f]{8}-(?=.)")  # Label Studio puts this before the names of uploaded files
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A picture and the shapes on it, in drawing order."""
+
+    where: str  # for messages
+    split: str
+    picture: Path
+    embedded: str | None  # the picture as base64, if the file `picture` is missing
+    size: tuple[int | None, int | None]  # (H, W), where the annotations give them
+    shapes: Sequence[tuple[str, Callable[[int, int], np.ndarray]]]  # label, and a function (H, W) -> mask (H, W) bool
+
+
+@dataclass
+class Imported:
+    """What was imported, and what was not."""
+
+    classes: tuple[str, ...] = ()  # without void
+    counts: Counter[str] = field(default_factory=Counter)  # pictures per split; without splits, the name is empty
+    dropped: Counter[str] = field(default_factory=Counter)  # what was left out, or is unusual -> how often
+    refused: list[str] = field(default_factory=list)  # one line per file or picture that was not imported
+
+    @contextmanager
+    def attempt(self, where: object) -> Iterator[None]:
+        """Add errors to `refused`. In damaged annotations any value may have any type, which raises any of these."""
+        try:
+            yield
+        except DataError as error:
+            self.refused.append(str(error) if str(error).startswith(str(where)) else f"{where}: {error}")
+        except (AttributeError, LookupError, TypeError, ValueError, OverflowError, RecursionError) as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:100]
+            self.refused.append(f"{where}: the annotations are damaged ({reason}). Export the file again.")
+
+
+def find_picture(listed: str, folders: Iterable[Path], root: Path) -> Path | None:
+    """Return the file with the longest part of a listed path that exists in a folder, preferring earlier folders."""
+    for name in dict.fromkeys((listed, unquote(listed))):
+        parts = [part for part in re.split(r"[/\\]|\?d=", name) if part not in ("", ".", "..")]
+        for start in range(len(parts)):
+            for last in dict.fromkeys((parts[-1], _UPLOAD.sub("", parts[-1]))):
+                for folder in folders:
+                    path = folder.joinpath(*parts[start:-1], last)
+                    if os.path.isfile(path) and inside(path, root):
+                        return path
+    return None
+
+
+def read_points(value: Any) -> np.ndarray:
+    """Return [[x, y], ...] or [x, y, x, y, ...] as (n, 2) float64. Raises ValueError for anything else."""
+    points = np.array(value, np.float64)
+    if points.size % 2 or points.shape[1:] not in ((), (2,)) or not (np.abs(points) <= 1e6).all():  # false for NaN
+        raise ValueError("the points are not pairs of numbers up to a million")
+    return points.reshape(-1, 2)
 
 
 def number_classes(labels: Iterable[str], listed: ClassList | None = None) -> dict[str, Color]:
@@ -31,7 +92,7 @@ def number_classes(labels: Iterable[str], listed: ClassList | None = None) -> di
     """
     given = dict(zip(listed.names, listed.colors, strict=True)) if listed else dict.fromkeys(labels)
     first = next((name for name in given if name.lower() in _BACKGROUND), _BACKGROUND[0])
-    colors = {first: given.get(first) or (0, 0, 0)}
+    colors = {first: given.get(first) or (None if (0, 0, 0) in given.values() else (0, 0, 0))}
     colors |= {name: color for name, color in given.items() if name.lower() not in _VOID + _BACKGROUND}
     if not 2 <= len(colors) < VOID:
         raise DataError(f"classes: {len(colors)} with background. Between 2 and {VOID - 1} are possible.")
