@@ -2,12 +2,15 @@
 
 import os
 
-# numba reads this variable when it starts, so it must be set before tinysegnet is imported.
+from forms import LONG, amount
+
+# These variables must be set before tinysegnet is imported. Kernels without threads take half the time to compile. In
+# the short form, only tests about threads use others.
 os.environ.setdefault("NUMBA_NUM_THREADS", "4")
+os.environ.setdefault("TINYSEGNET_PARALLEL", amount("0", "1"))
 
 import pytest
 from browser import launched
-from forms import LONG, amount
 from hypothesis import settings
 
 from tinysegnet import runtime

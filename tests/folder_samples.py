@@ -3,6 +3,7 @@
 import numpy as np
 from PIL import Image
 
+from tinysegnet.data.layouts import find_layout
 from tinysegnet.data.palette import CAMVID_MERGE, distinct_colors
 
 H, W = 6, 9
@@ -65,3 +66,23 @@ def spoil(root):
     whole = (root / "images/p4.png").read_bytes()
     (root / "images/p4.png").write_bytes(whole[: len(whole) // 2])
     return [str(root / name) for name in ("labels/p0.png", "labels/p1.png", "labels/p2.png", "images/p4.png")]
+
+
+def write_pairs(root, *names, image="images/{}.png", labels="labels/{}.png"):
+    """Write a pair per name, such as "train/berlin/a", with pictures that differ. An empty pattern writes nothing."""
+    for name in names:
+        folder, _, stem = name.rpartition("/")
+        parts = {"folder": folder, "stem": stem}
+        seed = sum(name.encode()) + len(name)
+        if image:
+            save(root / image.format(name, **parts), picture(seed))
+        if labels:
+            save(root / labels.format(name, **parts), label_map(seed=seed))
+
+
+def names_of(root):
+    """Return the stems of the pictures by split, as `find_layout` divides a folder, after checking every pair."""
+    layout = find_layout(root)
+    pairs = {split: found() for split, found in layout.splits.items()}
+    assert all(pair.image.is_file() and pair.labels.is_file() for found in pairs.values() for pair in found)
+    return {split: [pair.image.stem for pair in found] for split, found in pairs.items()}

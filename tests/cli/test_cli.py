@@ -236,6 +236,14 @@ def test_old_names_work_with_a_note(trained, capsys):
     assert "position prior" not in out
 
 
+@pytest.mark.parametrize(("old", "new"), [("yes", "`--mirror`"), ("no", "`--no-mirror`"), ("recipe", "the default")])
+def test_the_old_values_of_mirror_work_and_name_the_new_switch(tmp_path, capsys, old, new):
+    Image.fromarray(np.zeros((24, 32, 3), np.uint8)).save(tmp_path / "p.png")
+    assert main(["predict", "toy", "--mirror", old, str(tmp_path / "p.png"), "--out", str(tmp_path / "o")]) == 0
+    assert f"note: `--mirror {old}` is now {new}" in capsys.readouterr().err
+    assert [path.stem for path in (tmp_path / "o").glob("*_labels.png")] == ["p_labels"]
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
 def test_shell_completion_knows_commands_and_options(tmp_path, monkeypatch, capsys, shell):
     for name in ("BASH_VERSION", "ZSH_VERSION", "FISH_VERSION"):

@@ -84,7 +84,7 @@ def test_the_articles_network_learns_one_class_with_one_logit(done):
     (f"train --preprocessing x {SMALL}", "--preprocessing", "'x'", "own, scaled"),
     ("predict toy x.png --out o --samples 3", "tiny has no dropout"),
     ("predict toy x.png --out o --samples 0", "--samples", "> 0"),
-    ("predict toy x.png --out o --samples 3 --mirror yes", "mirror: yes", "samples"),
+    ("predict toy x.png --out o --samples 3 --mirror", "mirror and samples"),
     ("evaluate toy --samples 3 --test-scales 1 2", "test-scales", "samples"),
     ("predict toy x.png --out o --test-scales 0", "--test-scales", "> 0"),
     ("predict toy x.png --out o --test-scales 1 40", "x.png", "4 Mpx", "--scale 0."),

@@ -6,9 +6,11 @@ import re
 import numpy as np
 import pytest
 from folder_samples import H, W, fastai, label_map, picture, save, spoil, write
+from PIL import Image
 
 from tinysegnet.cli.main import main
-from tinysegnet.data import Folder
+from tinysegnet.data import CAMVID, Folder, duplicates
+from tinysegnet.data.palette import SAFE_COLORS
 from tinysegnet.weights import checkpoint
 
 
@@ -122,3 +124,83 @@ def test_own_pictures_are_trained_and_evaluated(tmp_path, capsys):
     fastai(tmp_path / "other")
     assert main(["evaluate", weights, "--data", str(tmp_path / "other")]) == 2
     assert re.search("CamVid val has 11 classes.*predicts 2", capsys.readouterr().err)
+
+
+def split_folder(root, **splits):
+    """Write images/SPLIT/ and labels/SPLIT/ with one picture per label map."""
+    for split, maps in splits.items():
+        for k, labels in enumerate(maps):
+            save(root / f"images/{split}/{split}{k}.png", picture(k))
+            save(root / f"labels/{split}/{split}{k}.png", labels)
+    (root / "classes.txt").write_text("sky\nroad\ntree\nvoid\n")
+
+
+def test_data_check_shows_the_share_of_each_class_per_split(tmp_path, capsys):
+    one, half = np.zeros((H, W), np.uint8), np.zeros((H, W), np.uint8)
+    half[: H // 2] = 3
+    two = np.full((H, W), 2, np.uint8)
+    split_folder(tmp_path, train=[one, half], val=[one, one, one, two])
+    assert main(["data", "check", str(tmp_path)]) == 0
+    text = capsys.readouterr().out
+    rows = {
+        line.split()[0]: line.split()[-2:]
+        for line in text.splitlines()
+        if line.startswith(("sky", "road", "tree", "void"))
+    }
+    assert rows == {"sky": ["75.0", "75.0"], "road": ["-", "-"], "tree": ["-", "25.0"], "void": ["25.0", "-"]}
+    assert "classes of val that do not occur in train: tree" in text
+    assert "classes of train" not in text
+    assert main(["data", "check", str(tmp_path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["shares"] == {"train": {"sky": 0.75, "road": 0, "tree": 0, "void": 0.25},
+                               "val": {"sky": 0.75, "road": 0, "tree": 0.25, "void": 0}}  # fmt: skip
+    assert (found["duplicates"], found["missing_splits"]) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("splits", "missing"), [(("test",), ["train", "val"]), (("val",), ["train"]), (("train", "test"), [])]
+)
+def test_a_folder_without_training_pictures_is_not_called_usable(tmp_path, capsys, splits, missing):
+    split_folder(tmp_path, **{split: [label_map(3, k) for k in range(4)] for split in splits})
+    assert main(["data", "check", str(tmp_path)]) == bool(missing)
+    last = capsys.readouterr().out.splitlines()[-1]
+    if missing:
+        assert f"--split {splits[0]}" in last
+        assert " and ".join(missing) in last
+        assert "all can be used" not in last
+    assert main(["data", "check", str(tmp_path), "--json"]) == bool(missing)
+    assert json.loads(capsys.readouterr().out)["missing_splits"] == missing
+
+
+def test_shared_pictures_are_reported_by_check_and_train(tmp_path, capsys, monkeypatch):
+    write(tmp_path / "d", "images/{}.png", "labels/{}.png", 5)
+    given = []
+    monkeypatch.setattr(duplicates, "shared_pictures", lambda folders: given.append(len(folders)) or ["p0 is in both"])
+    assert main(["data", "check", str(tmp_path / "d")]) == 0
+    assert "p0 is in both" in capsys.readouterr().out.splitlines()
+    assert main(["data", "check", str(tmp_path / "d"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["duplicates"] == ["p0 is in both"]
+    assert main(["data", "baselines", "--data", str(tmp_path / "d"), "--json"]) == 0
+    assert "warning: p0 is in both" in capsys.readouterr().err
+    assert given == [2, 2, 2]
+
+
+def test_a_run_with_safe_colours_keeps_them(tmp_path, capsys):
+    write(tmp_path / "d", "images/{}.png", "labels/{}.png", 5)
+    options = ["--epochs", "1", "--width", "0.1", "--size", "16x24", "--runs", str(tmp_path / "r"), "--name", "x"]
+    assert main(["train", "--data", str(tmp_path / "d"), "--palette", "safe", *options]) == 0
+    weights = str(tmp_path / "r/x/best.safetensors")
+    assert checkpoint.read(weights).palette.colors == SAFE_COLORS[:3]
+    capsys.readouterr()
+    assert main(["evaluate", weights, "--json"]) == 0
+    assert "--palette safe" in capsys.readouterr().err
+    assert main(["train", "--resume", str(tmp_path / "r/x")]) == 0
+    assert checkpoint.read(weights).palette.colors == SAFE_COLORS[:3]
+
+
+@pytest.mark.parametrize("palette", ["own", "safe"])
+def test_predict_draws_in_safe_colours_on_request(tmp_path, palette):
+    save(tmp_path / "p.png", np.zeros((24, 32, 3), np.uint8))
+    assert main(["predict", "toy", str(tmp_path / "p.png"), "--out", str(tmp_path), "--palette", palette]) == 0
+    colors = np.unique(np.asarray(Image.open(tmp_path / "p_colours.png")).reshape(-1, 3), axis=0).tolist()
+    assert {tuple(color) for color in colors} <= {*CAMVID.with_colors(palette).colors}

@@ -30,13 +30,13 @@ def splits_of(root, **options):
 def test_images_and_labels_with_a_folder_per_split_are_recognised(tmp_path):
     for split in ("train", "valid", "night"):
         written = write(tmp_path, f"images/{split}/{{}}.png", f"labels/{split}/{{}}.png", 2)
-    assert splits_of(tmp_path) == {"night": ["p0", "p1"], "train": ["p0", "p1"], "valid": ["p0", "p1"]}
+    assert splits_of(tmp_path) == {"night": ["p0", "p1"], "train": ["p0", "p1"], "val": ["p0", "p1"]}
     dataset = open_dataset(tmp_path, "night")
     assert isinstance(dataset, Dataset)
     np.testing.assert_array_equal(dataset[1].labels, written["p1"])
     np.testing.assert_array_equal(dataset[1].image, picture(1))
-    assert len(open_dataset(tmp_path, "val")) == 2  # a synonym of valid
-    with pytest.raises(DataError, match=r"'tset'.*night or train or valid"):
+    assert len(open_dataset(tmp_path, "valid")) == 2  # a synonym of val
+    with pytest.raises(DataError, match=r"'tset'.*night or train or val"):
         open_dataset(tmp_path, "tset")
 
 
@@ -89,7 +89,7 @@ def merged_number(name):
 @pytest.mark.parametrize("valid", [True, False])
 def test_fastai_camvid_is_recognised_and_merged(tmp_path, valid):
     written = fastai(tmp_path, valid)
-    assert splits_of(tmp_path)["valid" if valid else "val"] == (["p1", "p2"] if valid else ["p4"])
+    assert splits_of(tmp_path)["val"] == (["p1", "p2"] if valid else ["p4"])
     dataset = open_dataset(tmp_path, "val")
     assert dataset.palette == CAMVID
     dataset.check()

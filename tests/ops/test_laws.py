@@ -9,8 +9,9 @@
 6. NaN and infinity are preserved.
 7. Linear ops are adjoint to their backward.
 
-The short form compiles each kernel for writable float64 arrays. It checks the gradients of the NumPy variants; those of
-the other variants are right because law 4 compares them on the same cases.
+The short form compiles each kernel for writable float64 arrays, and without threads, except for one convolution. It
+checks the gradients of the NumPy variants; those of the other variants are right because law 4 compares them on the
+same cases.
 """
 
 from __future__ import annotations
@@ -19,8 +20,11 @@ import ast
 import importlib
 import inspect
 import io
+import os
 import pickle
 import pkgutil
+import subprocess
+import sys
 import tokenize
 from types import ModuleType
 
@@ -255,6 +259,7 @@ def test_dtype_follows_the_input(op, variant, dtype):
 
 
 @pytest.mark.skipif(not runtime.JIT, reason="numba does not compile here")
+@pytest.mark.long
 @pytest.mark.parametrize(("op", "variant", "dtype"), FAST)
 def test_number_of_threads_does_not_change_a_bit(op, variant, dtype):
     import numba
@@ -273,6 +278,28 @@ def test_number_of_threads_does_not_change_a_bit(op, variant, dtype):
             if one is not None:
                 pairs = zip(sum(map(tuple, one), ()), sum(map(tuple, many), ()), strict=True)
                 assert all(same_bits(a, b) for a, b in pairs)
+
+
+# In a process of its own, because the short form compiles kernels without threads.
+THREADS = """
+import numba, numpy as np, tinysegnet as ts
+rng = np.random.default_rng(0)
+x, w, b = rng.normal(size=(2, 9, 10, 5)), rng.normal(size=(3, 3, 5, 6)), rng.normal(size=6)
+found = []
+for threads in (1, 2, 4):
+    numba.set_num_threads(threads)
+    out, cache = ts.ops.conv2d_forward(x, w, b)
+    found.append([a.tobytes() for a in (out, *ts.ops.conv2d_backward(np.cos(out), cache))])
+assert ts.runtime.PARALLEL
+print(all(one == found[0] for one in found))
+"""
+
+
+@pytest.mark.skipif(not runtime.JIT, reason="numba does not compile here")
+def test_number_of_threads_does_not_change_a_convolution():
+    done = subprocess.run([sys.executable, "-c", THREADS], env={**os.environ, "TINYSEGNET_PARALLEL": "1"},
+                          capture_output=True, text=True, timeout=500, check=False)  # fmt: skip
+    assert done.stdout == "True\n", done.stderr
 
 
 def mixed(op, forward, backward, cache_type, dtype):

@@ -103,7 +103,7 @@ def test_predict_uses_the_scales_of_training_by_default(options, scales, tmp_pat
 
 
 @pytest.mark.parametrize("recorded", [True, False])
-@pytest.mark.parametrize(("choice", "mirror"), [([], None), (["--mirror", "yes"], True), (["--mirror", "no"], False)])
+@pytest.mark.parametrize(("choice", "mirror"), [([], None), (["--mirror"], True), (["--no-mirror"], False)])
 def test_predict_mirrors_as_in_training_by_default(recorded, choice, mirror, tmp_path):
     model = ts.build("tiny", width=1 / 8)
     save(tmp_path / "net.safetensors", model, training={"size": [24, 32], "mirror": recorded})

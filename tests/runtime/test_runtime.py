@@ -126,7 +126,7 @@ def test_threads_can_be_chosen():
 
 # --- launching -------------------------------------------------------------------------------------------------------
 
-needs_threads = pytest.mark.skipif(not runtime.JIT or not runtime.PARALLEL, reason="kernels have no threads here")
+needs_threads = pytest.mark.skipif(not runtime.JIT, reason="kernels have no threads here")
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 
 # Run a kernel in the parent if `used` says so, and then in a worker process.
@@ -161,7 +161,7 @@ def run_workers(folder, method, used, **environment):
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere OpenMP survives a fork")
 @needs_threads
 def test_a_forked_child_without_threads_fails_with_one_line(tmp_path):
-    done = run_workers(tmp_path, "fork", "used", NUMBA_THREADING_LAYER="omp")
+    done = run_workers(tmp_path, "fork", "used", NUMBA_THREADING_LAYER="omp", TINYSEGNET_PARALLEL="1")
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert all(
@@ -198,14 +198,14 @@ print(*ThreadPoolExecutor(4).map(work, range(4)))
 
 @needs_threads
 def test_kernels_on_the_workqueue_are_launched_one_at_a_time():
-    assert run(program=FOUR_THREADS, NUMBA_THREADING_LAYER="workqueue") == ["True"] * 4
+    assert run(program=FOUR_THREADS, NUMBA_THREADING_LAYER="workqueue", TINYSEGNET_PARALLEL="1") == ["True"] * 4
 
 
 @needs_threads
 def test_the_workqueue_alone_ends_the_process():
     direct = "from tinysegnet.runtime import launch; launch.OneAtATime.__call__ = launch.Dispatcher.__call__"
     with pytest.raises(AssertionError, match=r"[Cc]oncurrent"):
-        run(direct, FOUR_THREADS, NUMBA_THREADING_LAYER="workqueue")
+        run(direct, FOUR_THREADS, NUMBA_THREADING_LAYER="workqueue", TINYSEGNET_PARALLEL="1")
 
 
 BEFORE_AND_AFTER = """
@@ -223,7 +223,7 @@ print(*names, type(relu).__name__, relu.py_func.__name__, len(relu.signatures))
 @needs_threads
 def test_a_kernel_is_numbas_own_dispatcher_once_threads_have_started():
     """Therefore a safe launch costs nothing, and a kernel has all attributes of a dispatcher."""
-    found = run(program=BEFORE_AND_AFTER, NUMBA_THREADING_LAYER="omp")
+    found = run(program=BEFORE_AND_AFTER, NUMBA_THREADING_LAYER="omp", TINYSEGNET_PARALLEL="1")
     assert found == ["FirstLaunch", "CPUDispatcher", "_relu", "1"]
 
 

@@ -3,26 +3,39 @@
 from __future__ import annotations
 
 import json
+import shlex
+import sys
+from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
-from .data_options import LabelOptions, Labels, find_problems
-from .options import FolderPath, Json
+from ..errors import DataError, SettingError
+from ..files import write_atomically
+from .data_options import LabelOptions, Labels, find_problems, progress_bar
+from .options import FilePath, FolderPath, Json
 
 if TYPE_CHECKING:
-    from ..data import Folder, Problem
+    from ..data import Folder
+    from ..data.layouts import Layout
 
 
-def run(folder: FolderPath, /, *, labels: Labels = LabelOptions(), as_json: Json = False) -> int:
+def run(
+    folder: FolderPath, /, *, labels: Labels = LabelOptions(), sheet: FilePath | None = None, as_json: Json = False
+) -> int:
     """Check a data set: read every picture and label map, describe the folder, and list all files that cannot be used.
 
-    The exit code is 2 if a file cannot be used.
+    The exit code is 2 if a file cannot be used, and 1 if there are no pictures for training or validation.
 
     Args:
         folder: A folder with pictures and label maps.
+        sheet: A PNG file for a contact sheet, which shows typical pairs, and pairs that look wrong with the reasons.
     """
     from ..data import Folder
+    from ..data.duplicates import shared_pictures
     from ..data.layouts import find_layout
+    from ..data.survey import shares, survey, suspicious
 
+    if sheet is not None and sheet.suffix.lower() != ".png":
+        raise SettingError(f"{sheet}: the contact sheet is a PNG file. Give another --sheet, such as sheet.png")
     layout = find_layout(folder)
     folders = [
         Folder(folder, split, ignore=labels.ignore, classes=labels.classes, layout=layout)
@@ -31,20 +44,68 @@ def run(folder: FolderPath, /, *, labels: Labels = LabelOptions(), as_json: Json
     ]
     if not folders:
         layout.pairs(next(iter(layout.splits)))  # raises a DataError that describes what is missing
-    labels.select(folders[0])
+    selected = [labels.select(split) for split in folders]
     problems = [problem for split in folders for problem in find_problems(split)]
-    print(json.dumps(_as_dict(folders, problems)) if as_json else _as_text(folders, problems))
-    return 2 if problems else 0
+    surveyed = [
+        survey(data, fits=sheet is not None, progress=progress_bar(f"counting {data.name}")) for data in selected
+    ]
+    names = [*selected[0].palette.names, "void"]
+    by_split = {
+        split.split: dict(zip(names, shares(pairs).tolist(), strict=True))
+        for split, pairs in zip(folders, surveyed, strict=True) if pairs
+    }  # fmt: skip
+    found = {
+        **_as_dict(folders), "shares": by_split, "duplicates": shared_pictures(folders),
+        "missing_splits": [split for split in ("train", "val") if not _has(layout, split)],
+        "bad": [{"file": str(problem.file), "problem": problem.text} for problem in problems],
+    }  # fmt: skip
+    print(json.dumps(found) if as_json else _as_text(folders, found))
+    if sheet is not None and (pairs := [pair for pairs in surveyed for pair in pairs]):
+        from .. import viz
+
+        odd = suspicious(pairs)
+        sheet.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(sheet, viz.picture_bytes(viz.contact_sheet(folder.resolve().name, pairs, odd)))
+        print(f"{sheet}: {len(odd)} of {len(pairs)} pairs look suspicious", file=sys.stderr)
+    return 2 if problems else 1 if found["missing_splits"] else 0
 
 
-def _as_text(folders: list[Folder], problems: list[Problem]) -> str:
-    pairs = sum(map(len, folders))
-    summary = f"{len(problems)} files cannot be used" if problems else "all can be used"
+def _has(layout: Layout, split: str) -> bool:
+    try:
+        return bool(layout.pairs(split))
+    except DataError:
+        return False
+
+
+def _as_text(folders: list[Folder], found: dict[str, Any]) -> str:
+    first, bad = folders[0], [entry["problem"] for entry in found["bad"]]
+    usable = f"{len(bad)} files cannot be used" if bad else "all can be used"
+    if found["missing_splits"] and not bad:
+        usable = (f"they can be scored (`tinysegnet evaluate CHECKPOINT --data {shlex.quote(str(first.root))} --split "
+                  f"{first.split}`). For training, add {' and '.join(found['missing_splits'])}")  # fmt: skip
     description = max(folders, key=lambda folder: folder.void_occurs).description
-    return "\n".join([description, *(p.text for p in problems), f"{pairs} pairs checked: {summary}"])
+    return "\n".join([description, *_table(found["shares"]), *found["duplicates"], *bad,
+                      f"{sum(map(len, folders))} pairs checked: {usable}"])  # fmt: skip
 
 
-def _as_dict(folders: list[Folder], problems: list[Problem]) -> dict[str, Any]:
+def _table(shares: dict[str, dict[str, float]]) -> list[str]:
+    """Return a table of each class's share of the pixels per split, and the classes that only one split has."""
+    names = [
+        name for name in next(iter(shares.values()), {}) if name != "void" or any(s[name] for s in shares.values())
+    ]
+    left = max(map(len, ("% of the pixels", *names)))
+    lines = ["% of the pixels".ljust(left) + "".join(split.rjust(max(8, len(split) + 2)) for split in shares)]
+    for name in names:
+        cells = {split: 100 * classes[name] for split, classes in shares.items()}
+        texts = {split: "-" if not x else "< 0.1" if x < 0.05 else f"{x:.1f}" for split, x in cells.items()}
+        lines.append(name.ljust(left) + "".join(text.rjust(max(8, len(split) + 2)) for split, text in texts.items()))
+    for here, there in permutations(shares, 2):
+        absent = [name for name in names if name != "void" and shares[here][name] and not shares[there][name]]
+        lines += [f"classes of {here} that do not occur in {there}: {', '.join(absent)}"] if absent else []
+    return lines
+
+
+def _as_dict(folders: list[Folder]) -> dict[str, Any]:
     first = folders[0]
     return {
         "data": str(first.root),
@@ -55,5 +116,4 @@ def _as_dict(folders: list[Folder], problems: list[Problem]) -> dict[str, Any]:
         "classes_from": first.source,
         "allowed": first.label_encoding.allowed(),
         "ignore_label": first.palette.ignore_label,
-        "bad": [{"file": str(problem.file), "problem": problem.text} for problem in problems],
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -16,6 +17,9 @@ from .options import check_folder
 if TYPE_CHECKING:
     from ..data import Dataset, Folder, Problem
 
+PaletteChoice = Annotated[Literal["own", "safe"], Parameter(help=(
+    'The colours of the classes: their own, or "safe" ones, which people with any colour vision can tell apart.'
+))]  # fmt: skip
 DataPath = Annotated[str, Parameter(metavar="DIR", validator=check_folder)]
 _NAMED = 3  # the number of bad files that an error names
 
@@ -30,6 +34,7 @@ class LabelOptions:
     """Whether CamVid's 32 classes are merged into the eleven of the SegNet papers, or all are used."""
     one_class: Annotated[str | None, Parameter(metavar="CLASS")] = None
     """The name of a class that the network separates from everything else, as two classes."""
+    palette: PaletteChoice = "own"
 
     def __post_init__(self) -> None:
         convert_fields(self)
@@ -51,10 +56,12 @@ class LabelOptions:
         return "".join(f" --{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in given)
 
     def select(self, data: Dataset) -> Dataset:
-        """Return the data. If a class was named, its labels are this class and everything else."""
+        """Return the data with the chosen colours. If a class was named, its labels are this class and all else."""
         from ..data import OneClass
 
-        return data if self.one_class is None else OneClass(data, self.one_class)
+        selected = data if self.one_class is None else OneClass(data, self.one_class)
+        selected.palette = selected.palette.with_colors(self.palette)
+        return selected
 
 
 Labels = Annotated[LabelOptions, Parameter(name="*", group=Group("Label maps", sort_key=2))]
@@ -65,9 +72,10 @@ def load_splits(
 ) -> list[Dataset]:
     """Load splits of at most `limit` pictures each. Toy scenes are drawn, and every label map of a folder is checked.
 
-    Raises DataError for bad files, with the number of bad files in all splits.
+    Warns if splits share pictures. Raises DataError for bad files, with the number of bad files in all splits.
     """
     from ..data import Folder, InMemory
+    from ..data.duplicates import shared_pictures
 
     opened = [labels.open(data, split) for split in splits]
     selected = [labels.select(dataset) for dataset in opened]  # an unknown class is refused before files are read
@@ -77,10 +85,12 @@ def load_splits(
         named = problems[0].text if len(problems) == 1 else files + ", ..." * (len(problems) > _NAMED)
         raise DataError(f"{data}: files that cannot be used: {len(problems)} ({named}). "
                         f"List all of them: tinysegnet data check {shlex.quote(data)}{labels.written()}")  # fmt: skip
+    for line in shared_pictures([dataset for dataset in opened if isinstance(dataset, Folder)]):
+        warnings.warn(line, UserWarning, stacklevel=2)
     if limit is None and data != "toy":
         return selected
     return [
-        InMemory(dataset, limit=limit, progress=_bar(f"loading {dataset.name} {split}"))
+        InMemory(dataset, limit=limit, progress=progress_bar(f"loading {dataset.name} {split}"))
         for dataset, split in zip(selected, splits, strict=True)
     ]
 
@@ -97,11 +107,12 @@ def data_name(data: str) -> str:
 
 def find_problems(folder: Folder, limit: int | None = None) -> list[Problem]:
     """Return the files of a split that cannot be used. At most `limit` pictures are checked, with a progress bar."""
-    bar = _bar(f"checking {folder.name}")
+    bar = progress_bar(f"checking {folder.name}")
     return folder.problems(progress=lambda indices: bar(indices[:limit]))
 
 
-def _bar(what: str) -> Any:
+def progress_bar(what: str) -> Any:
+    """Return a function that wraps a loop over pictures in a progress bar."""
     from tqdm import tqdm
 
     return lambda loop: tqdm(loop, desc=what, unit="picture", leave=False, dynamic_ncols=True)

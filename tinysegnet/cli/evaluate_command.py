@@ -126,7 +126,7 @@ def _label_options(path: Path, training: dict[str, Any], data: str, given: Label
     except SettingError as error:
         raise DataError(f"{path}: its label options are invalid: {error}. Give --ignore or --classes") from error
     if data == "toy":  # the label maps of toy scenes are drawn, so other options have no effect
-        labels = LabelOptions(one_class=labels.one_class)
+        labels = LabelOptions(one_class=labels.one_class, palette=labels.palette)
     if labels != given:
         print(f"label maps are read as in training:{labels.written()}", file=sys.stderr)
     return labels

@@ -12,6 +12,8 @@ from .interrupts import EXIT_CODE, is_interrupt, leave, leave_on_interrupt
 __all__ = ["COMMANDS", "main"]
 
 HELP = ("-h", "--help")
+OLD_NAMES = {"data floors": "data baselines", "--no-floor": "--no-baseline",
+             "--mirror yes": "--mirror", "--mirror no": "--no-mirror", "--mirror recipe": ""}  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -98,13 +100,13 @@ def _run_command(arguments: list[str]) -> int:
 
 def _with_new_names(arguments: list[str]) -> list[str]:
     """Replace the argument names of version 0.1 with the new names, and print a note on stderr."""
-    note = "note: `{}` is now `{}`; the old name will be removed in version 0.3"
-    if arguments[:2] == ["data", "floors"]:
-        print(note.format("data floors", "data baselines"), file=sys.stderr)
-        arguments = ["data", "baselines", *arguments[2:]]
-    if "--no-floor" in arguments:
-        print(note.format("--no-floor", "--no-baseline"), file=sys.stderr)
-        arguments = ["--no-baseline" if word == "--no-floor" else word for word in arguments]
+    for old, new in OLD_NAMES.items():
+        words = old.split()
+        for at in range(len(arguments)):
+            if arguments[at : at + len(words)] == words:
+                now = f"`{new}`" if new else "the default"
+                print(f"note: `{old}` is now {now}; the old name will be removed in version 0.3", file=sys.stderr)
+                arguments = [*arguments[:at], *new.split(), *arguments[at + len(words) :]]
     return arguments
 
 

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from ..errors import SettingError, TinySegNetError
 from ..files import write_atomically
+from .data_options import PaletteChoice
 from .options import CheckpointPath, OutFolder
 from .prediction_options import FACTOR, Options, PredictionOptions
 
@@ -29,6 +30,7 @@ MAX_WORKING_PIXELS = 4_000_000  # because vgg16 needs several arrays of 256 byte
 def run(
     checkpoint: CheckpointPath, images: Annotated[tuple[Path, ...], Parameter(name="IMAGE")], /, *,
     out: OutFolder, scale: Annotated[float, FACTOR] = 1.0, options: Options = PredictionOptions(), gif: bool = False,
+    palette: PaletteChoice = "own",
 ) -> int:  # fmt: skip
     """Segment pictures of any size, and write STEM_overlay.png, STEM_colours.png and STEM_labels.png for each.
 
@@ -47,7 +49,7 @@ def run(
     from .. import viz
 
     paths = _pictures(images, out)
-    loaded = options.open(checkpoint)
+    loaded = options.open(checkpoint, palette)
     out.mkdir(parents=True, exist_ok=True)
     animation = viz.Animation(loaded.palette, len(paths)) if gif else None
     exit_code = 0

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Group, Parameter
 from cyclopts.types import PositiveInt
@@ -24,9 +24,9 @@ FACTOR = Parameter(validator=Number(gt=0, lte=1_000_000), metavar="NUMBER")
 class PredictionOptions:
     """The options for averaging predictions over several views of a picture."""
 
-    mirror: Annotated[Literal["recipe", "yes", "no"], Parameter(metavar="WHEN")] = "recipe"
-    """Whether to average the predictions of the picture and its mirror image, which takes twice as long. "recipe" does
-    as the training did."""
+    mirror: Annotated[bool | None, Parameter(negative=None)] = None
+    """Average the predictions of the picture and its mirror image, which takes twice as long. Default: as in
+    training."""
     test_scales: Annotated[Numbers | None, FACTOR] = None
     """Average the predictions at these factors of the size, such as 0.75 1 1.5. Default: as in training."""
     samples: PositiveInt | None = None
@@ -35,24 +35,25 @@ class PredictionOptions:
     variance tells wrong pixels from right ones, compared with the largest probability of one pass."""
 
     def __post_init__(self) -> None:
-        if self.samples is not None and (self.mirror == "yes" or self.test_scales is not None):
-            other = "mirror: yes" if self.mirror == "yes" else "test-scales"
+        if self.samples is not None and (self.mirror or self.test_scales is not None):
+            other = "mirror" if self.mirror else "test-scales"
             raise SettingError(f"{other} and samples cannot be combined: samples use the picture as it is. Give one of "
                                "the two")  # fmt: skip
 
-    def open(self, checkpoint: Path) -> Checkpoint:
-        """Open the checkpoint. Raises SettingError if samples are wanted but the network has no dropout."""
+    def open(self, checkpoint: Path, palette: str = "own") -> Checkpoint:
+        """Open the checkpoint, with the chosen colours of the classes. Raises SettingError if samples are wanted but
+        the network has no dropout."""
         from ..weights.bundled import open_checkpoint
 
         loaded = open_checkpoint(checkpoint)
         if self.samples is not None:
             loaded.model.check_dropout()
-        return loaded
+        return replace(loaded, palette=loaded.palette.with_colors(palette))
 
     def resolved_for(self, checkpoint: Checkpoint) -> dict[str, Any]:
         """Return `size`, `mirror` and `scales` for `predict`: as in training, unless an option says otherwise."""
         trained = checkpoint.prediction
-        mirror = trained["mirror"] if self.mirror == "recipe" else self.mirror == "yes"
+        mirror = trained["mirror"] if self.mirror is None else self.mirror
         scales = trained["scales"] if self.test_scales is None else self.test_scales
         return {**trained, "mirror": mirror, "scales": scales}
 

@@ -131,6 +131,9 @@ class Train(Source):
 
         page = write_report(folder, model, train, val, result)
         print(f"trained for {result.seconds:.0f} s\n{_checkpoints(folder.path, result.history)}\nreport: {page}")
+        if result.diverged:
+            print(f"warning: {result.diverged}")
+            return 1
         best = shlex.quote(str(folder.path / "best.safetensors"))
         print(f"to segment a picture: tinysegnet predict {best} PICTURE --out DIR")
         return 0

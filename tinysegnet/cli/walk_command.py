@@ -4,12 +4,13 @@ import sys
 from pathlib import Path
 
 from ..errors import DataError, SettingError
+from .data_options import PaletteChoice
 from .options import CheckpointPath, FilePath, Size
 
 
 def run(
     checkpoint: CheckpointPath, image: Path, /, *, out: FilePath, labels: FilePath | None = None,
-    size: Size | None = None,
+    size: Size | None = None, palette: PaletteChoice = "own",
 ) -> int:  # fmt: skip
     """Write an HTML page that follows a picture through every layer of a network, forward and backward.
 
@@ -37,8 +38,8 @@ def run(
         raise DataError(f"{labels} has {w} x {h} pixels, but {image} has {W} x {H}. Give the label map of this picture")
     how = loaded.prediction if size is None else {**loaded.prediction, "size": size}
     page = walk(
-        loaded.model, picture, label_map, palette=loaded.palette, **how, trained_weights=loaded.class_weights,
-        title=f"{image.name} in {loaded.model.config['name']}",
+        loaded.model, picture, label_map, palette=loaded.palette.with_colors(palette), **how,
+        trained_weights=loaded.class_weights, title=f"{image.name} in {loaded.model.config['name']}",
     )  # fmt: skip
     if loaded.prediction["mirror"] or loaded.prediction["scales"] != (1.0,):
         print("this network's predictions average mirror images or scales, but a walk shows one pass", file=sys.stderr)

@@ -1,32 +1,50 @@
 """Recognising how pictures and label maps are arranged in a folder.
 
     lists       train.txt ... with lines "image labels"; or train/ and trainannot/ ...  (the SegNet tutorial's CamVid)
-    by kind     images/train/ labels/train/ ...  or  images/ labels/                    (fastai's CamVid: *_P.png)
-    by split    train/images/ train/labels/ ...
-    endings     pictures *.png and label maps *_L.png, anywhere                         (CamVid's original)
+    by kind     images/train/ labels/train/ ...  or  images/ labels/  (fastai's CamVid, Cityscapes, ADE20K, Pascal VOC)
+    by split    train/images/ train/labels/ ...  or  train/ train_labels/ ...
+    endings     pictures *.png and label maps *_L.png or *_mask.png, anywhere           (CamVid's original)
 
-A folder without splits is divided by lists of names (valid.txt, val.txt, train.txt). Without lists, the last fifth by
-name is the validation set: successive names are often frames of a video, so a random division would inflate the scores.
+Names of folders are read in any case and with synonyms, such as Training/, in any order, below other folders (as after
+unpacking an archive) and above others, such as one folder per scene. A folder without splits is divided by lists of
+names (val.txt). Without lists, the last scenes, or the last fifth by name, are the validation set: successive names are
+often frames of a video, so a random division would inflate the scores.
 """
 
+import itertools
 import os
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import NamedTuple
 
 from ..errors import DataError, did_you_mean
-from .pairs import FilePair, files_of, pairs_of_files, pairs_of_list, read_lines, strip_ending, visible
-
-_IMAGES = ("images", "imgs", "pictures")
-_LABELS = ("labels", "masks", "annotations")
-_VAL = ("val", "valid", "validation")  # synonyms
-_DEPTH = 3  # limits the search for *_L.png, because the folder may be a whole home directory
-_VAL_SHARE = 5  # a fifth of the pictures is used for validation if the folder has no validation set
-_HELD_OUT = (
-    "the last fifth of the pictures by name is the validation set; to choose others, list their names in val.txt"
+from .pairs import (
+    PICTURES,
+    FilePair,
+    files_below,
+    files_of,
+    image_names,
+    label_names,
+    lists_pairs,
+    maps_by_ending,
+    pairs_of_files,
+    pairs_of_list,
+    visible,
 )
+from .splits import SPLITS, by_split, hold_out, listed_pairs, lists_of_names, split_name
+
+_ROLE = re.compile(  # the names of folders, alone or after another name, as in train_labels
+    r"(.*?)[_ -]?(?:(labels?|masks?|masks_machine|annot|annotations?|segmentationclass(?:png)?|gt(?:fine|coarse)?)"
+    r"|images?|imgs?|pictures?|jpegimages|leftimg8bit)",
+    re.IGNORECASE,
+)
+_NO_LABELS = re.compile(r"_gt(?:Fine|Coarse)_(?:color|instance(?:Train)?Ids)$")  # Cityscapes' other files
+_TRAIN_IDS = "_labelTrainIds"  # Cityscapes' classes without gaps, which are used instead of its _labelIds
+_TEXTS = {".txt", ".csv", ".xml", ".json"}  # lists and other descriptions of a data set
+_INNER = 2  # the number of additional folders that are entered
 
 Pairs = Callable[[], list[FilePair]]
 
@@ -37,15 +55,14 @@ class Layout:
 
     root: Path
     title: str  # the kind of arrangement
-    splits: Mapping[str, Pairs]
-    note: str = ""  # how the pictures were divided into splits
+    splits: Mapping[str, Pairs]  # "train", "val" and "test" stand for their synonyms; other names are as found
+    note: str = ""  # how the pictures were divided into splits, and which files are left out
     is_tutorial: bool = False
 
     def pairs(self, split: str) -> list[FilePair]:
-        """Return the pairs of a split ("val", "valid" and "validation" are synonyms). Raises DataError if empty."""
-        names = _VAL if split in _VAL else (split,)
-        name = next((name for name in (split, *names) if name in self.splits), None)
-        if name is None:
+        """Return the pairs of a split, whose name may be a synonym ("valid" for "val"). Raises DataError if empty."""
+        name = split_name(split)
+        if name not in self.splits:
             known = f"the folder needs {split}.txt, or the folders {split}/ and {split}annot/"
             known = known if self.is_tutorial else f"choose {' or '.join(self.splits)}"
             raise DataError(f"{self.root}: there is no split {split!r}; {known}.{did_you_mean(split, self.splits)}")
@@ -56,15 +73,30 @@ class Layout:
 
 
 def find_layout(root: Path) -> Layout:
-    """Recognise the layout of a folder. Raises DataError if the folder does not exist or is not recognised."""
-    for find in (tutorial_layout, _by_kind, _by_split, _by_endings):
-        layout = find(root)
-        if layout is not None and layout.splits:
-            return _with_val(layout)
-    raise DataError(
-        f"{root}: no pictures with label maps found. Correct the path, or use one of these layouts: train.txt,"
-        " train/ and trainannot/, images/ and labels/, or pictures and *_L.png."
-    )
+    """Recognise the layout of a folder. Raises DataError if it does not exist, is not recognised or is ambiguous."""
+    for folder in _unpacked(root):
+        layout = tutorial_layout(folder)
+        if layout.splits:
+            return layout
+    layout = _by_names(folder)
+    if "train" not in layout.splits or "val" in layout.splits:
+        return layout
+    train, val, how = hold_out(layout.splits["train"]())
+    note = f"{how} the validation set; to choose others, list them in val.txt, or move them from train/ to val/"
+    note += f"\n{layout.note}" if layout.note else ""
+    splits: dict[str, Pairs] = {**layout.splits, "train": partial(list, train), "val": partial(list, val)}
+    return replace(layout, splits=splits, note=note)
+
+
+def _unpacked(root: Path) -> Iterator[Path]:
+    """Yield the folder, and the folders below as long as each contains one folder and no data, as in an archive."""
+    yield root
+    for _ in range(_INNER):
+        folders = [path for path in visible(root) if path.is_dir()]
+        if len(folders) != 1 or any(_place(PurePath(folders[0].name))[1::2]) or files_of(root) or lists_of_names(root):
+            return
+        root = folders[0]
+        yield root
 
 
 def tutorial_layout(root: Path) -> Layout:
@@ -72,120 +104,131 @@ def tutorial_layout(root: Path) -> Layout:
     if not os.path.isdir(root):  # Path.is_dir raises OSError for a name that is too long
         raise DataError(f"{root}: no such folder. Correct the path.")
     splits: dict[str, Pairs] = {}
-    for labels in _folders(root):
-        images = root / labels.name.removesuffix("annot")
-        if images not in (labels, root) and images.is_dir():
-            splits[images.name] = partial(_pairs_of_folders, root, images, labels)
-    for path in sorted(root.glob("*.txt")):
-        if path.stem in splits or (path.stem in ("train", "val", "test") and _lists_pairs(path)):
-            splits[path.stem] = partial(pairs_of_list, path)
+    entries = visible(root)
+    annot = {root / path.name.removesuffix("annot"): path for path in entries if path.name.endswith("annot")}
+    places = {images: labels for images, labels in annot.items() if images.is_dir() and images != root}
+    for name, images in by_split(places).items():
+        if files_of(images) or files_of(places[images]):
+            splits[name] = partial(_pairs_of_folders, root, images, places[images])
+    texts = [path for path in entries if path.suffix == ".txt" and split_name(path.stem) in {*SPLITS, *splits}]
+    lists = by_split(path for path in texts if split_name(path.stem) in splits or lists_pairs(path))
+    splits |= {name: partial(pairs_of_list, path) for name, path in lists.items()}
     return Layout(root, "the SegNet tutorial's layout", splits, is_tutorial=True)
-
-
-def _lists_pairs(path: Path) -> bool:
-    """Return whether a text file has two paths per line, unlike fastai's valid.txt, which has one name per line."""
-    first = next((line for line in read_lines(path) if line.strip()), "")
-    return not first or (len(first.split()) > 1 and len(re.findall(r"\.(?:png|jpe?g)\b", first, re.IGNORECASE)) != 1)
-
-
-def _by_kind(root: Path) -> Layout | None:
-    images, labels = _named(root, _IMAGES), _named(root, _LABELS)
-    if images is None or labels is None:
-        return None
-    title = f"{images.name}/ and {labels.name}/"
-    own, both = {path.name for path in _folders(images)}, {path.name for path in _folders(labels)}
-    both &= own
-    if both:
-        note = f"{images.name}/{min(own - both)}/ has no label maps and is ignored" if own - both else ""
-        splits = {name: partial(_pairs_of_folders, root, images / name, labels / name) for name in sorted(both)}
-        return Layout(root, title, splits, note)
-    return _divided(root, title, partial(_pairs_of_folders, root, images, labels))
-
-
-def _by_split(root: Path) -> Layout | None:
-    """Find folders such as train/images/ and train/labels/."""
-    splits: dict[str, Pairs] = {}
-    for path in _folders(root):
-        images, labels = _named(path, _IMAGES), _named(path, _LABELS)
-        if images is not None and labels is not None:
-            splits[path.name] = partial(_pairs_of_folders, root, images, labels)
-    return Layout(root, "one folder per split, each with pictures and label maps", splits)
-
-
-def _by_endings(root: Path) -> Layout | None:
-    """Find label maps whose names end in _L, next to the pictures or in another folder."""
-    files = [path for folder in _all_folders(root) for path in files_of(folder)]
-    labels = [path for path in files if path.stem.endswith("_L")]
-    if not labels:
-        return None
-    images = [path for path in files if not path.stem.endswith("_L")]
-    folder_of = {path.stem: path.parent for path in images}
-    groups: dict[Path, list[Path]] = {folder: [] for folder in sorted(set(folder_of.values()))}
-    for path in labels:  # a label map without a picture is assigned to the first folder, which then reports it
-        groups.setdefault(folder_of.get(strip_ending(path.stem), next(iter(groups), path.parent)), []).append(path)
-    splits: dict[str, Pairs] = {}
-    for folder, maps in groups.items():
-        own = [path for path in images if path.parent == folder]
-        places = (folder, maps[0].parent if maps else folder)
-        splits[folder.name] = partial(pairs_of_files, root, own, maps, places)
-    layout = Layout(root, "pictures and *_L label maps", splits)
-    divided = len(splits) > 1 and len(splits) == len(groups)
-    return layout if divided else _divided(root, layout.title, next(iter(splits.values())))
-
-
-def _divided(root: Path, title: str, everything: Pairs) -> Layout:
-    lists = [path for name in ("train", *_VAL, "test") if (path := root / f"{name}.txt").is_file()]
-    if lists:
-        listed: dict[str, Pairs] = {"train": partial(_not_listed, everything, lists)}
-        listed |= {path.stem: partial(_listed, everything, path) for path in lists}
-        return Layout(root, title, listed, f"divided by {', '.join(path.name for path in lists)}")
-    return Layout(root, title, _train_and_val(everything), _HELD_OUT)
-
-
-def _with_val(layout: Layout) -> Layout:
-    """Split off a validation set from the training pictures if there is none, except in the tutorial's layout."""
-    if layout.is_tutorial or "train" not in layout.splits or any(name in layout.splits for name in _VAL):
-        return layout
-    splits = {**layout.splits, **_train_and_val(layout.splits["train"])}
-    return Layout(layout.root, layout.title, splits, f"train is divided: {_HELD_OUT}")
-
-
-def _train_and_val(everything: Pairs) -> dict[str, Pairs]:
-    def divided() -> tuple[list[FilePair], list[FilePair]]:
-        pairs = everything()
-        cut = len(pairs) - (max(1, round(len(pairs) / _VAL_SHARE)) if len(pairs) > 1 else 0)
-        return pairs[:cut], pairs[cut:]
-
-    return {"train": lambda: divided()[0], "val": lambda: divided()[1]}
-
-
-def _listed(everything: Pairs, path: Path) -> list[FilePair]:
-    names = {line.strip().replace("\\", "/").rsplit("/", 1)[-1] for line in read_lines(path) if line.strip()}
-    pairs = [pair for pair in everything() if names & {pair.image.stem, pair.image.name}]
-    unknown = names - {name for pair in pairs for name in (pair.image.stem, pair.image.name)}
-    if unknown:
-        raise DataError(f"{path}: there is no picture named {min(unknown)!r}. Correct the list.")
-    return pairs
-
-
-def _not_listed(everything: Pairs, lists: list[Path]) -> list[FilePair]:
-    taken = {pair.image for path in lists for pair in _listed(everything, path)}
-    return [pair for pair in everything() if pair.image not in taken]
 
 
 def _pairs_of_folders(root: Path, images: Path, labels: Path) -> list[FilePair]:
     return pairs_of_files(root, files_of(images), files_of(labels), (images, labels))
 
 
-def _folders(root: Path) -> list[Path]:
-    return [path for path in visible(root) if path.is_dir()]
+class _Place(NamedTuple):
+    """What the names in the path of a folder mean, such as data/images/train/berlin."""
+
+    outer: tuple[str, ...]  # ("data",): the names before the first known one
+    split: str  # "train", or ""
+    names: tuple[str, ...]  # ("data", "berlin"): all names without a known meaning
+    kind: str  # "images", "labels" or ""
 
 
-def _named(root: Path, names: tuple[str, ...]) -> Path | None:
-    return next((path for name in names for path in _folders(root) if path.name.lower() == name), None)
+def _place(folder: PurePath) -> _Place:
+    outer: tuple[str, ...] = ()
+    split, names, kind = "", [], ""
+    for number, part in enumerate(folder.parts):
+        role = _ROLE.fullmatch(part)
+        name = split_name(role[1] if role else part)
+        if (role or name in SPLITS) and not (split or kind):
+            outer = folder.parts[:number]
+        if role:
+            kind = "labels" if role[2] else "images"
+        if name in SPLITS:
+            split = name
+        elif name:
+            names.append(name)
+    return _Place(outer, split, tuple(names), kind)
 
 
-def _all_folders(root: Path, depth: int = _DEPTH) -> list[Path]:
-    """Return root and the folders below it to this depth. Hidden folders and links, which could loop, are skipped."""
-    below = [folder for folder in _folders(root) if not folder.is_symlink()] if depth else []
-    return [root, *(found for folder in below for found in _all_folders(folder, depth - 1))]
+def _by_names(root: Path) -> Layout:
+    """Pair pictures and label maps whose folders differ only in their kind or, failing that, agree in the split.
+
+    Among folders inside others, only the outermost are used. Their remaining names are further splits, or scenes.
+    """
+    files, notes = files_below(root), []
+    pictures = [path for path in files if path.suffix.lower() in PICTURES and not _NO_LABELS.search(path.stem)]
+    if any(path.stem.endswith(_TRAIN_IDS) for path in pictures):
+        pictures = [path for path in pictures if not path.stem.endswith("_labelIds")]
+        notes = [f"the label maps are *{_TRAIN_IDS}"]
+    places = {folder: _place(folder.relative_to(root)) for folder in {path.parent for path in pictures}}
+    by_kind = {path for path in pictures if places[path.parent].kind == "labels"}
+    choices = itertools.product((by_kind, maps_by_ending(pictures)), (True, False))
+    groups = next(filter(None, (_groups(pictures, labels, places, by_folder) for labels, by_folder in choices)), {})
+    if not groups:
+        contents = f"files: {_count(root, files) or len(files)}" if files else "the folder is empty"
+        raise DataError(
+            f"{root}: no pictures with label maps found ({contents}). Correct the path, or use one of these layouts:"
+            " train.txt, train/ and trainannot/, images/ and labels/, or pictures and *_L.png. Polygons of labelme and"
+            " COCO must be imported first: tinysegnet data import."
+        )
+    outers = {key: places[maps[0].parent].outer for key, (_, maps) in groups.items()}
+    outer = min(outers.values(), key=lambda names: (len(names), names))
+    other = next((names for names in outers.values() if names[: len(outer)] != outer), None)
+    if other is not None:
+        raise DataError(f"{root}: {'/'.join(outer)}/ and {'/'.join(other)}/ are two data sets. Choose one of them.")
+    has_splits = any(key[0] for key in groups if outers[key] == outer)
+    pairs: dict[str, list[FilePair]] = {}
+    for (split, names), group in groups.items():
+        if outers[split, names] == outer or (has_splits and not split and outers[split, names][:-1] == outer):
+            name = split or "/".join(names[len(outer) :])
+            pairs.setdefault(name, []).extend(_pairs_of_group(root, *group, places))
+    if has_splits and (beside := pairs.pop("", None)):  # files beside the folders of the splits, such as test/
+        pairs.setdefault("train", beside)
+    first = next(pair for found in pairs.values() for pair in found)
+    image, label = (path.parent.relative_to(root) for path in (first.image, first.labels))
+    title = f"{image}/ and {label}/" if image != label else "pictures and label maps in one folder"
+    if label.name.startswith("SegmentationClass"):  # in Pascal VOC, most pictures have no label map
+        pairs = {name: [pair for pair in found if os.path.lexists(pair.labels)] for name, found in pairs.items()}
+    top = root.joinpath(*outer)
+    if not has_splits:
+        everything = [pair for found in pairs.values() for pair in found]
+        lists = lists_of_names(top) or lists_of_names(root)
+        listed = {name: listed_pairs(path, everything, notes) for name, path in lists.items()}
+        taken = {pair for found in listed.values() for pair in found}
+        pairs = {"train": [pair for pair in everything if pair not in taken], **listed}
+        notes += [f"divided by {', '.join(path.name for path in lists.values())}"] if lists else []
+    used = {path for found in pairs.values() for pair in found for path in (pair.image, pair.labels)}
+    unused = _count(root, [path for path in files if path not in used])
+    notes += [f"files left out: {unused}"] if unused else []
+    return Layout(top, title, {name: partial(list, found) for name, found in pairs.items()}, "\n".join(notes))
+
+
+def _groups(
+    pictures: list[Path], labels: set[Path], places: Mapping[Path, _Place], by_folder: bool
+) -> dict[tuple[str, tuple[str, ...]], tuple[list[Path], list[Path]]]:
+    """Return pictures and label maps by split and remaining names. Without `by_folder`, only the splits must agree."""
+    groups: dict[tuple[str, tuple[str, ...]], tuple[list[Path], list[Path]]] = {}
+    for path in pictures:
+        place = places[path.parent]
+        group = groups.setdefault((place.split, place.names if by_folder else ()), ([], []))
+        group[path in labels].append(path)
+    for key, (images, maps) in sorted(groups.items()):
+        images = [path for path in images if places[path.parent].kind == "images"] or images
+        if not by_folder:  # folders without a picture that has a label map do not belong to the data set
+            names = {name for path in maps for name in label_names(path)}
+            known = {path.parent for path in images if not names.isdisjoint(image_names(path))}
+            images = [path for path in images if path.parent in known]
+        groups[key] = images, maps
+    return {key: groups[key] for key in sorted(groups) if all(groups[key])}
+
+
+def _pairs_of_group(root: Path, images: list[Path], maps: list[Path], places: Mapping[Path, _Place]) -> list[FilePair]:
+    for paths in (images, maps):
+        folders = {places[path.parent][1:]: path.parent for path in paths}
+        for path in paths:
+            if (other := folders[places[path.parent][1:]]) != path.parent:
+                raise DataError(f"{path.parent}: {other} has the same meaning. Move one of these folders away.")
+    return pairs_of_files(root, images, maps, (images[0].parent, maps[0].parent))
+
+
+def _count(root: Path, files: list[Path]) -> str:
+    """Count files, with an example of an unknown kind if possible. Texts, and files beside the folders, are usual."""
+    pictures = [path for path in files if path.suffix.lower() in PICTURES]
+    others = [path for path in files if path.suffix.lower() not in {*PICTURES, *_TEXTS} and path.parent != root]
+    return f"{len(others + pictures)}, such as {(others + pictures)[0].relative_to(root)}" if others + pictures else ""

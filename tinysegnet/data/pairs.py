@@ -1,21 +1,34 @@
-"""Pairing pictures with label maps by file stem or by a list, never by order.
+"""Pairing pictures with label maps by relative folder and file stem, or by a list, never by order.
 
 If the label maps were shifted by one against the pictures, training would run without an error and reach a global
 accuracy of 0.8, but a class accuracy of only 0.13. For a missing file, the pair contains the expected path, so that
-reading the pair reports it.
+reading the pair reports it. Names are compared in Unicode's composed form, because some systems write "ü" as two
+characters. Names that differ only in upper and lower case are accepted where no other name fits.
 """
 
 import os
-from collections.abc import Iterable
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from functools import cache, partial
+from pathlib import Path, PurePath, PurePosixPath
+from typing import TypeVar
 
 from ..errors import DataError
 from ..files import is_special
 
-# Formats other than PNG and JPEG are included so that they are rejected with a message instead of being overlooked.
-_PICTURES = {".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".tif", ".tiff", ".gif", ".webp"}
-_ENDINGS = ("_L", "_P", "_mask", "_masks", "_label", "_labels")  # suffixes that label files add to the picture's stem
+Item = TypeVar("Item")
+
+# Formats that cannot be read are included so that they are rejected with a message instead of being overlooked.
+PICTURES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".webp", ".bmp", ".gif", ".heic", ".heif",
+            ".avif"}  # fmt: skip
+_PICTURE_NAME = re.compile(rf"(?:{'|'.join(PICTURES).replace('.', '[.]')})\b", re.IGNORECASE)
+# Endings that label files add to the picture's stem, and an ending of pictures that their label files do not have.
+_ENDING = re.compile(r"_(?:[LP]|(?i:masks?|labels?|gt(?:Fine|Coarse)_label(?:Train)?Ids))$")
+_PICTURE_ENDING = re.compile(r"_leftImg8bit$", re.IGNORECASE)
+_HIDDEN = (".", "__MACOSX", "lost+found", "System Volume Information", "$RECYCLE.BIN")
+_DEPTH = 4  # limits the search below a folder, which may be a whole home directory
 
 
 @dataclass(frozen=True)
@@ -30,31 +43,81 @@ class FilePair:
 
 def files_of(folder: Path) -> list[Path]:
     """Return the picture files of a folder in order of their names. Hidden files and other types are skipped."""
-    return [path for path in visible(folder) if path.suffix.lower() in _PICTURES and not path.is_dir()]
+    return [path for path in visible(folder) if path.suffix.lower() in PICTURES and not path.is_dir()]
 
 
 def visible(folder: Path) -> list[Path]:
     """Return the entries of a folder that are not hidden, sorted by name. Raises DataError if it cannot be listed."""
     try:
-        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        return sorted(path for path in folder.iterdir() if not path.name.startswith(_HIDDEN))
     except OSError as error:
         raise DataError(f"{folder}: the folder cannot be listed: {error.strerror}. Check its permissions.") from error
 
 
-def strip_ending(stem: str) -> str:
-    """Remove the suffix of a label file: "0001TP_006690_L" becomes "0001TP_006690"."""
-    return next((stem.removesuffix(ending) for ending in _ENDINGS if stem.endswith(ending)), stem)
+def files_below(folder: Path, depth: int = _DEPTH) -> list[Path]:
+    """Return the files in a folder and in those below it, to this depth. Hidden ones and links upwards are skipped."""
+    found = []
+    for path in visible(folder):
+        if not path.is_dir():
+            found.append(path)
+        elif depth and not inside(folder, path):
+            found += files_below(path, depth - 1)
+    return found
+
+
+def composed(name: str) -> str:
+    """Return a name in Unicode's composed form."""
+    return unicodedata.normalize("NFC", name)
+
+
+def folded(name: str) -> str:
+    """Return a name in a form that is equal for names that differ only in upper and lower case."""
+    return composed(composed(name).casefold())
+
+
+def image_stem(image: PurePath) -> str:
+    """Return the composed stem of a picture. Cityscapes' ending _leftImg8bit is removed."""
+    return _PICTURE_ENDING.sub("", composed(image.stem))
+
+
+def belong_together(image: PurePath, labels: PurePath) -> bool:
+    """Return whether the names of a picture and of a label map agree, such as a.jpg and a.png, a_L.png or a.jpg.png."""
+    return not {*map(folded, image_names(image))}.isdisjoint(map(folded, label_names(labels)))
+
+
+def image_names(image: PurePath) -> tuple[str, ...]:
+    """Return the stems that the label map of a picture may have, without an ending."""
+    return image_stem(image), composed(image.stem), composed(image.name)
+
+
+def label_names(labels: PurePath) -> tuple[str, str]:
+    """Return the stem of a label file, also without its ending: "0001TP_006690_L" and "0001TP_006690"."""
+    stem = composed(labels.stem)
+    return stem, _ENDING.sub("", stem)
+
+
+def maps_by_ending(paths: list[Path]) -> set[Path]:
+    """Return the label maps among files in common folders: those whose names end in _L, _mask or similar."""
+    stems = {image_stem(path) for path in paths}
+    names = {path: label_names(path) for path in paths}
+    return {path for path, (stem, short) in names.items() if short != stem and (short in stems or stem.endswith("_L"))}
 
 
 def pairs_of_files(root: Path, images: list[Path], labels: list[Path], places: tuple[Path, Path]) -> list[FilePair]:
-    """Pair pictures with label maps by stem, where label maps may have a suffix such as _L, and sort them by stem.
+    """Pair pictures with label maps by stem, where label maps may have an ending such as _L, and sort them by stem.
 
     `places` are the folders of the pictures and of the label maps. A missing file gets its expected path there.
     """
-    by_stem = _unique((path.stem, path) for path in images)
-    # If a picture has exactly the stem of a label map, they belong together. Otherwise the suffix is removed first.
-    maps = _unique((path.stem if path.stem in by_stem else strip_ending(path.stem), path) for path in labels)
-    ending = next((path.stem.removeprefix(stem) for stem, path in maps.items()), "")
+    by_stem = _unique((image_stem(path), path) for path in images)
+    # If a picture has exactly the stem of a label map, they belong together. Otherwise the ending is removed first.
+    stems = {form(name): stem for form in (folded, str) for stem, path in by_stem.items() for name in image_names(path)}
+
+    def stem_of(path: Path) -> str:
+        names = label_names(path)
+        return next((stems[name] for name in (*names, *map(folded, names)) if name in stems), names[-1])
+
+    maps = _unique((stem_of(path), path) for path in labels)
+    ending = next((composed(path.stem)[len(stem) :] for stem, path in maps.items()), "")
     suffix = images[0].suffix if images else ".png"
     origin = f"folders {places[0].name}/ and {places[1].name}/"
     pairs = []
@@ -83,38 +146,60 @@ def read_lines(list_file: Path) -> list[str]:
         raise DataError(f"{list_file}: cannot be read: {error}. Save it as UTF-8 text.") from error
 
 
+def lists_pairs(path: Path) -> bool:
+    """Return whether a text file has two paths per line, unlike fastai's valid.txt, which has one name per line."""
+    first = next((line for line in read_lines(path) if line.strip()), "")
+    return not first or len(_PICTURE_NAME.findall(first)) > 1
+
+
 def pairs_of_list(list_file: Path) -> list[FilePair]:
     """Return the pairs of a file with lines "image labels", in the same order."""
     root, pairs = list_file.parent, []
+    similar = cache(partial(_files_by_folded_path, root))
     for number, line in enumerate(read_lines(list_file), start=1):
         if line.strip():
-            image, labels = (_resolve(root, path) for path in _split_line(line, f"{list_file}: line {number}"))
+            image, labels = (_resolve(root, path, similar) for path in _split_line(line, f"{list_file}: line {number}"))
             pairs.append(FilePair(image, labels, root, f"{list_file.name} line {number}"))
     return pairs
 
 
 def _split_line(line: str, where: str) -> tuple[str, str]:
-    """Split a line "image labels". If file names contain spaces, the line is split where the two stems agree."""
+    """Split a line "image labels". If file names contain spaces, the line is split where the two names agree."""
     words = line.split()
     cuts = [(" ".join(words[:i]), " ".join(words[i:])) for i in range(1, len(words))]
     if len(cuts) > 1:
-        cuts = [(a, b) for a, b in cuts if PurePosixPath(a).stem == PurePosixPath(b).stem]
+        cuts = [(a, b) for a, b in cuts if belong_together(PurePosixPath(a), PurePosixPath(b))]
     if len(cuts) != 1:
         raise DataError(f"{where}: {line.strip()!r} is not a pair of paths, 'image labels'. Correct the line.")
     return cuts[0]
 
 
-def _resolve(root: Path, listed: str) -> Path:
+def find_tail(listed: str, known: Mapping[str, list[Item]]) -> list[Item]:
+    """Return the items whose folded path is the longest possible trailing part of a listed path."""
+    parts = folded(listed.replace("\\", "/")).split("/")
+    return next((known[tail] for start in range(len(parts)) if (tail := "/".join(parts[start:])) in known), [])
+
+
+def _resolve(root: Path, listed: str, similar: Callable[[], dict[str, list[Path]]]) -> Path:
     """Find a listed file below root: the longest trailing part of the listed path that exists there.
 
-    Published lists often contain paths from other machines. If no file exists, the expected path is returned.
+    Published lists often contain paths from other machines. If no file exists, a file whose name differs only in its
+    Unicode form or in upper and lower case is found. Otherwise the expected path is returned.
     """
     parts = [part for part in PurePosixPath(listed.replace("\\", "/")).parts if part not in ("/", "..")]
     for start in range(len(parts)):
         candidate = root.joinpath(*parts[start:])
         if os.path.isfile(candidate):  # Path.is_file raises OSError for a name that is too long
             return candidate
-    return root.joinpath(*parts[-2:])
+    found = find_tail("/".join(parts), similar())
+    return found[0] if len(found) == 1 else root.joinpath(*parts[-2:])
+
+
+def _files_by_folded_path(root: Path) -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = {}
+    for path in files_below(root):
+        found.setdefault(folded(path.relative_to(root).as_posix()), []).append(path)
+    return found
 
 
 def inside(path: Path, root: Path) -> bool:

@@ -5,14 +5,18 @@ classes of the SegNet papers in the authors' colours (SegNet-Tutorial, Scripts/t
 """
 
 import colorsys
+import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..errors import DataError
 
 Color = tuple[int, int, int]
+
+ERROR_RED: Color = (226, 40, 48)  # marks wrong pixels, so classes get other colours
+_NEAR_RED = 70  # the distance in RGB within which an automatic colour could be mistaken for it
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,13 @@ class Palette:
         """Convert a label map (..., H, W) to a picture (..., H, W, 3) uint8."""
         return self.lookup_table()[labels]
 
+    def with_colors(self, kind: str) -> "Palette":
+        """Return this palette ("own"), or one in SAFE_COLORS and then `distinct_colors` ("safe")."""
+        if kind == "own":
+            return self
+        colors = SAFE_COLORS + distinct_colors(max(0, self.num_classes - len(SAFE_COLORS)), SAFE_COLORS)
+        return replace(self, colors=colors[: self.num_classes], ignore_color=(0, 0, 0))
+
 
 #: the 11 classes of CamVid in the order and colours of the SegNet authors
 CAMVID = Palette(
@@ -54,6 +65,15 @@ CAMVID = Palette(
     colors=((128, 128, 128), (128, 0, 0), (192, 192, 128), (128, 64, 128), (60, 40, 222), (128, 128, 0),
             (192, 128, 128), (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192)),
     ignore_label=11,
+)  # fmt: skip
+
+# People with any colour vision can tell these colours apart. A search chose them for the largest minimal distance in
+# CIELAB, in normal vision and in simulated protanopia, deuteranopia and tritanopia (Machado et al. 2009), such that
+# CamVid's sky is blue, its trees are green, and so on.
+SAFE_COLORS: tuple[Color, ...] = (
+    (180, 195, 255), (105, 0, 0), (150, 255, 210), (90, 45, 75), (180, 135, 150), (75, 150, 75), (255, 255, 0),
+    (15, 0, 90), (0, 0, 255), (240, 150, 30), (180, 0, 195), (105, 105, 150), (240, 210, 135), (30, 60, 120),
+    (240, 90, 255), (135, 60, 60), (150, 60, 255), (180, 180, 135), (255, 60, 195), (195, 255, 105),
 )  # fmt: skip
 
 # The classes among CamVid's 32 that form each of the eleven classes. All other classes are void. The table follows
@@ -74,17 +94,20 @@ CAMVID_MERGE = {
 
 
 def distinct_colors(count: int, taken: Iterable[Color] = ()) -> tuple[Color, ...]:
-    """Return `count` fixed colours that differ from each other, from the taken ones and from black.
+    """Return `count` fixed colours that differ from each other, from the taken ones, from black and from ERROR_RED.
 
     The hue advances by the golden angle, so that similar hues are far apart in the sequence.
     """
     seen, k, golden = {(0, 0, 0), *taken}, 0, (5**0.5 - 1) / 2
     colors: list[Color] = []
     while len(colors) < count:
-        parts = colorsys.hsv_to_rgb(k * golden % 1, (0.75, 0.45)[k // 3 % 2], (0.95, 0.7, 0.5)[k % 3])
-        red, green, blue = (round(255 * part) for part in parts)
-        if (red, green, blue) not in seen:
-            colors.append((red, green, blue))
-        seen.add((red, green, blue))
+        for hue in (k * golden, k * golden + 0.5):  # the complementary hue replaces reds
+            parts = colorsys.hsv_to_rgb(hue % 1, (0.75, 0.45)[k // 3 % 2], (0.95, 0.7, 0.5)[k % 3])
+            color = round(255 * parts[0]), round(255 * parts[1]), round(255 * parts[2])
+            if math.dist(color, ERROR_RED) > _NEAR_RED:
+                break
+        if color not in seen:
+            colors.append(color)
+        seen.add(color)
         k += 1
     return tuple(colors)

@@ -9,7 +9,7 @@ from ..errors import DataError
 from .image_files import read_image
 from .label_encoding import LabelEncoding
 from .label_files import read_label_pixels
-from .pairs import FilePair, inside
+from .pairs import FilePair, belong_together, inside
 from .sample import Sample
 
 
@@ -42,7 +42,7 @@ def _check_partners(pair: FilePair) -> None:
         for path, partner, what in ((pair.labels, pair.image, "label map"), (pair.image, pair.labels, "picture")):
             if not os.path.lexists(path) and os.path.exists(partner):
                 raise DataError(f"{path}: no such file. Add the {what}, or remove {partner}.")
-    elif pair.image.stem != pair.labels.stem:
+    elif not belong_together(pair.image, pair.labels):
         wrong = f"{pair.origin} pairs this picture with {pair.labels}, which has a different name"
         raise DataError(f"{pair.image}: {wrong}. Correct the list.")
 

@@ -9,7 +9,7 @@ the sign of dout. Each violation becomes a line of the report.
 """
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,14 +37,8 @@ def _float64(value: Any) -> Any:
     return value.astype(np.float64) if value.dtype.kind == "f" else value.copy()
 
 
-def _frozen(value: Any, read_only: bool) -> Any:
-    if not isinstance(value, np.ndarray) or value.ndim == 0:
-        return value
-    if not read_only:
-        return value.copy()
-    view = value.view()
-    view.flags.writeable = False
-    return view
+def _copy(value: Any) -> Any:
+    return value.copy(order="K") if isinstance(value, np.ndarray) else value
 
 
 def _same_bits(a: np.ndarray, b: np.ndarray) -> bool:
@@ -66,7 +60,7 @@ class Subject:
         self.names = _argument_names(forward, arrays) if names is None else list(names)
         self.floats = [k for k, a in enumerate(self.arrays) if isinstance(a, np.ndarray) and a.dtype.kind == "f"]
         self.problems: list[str] = []
-        self.read_only = True
+        self._given: list[tuple[Any, Any]] = []  # the arrays of the last forward, each with the copy that it got
         if len(self.names) != len(self.arrays):
             raise ShapeError(f"names: {self.names} contains {len(self.names)} names for {len(self.arrays)} arrays")
         if not self.floats:
@@ -81,20 +75,17 @@ class Subject:
     def forward(self, replaced: dict[int, np.ndarray] | None = None) -> tuple[list[np.ndarray], Any]:
         """Return the differentiated results as float64 arrays, and the cache."""
         arrays = [(replaced or {}).get(k, a) for k, a in enumerate(self.arrays)]
-        given = [_frozen(a, self.read_only) for a in arrays]
-        kwargs = {name: _frozen(value, self.read_only) for name, value in self.kwargs.items()}
-        try:
-            return self._results(self._forward(*given, **kwargs))
-        except ValueError as error:
-            self._note_write("forward writes to one of its arguments; copy it first", error)
-            return self.forward(replaced)
+        # Copies show what a layer writes. Read-only arrays would, too, but numba compiles every kernel again for them.
+        given, kwargs = [_copy(a) for a in arrays], {name: _copy(value) for name, value in self.kwargs.items()}
+        self._given = [*zip(arrays, given, strict=True), *((self.kwargs[name], kwargs[name]) for name in kwargs)]
+        result = self._forward(*given, **kwargs)
+        self._note_writes(self._given, "forward writes to one of its arguments; copy it first")
+        return self._results(result)
 
-    def _note_write(self, problem: str, error: ValueError) -> None:
-        """Record that the layer wrote to a read-only array, and continue with writable copies."""
-        if "read-only" not in str(error) or not self.read_only:
-            raise error
-        self.problems.append(problem)
-        self.read_only = False
+    def _note_writes(self, given: Iterable[tuple[Any, Any]], problem: str) -> None:
+        arrays = [(before, after) for before, after in given if isinstance(before, np.ndarray)]
+        if problem not in self.problems and not all(_same_bits(*pair) for pair in arrays):
+            self.problems.append(problem)
 
     def _results(self, result: Any) -> tuple[list[np.ndarray], Any]:
         if not isinstance(result, tuple) or len(result) != 2:
@@ -113,12 +104,10 @@ class Subject:
 
     def backward(self, douts: Sequence[np.ndarray], cache: Any) -> list[np.ndarray]:
         """Return one gradient for each float argument, after checks of their number, shapes and dtypes."""
-        given = [_frozen(d, self.read_only) for d in douts]
-        try:
-            result = self._backward(given[0] if len(given) == 1 else tuple(given), cache)
-        except ValueError as error:
-            self._note_write("backward writes to dout or to an array of the caller; copy it first", error)
-            return self.backward(douts, self.forward()[1])
+        given = [_copy(d) for d in douts]
+        result = self._backward(given[0] if len(given) == 1 else tuple(given), cache)
+        self._note_writes([*zip(douts, given, strict=True), *self._given],
+                          "backward writes to dout or to an array of the caller; copy it first")  # fmt: skip
         gradients = self._matched(list(result) if isinstance(result, (tuple, list)) else [result])
         return [self._gradient(k, g) for k, g in zip(self.floats, gradients, strict=True)]
 
@@ -151,19 +140,12 @@ class Subject:
 
     def examine(self, rng: np.random.Generator) -> tuple[list[np.ndarray], list[np.ndarray], Any, list[np.ndarray]]:
         """Run the layer a few times, record every violation, and return outs, douts, cache and gradients."""
-        before = [a.copy() for a in self.arrays if isinstance(a, np.ndarray)]
         outs, cache = self.forward()
         outs = [out.copy() for out in outs]
         douts, others = ([draw_dout(rng, out) for out in outs] for _ in range(2))
         gradients = self.backward(douts, cache)
-        if not self.read_only:
-            cache = self.forward()[1]
-            gradients = self.backward(douts, cache)
         if self._repeats(outs, douts, cache, gradients):  # without repeatable gradients, linearity cannot be tested
             self._examine_linearity(douts, others, cache, gradients)
-        after = [a for a in self.arrays if isinstance(a, np.ndarray)]
-        if not all(map(_same_bits, before, after)):
-            self.problems.append("an argument was written to")
         if not all(np.isfinite(out).all() for out in outs):
             self.problems.append("forward returns NaN or infinity for these arguments; choose arguments of order 1")
         return outs, douts, cache, gradients

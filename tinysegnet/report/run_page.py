@@ -44,6 +44,7 @@ class RunSummary:
     seconds: float = math.nan  # the duration of the training
     command: str = ""  # the command that reproduces the run
     data: str = ""  # a description of the data
+    warning: str = ""  # what is wrong with the run
 
 
 def write_run_page(folder: Path, run: RunSummary) -> Path:

@@ -54,6 +54,7 @@ def write_report(run: RunFolder, model: Network, train: Dataset, val: Dataset | 
             title, run.config, result.history, result.scores, run.palette, baselines,
             samples=_predicted(run, model, val) if val else (), environment=here,
             seconds=result.seconds, command=here["command"], data=_described(train, val),
+            warning=result.diverged,
         ))  # fmt: skip
 
 

@@ -26,6 +26,7 @@ from ..models import Network, check_network
 from ..prediction import class_logits, evaluate
 from ..weights.checkpoint import Checkpoint
 from .batchnorm_statistics import recompute_statistics
+from .divergence import describe_divergence
 from .preconditions import check_training
 from .recipes import Recipe, recipe_for
 from .run_folder import RunFolder
@@ -41,6 +42,7 @@ class TrainingResult:
     scores: Scores | None  # on the validation data after the last epoch; None without validation data
     void_batches: int  # number of batches that were skipped because they had no labelled pixel
     seconds: float  # duration of the whole loop
+    diverged: str = ""  # if training has diverged, a line that says when, and what to do
 
 
 @dataclass
@@ -147,7 +149,7 @@ class _Training:
                 with self.folder.finishing() if self.folder else nullcontext():
                     self.scores = evaluate(self.model, self.val, **self.recipe.prediction)
         p = self.state
-        return TrainingResult(p.history, self.scores, p.void_batches, p.seconds)
+        return TrainingResult(p.history, self.scores, p.void_batches, p.seconds, self._divergence())
 
     def _train_epoch(self) -> None:
         p, recipe = self.state, self.recipe
@@ -184,7 +186,12 @@ class _Training:
         if self.folder:
             optimizer = self.training_step.optimizer.state()
             self.folder.record(self.model, p.history, self.scores, progress=p, optimizer=optimizer)
+        if diverged := self._divergence():
+            warnings.warn(diverged, UserWarning, stacklevel=2)  # the same text is shown only once
         self.on_epoch(p.history)
+
+    def _divergence(self) -> str:
+        return describe_divergence(self.state.history, self.training_step.guess, self.recipe.learning_rate)
 
     def _save_and_stop(self) -> None:
         p = self.state

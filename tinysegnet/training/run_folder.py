@@ -149,7 +149,7 @@ class RunFolder:
     def _training(self, history: list[dict[str, float]], scores: Scores | None) -> dict[str, Any]:
         epoch = history[-1]["epoch"] if history else 0
         # the settings for reading label maps, weighting classes and predicting pictures
-        kept = ("ignore", "classes", "one_class", "class_weights", "mirror", "test_scales")
+        kept = ("ignore", "classes", "one_class", "palette", "class_weights", "mirror", "test_scales")
         how: dict[str, Any] = {name: self.config[name] for name in kept if name in self.config}
         return {**how, "size": self.config["size"], "epoch": epoch, "scores": scores and scores.as_dict()}
 

@@ -1,18 +1,22 @@
 """One training step: forward, loss, backward, update. The first layer with a non-finite value is reported."""
 
 import copy
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..data import Dataset, count_pixels, median_frequency_weights, sqrt_median_frequency_weights
+from ..data import Dataset, count_pixels, median_frequency_weights, num_batches, sqrt_median_frequency_weights
 from ..errors import NonFiniteError
 from ..models import Network
 from ..ops import cross_entropy_for
 from . import optim
+from .divergence import lower_rate
 from .recipes import Recipe
 from .schedules import schedule
+
+_WEIGHTS = {"median_frequency": median_frequency_weights, "sqrt_median_frequency": sqrt_median_frequency_weights}
 
 
 class TrainingStep:
@@ -28,7 +32,12 @@ class TrainingStep:
     ) -> None:
         self.model, self.recipe, self.total_steps, self.checkpoint = model, recipe, total_steps, checkpoint
         self.ignore_label = data.palette.ignore_label
-        self.class_weights = _class_weights(recipe, data)
+        counts = None if recipe.class_weights == "none" else count_pixels(data)
+        self.class_weights = None if counts is None else _WEIGHTS[recipe.class_weights](counts)
+        self.guess = math.log(max(2, data.palette.num_classes))  # the loss of equal probabilities
+        if counts is not None and self.class_weights is not None:
+            self.guess *= float(np.average(self.class_weights, weights=counts.pixels))
+        self.steps_per_epoch = num_batches(data, recipe.batch_size)
         self.optimizer = make_optimizer(model, recipe)
 
     def run(self, images: np.ndarray, labels: np.ndarray, step: int) -> tuple[float, np.ndarray]:
@@ -66,8 +75,9 @@ class TrainingStep:
 
     def _not_finite(self, what: str, step: int, where: str) -> NonFiniteError:
         kept = f" The last good checkpoint is {self.checkpoint}." if self.checkpoint else ""
-        return NonFiniteError(f"{what} at step {step + 1}, {where}.{kept} "
-                              f"Lower the learning rate ({self.recipe.learning_rate}).")  # fmt: skip
+        epoch = step // self.steps_per_epoch + 1
+        return NonFiniteError(f"training has diverged in epoch {epoch}: {what} at step {step + 1}, {where}.{kept} "
+                              f"{lower_rate(self.recipe.learning_rate)}")  # fmt: skip
 
 
 def make_optimizer(model: Network, recipe: Recipe) -> optim.Optimizer:
@@ -77,13 +87,6 @@ def make_optimizer(model: Network, recipe: Recipe) -> optim.Optimizer:
     if recipe.optimizer == "adam":
         return optim.Adam(model, **settings)
     return optim.SGD(model, momentum=recipe.momentum, rate_in_velocity=recipe.optimizer == "caffe_sgd", **settings)
-
-
-def _class_weights(recipe: Recipe, data: Dataset) -> np.ndarray | None:
-    if recipe.class_weights == "none":
-        return None
-    weights = median_frequency_weights if recipe.class_weights == "median_frequency" else sqrt_median_frequency_weights
-    return weights(count_pixels(data))
 
 
 def _first_bad_layer(model: Network, images: np.ndarray) -> str:

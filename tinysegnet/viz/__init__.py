@@ -5,6 +5,7 @@ bars) are matplotlib figures made without pyplot, so that the same call works in
 """
 
 from .bars import per_class_figure
+from .contact_sheet import contact_sheet
 from .curves import curves_figure
 from .figures import DARK, LIGHT, Theme, save_figure
 from .image_bytes import Animation, index_picture, picture_bytes
@@ -14,6 +15,6 @@ from .overlay import colour_map, error_picture, overlay
 from .panels import labelled_picture, overlays_picture
 from .uncertainty import uncertainty_picture
 
-__all__ = ["DARK", "LIGHT", "Animation", "Theme", "colour_map", "confusion_figure", "curves_figure",
+__all__ = ["DARK", "LIGHT", "Animation", "Theme", "colour_map", "confusion_figure", "contact_sheet", "curves_figure",
            "error_picture", "index_picture", "labelled_picture", "legend_strip", "overlay", "overlays_picture",
            "per_class_figure", "picture_bytes", "save_figure", "uncertainty_picture"]  # fmt: skip

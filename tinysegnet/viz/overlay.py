@@ -6,10 +6,9 @@ pixels unchanged, and label maps hatch them.
 
 import numpy as np
 
-from ..data.palette import Palette
+from ..data.palette import ERROR_RED, Palette
 from ..errors import ShapeError
 
-WRONG = (226, 40, 48)
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -40,7 +39,7 @@ def error_picture(image: np.ndarray, labels: np.ndarray, prediction: np.ndarray,
     labels, prediction = _labels_for(image, labels), _labels_for(image, prediction)
     grey = (image @ LUMA)[..., None]
     # The picture remains faintly visible under the red, to show what was misclassified.
-    wrong = 0.75 * np.array(WRONG, np.float32) + 0.25 * grey
+    wrong = 0.75 * np.array(ERROR_RED, np.float32) + 0.25 * grey
     out = np.where((labels != prediction)[..., None], wrong, 36 + 0.42 * grey)
     out = np.where(is_class(labels, palette)[..., None], out, hatch(*labels.shape, dark=True))
     return (out + 0.5).astype(np.uint8)

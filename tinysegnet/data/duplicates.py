@@ -1,0 +1,46 @@
+"""Finding pictures that occur more than once in a data set, which makes scores look better than they are."""
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from .folders import Folder
+from .pairs import image_stem
+
+_NAMED = 3  # the number of repeated pictures that are named
+
+
+def shared_pictures(splits: Iterable[Folder]) -> list[str]:
+    """Describe pictures that occur in several splits, or repeatedly in one, in at most a few lines.
+
+    Pictures are the same if their files have the same path or content. A last line counts the names in several splits
+    that stand for different pictures.
+    """
+    places: dict[Path, Counter[str]] = {}  # the splits of each file
+    for folder in splits:
+        for pair in folder.pairs:
+            places.setdefault(Path(os.path.realpath(pair.image)), Counter())[folder.split] += 1
+    sizes = {path: path.stat().st_size for path in places if path.is_file()}
+    count_by_size = Counter(sizes.values())
+    same: dict[object, list[Path]] = {}
+    for path in places:  # only files of equal size are read
+        content = hashlib.blake2b(path.read_bytes()).digest() if count_by_size[sizes.get(path, 0)] > 1 else path
+        same.setdefault(content, []).append(path)
+    repeated = [paths for paths in same.values() if sum(places[path].total() for path in paths) > 1]
+    repeated.sort(key=lambda paths: -len({split for path in paths for split in places[path]}))
+    lines = []
+    for paths in repeated[:_NAMED]:
+        found = [f"{path.name} in {split}" + f" {count} times" * (count > 1)
+                 for path in paths for split, count in places[path].items()]  # fmt: skip
+        lines.append(f"{paths[0]}: this picture occurs repeatedly: {', '.join(found)}. Keep it in one place.")
+    lines += [f"{len(repeated) - _NAMED} more pictures occur repeatedly."] if len(repeated) > _NAMED else []
+    splits_of: dict[str, set[str]] = {}
+    for path in places.keys() - {path for paths in repeated for path in paths}:
+        splits_of.setdefault(image_stem(path), set()).update(places[path])
+    names = sorted(name for name, found in splits_of.items() if len(found) > 1)
+    lines += (
+        [f"{len(names)} names stand for different pictures in several splits, such as {names[0]}."] if names else []
+    )
+    return lines

@@ -1,0 +1,94 @@
+"""The classes in each label map of a data set, and the pairs that look wrong.
+
+The borders of a correct label map lie on edges of its picture. The `fit` of a pair is the mean gradient of the picture
+along the borders, relative to the mean gradient of the whole picture. It is about 1 if the two are unrelated.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ..errors import DataError
+from .sample import Dataset, Sample, read_sample
+
+_SIDE = 160  # pixels; at this size, a border that was drawn slightly beside an edge still lies on it
+
+
+@dataclass(frozen=True, eq=False)
+class SurveyedPair:
+    """One pair of a data set."""
+
+    data: Dataset
+    index: int
+    pixels: np.ndarray  # (K + 1,) int64, the pixels of each class and of void
+    fit: float  # NaN if the label map has no borders, or if it was not computed
+    mirrored: float  # the best fit of the mirrored label map, left to right, top to bottom or both
+
+
+def survey(data: Dataset, *, fits: bool = False, progress: Any = iter) -> list[SurveyedPair]:
+    """Survey all pairs that can be read, with their fits if `fits`. `progress` wraps the loop over the indices."""
+    pairs, K = [], data.palette.num_classes
+    for index in progress(range(len(data))):
+        try:
+            sample = read_sample(data, index)
+        except DataError:  # `Folder.problems` reports it
+            continue
+        counts = np.bincount(sample.labels.ravel(), minlength=256)
+        pixels = np.append(counts[:K], counts[K:].sum())
+        pairs.append(SurveyedPair(data, index, pixels, *(_fits(sample) if fits else (np.nan, np.nan))))
+    return pairs
+
+
+def shares(pairs: Sequence[SurveyedPair]) -> np.ndarray:
+    """Return the share of each class and of void among all pixels of at least one pair, (K + 1,) float64."""
+    pixels = np.sum([pair.pixels for pair in pairs], axis=0)
+    return pixels / pixels.sum()
+
+
+def suspicious(pairs: Sequence[SurveyedPair]) -> dict[SurveyedPair, str]:
+    """Return the pairs that look wrong, with the reason in words. The pairs with the worst fit come first.
+
+    A fit is bad if the mirrored label map has a better one, or if it is nearer to 1, the fit of an unrelated label map,
+    than to the median of all pairs.
+    """
+    fits = [pair.fit for pair in pairs if np.isfinite(pair.fit)]
+    least = float(np.sqrt(np.median(fits or [0.0])))  # halfway between 1 and the median, because fits are ratios
+    pictures_with = np.sum([pair.pixels[:-1] > 0 for pair in pairs], axis=0)
+    rare = (pictures_with == 1) & (len(pairs) > 1)
+    relative = {pair: pair.fit / max(least, pair.mirrored) for pair in pairs}
+    ordered = sorted(pairs, key=lambda pair: relative[pair] if relative[pair] < 1 else 1)  # NaN counts as good
+    return {pair: reason for pair in ordered if (reason := _reason(pair, rare, least))}
+
+
+def _reason(pair: SurveyedPair, rare: np.ndarray, least: float) -> str:
+    names, present = pair.data.palette.names, pair.pixels[:-1] > 0
+    if not present.any():
+        return "no pixel is labelled"
+    if pair.mirrored > max(least, pair.fit):
+        return "the label map fits better if it is mirrored"
+    if pair.fit < max(least, pair.mirrored):
+        return "its borders lie on few edges of the picture"
+    if (present & rare).any():
+        return f"no other picture has {' or '.join(names[k] for k in np.flatnonzero(present & rare))}"
+    return f"only one class: {names[present.argmax()]}" if present.sum() == 1 else ""
+
+
+def _fits(sample: Sample) -> tuple[float, float]:
+    scale = min(1.0, _SIDE / max(sample.labels.shape))
+    H, W = (max(2, round(scale * side)) for side in sample.labels.shape)
+    image = np.asarray(Image.fromarray(sample.image).resize((W, H), Image.Resampling.BOX), np.float32)
+    labels = np.asarray(Image.fromarray(sample.labels).resize((W, H), Image.Resampling.NEAREST))
+    gradient = np.hypot(*np.gradient(image, axis=(0, 1))).sum(-1)
+    return _fit(gradient, labels), max(_fit(gradient, np.flip(labels, axes)) for axes in (0, 1, (0, 1)))
+
+
+def _fit(gradient: np.ndarray, labels: np.ndarray) -> float:
+    border = np.zeros(labels.shape, bool)
+    for array, edge in ((labels, border), (labels.T, border.T)):
+        differs = array[1:] != array[:-1]
+        edge[1:] |= differs
+        edge[:-1] |= differs
+    return float(gradient[border].mean() / gradient.mean()) if border.any() and gradient.any() else np.nan
