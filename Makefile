@@ -65,9 +65,11 @@ package: .venv/.test
 	cd $(TRIED) && .venv/bin/tinysegnet doctor && .venv/bin/tinysegnet lessons my-lessons \
 		&& .venv/bin/tinysegnet data scenes --out scenes && .venv/bin/tinysegnet predict toy scenes/images --out pictures
 
-# Compare results with PyTorch, which is a large download and is not needed otherwise.
+# Compare results with PyTorch, which is a large download and is not needed otherwise, and imports with pycocotools and
+# labelme, of which only one file is used. labelme's dependencies, such as Qt, are not needed for it.
 oracle: .venv/.test
-	$(PIP) torch==2.13.0
+	$(PIP) torch==2.13.0 pycocotools==2.0.11
+	$(PIP) --no-deps labelme==6.3.1
 	$(BIN)/python -m pytest tests/oracle
 
 define install

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from filelock import FileLock
 from forms import LONG, amount
+from import_samples import box, labelme
 from PIL import Image
 
 import tinysegnet as ts
@@ -84,8 +85,10 @@ def blocks(page, *kinds):
 def test_own_pictures_runs_block_by_block(tmp_path, monkeypatch):
     """The short form trains a smaller network for one epoch."""
     monkeypatch.chdir(tmp_path)
+    labelme(tmp_path / "photos", "bowl", [box("apple", 2, 3, 9, 9), box("banana", 12, 3, 19, 9)])
+    (tmp_path / "photos" / "labels.txt").write_text("_background_\napple\nbanana\n")
     found = blocks("own_pictures.md", "python", "sh")
-    assert [kind for kind, _ in found] == ["python", "sh", "sh", "sh", "sh", "sh", "python"]
+    assert [kind for kind, _ in found] == ["sh", "python", "sh", "sh", "sh", "sh", "sh", "python"]
     for kind, block in found:
         if kind == "python":
             exec(compile(block, "own_pictures.md", "exec"), {"__name__": "page"})
@@ -96,6 +99,7 @@ def test_own_pictures_runs_block_by_block(tmp_path, monkeypatch):
             if arguments[0] == "train":
                 arguments += amount(["--epochs", "1", "--width", "0.5"], [])
             assert main(arguments) == 0, line
+    assert "banana" in (tmp_path / "bowls" / "classes.txt").read_text()
     assert (tmp_path / "runs" / "fruit" / "report.html").exists()
     assert (tmp_path / "worst.png").exists()
     assert len(list((tmp_path / "fruit-out").glob("*_overlay.png"))) == 10

@@ -141,6 +141,7 @@ MISTAKES = {
     "export below a file": ("export toy --out file/x", "file: File exists"),
     "export to a long name": (f"export toy --out {LONG}", f"{LONG}: File name too long"),
     "tiny scenes": ("data scenes --out r --size 8x8", "8x8", "16x16"),
+    "import of a missing folder": ("data import nowhere --out r", "nowhere: no such file or folder"),
     "crops of a missing folder": ("data crops nowhere --out r", "nowhere: no such folder"),
     "an unknown op": ("gradcheck conv", "'conv'", "softmax_cross_entropy", "Did you mean 'conv2d'?"),
     "an unknown workload": ("bench basik", "'basik'", "infer basic"),

@@ -1,4 +1,4 @@
-"""Settings of the tests that compare with PyTorch. Without PyTorch they are skipped."""
+"""Settings of the tests that compare with other programs. Without PyTorch, those that need it are skipped."""
 
 import importlib.util
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # golden_values
+sys.path.insert(0, str(Path(__file__).parents[1]))  # golden_values, import_samples
 
 REASON = "PyTorch is not installed (pip install torch). Only the stored results in tests/golden are compared."
 
@@ -14,5 +14,5 @@ REASON = "PyTorch is not installed (pip install torch). Only the stored results 
 def pytest_collection_modifyitems(items):
     if importlib.util.find_spec("torch") is None:
         for item in items:
-            if Path(__file__).parent in item.path.parents:
+            if Path(__file__).parent in item.path.parents and item.path.name.startswith("test_torch"):
                 item.add_marker(pytest.mark.skip(reason=REASON))

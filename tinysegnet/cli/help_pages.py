@@ -11,6 +11,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "walk": (USE, "Write a page that follows a picture through a network."),
     "export": (USE, "Copy a checkpoint without the parts that only training needs."),
     "data check": (DATA, "Check the pictures and label maps of a folder."),
+    "data import": (DATA, "Make a data set from annotations of labelme or COCO."),
     "data crops": (DATA, "Make a small data set from a large one."),
     "data baselines": (DATA, "Score predictors without a network, from position and colour."),
     "data scenes": (DATA, "Draw toy street scenes and their labels."),

@@ -5,7 +5,6 @@ nine shows a bicyclist. Scaling whole pictures down preserves the class frequenc
 """
 
 import re
-import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from os import PathLike
@@ -17,6 +16,7 @@ from PIL import Image
 from ..errors import DataError
 from .augment import resize_sample
 from .label_encoding import VOID
+from .new_folder import new_folder
 from .palette import CAMVID, Palette
 from .sample import Dataset, Sample, read_sample
 
@@ -52,19 +52,9 @@ def make_crops(
     Raises:
         DataError: `out` exists and is not empty, or a picture is smaller than the crop.
     """
-    out = Path(out)
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise DataError(f"{out}: the folder exists and is not empty. Choose another name, or delete it.")
-    part = out.with_name(out.name + ".part")
-    try:
-        part.mkdir(parents=True)
-    except FileExistsError:
-        raise DataError(f"{part}: this folder was left by an interrupted run. Delete it.") from None
-    except OSError as error:
-        raise DataError(f"{part}: cannot be created: {error.strerror}. Choose a writable folder.") from error
     counts = dict.fromkeys(datasets, 0)
     done, total = 0, sum(map(len, datasets.values()))
-    try:
+    with new_folder(Path(out)) as part:
         palette = next(iter(datasets.values())).palette
         if palette != CAMVID:  # the default for a folder without a list of classes
             write_classes(part / "classes.txt", palette)
@@ -74,13 +64,6 @@ def make_crops(
                 done += 1
                 if progress:
                     progress(done, total)
-        if out.exists():
-            out.rmdir()  # an empty folder; on Windows, a folder cannot be renamed to an existing one
-        part.rename(out)
-    except OSError as error:
-        raise DataError(f"{part}: cannot be written: {error.strerror}. Check free space and permissions.") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)  # the folder exists only after a failure
     return counts
 
 

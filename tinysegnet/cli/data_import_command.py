@@ -1,0 +1,34 @@
+"""tinysegnet data import."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from .options import OutFolder
+
+
+def run(source: Annotated[Path, Parameter(name="SOURCE")], /, *, out: OutFolder) -> int:
+    """Make a data set from annotations of labelme, or in COCO's format as CVAT, Label Studio and Roboflow export it.
+
+    Pixels without a shape become background, and later shapes cover earlier ones. What is not imported is counted or
+    listed. The exit code is 1 if pictures are missing from the result, and 2 if nothing can be imported.
+
+    Args:
+        source: A folder with pictures and JSON files, or one JSON file. For labelme, labels.txt may list the classes.
+        out: A new folder for the result: images/, labels/ and classes.txt, with the splits of the source.
+    """
+    from tqdm import tqdm
+
+    from ..data.importing import import_annotations
+
+    bar = {"desc": f"importing {source}", "unit": "picture", "leave": False, "dynamic_ncols": True}
+    imported = import_annotations(source, out, progress=lambda drawings: tqdm(drawings, **bar))
+    one = "picture" if imported.counts.total() == 1 else "pictures"
+    counts = ", ".join(f"{count} {split or one}" for split, count in imported.counts.items())
+    print(f"{out}: {counts}; classes: {', '.join(imported.classes)}")
+    for what, count in (+imported.dropped).items():
+        print(f"{what}: {count}")
+    for reason in imported.refused:
+        print(f"not imported: {reason}")
+    return 1 if imported.refused else 0

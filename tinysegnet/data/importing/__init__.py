@@ -1,0 +1,93 @@
+"""Importing annotations of labelme and COCO, which become label maps in a plain folder."""
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from ...errors import DataError
+from ...files import kind_of
+from ..class_lists import ClassList
+from ..pairs import files_of, inside
+from .coco import Categories, read_coco
+from .labelme import read_labelme
+from .plain_folder import Drawing, Imported, number_classes, write_plain_folder
+
+_CLASS_FILES = ("labels.txt", "classes.txt", "class_names.txt")
+_KINDS = {"annotations", "images", "labels", "json"}  # folders with these names are not splits
+
+
+def import_annotations(
+    source: str | PathLike[str], out: str | PathLike[str], *, progress: Callable[[list[Drawing]], Iterable[Any]] = iter
+) -> Imported:
+    """Make a folder with images/, labels/ and classes.txt. Later shapes cover earlier ones; pictures are copied.
+
+    Args:
+        source: a JSON file, or a folder with JSON files. Several folders or COCO files become splits. Files outside of
+            the folder are not read.
+        out: a new or empty folder. It is written to `out`.part, which is renamed at the end.
+        progress: a function that wraps the loop over the pictures, such as tqdm.
+
+    Raises:
+        DataError: nothing can be imported, or the annotations can mean two things.
+    """
+    source, imported = Path(source), Imported()
+    root = source if source.is_dir() else source.parents[source.parent.name == "annotations"]
+    paths = [source] if source.is_file() else _json_files(source, imported)
+    drawings: list[Drawing] = []
+    categories: Categories = {}
+    formats = set()
+    for path in paths:
+        with imported.attempt(path):
+            if not inside(path, root):
+                raise DataError(f"{path}: the link leads out of {root}. Copy the file into the folder.")
+            if (kind := kind_of(path)).endswith(("archive", "picture", "device")):
+                raise DataError(f"{path}: {kind}, not a JSON file. Unzip archives, and give the folder or a JSON file.")
+            record = json.loads(path.read_text(encoding="utf-8-sig"))
+            if "shapes" in record:
+                drawings.append(read_labelme(path, record, root, _split(path, root, "other"), imported.dropped))
+                formats.add("labelme")
+            elif "annotations" in record and "images" in record:
+                drawings += read_coco(path, record, root, _split(path, root, path.stem), categories, imported)
+                formats.add("COCO")
+            else:
+                imported.dropped["JSON files of other kinds"] += 1
+    if len(formats) > 1:
+        raise DataError(f"{source}: annotations of both labelme and COCO. Give the folder of one of them.")
+    if not drawings:
+        reason = imported.refused[0] if imported.refused else "no JSON files of labelme or COCO. Give their folder."
+        raise DataError(f"{source}: nothing can be imported (refused: {len(imported.refused)}): {reason}")
+    labels, listed = sorted({label for drawing in drawings for label, _ in drawing.shapes}), None
+    if categories:
+        groups = {group for _, group in categories.values()}
+        if 0 in categories and categories[0][0] in groups and categories[0][0] not in labels:  # as Roboflow writes it
+            imported.dropped["unused category that names the group of the others"] += 1
+            del categories[0]
+        labels = [categories[number][0] for number in sorted(categories)]
+    else:
+        listed = next((ClassList.read(root / name) for name in _CLASS_FILES if (root / name).is_file()), None)
+        pictures = [file for folder in {path.parent for path in paths} for file in files_of(folder)]
+        imported.dropped["pictures without a JSON file"] = len({p.with_suffix(".json") for p in pictures} - {*paths})
+    write_plain_folder(Path(out), drawings, progress, number_classes(labels, listed), imported)
+    return imported
+
+
+def _json_files(folder: Path, imported: Imported) -> list[Path]:
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such file or folder. Correct the path.")
+    found = [path for pattern in ("*.json", "*/*.json", "*/*/*.json") for path in sorted(folder.glob(pattern))
+             if not any(part.startswith(".") for part in path.relative_to(folder).parts)]  # fmt: skip
+    instances = [path for path in found if path.name.startswith("instances_")]
+    if instances:  # COCO's other files, such as captions_*.json, describe the same pictures
+        imported.dropped["JSON files beside instances_*.json"] = len(found) - len(instances)
+    return instances or found
+
+
+def _split(path: Path, root: Path, other: str) -> str:
+    """Return the split of a JSON file: "train" for instances_train2017.json or train/_annotations.coco.json."""
+    folders = [part for part in path.relative_to(root).parts[:-1] if part.lower() not in _KINDS]
+    instances = path.stem.removeprefix("instances_")
+    name = instances if instances != path.stem else (folders or [other])[-1]
+    return re.sub(r"[^\w-]+", "_", re.sub(r"(?<=\D)(19|20)\d\d$", "", name)).lower()
