@@ -1,11 +1,11 @@
 """Inferring the meaning of the values in the label maps of a folder.
 
-The survey of the label maps says what occurs in them. Together with the list of classes and the layout, it must have one
-meaning; otherwise a DataError names the files, the numbers and what to do.
+Together with the list of classes and the layout, the survey of the label maps must have one meaning. Otherwise, a
+DataError names a file, the numbers and what to do.
 """
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -20,10 +20,10 @@ from .layouts import Layout
 from .palette import CAMVID
 
 _STRAYS = 1e-3  # one of CamVid's 701 label maps has about 200 pixels whose colour belongs to no class
-_MOST_UNLISTED = 64  # more classes than this need a list
-_CAMVID_NAMES = re.compile("0001TP_|0006R0_|0016E5_|Seq05VD_")  # the four videos of CamVid
+_MAX_UNLISTED = 64  # more classes than this need a list
 _RARE = 0.02  # the grey levels of a soft edge have fewer pixels each
-_NO_LIST = "the values in the label maps (there is no classes.txt)"
+_CAMVID_NAMES = re.compile("0001TP_|0006R0_|0016E5_|Seq05VD_")  # its four videos
+_CAMVID_CLASSES = ClassList((*CAMVID.names, "void"), (*CAMVID.colors, CAMVID.ignore_color), "CamVid")
 
 Classes = Literal["merged", "all"]
 
@@ -39,114 +39,103 @@ def infer_label_encoding(
         classes: "merged" or "all", see `Folder`.
         given: Another folder that may contain the list.
         progress: Wraps the loop over the label maps, such as tqdm.
-
-    Raises:
-        DataError: The label maps have no meaning, or could have two.
     """
-    known = find_class_list(dict.fromkeys((layout.root, given or layout.root)))
-    colors = known.colors if known else ()
-    has_colors = any(colors)
-    files = survey(layout, skip_colors=has_colors and len(colors) > 2, progress=progress)
-    if not has_colors:
+    listed = find_class_list(dict.fromkeys((layout.root, given or layout.root)))
+    colors = [color for color in listed.colors if color] if listed else []
+    files = survey(layout, skip_colors=bool(colors), progress=progress)
+    if not colors:
         _check_palettes(files)
-    numbered = [file for file in files if file.counts and not (has_colors and file.palette)]
-    mask = ignore is None and _are_masks(numbered) and not (known and VOID in known.numbers)
-    if known is None:
-        encoding, source = _without_list(layout, files, numbered, ignore, classes, mask)
-    else:
-        encoding, source = _of_list(known, layout, numbered, ignore, classes, mask)
-    by_grey = has_colors and _are_listed_greys(numbered, encoding)
-    if not by_grey:
-        _check_soft(numbered, np.flatnonzero(encoding.table >= 0).tolist())
-    source += ", by the palettes' colours" if has_colors and any(file.palette for file in files) else ""
-    return replace(encoding, by_grey=by_grey), source + (", by their grey levels" if by_grey else "")
+    numbered = [file for file in files if file.counts and not (colors and file.is_palette)]
+    is_counted = listed is None or listed.numbers == tuple(range(len(listed.names)))
+    are_masks = ignore is None and is_counted and _are_masks(numbered)
+    known = listed or _unlisted_classes(layout, files, numbered, ignore, are_masks)
+    encoding, how = _encoding_of(known, layout, numbered, ignore, classes, are_masks)
+    if colors and any(file.is_palette for file in files):
+        how += ", by the colours of palettes"
+    if colors and _are_listed_greys(numbered, encoding):
+        return replace(encoding, by_grey=True), f"from {known.source}{how}, by grey levels"
+    allowed = {VOID, *np.flatnonzero(encoding.table >= 0).tolist()}
+    _check_soft(numbered, allowed)
+    if listed is None:
+        _check_gaps(numbered, allowed)
+    return encoding, f"from {known.source}{how}"
 
 
-def _of_list(
-    known: ClassList, layout: Layout, files: list[LabelFacts], ignore: int | None, classes: Classes, mask: bool
+def _encoding_of(
+    known: ClassList, layout: Layout, files: list[LabelFacts], ignore: int | None, classes: Classes, are_masks: bool
 ) -> tuple[LabelEncoding, str]:
-    if mask and len(known.names) > 2:
+    """Return the encoding of a list of classes, and how it was understood."""
+    if are_masks and len(known.names) > 2:
         example = next(file.path for file in files if VOID in file.counts)
         wrong = f"the label maps contain only 0 and 255, but {known.source} lists {len(known.names)} classes"
         raise DataError(f"{example}: {wrong}. List two classes, or add --ignore 255 if 255 means not labelled.")
+    if known.is_camvid and classes == "merged":
+        return LabelEncoding.merged(known, ignore=ignore, strays=_STRAYS), ", CamVid's 32 merged into 11"
     if known.is_camvid:
-        make, how = LabelEncoding.of_classes, "without void"
-        if classes == "merged":
-            make, how = LabelEncoding.merged, "merged"
-        return make(known, ignore=ignore, strays=_STRAYS), f"from CamVid's 32 in {known.source}, {how}"
-    if mask:
-        return LabelEncoding.of_mask(known), f"from {known.source}, masks of 0 and 255"
-    if layout.is_tutorial and known.is_merged_camvid and ignore in (None, CAMVID.ignore_label):
-        return _camvid(files), f"from {known.source}, as in CamVid"
-    return LabelEncoding.of_classes(known, ignore=ignore), f"from {known.source}"
-
-
-def _without_list(
-    layout: Layout,
-    files: list[LabelFacts],
-    numbered: list[LabelFacts],
-    ignore: int | None,
-    classes: Classes,
-    mask: bool,
-) -> tuple[LabelEncoding, str]:
-    if mask:
-        names = ClassList(("background", "foreground"), (None, None), "")
-        return LabelEncoding.of_mask(names), f"from {_NO_LIST}, masks of 0 and 255"
-    count = _count_classes(numbered, ignore)
-    void = CAMVID.num_classes
-    if layout.is_tutorial and files and count <= void + 1 and all(_CAMVID_NAMES.match(f.path.name) for f in files):
+        return LabelEncoding.of_classes(known, ignore=ignore, strays=_STRAYS), ", CamVid's 32 without void"
+    if are_masks:
+        return LabelEncoding.of_mask(known), ", masks of 0 and 255"
+    if layout.is_tutorial and known.names == _CAMVID_CLASSES.names and known.colors[:-1] == CAMVID.colors:
         if classes == "all":
             raise DataError(f"{layout.root}: the labels have 11 classes, not CamVid's 32. Leave out --classes all.")
-        if ignore in (None, void):
-            return _camvid(numbered), "as in CamVid"
-        names = ClassList((*CAMVID.names, "void"), (*CAMVID.colors, CAMVID.ignore_color), "CamVid")
-        return LabelEncoding.of_classes(names, ignore=ignore), "from CamVid"
-    if layout.is_tutorial and count == void + 1 and ignore is None:
-        example = next(file.path for file in numbered if void in file.counts)
+        if ignore in (None, CAMVID.ignore_label):
+            encoding = LabelEncoding.plain(CAMVID)
+            if any(VOID in file.counts for file in files):
+                encoding.table[VOID] = CAMVID.num_classes
+            return encoding, ""
+    return LabelEncoding.of_classes(known, ignore=ignore), ""
+
+
+def _unlisted_classes(
+    layout: Layout, files: list[LabelFacts], numbered: list[LabelFacts], ignore: int | None, are_masks: bool
+) -> ClassList:
+    """Name the classes by the values that occur: a mask, the tutorial's CamVid, or classes 0..K-1.
+
+    A number is a class if at least half of the numbers up to it occur, so a single 37 next to 0..11 is not a class.
+    """
+    source = "the values in the label maps (there is no classes.txt)"
+    if are_masks:
+        return ClassList(("background", "foreground"), (None, None), source)
+    numbers = sorted(_values(numbered) - {VOID, ignore})
+    believed = [number for count, number in enumerate(numbers, start=1) if number + 1 <= 2 * count]
+    count = min(_MAX_UNLISTED, max(2, believed[-1] + 1 if believed else 0))
+    most = len(_CAMVID_CLASSES.names)
+    if layout.is_tutorial and count <= most and files and all(_CAMVID_NAMES.match(file.path.name) for file in files):
+        return _CAMVID_CLASSES
+    if layout.is_tutorial and count == most and ignore is None:
         wrong = "the label maps contain 0..11, which could be twelve classes, or CamVid's eleven with 11 as void"
-        raise DataError(f"{example}: {wrong}. Add a classes.txt with one name per line, such as void for 11.")
-    _check_consecutive(layout, numbered, count, ignore)
-    titles = tuple(f"class {number}" for number in range(count))
-    return LabelEncoding.of_classes(ClassList(titles, (None,) * count, _NO_LIST), ignore=ignore), f"from {_NO_LIST}"
-
-
-def _camvid(files: list[LabelFacts]) -> LabelEncoding:
-    encoding = LabelEncoding.plain(CAMVID)
-    if any(VOID in file.counts for file in files):
-        encoding.table[VOID] = CAMVID.num_classes
-    return encoding
+        raise DataError(f"{layout.root}: {wrong}. Add a classes.txt with one name per line, such as void for 11.")
+    return ClassList(tuple(f"class {number}" for number in range(count)), (None,) * count, source)
 
 
 def _are_masks(files: list[LabelFacts]) -> bool:
-    """Whether 255 is the foreground: it occurs, and no file has it together with class 1 or contains other classes.
+    """Return whether 255 is the foreground: there are only 0 and 255. Raises DataError if some files have 1 instead.
 
-    Files of 1 bit do not count, because their 1 is class 1 in any case. Raises DataError if files disagree.
+    Files in which 0 is black and 1 is white do not count, because their 1 is class 1 in any case.
     """
-    files = [file for file in files if not file.is_black_and_white]
-    if VOID not in _values(files) or not _values(files) <= {0, 1, VOID}:
+    black_and_white = {(0, (0, 0, 0)), (1, (255, 255, 255))}
+    certain = [file for file in files if not file.shown.items() <= black_and_white]
+    ones, others = ([file for file in certain if value in file.counts] for value in (1, VOID))
+    if not others or not _values(files) <= {0, 1, VOID} or any(VOID in file.counts for file in ones):
         return False
-    ones, voids = ([file for file in files if value in file.counts] for value in (1, VOID))
-    if ones and not any(VOID in file.counts for file in ones):
-        wrong = (
-            f"the foreground is 1 here (label maps: {len(ones)}), but 255 in {voids[0].path} (label maps: {len(voids)})"
-        )
+    if ones:
+        wrong = f"the foreground is 1 here (files: {len(ones)}), but 255 in {others[0].path} (files: {len(others)})"
         raise DataError(f"{ones[0].path}: {wrong}. Save all with 1, or add --ignore 255 if 255 means not labelled.")
-    return not ones
+    return 0 in _values(files)
 
 
 def _are_listed_greys(files: list[LabelFacts], encoding: LabelEncoding) -> bool:
-    """Whether grey files go by the listed greys. Raises DataError if their values mean other classes as numbers."""
-    values = {(number, color): file for file in files for number, color in file.greys.items()}
-    by_number = [int(encoding.table[min(number, 256)]) for number, _ in values]
-    by_grey = [encoding.colors.get(color, -1) for _, color in values]
-    if not values or -1 in by_grey:
-        return False
-    if -1 in by_number:
-        return True
-    for ((number, color), file), a, b in zip(values.items(), by_number, by_grey, strict=True):
-        if a != b:
+    """Return whether grey files go by the listed greys. Raises DataError if they mean other classes as numbers."""
+    found = {(number, color): file for file in files for number, color in file.shown.items()}
+    meanings = [(int(encoding.table[min(number, 256)]), encoding.colors.get(color, -1)) for number, color in found]
+    if any(by_grey < 0 for _, by_grey in meanings) or any(by_number < 0 for by_number, _ in meanings):
+        return all(by_grey >= 0 for _, by_grey in meanings)
+    for ((number, color), file), (by_number, by_grey) in zip(found.items(), meanings, strict=True):
+        if by_number != by_grey:
             names = {encoding.palette.ignore_label: "void"} | dict(enumerate(encoding.palette.names))
-            wrong = f"value {number} means {names[a]} as a number, but the list gives its grey {color[0]} to {names[b]}"
+            wrong = (
+                f"{number} is {names[by_number]} as a number, but the list gives grey {color[0]} to {names[by_grey]}"
+            )
             raise DataError(f"{file.path}: {wrong}. Remove the colours from the list, or order it by these greys.")
     return False
 
@@ -154,62 +143,50 @@ def _are_listed_greys(files: list[LabelFacts], encoding: LabelEncoding) -> bool:
 def _check_palettes(files: list[LabelFacts]) -> None:
     first: dict[int, LabelFacts] = {}
     for file in files:
-        for number, color in (file.palette or {}).items():
+        for number, color in file.shown.items() if file.is_palette else ():
             other = first.setdefault(number, file)
-            assert other.palette is not None
-            if other.palette[number] != color:
-                colors = "colour {} {} {} here, but {} {} {}".format(*color, *other.palette[number])
-                raise DataError(f"{file.path}: number {number} has the {colors} in {other.path}. Add a classes.txt with"
-                                " lines `R G B name`, so that the colours of the palettes count.")  # fmt: skip
+            if other.shown[number] != color:
+                colors = "colour {} {} {} here, but {} {} {}".format(*color, *other.shown[number])
+                remedy = "Add a classes.txt with lines `R G B name`, so that the colours of palettes count"
+                raise DataError(f"{file.path}: number {number} has the {colors} in {other.path}. {remedy}.")
 
 
-def _check_soft(files: list[LabelFacts], allowed: Collection[int]) -> None:
+def _check_soft(files: list[LabelFacts], allowed: set[int]) -> None:
     """Raise DataError if files have many rare grey levels that are not classes."""
     soft = []
     for file in files:
         between = {value: count for value, count in file.counts.items() if value not in allowed}
         rare = np.median([*between.values()] or [0]) < _RARE * sum(file.counts.values())
-        if file.palette is None and len(between) > 2 and max(between) > 127 and rare:
-            soft.append((file, between))
+        if rare and not file.is_palette and len(between) > 2 and max(between) > 127:
+            soft.append((file.path, between))
     if soft:
-        (file, between), count = soft[0], f"as in {len(soft)} of {len(files)} label maps"
-        wrong = f"{len(between)} grey values, such as {_examples(between)}, lie between those of the classes, {count}"
-        raise DataError(f"{file.path}: {wrong}. They come from soft edges, a former JPEG or resizing: export the label"
-                        " maps again as PNG without smoothing. If they are classes, list them in a classes.txt.")  # fmt: skip
+        (path, between), share = soft[0], f"{len(soft)} of {len(files)} label maps are of this kind"
+        wrong = (
+            f"{len(between)} grey values, such as {_examples(between, 3)}, lie between those of the classes; {share}"
+        )
+        remedy = "Export the label maps as PNG without smoothing, or list these classes in a classes.txt"
+        raise DataError(f"{path}: {wrong}. They come from soft edges, a former JPEG or resizing. {remedy}.")
 
 
-def _check_consecutive(layout: Layout, files: list[LabelFacts], count: int, ignore: int | None) -> None:
-    """Raise DataError if the values are not class numbers, unless a single file has wrong values."""
-    numbers = _values(files) - {VOID, ignore}
-    _check_soft(files, {VOID, *range(count if count <= _MOST_UNLISTED else 2)})
-    if count > _MOST_UNLISTED:
-        raise DataError(f"{layout.root}: the label maps contain {len(numbers)} values up to {max(numbers)}. Add a"
-                        f" classes.txt with one name per line, which more than {_MOST_UNLISTED} classes need.")  # fmt: skip
-    odd = {number for number in numbers if number >= count}
-    holders = [file for file in files if odd & file.counts.keys()]
+def _check_gaps(files: list[LabelFacts], allowed: set[int]) -> None:
+    """Raise DataError if several files have values that are not classes. A single one is reported when it is read."""
+    odd = _values(files) - allowed
+    holders = [file.path for file in files if odd & file.counts.keys()]
     if odd and (len(holders) > 1 or len(files) == 1):
-        wrong = f"the label maps contain the values {_examples(numbers, 40)}, with gaps between them"
+        wrong = (
+            f"the values {_examples(_values(files), 40)} in the label maps have gaps or are above {_MAX_UNLISTED - 1}"
+        )
         remedy = f"Add a classes.txt with lines such as `{min(odd)}: name`"
         remedy += f", or --ignore {min(odd)} if this value means not labelled" if len(odd) == 1 else ""
-        raise DataError(f"{holders[0].path}: {wrong}. {remedy}.")
-
-
-def _count_classes(files: list[LabelFacts], ignore: int | None) -> int:
-    """Return the number of classes 0, 1, ... that the values suggest, at least two.
-
-    A number is a class if at least half of the numbers up to it occur, so a single 37 next to 0..11 is not a class.
-    """
-    numbers = sorted(_values(files) - {VOID, ignore})
-    believed = [number for count, number in enumerate(numbers, start=1) if number + 1 <= 2 * count]
-    return max(2, believed[-1] + 1 if believed else 0)
+        raise DataError(f"{holders[0]}: {wrong}. {remedy}.")
 
 
 def _values(files: list[LabelFacts]) -> set[int]:
     return set().union(*(file.counts for file in files))
 
 
-def _examples(values: Iterable[int], most: int = 3) -> str:
+def _examples(values: Iterable[int], most: int) -> str:
     """Return up to `most` of the values as text, evenly spaced."""
     ordered = sorted(values)
-    step = max(1, len(ordered) // most)
-    return ", ".join(map(str, ordered[step // 2 :: step][:most]))
+    step = -(-len(ordered) // most)
+    return ", ".join(map(str, ordered[::step]))

@@ -96,11 +96,12 @@ class LabelEncoding:
 
     def decode(self, stored: LabelPixels, where: object) -> np.ndarray:
         """Convert the pixels of a label file to labels (H, W) uint8. `where` names the file in errors."""
-        pixels, file_colors = stored.values, palette_of(stored) if self.by_palette else None
-        if file_colors is not None:
-            return self._decode_palette(pixels, file_colors, where)
-        if pixels.ndim == 2 and self.by_grey:
-            pixels = np.repeat(pixels[..., None] * np.uint8(grey_step(stored.bits)), 3, axis=-1)
+        pixels = stored.values
+        if pixels.ndim == 2 and (self.by_palette or self.by_grey):
+            numbers = np.flatnonzero(np.bincount(pixels.ravel())).tolist()
+            shown, is_palette = shown_colors(stored, numbers)
+            if is_palette or self.by_grey:
+                return self._decode_shown(pixels, shown, where)
         if pixels.ndim == 3 and not self.colors and bool((pixels == pixels[..., :1]).all()):
             pixels = pixels[..., 0]  # class numbers saved in three equal channels
         if pixels.ndim == 3:
@@ -112,20 +113,17 @@ class LabelEncoding:
             raise DataError(f"{where}: {wrong}. Correct the label map or the list of classes.")
         return labels.astype(np.uint8)
 
-    def _decode_palette(self, numbers: np.ndarray, file_colors: dict[int, Color], where: object) -> np.ndarray:
-        void = self.palette.ignore_label
-        labels = {number: self.colors.get(color) for number, color in file_colors.items()}
-        if void is not None:
-            labels |= {number: void for number in (VOID, void) if labels.get(number, 0) is None}
-        for number, label in labels.items():
+    def _decode_shown(self, pixels: np.ndarray, shown: dict[int, Color], where: object) -> np.ndarray:
+        """Decode numbers by their colours in the palette of the file, or by their grey levels."""
+        void, labels = self.palette.ignore_label, {}
+        for number, color in shown.items():
+            label = self.colors.get(color, void if number in (VOID, void) else None)
             if label is None:
-                color = "colour {} {} {}".format(*file_colors[number])
-                wrong = f"number {number} has the {color} in the palette of the file, which belongs to no class"
-                raise DataError(f"{where}: {wrong}. Add the colour to the list of classes, or remove all colours from"
-                                " the list to use the numbers.")  # fmt: skip
-        return _table({number: label for number, label in labels.items() if label is not None})[numbers].astype(
-            np.uint8
-        )
+                wrong = "number {} has the colour {} {} {}, which belongs to no class".format(number, *color)
+                remedy = "Add the colour to the list of classes, or remove all colours from it to use the numbers"
+                raise DataError(f"{where}: {wrong}. {remedy}.")
+            labels[number] = label
+        return _table(labels)[pixels].astype(np.uint8)
 
     def _decode_colors(self, pixels: np.ndarray, where: object) -> np.ndarray:
         if not self.colors:
@@ -169,20 +167,17 @@ class LabelEncoding:
         return text + (f", void {voids}" if voids else "")
 
 
-def palette_of(stored: LabelPixels) -> dict[int, Color] | None:
-    """Return the palette's colours of the numbers that occur, or None if the file is grey or its palette is a ramp."""
-    if stored.palette is None:
-        return None
-    colors = [(red, green, blue) for red, green, blue in stored.palette.tolist()]
-    if len(colors) > 1 and colors == [(grey, grey, grey) for grey in range(len(colors))]:
-        return None
-    numbers = np.flatnonzero(np.bincount(stored.values.ravel())).tolist()
-    return {number: colors[number] for number in numbers if number < len(colors)}
+def shown_colors(stored: LabelPixels, numbers: list[int]) -> tuple[dict[int, Color], bool]:
+    """Return the colours on the screen of numbers in a file, and whether they come from a palette.
 
-
-def grey_step(bits: int) -> int:
-    """Return the difference between neighbouring grey levels of a file, on the scale of 8 bits."""
-    return 255 // ((1 << bits) - 1) if bits < 8 else 1
+    A palette that is a grey ramp means nothing, so the file counts as grey. A single black could be the start of any.
+    """
+    table = [] if stored.palette is None else stored.palette.tolist()
+    if len(table) != 1 and table == [[grey] * 3 for grey in range(len(table))]:
+        step = 255 // (2 ** min(stored.bits, 8) - 1)
+        return {number: (number * step,) * 3 for number in numbers}, False
+    table += [[-1, -1, -1]] * 256  # a damaged file may contain numbers without a colour
+    return {number: tuple(table[number]) for number in numbers}, True
 
 
 def read_labels(path: str | PathLike[str], palette: Palette | None = None) -> np.ndarray:

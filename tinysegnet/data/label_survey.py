@@ -1,4 +1,4 @@
-"""What occurs in the label maps of a folder: their numbers, bits and palettes. `infer_encoding` draws the conclusions."""
+"""What occurs in the label maps of a folder: numbers, their colours and pixels. `infer_encoding` concludes from it."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..errors import DataError
-from .label_encoding import grey_step, palette_of
+from .label_encoding import shown_colors
 from .label_files import read_label_pixels
 from .layouts import Layout
 from .pairs import inside
@@ -21,29 +20,19 @@ Progress = Callable[[range], Iterable[int]]
 
 @dataclass(frozen=True)
 class LabelFacts:
-    """What occurs in one label map."""
+    """What occurs in one label map. A file with colours instead of numbers has no counts."""
 
     path: Path
-    counts: dict[int, int]  # number -> pixels; empty if the file contains colours
-    palette: dict[int, Color] | None = None  # the colours of these numbers, if the file has a colour palette
-    bits: int = 8
-
-    @property
-    def greys(self) -> dict[int, Color]:
-        """The colour that each number has on the screen."""
-        step = grey_step(self.bits)
-        return self.palette or {number: (number * step,) * 3 for number in self.counts}
-
-    @property
-    def is_black_and_white(self) -> bool:
-        """Whether the numbers are 0 for black and 1 for white, which is class 1 in every convention."""
-        return self.counts.keys() <= {0, 1} and set(self.greys.items()) <= {(0, (0, 0, 0)), (1, (255, 255, 255))}
+    counts: dict[int, int]  # number -> pixels
+    shown: dict[int, Color]  # number -> its colour on the screen
+    is_palette: bool = False  # the numbers have colours of a palette, not grey levels
 
 
 def survey(layout: Layout, *, skip_colors: bool, progress: Progress = iter) -> list[LabelFacts]:
     """Return the facts of all label maps in all splits. Files that cannot be read are skipped.
 
     Args:
+        layout: The label maps.
         skip_colors: Do not decode RGB files, which is slow, because the list of classes gives their colours.
         progress: Wraps the loop over the files, such as tqdm.
     """
@@ -55,25 +44,19 @@ def survey(layout: Layout, *, skip_colors: bool, progress: Progress = iter) -> l
 
 @lru_cache(maxsize=1 << 14)  # the splits of one folder survey the same files
 def _facts(path: Path, modified: int, skip_colors: bool) -> LabelFacts | None:
-    if skip_colors and _has_colors(path):
-        return LabelFacts(path, {})
     try:
+        with Image.open(path, formats=["PNG", "TIFF", "BMP", "WEBP"]) as image:  # reads only the header
+            if skip_colors and image.mode in ("RGB", "RGBA"):
+                return LabelFacts(path, {}, {})
         stored = read_label_pixels(path)
-    except DataError:
+    except Exception:  # a damaged file may raise anything; it is reported when it is read as a sample
         return None
     values = stored.values
     if values.ndim == 3:
-        if not (values == values[..., :1]).all():
-            return LabelFacts(path, {})
+        if (values != values[..., :1]).any():
+            return LabelFacts(path, {}, {})
         values = values[..., 0]
     counts = np.bincount(values.ravel())
     numbers = np.flatnonzero(counts).tolist()
-    return LabelFacts(path, {number: int(counts[number]) for number in numbers}, palette_of(stored), stored.bits)
-
-
-def _has_colors(path: Path) -> bool:
-    try:
-        with Image.open(path, formats=["PNG", "TIFF", "BMP", "WEBP"]) as image:  # reads only the header
-            return image.mode in ("RGB", "RGBA")
-    except Exception:  # whatever a damaged file raises, `read_label_pixels` reports it
-        return False
+    shown, is_palette = shown_colors(stored, numbers)
+    return LabelFacts(path, {number: int(counts[number]) for number in numbers}, shown, is_palette)
