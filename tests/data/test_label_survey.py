@@ -124,7 +124,7 @@ def soft(kind):
     return picture.filter(ImageFilter.GaussianBlur(1.5))
 
 
-@pytest.mark.parametrize("classes", [None, "a\nb", "0 0 0 a\n255 255 255 b"])
+@pytest.mark.parametrize("classes", [None, "a\nb", "0 0 0 a\n255 255 255 b", "0 0 0 a\n128 128 128 b\n255 255 255 c"])
 @pytest.mark.parametrize("kind", ["resized", "former JPEG", "blurred"])
 @pytest.mark.parametrize("count", [1, 3, 5])
 def test_soft_masks_are_named(tmp_path, kind, classes, count):
@@ -202,6 +202,16 @@ def test_listed_greys_apply_to_grey_files(tmp_path, greys):
     for found in labels_of(tmp_path):
         np.testing.assert_array_equal(found, SHAPES)
     assert "grey levels" in Folder(tmp_path).description
+
+
+def test_one_stray_grey_is_an_error_of_its_file(tmp_path):
+    values = np.array([0, 128, 255], np.uint8)[SHAPES]
+    stray = values.copy()
+    stray[3, 5] = 77
+    folder(tmp_path, values, stray, values, classes="0 0 0 a\n128 128 128 b\n255 255 255 c\n")
+    (problem,) = Folder(tmp_path).problems()
+    assert problem.file.name == "p1.png"
+    assert "77" in problem.text
 
 
 def test_greys_that_are_numbers_of_other_classes_are_refused(tmp_path):

@@ -105,9 +105,8 @@ def _write_split(
 
 def write_classes(path: Path, palette: Palette) -> None:
     """Write one line per class and one for void, as in the tutorial's labels, but at most 255 lines."""
-    lines = [
-        "{} {} {} {}\n".format(*color, _quoted(name)) for color, name in zip(palette.colors, palette.names, strict=True)
-    ]
+    lines = ["{} {} {} {}\n".format(*color, name)
+             for color, name in zip(palette.colors, map(_quoted, palette.names), strict=True)]  # fmt: skip
     if palette.ignore_label is not None and len(lines) < VOID:
         is_free = palette.ignore_color not in palette.colors
         lines.append("{} {} {} void\n".format(*palette.ignore_color) if is_free else "void\n")

@@ -52,9 +52,10 @@ def infer_label_encoding(
     encoding, how = _encoding_of(known, layout, numbered, ignore, classes, are_masks)
     if colors and any(file.is_palette for file in files):
         how += ", by the colours of palettes"
-    if colors and _are_listed_greys(numbered, encoding):
-        return replace(encoding, by_grey=True), f"from {known.source}{how}, by grey levels"
     allowed = {VOID, *np.flatnonzero(encoding.table >= 0).tolist()}
+    if colors and _are_listed_greys(numbered, encoding):
+        encoding, how = replace(encoding, by_grey=True), f"{how}, by grey levels"
+        allowed = {VOID, *(red for red, green, blue in encoding.colors if red == green == blue)}
     _check_soft(numbered, allowed)
     if listed is None:
         _check_gaps(numbered, allowed)
@@ -125,18 +126,17 @@ def _are_masks(files: list[LabelFacts]) -> bool:
 
 
 def _are_listed_greys(files: list[LabelFacts], encoding: LabelEncoding) -> bool:
-    """Return whether grey files go by the listed greys. Raises DataError if they mean other classes as numbers."""
-    found = {(number, color): file for file in files for number, color in file.shown.items()}
-    meanings = [(int(encoding.table[min(number, 256)]), encoding.colors.get(color, -1)) for number, color in found]
-    if any(by_grey < 0 for _, by_grey in meanings) or any(by_number < 0 for by_number, _ in meanings):
-        return all(by_grey >= 0 for _, by_grey in meanings)
-    for ((number, color), file), (by_number, by_grey) in zip(found.items(), meanings, strict=True):
-        if by_number != by_grey:
-            names = {encoding.palette.ignore_label: "void"} | dict(enumerate(encoding.palette.names))
-            wrong = (
-                f"{number} is {names[by_number]} as a number, but the list gives grey {color[0]} to {names[by_grey]}"
-            )
-            raise DataError(f"{file.path}: {wrong}. Remove the colours from the list, or order it by these greys.")
+    """Return whether more values are listed greys than numbers of classes. Raises DataError if they could be both."""
+    found = {(number, color): file.path for file in files for number, color in file.shown.items()}
+    by_number = [int(encoding.table[min(number, 256)]) for number, _ in found]
+    by_grey = [encoding.colors.get(color, -1) for _, color in found]
+    if by_number.count(-1) != by_grey.count(-1):
+        return by_number.count(-1) > by_grey.count(-1)
+    names = {encoding.palette.ignore_label: "void"} | dict(enumerate(encoding.palette.names))
+    for ((number, (grey, _, _)), path), a, b in zip(found.items(), by_number, by_grey, strict=True):
+        if a != b and -1 not in by_number:
+            wrong = f"{number} is {names[a]} as a number, but {names[b]} as a grey level ({grey}) of the list"
+            raise DataError(f"{path}: {wrong}. Remove the colours from the list, or order it by these greys.")
     return False
 
 
@@ -177,6 +177,7 @@ def _check_gaps(files: list[LabelFacts], allowed: set[int]) -> None:
             f"the values {_examples(_values(files), 40)} in the label maps have gaps or are above {_MAX_UNLISTED - 1}"
         )
         remedy = f"Add a classes.txt with lines such as `{min(odd)}: name`"
+        remedy += " and values up to 255" if max(odd) > 255 else ""
         remedy += f", or --ignore {min(odd)} if this value means not labelled" if len(odd) == 1 else ""
         raise DataError(f"{holders[0]}: {wrong}. {remedy}.")
 

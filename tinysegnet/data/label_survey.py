@@ -1,6 +1,7 @@
 """What occurs in the label maps of a folder: numbers, their colours and pixels. `infer_encoding` concludes from it."""
 
 import os
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -45,9 +46,10 @@ def survey(layout: Layout, *, skip_colors: bool, progress: Progress = iter) -> l
 @lru_cache(maxsize=1 << 14)  # the splits of one folder survey the same files
 def _facts(path: Path, modified: int, skip_colors: bool) -> LabelFacts | None:
     try:
-        with Image.open(path, formats=["PNG", "TIFF", "BMP", "WEBP"]) as image:  # reads only the header
-            if skip_colors and image.mode in ("RGB", "RGBA"):
-                return LabelFacts(path, {}, {})
+        if skip_colors:
+            with warnings.catch_warnings(action="ignore"), Image.open(path) as image:  # reads only the header
+                if image.mode in ("RGB", "RGBA"):
+                    return LabelFacts(path, {}, {})
         stored = read_label_pixels(path)
     except Exception:  # a damaged file may raise anything; it is reported when it is read as a sample
         return None
