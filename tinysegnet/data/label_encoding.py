@@ -25,7 +25,7 @@ from .palette import CAMVID, CAMVID_MERGE, Color, Palette, distinct_colors
 VOID = 255  # the default label for "not labelled"
 _VOID_NAMES = {"void", "unlabelled", "unlabeled", "ignore", LABELME_IGNORE}
 _SOFT = 8  # more unknown colours than this in one file are soft edges rather than classes
-_MANY = 1000
+_MANY = 1000  # more different colours are not counted
 _PART = 1 << 16  # pixels whose colours are looked up at once, at 30 bytes per pixel
 
 
@@ -134,7 +134,7 @@ class LabelEncoding:
         keys, labels = (np.array(column) for column in zip(*known, strict=True))
         result = np.empty(pixels.shape[:2], np.uint8)
         unknown = np.empty(pixels.shape[:2], bool)
-        different: set[int] = set()  # some of the unknown colours; all of them could fill the memory
+        different: set[int] = set()  # unknown colours
         rows = max(1, _PART // pixels.shape[1])
         for start in range(0, len(pixels), rows):
             part = slice(start, start + rows)
@@ -149,7 +149,7 @@ class LabelEncoding:
             found = "{} {} {} at row {}, column {}".format(*pixels[row, column], row, column)
             if self.palette.ignore_label is None or unknown.mean() > self.strays:
                 if len(different) > _SOFT:
-                    wrong = f"at least {len(different)} colours, such as {found}, belong to no class (pixels: {unknown.sum()})"
+                    wrong = f"{len(different)} or more colours, such as {found}, belong to no class"
                     remedy = "It has soft edges or was a JPEG. Export it again as PNG without smoothing"
                     raise DataError(f"{where}: {wrong}. {remedy}.")
                 wrong = f"colour {found} belongs to no class (pixels with unknown colours: {unknown.sum()})"
