@@ -117,7 +117,7 @@ def plain(root, values=None):
 
 def tutorial(root):
     for split in ("train", "val"):
-        write(root, f"{split}/{{}}.png", f"{split}annot/{{}}.png", 2)
+        write(root, f"{split}/{{}}.png", f"{split}annot/{{}}.png", 2, prefix="0016E5_")
 
 
 LAYOUTS = {
@@ -145,6 +145,8 @@ def test_crops_of_any_layout_keep_pictures_labels_and_classes(tmp_path, make, op
         before, after = Folder(tmp_path / "d", split, **settings), Folder(out, split)
         after.check()
         assert (after.palette.names, after.palette.colors) == (before.palette.names, before.palette.colors)
+        assert after.source.startswith("from classes.txt")
+        assert (after.palette == CAMVID) == (before.palette == CAMVID)
         for a, b in zip(before, after, strict=True):
             np.testing.assert_array_equal(a.image, b.image)
             void = a.labels == before.palette.ignore_label

@@ -149,7 +149,7 @@ def test_a_few_unknown_colours_are_void_in_camvid(tmp_path):
 
 
 def test_the_tutorial_layout_accepts_other_classes(tmp_path):
-    write(tmp_path, "train/{}.png", "trainannot/{}.png", 2)
+    write(tmp_path, "train/{}.png", "trainannot/{}.png", 2, prefix="0001TP_")
     assert Folder(tmp_path).palette == CAMVID
     assert Folder(tmp_path).name == "CamVid train"
     assert Folder(tmp_path, ignore=3).palette.num_classes == 10
@@ -179,7 +179,6 @@ def test_folders_have_at_most_255_classes(tmp_path):
     for name in "ab":
         save(tmp_path / f"images/{name}.png", np.zeros((15, 17, 3), np.uint8))
         save(tmp_path / f"labels/{name}.png", values)
-    assert Folder(tmp_path).palette.num_classes == 255
     (tmp_path / "classes.txt").write_text("\n".join(f"c{k}" for k in range(255)))
     dataset = Folder(tmp_path)
     np.testing.assert_array_equal(dataset[0].labels, values)

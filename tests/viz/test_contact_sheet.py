@@ -1,4 +1,4 @@
-"""The survey of a data set finds pairs that look wrong, and the contact sheet shows them before typical ones."""
+"""The statistics of a data set find pairs that look wrong, and the contact sheet shows them before typical ones."""
 
 from functools import cache
 
@@ -10,7 +10,7 @@ from PIL import Image
 from tinysegnet import viz
 from tinysegnet.cli.main import main
 from tinysegnet.data import CAMVID, Folder, Sample
-from tinysegnet.data.survey import shares, survey, suspicious
+from tinysegnet.data.pair_statistics import pair_statistics, shares, suspicious
 from tinysegnet.data.toyscenes import ToyScenes
 
 COUNT = 12
@@ -49,7 +49,7 @@ class Streets:
 
 def found_in(data):
     """Return the reasons by the index of the pair."""
-    return {pair.index: reason for pair, reason in suspicious(survey(data, fits=True)).items()}
+    return {pair.index: reason for pair, reason in suspicious(pair_statistics(data, fits=True)).items()}
 
 
 def misfits(found):
@@ -83,7 +83,7 @@ def test_empty_and_lonely_pairs_are_found():
 
 def test_shares_add_up_and_include_void():
     data = Streets((), None)
-    found = shares(survey(data))
+    found = shares(pair_statistics(data))
     labels = np.concatenate([sample.labels.ravel() for sample in data.samples])
     np.testing.assert_allclose(found, [*((labels == k).mean() for k in range(11)), (labels == 11).mean()])
 
@@ -92,7 +92,7 @@ def test_shares_add_up_and_include_void():
 def test_the_sheet_has_two_pairs_per_row(count, height):
     data = Streets((), None)
     data.samples = data.samples[:count]
-    pairs = survey(data)
+    pairs = pair_statistics(data)
     sheet = viz.contact_sheet("streets", pairs, {})
     twice = viz.contact_sheet("streets", pairs, {pairs[0]: "reason"})
     assert sheet.width == twice.width

@@ -32,7 +32,7 @@ def run(
     from ..data import Folder
     from ..data.duplicates import shared_pictures
     from ..data.layouts import find_layout
-    from ..data.survey import shares, survey, suspicious
+    from ..data.pair_statistics import pair_statistics, shares, suspicious
 
     if sheet is not None and sheet.suffix.lower() != ".png":
         raise SettingError(f"{sheet}: the contact sheet is a PNG file. Give another --sheet, such as sheet.png")
@@ -46,13 +46,14 @@ def run(
         layout.pairs(next(iter(layout.splits)))  # raises a DataError that describes what is missing
     selected = [labels.select(split) for split in folders]
     problems = [problem for split in folders for problem in find_problems(split)]
-    surveyed = [
-        survey(data, fits=sheet is not None, progress=progress_bar(f"counting {data.name}")) for data in selected
+    statistics = [
+        pair_statistics(data, fits=sheet is not None, progress=progress_bar(f"counting {data.name}"))
+        for data in selected
     ]
     names = [*selected[0].palette.names, "void"]
     by_split = {
         split.split: dict(zip(names, shares(pairs).tolist(), strict=True))
-        for split, pairs in zip(folders, surveyed, strict=True) if pairs
+        for split, pairs in zip(folders, statistics, strict=True) if pairs
     }  # fmt: skip
     found = {
         **_as_dict(folders), "shares": by_split, "duplicates": shared_pictures(folders),
@@ -60,7 +61,7 @@ def run(
         "bad": [{"file": str(problem.file), "problem": problem.text} for problem in problems],
     }  # fmt: skip
     print(json.dumps(found) if as_json else _as_text(folders, found))
-    if sheet is not None and (pairs := [pair for pairs in surveyed for pair in pairs]):
+    if sheet is not None and (pairs := [pair for pairs in statistics for pair in pairs]):
         from .. import viz
 
         odd = suspicious(pairs)

@@ -16,8 +16,7 @@ def run(
 
     Args:
         folder: A folder with pictures and label maps. Check it first with `tinysegnet data check DIR`.
-        out: A new folder for the result, in the layout of the SegNet tutorial's CamVid. It gets a classes.txt unless
-            the classes are CamVid's.
+        out: A new folder for the result, in the layout of the SegNet tutorial's CamVid, with a classes.txt.
         size: Height and width of the new pictures.
         whole: Scale whole pictures down instead of cropping them. This keeps the shares of the classes.
         per_picture: The number of crops per picture.

@@ -1,38 +1,71 @@
-"""Lists of class names and their colours, read from files such as classes.txt."""
+"""Lists of classes, with colours and numbers, read from files such as classes.txt in the forms that tools write.
+
+    name              road                  R G B name          128 64 128 road
+    index: name       7: road               name r g b          road,128,64,128
+    index,name,r,g,b  7,road,128,64,128     colours as hex      #804080 road
+    labelme           __ignore__ first      CVAT                road:128,64,128::
+
+A list that could mean two things is refused, because a name that moves by one line would not be noticed in training.
+"""
 
 from __future__ import annotations
 
+import csv
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import DataError
-from .pairs import read_lines
+from .pairs import read_lines, visible
 from .palette import CAMVID_MERGE, Color
 
+_FILES = {"classes.txt", "codes.txt", "label_colors.txt", "class_dict.csv", "labelmap.txt", "labels.txt",
+          "class_names.txt", "classes.csv", "_classes.csv"}  # fmt: skip
 _MAX_CLASSES = 255  # a label is one byte
+LABELME_IGNORE = "__ignore__"  # is number -1 in labelme, which becomes 255 in a file
+
+_NUMBER = r"(?:\d+|#[0-9a-fA-F]{6}\b)"  # also a hex colour
+_LINE = re.compile(rf"((?:{_NUMBER}[\s,;:]+)*)((.*?)((?:[\s,;:]+{_NUMBER})*))")  # numbers, the rest: name and numbers
+_CVAT = re.compile(r'([^"]+?):(\d+,\d+,\d+):[^:"]*:[^:"]*')  # label:color_rgb:parts:actions
+_COMMENT = re.compile(r"//|#(?![0-9a-fA-F]{3,8}\b)")  # a colour such as #fff is no comment, and is reported
+_NAME_WORDS = {"name", "names", "class", "classes", "label", "labels", "category"}
+_COLUMN_WORDS = {"r", "g", "b", "red", "green", "blue", "color", "colour", "rgb", "hex", "id", "index",
+                 "number", "value", "pixel"}  # fmt: skip
+_FORMS = "Write each line as `R G B name`, `name` or `index: name`"
 
 
 @dataclass(frozen=True)
 class ClassList:
-    """Class names in the order of their numbers, their colours where known, and the name of the file."""
+    """Class names, their colours where known, the name of the file, and the number of each class in label files."""
 
     names: tuple[str, ...]
     colors: tuple[Color | None, ...]
     source: str
+    numbers: tuple[int, ...] = ()  # by default 0, 1, 2, ...
+
+    def __post_init__(self) -> None:
+        if not self.numbers:
+            object.__setattr__(self, "numbers", tuple(range(len(self.names))))
 
     @classmethod
     def read(cls, path: Path) -> ClassList:
-        """Read classes.txt, codes.txt or label_colors.txt, which have one line `R G B name` or `name` per class."""
-        lines = enumerate(read_lines(path), start=1)
-        found = [_parse(line, f"{path}: line {number}") for number, line in lines if line.strip()]
+        """Read a list in one of the forms above. Raises DataError if it is faulty or could mean two things."""
+        lines = [(f"{path}: line {i}", line.strip()) for i, line in enumerate(read_lines(path), start=1)]
+        lines = [(where, line) for where, line in lines if line and not _COMMENT.match(line)]
+        has_header = bool(lines) and _is_header(*lines[0])
+        found = [_parse(*line) for line in lines[has_header:]]
         if not 2 <= len(found) <= _MAX_CLASSES:
             raise DataError(f"{path}: the number of classes is {len(found)}. List 2 to {_MAX_CLASSES}, one per line.")
-        names, colors = zip(*found, strict=True)
-        for what, items in (("name", names), ("colour", [color for color in colors if color])):
+        _check_columns(path, [line for _, line in lines[has_header:]], found, has_header)
+        names, colors, numbers = zip(*found, strict=True)
+        if None in numbers:
+            first = names[0] == LABELME_IGNORE
+            numbers = (*[255] * first, *range(len(names) - first))
+        for what, items in (("name", names), ("colour", [color for color in colors if color]), ("number", numbers)):
             for twice in (item for item in items if items.count(item) > 1):
                 raise DataError(f"{path}: the {what} {twice} occurs twice. Correct the file.")
-        return cls(names, colors, path.name)
+        return cls(names, colors, path.name, numbers)
 
     @property
     def is_camvid(self) -> bool:
@@ -40,12 +73,110 @@ class ClassList:
         merged = {name for names in CAMVID_MERGE.values() for name in names}
         return set(self.names) == merged | {"Void"}
 
+    def agrees_with(self, other: ClassList) -> bool:
+        """Whether two lists have the same names and numbers, and the same colours where both have them."""
+        pairs = zip(self.colors, other.colors, strict=False)
+        equal = (self.names, self.numbers) == (other.names, other.numbers)
+        return equal and all(a == b for a, b in pairs if a and b)
 
-def _parse(line: str, where: str) -> tuple[str, Color | None]:
-    match = re.fullmatch(r"\s*(\d{1,3})[\s,]+(\d{1,3})[\s,]+(\d{1,3})[\s,]+(\S.*?)\s*", line)
-    if match is None:
-        return line.strip(), None
-    red, green, blue = int(match[1]), int(match[2]), int(match[3])
-    if max(red, green, blue) > 255:
-        raise DataError(f"{where}: colour {red} {green} {blue} has a value above 255. Correct the line.")
-    return match[4], (red, green, blue)
+
+def find_class_list(folders: Iterable[Path]) -> ClassList | None:
+    """Read the list of classes in these folders, if there is one; of several equal lists, the one with most colours.
+
+    Raises:
+        DataError: A list is faulty, or two lists differ.
+    """
+    paths = [path for folder in folders for path in visible(folder) if path.name.lower() in _FILES and path.is_file()]
+    lists = [ClassList.read(path) for path in paths]
+    for path, found in zip(paths, lists, strict=True):
+        if not found.agrees_with(lists[0]):
+            raise DataError(f"{path}: this list of classes differs from {paths[0]}. Remove one of them.")
+    return max(lists, key=lambda found: sum(map(bool, found.colors)), default=None)
+
+
+def _is_header(where: str, line: str) -> bool:
+    words = re.findall(r"[^\W_]+", line.lower())
+    if not _NAME_WORDS & set(words) or not set(words) <= _NAME_WORDS | _COLUMN_WORDS:
+        return False
+    if len(words) == 1:
+        raise DataError(f"{where}: {line!r} could be a header or a class. Delete the line, or rename the class.")
+    if "".join(word[0] for word in words if word in _COLUMN_WORDS and word[0] in "rgb") not in ("", "r", "rgb"):
+        raise DataError(f"{where}: the colours are not in the order r, g, b. Change their order.")
+    return True
+
+
+def _parse(where: str, line: str) -> tuple[str, Color | None, int | None]:
+    cvat = _CVAT.fullmatch(line)
+    if cvat is not None:
+        return _name(where, cvat[1]), _color(where, cvat[2].split(",")), None
+    if line[0] == '"':
+        line = re.sub(r'(?<!")"(\d+)"(?!")', r"\1", line)  # a CSV file may quote its numbers, too
+    match = _LINE.fullmatch(line)
+    assert match is not None
+    before, after = (re.findall(_NUMBER, match[part]) for part in (1, 4))
+    color, number, name = None, None, match[2]
+    if len(before) in (1, 2) and before[0][0] != "#":
+        number = _byte(where, "number", before.pop(0))
+    if before:
+        color = _color(where, before)
+    elif len(after) > 2 or "#" in match[4]:
+        color, name = _color(where, after), match[3]
+    if name.isdecimal() and name != line:
+        raise DataError(f"{where}: the class has no name. {_FORMS}.")
+    return _name(where, name), color, number
+
+
+def _name(where: str, text: str) -> str:
+    text = text.strip()
+    if text[:1] == '"':
+        (text, *more) = next(csv.reader([text], skipinitialspace=True))
+        wrong = f"{text!r} is followed by more columns than are known" if more else ""
+    elif re.search(r"\.(png|jpe?g|tiff?|bmp)$", text, re.IGNORECASE):
+        wrong = f"{text} is the name of a picture, not of a class"
+    else:
+        wrong = f"{text!r} contains a comment or a wrong colour" if re.search(r"(^|\s)(#|//)", text) else ""
+    if wrong or not text:
+        raise DataError(f"{where}: {wrong or 'a class has no name'}. {_FORMS}.")
+    return text
+
+
+def _color(where: str, parts: list[str]) -> Color:
+    if len(parts) == 1 and parts[0][0] == "#":
+        parts = [str(int(parts[0][i : i + 2], 16)) for i in (1, 3, 5)]
+    if len(parts) != 3 or "#" in "".join(parts):
+        raise DataError(f"{where}: {' '.join(parts)} is not a colour. {_FORMS}.")
+    red, green, blue = (_byte(where, f"colour {' '.join(parts)}", part) for part in parts)
+    return red, green, blue
+
+
+def _byte(where: str, what: str, text: str) -> int:
+    if len(text) > 3 or int(text) > 255:
+        raise DataError(f"{where}: {what} has a value above 255, {text[:9]}. Correct the line.")
+    return int(text)
+
+
+def _check_columns(
+    path: Path, lines: list[str], found: list[tuple[str, Color | None, int | None]], has_header: bool
+) -> None:
+    """Raise DataError if the lines have different forms, or a form that could mean two things."""
+    names, colors, numbers = zip(*found, strict=True)
+    count, reason = len(lines), ""
+    numbered, colored = count - numbers.count(None), count - colors.count(None)
+    separated = [re.search(r"[,;\t]", name) and '"' not in line for name, line in zip(names, lines, strict=True)]
+    ends = [end for line in lines if (end := re.fullmatch(r"(.*?)[\s,:]+(\d+)", line))]
+    last = [int(end[2]) for end in ends] if len({end[1] for end in ends}) == count else []
+    last = [int(name) for name in names] if all(map(str.isdecimal, names)) else last
+    if 0 < numbered < count:
+        reason = "some lines begin with the number of a class, and others do not"
+    elif not numbered and LABELME_IGNORE in names[1:]:
+        reason = f"{LABELME_IGNORE} has no number, so it must be the first class"
+    elif has_header and not numbered + colored:
+        reason = "the first line could be a header or a class"
+    elif all(separated) or (separated[0] and not colors[0] and colored == count - 1):
+        reason = "the first line could be a header, or there are more columns than are known"
+    elif not numbered + colored and last not in ([], [*range(count)]):
+        reason = "the numbers at the ends of the lines could belong to the names or to the classes"
+    elif colored < count and any(line[0] == "#" for line in lines):
+        reason = "a line that begins with # could be a comment or a colour"
+    if reason:
+        raise DataError(f"{path}: {reason}. {_FORMS}.")

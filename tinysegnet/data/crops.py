@@ -17,7 +17,7 @@ from ..errors import DataError
 from .augment import resize_sample
 from .label_encoding import VOID
 from .new_folder import new_folder
-from .palette import CAMVID, Palette
+from .palette import Palette
 from .sample import Dataset, Sample, read_sample
 
 Crop = tuple[np.ndarray, np.ndarray]
@@ -39,7 +39,7 @@ def make_crops(
     without labelled pixels is skipped with a warning.
 
     Args:
-        datasets: {"train": ..., "val": ...}, with one palette. A palette other than CamVid's is saved as classes.txt.
+        datasets: {"train": ..., "val": ...}, with one palette, which is saved as classes.txt.
         size: (H, W) of the PNG files.
         out: a new or empty folder.
         crops_per_picture: number of random crops per picture, each with at least one labelled pixel.
@@ -55,9 +55,7 @@ def make_crops(
     counts = dict.fromkeys(datasets, 0)
     done, total = 0, sum(map(len, datasets.values()))
     with new_folder(Path(out)) as part:
-        palette = next(iter(datasets.values())).palette
-        if palette != CAMVID:  # the default for a folder without a list of classes
-            write_classes(part / "classes.txt", palette)
+        write_classes(part / "classes.txt", next(iter(datasets.values())).palette)
         for number, (split, dataset) in enumerate(datasets.items()):
             for count in _write_split(part, split, dataset, size, None if whole else crops_per_picture, [seed, number]):
                 counts[split] += count
@@ -90,10 +88,16 @@ def _write_split(
 
 def write_classes(path: Path, palette: Palette) -> None:
     """Write one line per class and one for void, as in the tutorial's labels, but at most 255 lines."""
-    lines = ["{} {} {} {}\n".format(*color, name) for color, name in zip(palette.colors, palette.names, strict=True)]
+    lines = ["{} {} {} {}\n".format(*color, name)
+             for color, name in zip(palette.colors, map(_quoted, palette.names), strict=True)]  # fmt: skip
     if palette.ignore_label is not None and len(lines) < VOID:
-        lines.append("void\n")
+        is_free = palette.ignore_color not in palette.colors
+        lines.append("{} {} {} void\n".format(*palette.ignore_color) if is_free else "void\n")
     path.write_text("".join(lines), encoding="utf-8")
+
+
+def _quoted(name: str) -> str:
+    return name if re.fullmatch(r"[^\W\d]([\w .-]*\w)?", name) else '"{}"'.format(name.replace('"', '""'))
 
 
 def _numbered(labels: np.ndarray, palette: Palette) -> np.ndarray:

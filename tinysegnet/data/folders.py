@@ -4,7 +4,6 @@
 (`description`), reads the files, and lists all bad files (`problems`).
 """
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -12,14 +11,13 @@ from pathlib import Path
 from ..errors import DataError
 from .infer_encoding import Classes, infer_label_encoding
 from .label_encoding import VOID, LabelEncoding
+from .label_survey import Progress
 from .layouts import Layout, find_layout, tutorial_layout
 from .palette import CAMVID, Palette
 from .read_pair import read_pair
 from .sample import Sample
 
 CACHE_BYTES = 1_000_000_000  # limit for the decoded samples of one data set; CamVid's 367 training pairs take 254 MB
-
-Progress = Callable[[range], Iterable[int]]
 
 
 @dataclass(frozen=True)
@@ -41,6 +39,7 @@ class Folder:
         ignore: the label value that means "not labelled"; None infers it.
         classes: "merged" combines CamVid's 32 original classes into the papers' eleven; "all" keeps all 32.
         layout, label_encoding: the pairs of files and the meaning of their values; None infers them.
+        progress: a function that wraps the loop over all label maps that inferring reads, such as tqdm.
 
     Raises:
         DataError: no pairs are found, or the classes cannot be inferred.
@@ -55,12 +54,16 @@ class Folder:
         classes: Classes = "merged",
         layout: Layout | None = None,
         label_encoding: LabelEncoding | None = None,
+        progress: Progress = iter,
     ) -> None:
         self.root, self.split = Path(root), split
         self.layout = layout or find_layout(self.root)
         self.pairs = self.layout.pairs(split)
-        found = (label_encoding, "given") if label_encoding else infer_label_encoding(self.layout, ignore, classes)
-        self.label_encoding, self.source = found
+        self.label_encoding, self.source = (
+            (label_encoding, "given")
+            if label_encoding
+            else infer_label_encoding(self.layout, ignore, classes, given=self.root, progress=progress)
+        )
         self.palette = self.label_encoding.palette
         self.name = f"{'CamVid' if self.palette == CAMVID else self.root.resolve().name} {split}"
         self._cache: dict[int, Sample] = {}

@@ -1,62 +1,194 @@
-"""Inferring the meaning of the values in the label maps of a folder."""
+"""Inferring the meaning of the values in the label maps of a folder.
 
-import os
-from functools import lru_cache
+Together with the list of classes and the layout, the survey of the label maps must have one meaning. Otherwise, a
+DataError names a file, the numbers and what to do.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from ..errors import DataError
-from .class_lists import ClassList
-from .label_encoding import LabelEncoding
-from .label_files import read_label_pixels
+from .class_lists import ClassList, find_class_list
+from .label_encoding import VOID, LabelEncoding
+from .label_survey import LabelFacts, Progress, survey
 from .layouts import Layout
-from .pairs import inside
 from .palette import CAMVID
 
-_CLASS_FILES = ("classes.txt", "codes.txt", "label_colors.txt")
 _STRAYS = 1e-3  # one of CamVid's 701 label maps has about 200 pixels whose colour belongs to no class
+_MAX_UNLISTED = 64  # more classes than this need a list
+_RARE = 0.02  # the grey levels of a soft edge have fewer pixels each
+_CAMVID_NAMES = re.compile("0001TP_|0006R0_|0016E5_|Seq05VD_")  # its four videos
+_CAMVID_CLASSES = ClassList((*CAMVID.names, "void"), (*CAMVID.colors, CAMVID.ignore_color), "CamVid")
 
 Classes = Literal["merged", "all"]
 
 
-def infer_label_encoding(layout: Layout, ignore: int | None, classes: Classes) -> tuple[LabelEncoding, str]:
-    """Infer the encoding from a list of classes, else the layout, else the label values, and describe its source."""
-    path = next((layout.root / name for name in _CLASS_FILES if (layout.root / name).is_file()), None)
-    known = None if path is None else ClassList.read(path)
-    if known is not None and known.is_camvid:
-        make, how = LabelEncoding.of_classes, "without void"
-        if classes == "merged":
-            make, how = LabelEncoding.merged, "merged"
-        return make(known, ignore=ignore, strays=_STRAYS), f"from CamVid's 32 in {known.source}, {how}"
-    if classes == "all" and known is None and layout.is_tutorial:
-        raise DataError(f"{layout.root}: the labels have 11 classes, not CamVid's 32. Leave out --classes all.")
-    if known is None and layout.is_tutorial:
+def infer_label_encoding(
+    layout: Layout, ignore: int | None, classes: Classes, *, given: Path | None = None, progress: Progress = iter
+) -> tuple[LabelEncoding, str]:
+    """Infer the encoding from a list of classes, the layout and the label maps, and describe its source.
+
+    Args:
+        layout: The label maps of all splits, and the folder that may contain a list of classes.
+        ignore: The value that means void, or None to infer it.
+        classes: "merged" or "all", see `Folder`.
+        given: Another folder that may contain the list.
+        progress: Wraps the loop over the label maps, such as tqdm.
+    """
+    beside = [pair.image.parent for pairs in layout.splits.values() for pair in pairs()[:1]]  # as Roboflow exports it
+    listed = find_class_list(dict.fromkeys((layout.root, given or layout.root, *beside)))
+    colors = [color for color in listed.colors if color] if listed else []
+    files = survey(layout, skip_colors=bool(colors), progress=progress)
+    if not colors:
+        _check_palettes(files)
+    numbered = [file for file in files if file.counts and not (colors and file.is_palette)]
+    is_counted = listed is None or listed.numbers == tuple(range(len(listed.names)))
+    are_masks = ignore is None and is_counted and _are_masks(numbered)
+    known = listed or _unlisted_classes(layout, files, numbered, ignore, are_masks)
+    encoding, how = _encoding_of(known, layout, numbered, ignore, classes, are_masks)
+    if colors and any(file.is_palette for file in files):
+        how += ", by the colours of palettes"
+    allowed = {VOID, *np.flatnonzero(encoding.table >= 0).tolist()}
+    if colors and _are_listed_greys(numbered, encoding):
+        encoding, how = replace(encoding, by_grey=True), f"{how}, by grey levels"
+        allowed = {VOID, *(red for red, green, blue in encoding.colors if red == green == blue)}
+    _check_soft(numbered, allowed)
+    if listed is None:
+        _check_gaps(numbered, allowed)
+    return encoding, f"from {known.source}{how}"
+
+
+def _encoding_of(
+    known: ClassList, layout: Layout, files: list[LabelFacts], ignore: int | None, classes: Classes, are_masks: bool
+) -> tuple[LabelEncoding, str]:
+    """Return the encoding of a list of classes, and how it was understood."""
+    if are_masks and len(known.names) > 2:
+        example = next(file.path for file in files if VOID in file.counts)
+        wrong = f"the label maps contain only 0 and 255, but {known.source} lists {len(known.names)} classes"
+        raise DataError(f"{example}: {wrong}. List two classes, or add --ignore 255 if 255 means not labelled.")
+    if known.is_camvid and classes == "merged":
+        return LabelEncoding.merged(known, ignore=ignore, strays=_STRAYS), ", CamVid's 32 merged into 11"
+    if known.is_camvid:
+        return LabelEncoding.of_classes(known, ignore=ignore, strays=_STRAYS), ", CamVid's 32 without void"
+    if are_masks:
+        return LabelEncoding.of_mask(known), ", masks of 0 and 255"
+    if layout.is_tutorial and known.names == _CAMVID_CLASSES.names and known.colors[:-1] == CAMVID.colors:
+        if classes == "all":
+            raise DataError(f"{layout.root}: the labels have 11 classes, not CamVid's 32. Leave out --classes all.")
         if ignore in (None, CAMVID.ignore_label):
-            return LabelEncoding.plain(CAMVID), "as in CamVid"
-        known = ClassList((*CAMVID.names, "void"), (*CAMVID.colors, CAMVID.ignore_color), "CamVid")
-    if known is not None and (len(known.names) > 2 or any(known.colors)):
-        return LabelEncoding.of_classes(known, ignore=ignore), f"from {known.source}"
-    source = known.source if known else "the values in the label maps (there is no classes.txt)"
-    return LabelEncoding.of_values(_values(layout), known, ignore=ignore), f"from {source}"
+            encoding = LabelEncoding.plain(CAMVID)
+            if any(VOID in file.counts for file in files):
+                encoding.table[VOID] = CAMVID.num_classes
+            return encoding, ""
+    return LabelEncoding.of_classes(known, ignore=ignore), ""
 
 
-def _values(layout: Layout) -> frozenset[int]:
-    """Return the numbers in the label maps of all splits. Unreadable files are skipped."""
-    paths = sorted({pair.labels for pairs in layout.splits.values() for pair in pairs()})
-    readable = (path for path in paths if os.path.isfile(path) and inside(path, layout.root))
-    return _values_in(tuple((path, path.stat().st_mtime_ns) for path in readable))
+def _unlisted_classes(
+    layout: Layout, files: list[LabelFacts], numbered: list[LabelFacts], ignore: int | None, are_masks: bool
+) -> ClassList:
+    """Name the classes by the values that occur: a mask, the tutorial's CamVid, or classes 0..K-1.
+
+    A number is a class if at least half of the numbers up to it occur, so a single 37 next to 0..11 is not a class.
+    """
+    source = "the values in the label maps (there is no classes.txt)"
+    if are_masks:
+        return ClassList(("background", "foreground"), (None, None), source)
+    numbers = sorted(_values(numbered) - {VOID, ignore})
+    believed = [number for count, number in enumerate(numbers, start=1) if number + 1 <= 2 * count]
+    count = min(_MAX_UNLISTED, max(2, believed[-1] + 1 if believed else 0))
+    most = len(_CAMVID_CLASSES.names)
+    if layout.is_tutorial and count <= most and files and all(_CAMVID_NAMES.match(file.path.name) for file in files):
+        return _CAMVID_CLASSES
+    if layout.is_tutorial and count == most and ignore is None:
+        wrong = "the label maps contain 0..11, which could be twelve classes, or CamVid's eleven with 11 as void"
+        raise DataError(f"{layout.root}: {wrong}. Add a classes.txt with one name per line, such as void for 11.")
+    return ClassList(tuple(f"class {number}" for number in range(count)), (None,) * count, source)
 
 
-@lru_cache(maxsize=4)  # the splits of one folder scan the same files
-def _values_in(files: tuple[tuple[Path, int], ...]) -> frozenset[int]:
-    seen = np.zeros(1 << 16, bool)
-    for path, _ in files:
-        try:
-            pixels = read_label_pixels(path).values
-        except DataError:
-            continue
-        if pixels.ndim == 2 or bool((pixels == pixels[..., :1]).all()):
-            seen[pixels.ravel()] = True
-    return frozenset(np.flatnonzero(seen).tolist())
+def _are_masks(files: list[LabelFacts]) -> bool:
+    """Return whether 255 is the foreground: there are only 0 and 255. Raises DataError if some files have 1 instead.
+
+    Files in which 0 is black and 1 is white do not count, because their 1 is class 1 in any case.
+    """
+    black_and_white = {(0, (0, 0, 0)), (1, (255, 255, 255))}
+    certain = [file for file in files if not file.shown.items() <= black_and_white]
+    ones, others = ([file for file in certain if value in file.counts] for value in (1, VOID))
+    if not others or not _values(files) <= {0, 1, VOID} or any(VOID in file.counts for file in ones):
+        return False
+    if ones:
+        wrong = f"the foreground is 1 here (files: {len(ones)}), but 255 in {others[0].path} (files: {len(others)})"
+        raise DataError(f"{ones[0].path}: {wrong}. Save all with 1, or add --ignore 255 if 255 means not labelled.")
+    return 0 in _values(files)
+
+
+def _are_listed_greys(files: list[LabelFacts], encoding: LabelEncoding) -> bool:
+    """Return whether more values are listed greys than numbers of classes. Raises DataError if they could be both."""
+    found = {(number, color): file.path for file in files for number, color in file.shown.items()}
+    by_number = [int(encoding.table[min(number, 256)]) for number, _ in found]
+    by_grey = [encoding.colors.get(color, -1) for _, color in found]
+    if by_number.count(-1) != by_grey.count(-1):
+        return by_number.count(-1) > by_grey.count(-1)
+    names = {encoding.palette.ignore_label: "void"} | dict(enumerate(encoding.palette.names))
+    for ((number, (grey, _, _)), path), a, b in zip(found.items(), by_number, by_grey, strict=True):
+        if a != b and -1 not in by_number:
+            wrong = f"{number} is {names[a]} as a number, but {names[b]} as a grey level ({grey}) of the list"
+            raise DataError(f"{path}: {wrong}. Remove the colours from the list, or order it by these greys.")
+    return False
+
+
+def _check_palettes(files: list[LabelFacts]) -> None:
+    first: dict[int, LabelFacts] = {}
+    for file in files:
+        for number, color in file.shown.items() if file.is_palette else ():
+            other = first.setdefault(number, file)
+            if other.shown[number] != color:
+                colors = "colour {} {} {} here, but {} {} {}".format(*color, *other.shown[number])
+                remedy = "Add a classes.txt with lines `R G B name`, so that the colours of palettes count"
+                raise DataError(f"{file.path}: number {number} has the {colors} in {other.path}. {remedy}.")
+
+
+def _check_soft(files: list[LabelFacts], allowed: set[int]) -> None:
+    """Raise DataError if files have many rare grey levels that are not classes."""
+    soft = []
+    for file in files:
+        between = {value: count for value, count in file.counts.items() if value not in allowed}
+        rare = np.median([*between.values()] or [0]) < _RARE * sum(file.counts.values())
+        if rare and not file.is_palette and len(between) > 2 and max(between) > 127:
+            soft.append((file.path, between))
+    if soft:
+        (path, between), share = soft[0], f"{len(soft)} of {len(files)} label maps are of this kind"
+        wrong = (
+            f"{len(between)} grey values, such as {_examples(between, 3)}, lie between those of the classes; {share}"
+        )
+        remedy = "Export the label maps as PNG without smoothing, or list these classes in a classes.txt"
+        raise DataError(f"{path}: {wrong}. They come from soft edges, a former JPEG or resizing. {remedy}.")
+
+
+def _check_gaps(files: list[LabelFacts], allowed: set[int]) -> None:
+    """Raise DataError if several files have values that are not classes. A single one is reported when it is read."""
+    odd = _values(files) - allowed
+    holders = [file.path for file in files if odd & file.counts.keys()]
+    if odd and (len(holders) > 1 or len(files) == 1):
+        wrong = (
+            f"the values {_examples(_values(files), 40)} in the label maps have gaps or are above {_MAX_UNLISTED - 1}"
+        )
+        remedy = f"Add a classes.txt with lines such as `{min(odd)}: name`"
+        remedy += " and values up to 255" if max(odd) > 255 else ""
+        remedy += f", or --ignore {min(odd)} if this value means not labelled" if len(odd) == 1 else ""
+        raise DataError(f"{holders[0]}: {wrong}. {remedy}.")
+
+
+def _values(files: list[LabelFacts]) -> set[int]:
+    return set().union(*(file.counts for file in files))
+
+
+def _examples(values: Iterable[int], most: int) -> str:
+    """Return up to `most` of the values as text, evenly spaced."""
+    ordered = sorted(values)
+    step = -(-len(ordered) // most)
+    return ", ".join(map(str, ordered[::step]))

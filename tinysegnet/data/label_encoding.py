@@ -3,6 +3,9 @@
 The numbers in a file are not always the class numbers: masks use 255 for class 1, fastai's CamVid has Void as number 30
 of 0..31, and CamVid's 32 classes become the papers' eleven. A `LabelEncoding` has two tables, one from file values to
 labels and one from colours to labels. Any other value raises an error with the file and the pixel.
+
+If a list of classes gives colours, a file with a colour palette goes by the colours of its palette, because its numbers
+are often only the order in which the colours were first used.
 """
 
 from __future__ import annotations
@@ -15,12 +18,14 @@ from os import PathLike
 import numpy as np
 
 from ..errors import DataError, SettingError
-from .class_lists import ClassList
+from .class_lists import LABELME_IGNORE, ClassList
 from .label_files import LabelPixels, read_label_pixels
 from .palette import CAMVID, CAMVID_MERGE, Color, Palette, distinct_colors
 
 VOID = 255  # the default label for "not labelled"
-_VOID_NAMES = {"void", "unlabelled", "unlabeled", "ignore"}
+_VOID_NAMES = {"void", "unlabelled", "unlabeled", "ignore", LABELME_IGNORE}
+_SOFT = 8  # more unknown colours than this in one file are soft edges rather than classes
+_MANY = 1000  # more different colours are not counted
 _PART = 1 << 16  # pixels whose colours are looked up at once, at 30 bytes per pixel
 
 
@@ -32,36 +37,46 @@ class LabelEncoding:
     table: np.ndarray  # (257,) int16, file value -> label, or -1 if not allowed; the last entry is for values above 255
     colors: dict[Color, int] = field(default_factory=dict)  # (R, G, B) -> label
     strays: float = 0.0  # up to this share of the pixels, unknown colours become void instead of an error
+    by_palette: bool = False  # files with a colour palette go by its colours, not by their numbers
+    by_grey: bool = False  # grey files go by the greys among the colours, not by their numbers
 
     @classmethod
     def plain(cls, palette: Palette) -> LabelEncoding:
-        """Use the palette's own numbers and colours."""
+        """Use the palette's own numbers and colours. Black is void only in CamVid, or if it is no default colour."""
         void = palette.ignore_label
         labels, colors = list(range(palette.num_classes)), _numbered(palette.colors)
         if void is not None:
             labels.append(void)
-            colors.setdefault(palette.ignore_color, void)
+            if palette == CAMVID or any(palette.ignore_color):
+                colors.setdefault(palette.ignore_color, void)
         return cls(palette, _table(dict(zip(labels, labels, strict=True))), colors)
 
     @classmethod
+    def of_mask(cls, classes: ClassList) -> LabelEncoding:
+        """Use 0 for the first of two classes, and 1 and 255 for the second."""
+        palette = Palette(classes.names, _fill(classes.colors))
+        colors = _numbered(classes.colors)
+        return cls(palette, _table({0: 0, 1: 1, VOID: 1}), colors, by_palette=bool(colors))
+
+    @classmethod
     def of_classes(cls, classes: ClassList, *, ignore: int | None = None, strays: float = 0.0) -> LabelEncoding:
-        """Number the classes by their lines in the list. Classes named void and class number `ignore` become void."""
-        void = {n for n, name in enumerate(classes.names) if n == ignore or name.lower() in _VOID_NAMES}
-        kept = [number for number in range(len(classes.names)) if number not in void]
+        """Renumber the classes from 0 in the order of the list. Classes named void and number `ignore` become void."""
+        entries = [*zip(classes.numbers, classes.names, _fill(classes.colors), strict=True)]
+        void = {number: color for number, name, color in entries if number == ignore or name.lower() in _VOID_NAMES}
+        kept = [entry for entry in entries if entry[0] not in void]
         if not kept:
             raise DataError(f"{classes.source}: every class is void. Add a class that is not void.")
-        colors = _fill(classes.colors)
-        names = tuple(classes.names[number] for number in kept)
-        outside = ignore is not None and ignore >= len(classes.names)
-        void_color = colors[min(void)] if void else (0, 0, 0)
-        palette = Palette(names, tuple(colors[n] for n in kept), ignore if outside else VOID, void_color)
-        return cls._renumbered(classes, palette, {number: label for label, number in enumerate(kept)}, ignore, strays)
+        numbers, names, colors = zip(*kept, strict=True)
+        outside = ignore is not None and ignore not in void and ignore >= len(kept)
+        palette = Palette(names, colors, ignore if outside else VOID, next(iter(void.values()), (0, 0, 0)))
+        return cls._renumbered(classes, palette, {number: k for k, number in enumerate(numbers)}, ignore, strays)
 
     @classmethod
     def merged(cls, classes: ClassList, *, ignore: int | None = None, strays: float = 0.0) -> LabelEncoding:
         """Merge CamVid's 32 classes into the papers' eleven."""
         label_of = {name: label for label, parts in enumerate(CAMVID_MERGE.values()) for name in parts}
-        labels = {n: label_of[name] for n, name in enumerate(classes.names) if name in label_of and n != ignore}
+        named = zip(classes.numbers, classes.names, strict=True)
+        labels = {number: label_of[name] for number, name in named if name in label_of and number != ignore}
         return cls._renumbered(classes, CAMVID, labels, ignore, strays)
 
     @classmethod
@@ -73,36 +88,21 @@ class LabelEncoding:
         if ignore is not None and not 0 <= ignore <= 255:
             raise SettingError(f"ignore: {ignore} is not a label value. Choose a number from 0 to 255.")
         everything = {VOID if ignore is None else ignore: palette.ignore_label}
-        everything |= {number: labels.get(number, palette.ignore_label) for number in range(len(classes.names))}
-        known = {color: everything[number] for color, number in _numbered(classes.colors).items()}
-        if known:
+        everything |= {number: labels.get(number, palette.ignore_label) for number in classes.numbers}
+        colored = zip(classes.colors, classes.numbers, strict=True)
+        known = {color: everything[number] for color, number in colored if color}
+        if known and palette == CAMVID:
             known.setdefault(palette.ignore_color, palette.ignore_label)
-        return cls(palette, _table(everything), known, strays)
-
-    @classmethod
-    def of_values(
-        cls, values: Iterable[int], names: ClassList | None = None, *, ignore: int | None = None
-    ) -> LabelEncoding:
-        """Infer the encoding from the values that occur: a mask of 0 and 255, or classes 0..K-1 and void.
-
-        A number is a class if at least half of the numbers up to it occur, so a single 37 next to 0..11 is not a class.
-        """
-        found = set(values)
-        if ignore is None and (VOID in found) and found <= {0, VOID}:
-            names = names or ClassList(("background", "foreground"), (None, None), "a mask of 0 and 255")
-            palette = Palette(names.names, _fill(names.colors))
-            return cls(palette, _table({0: 0, 1: 1, VOID: 1}), _numbered(names.colors))
-        if names is None:
-            numbers = sorted(found - {VOID, ignore})
-            believed = [number for count, number in enumerate(numbers, start=1) if number + 1 <= 2 * count]
-            count = max(2, believed[-1] + 1 if believed else 0)
-            titles = tuple(f"class {number}" for number in range(count))
-            names = ClassList(titles, (None,) * count, "the values in the label maps")
-        return cls.of_classes(names, ignore=ignore)
+        return cls(palette, _table(everything), known, strays, by_palette=bool(known))
 
     def decode(self, stored: LabelPixels, where: object) -> np.ndarray:
         """Convert the pixels of a label file to labels (H, W) uint8. `where` names the file in errors."""
         pixels = stored.values
+        if pixels.ndim == 2 and (self.by_palette or self.by_grey):
+            numbers = np.flatnonzero(np.bincount(pixels.ravel())).tolist()
+            shown, is_palette = shown_colors(stored, numbers)
+            if is_palette or self.by_grey:
+                return self._decode_shown(pixels, shown, where)
         if pixels.ndim == 3 and not self.colors and bool((pixels == pixels[..., :1]).all()):
             pixels = pixels[..., 0]  # class numbers saved in three equal channels
         if pixels.ndim == 3:
@@ -114,6 +114,18 @@ class LabelEncoding:
             raise DataError(f"{where}: {wrong}. Correct the label map or the list of classes.")
         return labels.astype(np.uint8)
 
+    def _decode_shown(self, pixels: np.ndarray, shown: dict[int, Color], where: object) -> np.ndarray:
+        """Decode numbers by their colours in the palette of the file, or by their grey levels."""
+        void, labels = self.palette.ignore_label, {}
+        for number, color in shown.items():
+            label = self.colors.get(color, void if number in (VOID, void) else None)
+            if label is None:
+                wrong = "number {} has the colour {} {} {}, which belongs to no class".format(number, *color)
+                remedy = "Add the colour to the list of classes, or remove all colours from it to use the numbers"
+                raise DataError(f"{where}: {wrong}. {remedy}.")
+            labels[number] = label
+        return _table(labels)[pixels].astype(np.uint8)
+
     def _decode_colors(self, pixels: np.ndarray, where: object) -> np.ndarray:
         if not self.colors:
             wrong = "the label map contains colours, but the colours of the classes are unknown"
@@ -122,6 +134,7 @@ class LabelEncoding:
         keys, labels = (np.array(column) for column in zip(*known, strict=True))
         result = np.empty(pixels.shape[:2], np.uint8)
         unknown = np.empty(pixels.shape[:2], bool)
+        different: set[int] = set()  # unknown colours
         rows = max(1, _PART // pixels.shape[1])
         for start in range(0, len(pixels), rows):
             part = slice(start, start + rows)
@@ -129,10 +142,16 @@ class LabelEncoding:
             place = np.searchsorted(keys, own).clip(max=len(keys) - 1)
             result[part] = labels[place]
             unknown[part] = keys[place] != own
+            if len(different) < _MANY:
+                different.update(np.unique(own[unknown[part]]).tolist())
         if unknown.any():
             row, column = _first(unknown)
             found = "{} {} {} at row {}, column {}".format(*pixels[row, column], row, column)
             if self.palette.ignore_label is None or unknown.mean() > self.strays:
+                if len(different) > _SOFT:
+                    wrong = f"{len(different)} or more colours, such as {found}, belong to no class"
+                    remedy = "It has soft edges or was a JPEG. Export it again as PNG without smoothing"
+                    raise DataError(f"{where}: {wrong}. {remedy}.")
                 wrong = f"colour {found} belongs to no class (pixels with unknown colours: {unknown.sum()})"
                 raise DataError(f"{where}: {wrong}. Correct the label map, or add the colour to the list of classes.")
             count = f"unknown colours, such as {found}, are treated as void (pixels: {unknown.sum()})"
@@ -143,8 +162,25 @@ class LabelEncoding:
     def allowed(self) -> str:
         """Return the allowed file values as text, such as "0..10, void 11"."""
         void = -2 if self.palette.ignore_label is None else self.palette.ignore_label
-        text = _ranges(np.flatnonzero((self.table >= 0) & (self.table != void)))
-        return text + (f", void {_ranges(np.flatnonzero(self.table == void))}" if void >= 0 else "")
+        table = self.table
+        if self.by_grey:
+            table = _table({red: label for (red, green, blue), label in self.colors.items() if red == green == blue})
+        text = _ranges(np.flatnonzero((table >= 0) & (table != void)))
+        voids = _ranges(np.flatnonzero(table == void))
+        return text + (f", void {voids}" if voids else "")
+
+
+def shown_colors(stored: LabelPixels, numbers: list[int]) -> tuple[dict[int, Color], bool]:
+    """Return the colours on the screen of numbers in a file, and whether they come from a palette.
+
+    A palette that is a grey ramp means nothing, so the file counts as grey. A single black could be the start of any.
+    """
+    table = [] if stored.palette is None else stored.palette.tolist()
+    if len(table) != 1 and table == [[grey] * 3 for grey in range(len(table))]:
+        step = 255 // (2 ** min(stored.bits, 8) - 1)
+        return {number: (number * step,) * 3 for number in numbers}, False
+    table += [[-1, -1, -1]] * 256  # a damaged file may contain numbers without a colour
+    return {number: tuple(table[number]) for number in numbers}, True
 
 
 def read_labels(path: str | PathLike[str], palette: Palette | None = None) -> np.ndarray:

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from PIL import Image, ImageOps
 
+from ..data.pair_statistics import PairStatistics, shares
 from ..data.palette import ERROR_RED
-from ..data.survey import SurveyedPair, shares
 from .canvas import INK, MUTED, PAPER, fitted, fitted_size, load_font, resized, stacked, text_row, text_width, tiled
 from .legend import class_name, legend_strip, percent
 from .overlay import as_uint8
@@ -18,11 +18,11 @@ _WIDTH = 2 * _CARD + 3 * _MARGIN
 _MOST = 8  # pairs of each kind
 
 
-def contact_sheet(title: str, pairs: Sequence[SurveyedPair], found: Mapping[SurveyedPair, str]) -> Image.Image:
+def contact_sheet(title: str, pairs: Sequence[PairStatistics], found: Mapping[PairStatistics, str]) -> Image.Image:
     """Draw suspicious pairs with the reasons, then typical pairs, spread evenly over the others.
 
     Each label map is painted over its picture, beside the picture. The legend lists the number and the share of each
-    class. `pairs` comes from `survey` and has at least one pair, and `found` comes from `suspicious`.
+    class. `pairs` comes from `pair_statistics` and has at least one pair, and `found` comes from `suspicious`.
     """
     palette, (*of_classes, void) = pairs[0].data.palette, map(percent, shares(pairs))
     names = tuple(f"{k}  {class_name(palette, k)}, {share}" for k, share in enumerate(of_classes))
@@ -46,7 +46,7 @@ def _heading(text: str, note: str) -> list[Image.Image]:
     return [text_row([], _WIDTH, 10), text_row(texts, _WIDTH, 20)]
 
 
-def _card(pair: SurveyedPair, reason: str) -> Image.Image:
+def _card(pair: PairStatistics, reason: str) -> Image.Image:
     """Draw a picture and its painted label map, with the name and the reason above them."""
     sample = pair.data[pair.index]
     size = fitted_size(sample.labels.shape, *_PANEL)

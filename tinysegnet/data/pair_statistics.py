@@ -18,8 +18,8 @@ _SIDE = 160  # pixels; at this size, a border that was drawn slightly beside an 
 
 
 @dataclass(frozen=True, eq=False)
-class SurveyedPair:
-    """One pair of a data set."""
+class PairStatistics:
+    """What the label map of one pair contains, and how well it fits the picture."""
 
     data: Dataset
     index: int
@@ -28,8 +28,8 @@ class SurveyedPair:
     mirrored: float  # the best fit of the mirrored label map, left to right, top to bottom or both
 
 
-def survey(data: Dataset, *, fits: bool = False, progress: Any = iter) -> list[SurveyedPair]:
-    """Survey all pairs that can be read, with their fits if `fits`. `progress` wraps the loop over the indices."""
+def pair_statistics(data: Dataset, *, fits: bool = False, progress: Any = iter) -> list[PairStatistics]:
+    """Return the statistics of all readable pairs, with their fits if `fits`. `progress` wraps the loop over them."""
     pairs, K = [], data.palette.num_classes
     for index in progress(range(len(data))):
         try:
@@ -38,17 +38,17 @@ def survey(data: Dataset, *, fits: bool = False, progress: Any = iter) -> list[S
             continue
         counts = np.bincount(sample.labels.ravel(), minlength=256)
         pixels = np.append(counts[:K], counts[K:].sum())
-        pairs.append(SurveyedPair(data, index, pixels, *(_fits(sample) if fits else (np.nan, np.nan))))
+        pairs.append(PairStatistics(data, index, pixels, *(_fits(sample) if fits else (np.nan, np.nan))))
     return pairs
 
 
-def shares(pairs: Sequence[SurveyedPair]) -> np.ndarray:
+def shares(pairs: Sequence[PairStatistics]) -> np.ndarray:
     """Return the share of each class and of void among all pixels of at least one pair, (K + 1,) float64."""
     pixels = np.sum([pair.pixels for pair in pairs], axis=0)
     return pixels / pixels.sum()
 
 
-def suspicious(pairs: Sequence[SurveyedPair]) -> dict[SurveyedPair, str]:
+def suspicious(pairs: Sequence[PairStatistics]) -> dict[PairStatistics, str]:
     """Return the pairs that look wrong, with the reason in words. The pairs with the worst fit come first.
 
     A fit is bad if the mirrored label map has a better one, or if it is nearer to 1, the fit of an unrelated label map,
@@ -63,7 +63,7 @@ def suspicious(pairs: Sequence[SurveyedPair]) -> dict[SurveyedPair, str]:
     return {pair: reason for pair in ordered if (reason := _reason(pair, rare, least))}
 
 
-def _reason(pair: SurveyedPair, rare: np.ndarray, least: float) -> str:
+def _reason(pair: PairStatistics, rare: np.ndarray, least: float) -> str:
     names, present = pair.data.palette.names, pair.pixels[:-1] > 0
     if not present.any():
         return "no pixel is labelled"

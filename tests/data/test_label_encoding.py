@@ -1,0 +1,91 @@
+"""Label files are decoded by their numbers, by the colours of their palettes, or by listed greys."""
+
+import numpy as np
+import pytest
+
+from tinysegnet.data import CAMVID, Palette
+from tinysegnet.data.class_lists import ClassList
+from tinysegnet.data.label_encoding import VOID, LabelEncoding
+from tinysegnet.data.label_files import LabelPixels
+from tinysegnet.errors import DataError
+
+COLORS = ((0, 0, 0), (128, 0, 0), (0, 128, 0))
+LISTED = ClassList(("ground", "apple", "leaf"), COLORS, "classes.txt")
+
+
+def stored(numbers, *palette):
+    return LabelPixels(np.array([numbers], np.uint8), np.array(palette, np.uint8).reshape(-1, 3) if palette else None)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
+def test_palette_files_go_by_listed_colours(order):
+    encoding = LabelEncoding.of_classes(LISTED)
+    palette = [COLORS[k] for k in order]
+    assert encoding.decode(stored([0, 1, 2, 1], *palette), "x").tolist() == [[*order, order[1]]]
+    assert encoding.decode(stored([0, 0], palette[0]), "x").tolist() == [[order[0]] * 2], "a palette of one colour"
+
+
+def test_a_palette_that_is_a_grey_ramp_means_nothing():
+    ramp = [(grey, grey, grey) for grey in range(256)]
+    listed = ClassList(LISTED.names, ((1, 1, 1), *COLORS[:2]), "classes.txt")
+    assert LabelEncoding.of_classes(listed).decode(stored([0, 1, 2], *ramp), "x").tolist() == [[0, 1, 2]]
+
+
+@pytest.mark.parametrize("number", [1, 2, 7, 254])
+def test_unlisted_colours_of_palettes_are_named(number):
+    palette = np.random.default_rng(number).integers(130, 256, (256, 3)).tolist()
+    palette[0] = COLORS[0]
+    with pytest.raises(DataError, match="x: number {} .*{} {} {}.*remove all colours".format(number, *palette[number])):
+        LabelEncoding.of_classes(LISTED).decode(stored([0, number], *palette), "x")
+    assert LabelEncoding.of_classes(LISTED).decode(stored([0, 255], *palette), "x").tolist() == [[0, VOID]]
+
+
+def test_numbers_beyond_the_palette_are_refused():
+    with pytest.raises(DataError, match="x: number 5"):
+        LabelEncoding.of_classes(LISTED).decode(stored([0, 5], *COLORS), "x")
+
+
+def test_palettes_do_not_count_without_listed_colours():
+    encoding = LabelEncoding.of_classes(ClassList(LISTED.names, (None,) * 3, "classes.txt"))
+    assert encoding.decode(stored([0, 1, 2], *COLORS[::-1]), "x").tolist() == [[0, 1, 2]]
+
+
+@pytest.mark.parametrize("numbers", [(7, 11, 26), (26, 7, 11), (200, 0, 3)])
+def test_explicit_numbers_are_renumbered(numbers):
+    encoding = LabelEncoding.of_classes(ClassList(LISTED.names, COLORS, "classes.txt", numbers))
+    assert encoding.decode(stored(numbers), "x").tolist() == [[0, 1, 2]]
+    assert encoding.decode(LabelPixels(np.array([COLORS], np.uint8)), "x").tolist() == [[0, 1, 2]]
+    with pytest.raises(DataError, match="value 1 at row 0"):
+        encoding.decode(stored([1]), "x")
+    ignored = LabelEncoding.of_classes(ClassList(LISTED.names, COLORS, "", numbers), ignore=numbers[1])
+    assert ignored.palette.names == ("ground", "leaf")
+    assert ignored.decode(stored(numbers), "x").tolist() == [[0, VOID, 1]]
+
+
+def test_black_is_void_only_if_it_is_listed_as_void():
+    black = LabelPixels(np.zeros((2, 2, 3), np.uint8))
+    for names, colors in (
+        (("a", "b"), COLORS[1:]),
+        (("a", "b", "void"), (*COLORS[1:], (9, 9, 9))),
+        (("a", "void"), (COLORS[1], None)),
+    ):
+        with pytest.raises(DataError, match=r"x: colour 0 0 0 .*: 4\)"):
+            LabelEncoding.of_classes(ClassList(names, colors, "")).decode(black, "x")
+    listed = ClassList(("a", "b", "void"), (*COLORS[1:], (0, 0, 0)), "")
+    assert (LabelEncoding.of_classes(listed).decode(black, "x") == VOID).all()
+    assert (LabelEncoding.plain(CAMVID).decode(black, "x") == CAMVID.ignore_label).all()
+    with pytest.raises(DataError, match="colour 0 0 0"):
+        LabelEncoding.plain(Palette(("a",), (COLORS[1],), 255)).decode(black, "x")
+
+
+@pytest.mark.parametrize("different", [9, 40, 500])
+def test_many_unlisted_colours_are_named_as_soft_edges(different):
+    colors = np.zeros((30, 30, 3), np.uint8)
+    colors.reshape(-1, 3)[:different] = np.stack(np.unravel_index(np.arange(different) + 1, (8, 8, 8)), -1) + (1, 2, 3)
+    with pytest.raises(DataError, match=f"x: {different} or more colours.*soft edges"):
+        LabelEncoding.of_classes(LISTED).decode(LabelPixels(colors), "x")
+
+
+def test_values_of_masks_and_greys_are_described():
+    assert LabelEncoding.of_mask(ClassList(("a", "b"), (None, None), "")).allowed() == "0..1, 255"
+    assert LabelEncoding.of_classes(LISTED).allowed() == "0..2, void 255"
