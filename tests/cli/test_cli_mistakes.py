@@ -206,8 +206,8 @@ def listed(line):
 
 
 DATA = {  # a function that makes a bad folder, options, and the facts that the error must contain
-    "four bad files": (spoil, "", "d: files that cannot be used: 4 (d/labels/p0.png, d/labels/p1"),
-    "three bad files within a limit": (spoil, "--limit 2", "d: files that cannot be used: 3 (d/labels/p0.png"),
+    "four bad files": (spoil, "", "d: files that cannot be used: 4. d/labels/p0.png: "),
+    "three bad files within a limit": (spoil, "--limit 2", "d: files that cannot be used: 3. d/labels/p0.png: "),
     "a value that is not a class": (
         one_bad(lambda root: save(root / "labels/p1.png", np.full((H, W), 7, np.uint8))), "",
         "d/labels/p1.png: value 7 at row 0, column 0",

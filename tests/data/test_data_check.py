@@ -82,7 +82,7 @@ def test_commands_reject_bad_files_before_they_start(tmp_path, capsys, monkeypat
     assert main([*command, "d"]) == 2
     lines = [line for line in capsys.readouterr().err.replace("\r", "\n").splitlines() if line.startswith("error: ")]
     assert len(lines) == 1
-    for part in ("d: files that cannot be used: 4", "d/labels/p0.png, d/labels/p1.png, d/labels/p2.png, ...",
+    for part in ("d: files that cannot be used: 4. d/labels/p0.png: ", "37",
                  "tinysegnet data check d"):  # fmt: skip
         assert part in lines[0]
     assert not (tmp_path / "r").exists()

@@ -2,7 +2,6 @@
 
 import json
 import os
-from inspect import signature
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -12,7 +11,7 @@ from import_samples import SHAPES, H, W, box, encoded, labelme, photo, shape
 from PIL import Image
 
 from tinysegnet.cli.main import main
-from tinysegnet.data import Folder, read_image
+from tinysegnet.data import Folder
 from tinysegnet.data.importing import import_annotations
 from tinysegnet.data.importing.labelme import _draw
 from tinysegnet.errors import DataError
@@ -180,7 +179,6 @@ def test_a_picture_of_another_size_is_refused(tmp_path):
     assert all(fact in refused[0] for fact in ("b.json", f"{H} x {W}", f"{W} x {H}"))
 
 
-@pytest.mark.skipif("upright" in signature(read_image).parameters, reason="read_image does not yet turn all pictures")
 @pytest.mark.parametrize(("orientation", "turned"), [(1, False), (3, False), (6, True), (8, True)])
 def test_annotations_belong_to_the_upright_picture(tmp_path, orientation, turned):
     exif = Image.Exif()

@@ -91,9 +91,9 @@ def _as_text(folders: list[Folder], found: dict[str, Any]) -> str:
 
 def _table(shares: dict[str, dict[str, float]]) -> list[str]:
     """Return a table of each class's share of the pixels per split, and the classes that only one split has."""
-    names = [
-        name for name in next(iter(shares.values()), {}) if name != "void" or any(s[name] for s in shares.values())
-    ]
+    if not shares:
+        return []
+    names = [name for name in next(iter(shares.values())) if name != "void" or any(s[name] for s in shares.values())]
     left = max(map(len, ("% of the pixels", *names)))
     lines = ["% of the pixels".ljust(left) + "".join(split.rjust(max(8, len(split) + 2)) for split in shares)]
     for name in names:

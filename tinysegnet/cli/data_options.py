@@ -21,7 +21,6 @@ PaletteChoice = Annotated[Literal["own", "safe"], Parameter(help=(
     'The colours of the classes: their own, or "safe" ones, which people with any colour vision can tell apart.'
 ))]  # fmt: skip
 DataPath = Annotated[str, Parameter(metavar="DIR", validator=check_folder)]
-_NAMED = 3  # the number of bad files that an error names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,12 +80,9 @@ def load_splits(
     selected = [labels.select(dataset) for dataset in opened]  # an unknown class is refused before files are read
     problems = [p for dataset in opened if isinstance(dataset, Folder) for p in find_problems(dataset, limit)]
     if problems:
-        files = ", ".join(str(problem.file) for problem in problems[:_NAMED])
-        named = problems[0].text if len(problems) == 1 else files + ", ..." * (len(problems) > _NAMED)
-        raise DataError(f"{data}: files that cannot be used: {len(problems)} ({named}). "
-                        f"List all of them: tinysegnet data check {shlex.quote(data)}{labels.written()}")  # fmt: skip
-    for line in shared_pictures([dataset for dataset in opened if isinstance(dataset, Folder)]):
-        warnings.warn(line, UserWarning, stacklevel=2)
+        count = f"{data}: files that cannot be used: {len(problems)}"
+        raise DataError(f"{count}. {problems[0].text} List all: tinysegnet data check {shlex.quote(data)}"
+                        + labels.written())  # fmt: skip
     if limit is None and data != "toy":
         return selected
     return [

@@ -35,12 +35,11 @@ def shared_pictures(splits: Iterable[Folder]) -> list[str]:
         found = [f"{path.name} in {split}" + f" {count} times" * (count > 1)
                  for path in paths for split, count in places[path].items()]  # fmt: skip
         lines.append(f"{paths[0]}: this picture occurs repeatedly: {', '.join(found)}. Keep it in one place.")
-    lines += [f"{len(repeated) - _NAMED} more pictures occur repeatedly."] if len(repeated) > _NAMED else []
+    lines += [f"Further pictures that occur repeatedly: {len(repeated) - _NAMED}."] if len(repeated) > _NAMED else []
     splits_of: dict[str, set[str]] = {}
     for path in places.keys() - {path for paths in repeated for path in paths}:
         splits_of.setdefault(image_stem(path), set()).update(places[path])
     names = sorted(name for name, found in splits_of.items() if len(found) > 1)
-    lines += (
-        [f"{len(names)} names stand for different pictures in several splits, such as {names[0]}."] if names else []
-    )
+    if names:
+        lines.append(f"Names that stand for different pictures in several splits: {len(names)}, such as {names[0]}.")
     return lines

@@ -59,6 +59,10 @@ class Layout:
     note: str = ""  # how the pictures were divided into splits, and which files are left out
     is_tutorial: bool = False
 
+    def __post_init__(self) -> None:
+        ordered = dict.fromkeys([*(name for name in SPLITS if name in self.splits), *self.splits])
+        object.__setattr__(self, "splits", {name: self.splits[name] for name in ordered})
+
     def pairs(self, split: str) -> list[FilePair]:
         """Return the pairs of a split, whose name may be a synonym ("valid" for "val"). Raises DataError if empty."""
         name = split_name(split)
@@ -180,7 +184,7 @@ def _by_names(root: Path) -> Layout:
             pairs.setdefault(name, []).extend(_pairs_of_group(root, *group, places))
     if has_splits and (beside := pairs.pop("", None)):  # files beside the folders of the splits, such as test/
         pairs.setdefault("train", beside)
-    first = next(pair for found in pairs.values() for pair in found)
+    first = next(pair for found in (pairs.get("train", []), *pairs.values()) for pair in found)
     image, label = (path.parent.relative_to(root) for path in (first.image, first.labels))
     title = f"{image}/ and {label}/" if image != label else "pictures and label maps in one folder"
     if label.name.startswith("SegmentationClass"):  # in Pascal VOC, most pictures have no label map
