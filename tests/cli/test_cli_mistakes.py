@@ -214,7 +214,7 @@ DATA = {  # a function that makes a bad folder, options, and the facts that the 
     ),
     "a JPEG label map": (
         one_bad(lambda root: save(root / "labels/p1.png", label_map(), format="JPEG")), "",
-        "d/labels/p1.png: the label map is a JPEG",
+        "d/labels/p1.png: ", "a JPEG picture",
     ),
     "a missing label map": (
         one_bad(lambda root: (root / "labels/p1.png").unlink()), "", "d/labels/p1.png: no such file",
@@ -282,7 +282,7 @@ def test_a_picture_that_claims_a_huge_size_is_refused(workplace, capsys):
     assert main(["predict", "toy", "bomb.png", "--out", "o"]) == 2
     (line,) = error_lines(capsys)
     assert line.startswith("error: bomb.png: ")
-    assert "900 Mpx" in line
+    assert "Mpx; at most 175 are allowed" in line
     assert "175" in line
 
 
@@ -345,7 +345,7 @@ def test_too_little_memory_says_what_to_do(workplace, capsys, monkeypatch, comma
 def test_commands_work_with_closed_output(workplace, monkeypatch):
     for name in ("stdout", "stderr"):
         monkeypatch.setattr(sys, name, None)
-    assert main(["predict", "good.safetensors", "x.png", "cut.png", "--out", "o"]) == 2
+    assert main(["predict", "good.safetensors", "x.png", "cut.png", "--out", "o"]) == 1
     assert (workplace / "o" / "x_overlay.png").exists()
 
 
@@ -358,4 +358,4 @@ def test_names_that_the_terminal_cannot_encode_are_escaped(workplace):
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
     assert done.stdout == "o/Stra\\xdfe \\xe9_overlay.png\n"
     assert "error: \\xe9.png: no such file" in done.stderr
-    assert done.returncode == 2
+    assert done.returncode == 1

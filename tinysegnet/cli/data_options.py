@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -74,7 +73,6 @@ def load_splits(
     Warns if splits share pictures. Raises DataError for bad files, with the number of bad files in all splits.
     """
     from ..data import Folder, InMemory
-    from ..data.duplicates import shared_pictures
 
     opened = [labels.open(data, split) for split in splits]
     selected = [labels.select(dataset) for dataset in opened]  # an unknown class is refused before files are read

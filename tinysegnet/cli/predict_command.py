@@ -79,10 +79,11 @@ def _pictures(images: tuple[Path, ...], out: Path) -> list[Path]:
     """Return the pictures to segment. If their folder is also `out`, the results of an earlier run are skipped."""
     from ..data.find import find_pictures, other_files
 
+    found = find_pictures(images)
     if others := other_files(images):
         print(f"files that are not pictures are left out: {len(others)}, such as {others[0]}", file=sys.stderr)
     return [
-        path for path in find_pictures(images)
+        path for path in found
         if path in images or path.parent.resolve() != out.resolve()
         or not (path.stem.endswith(SUFFIXES + OLD_SUFFIXES) or path.name == ANIMATION)
     ]  # fmt: skip
