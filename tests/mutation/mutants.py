@@ -19,16 +19,17 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from queue import SimpleQueue
 
 import cyclopts
-from edits import Edits
+from edits import Source
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build" / "mutants"
 AREAS = ("ops", "gradcheck", "layers", "models", "metrics", "data", "weights", "prediction", "training")
-TESTS = [path.relative_to(ROOT) for path in sorted((ROOT / "tests").rglob("test_*.py"))
-         if not re.search("oracle|lessons|browser|mutation", str(path.relative_to(ROOT)))]  # fmt: skip
+TESTS = {str(path.relative_to(ROOT)): path.read_text() for path in sorted((ROOT / "tests").rglob("test_*.py"))
+         if not re.search("/(oracle|lessons|mutation)/|browser", str(path))}  # fmt: skip
+OPTIONS = ("-qxp", "no:cacheprovider", "--timeout=120", "--timeout-method=thread")
+UNUSED = shutil.ignore_patterns(".git", ".venv", "build", "runs", "__pycache__", ".*_cache")
 
 
 def draw(area, seed, count):
@@ -36,7 +37,7 @@ def draw(area, seed, count):
     found = {}
     for path in sorted((ROOT / "tinysegnet" / area).rglob("*.py")):
         source = path.read_bytes()
-        for operator, start, end, text in Edits(source).all:
+        for operator, start, end, text in Source(source).edits:
             first, last = source.rfind(b"\n", 0, start) + 1, source.find(b"\n", end)
             lines = source[first:last], source[first:start] + text.encode() + source[end:last]
             place = str(path.relative_to(ROOT)), source.count(b"\n", 0, start) + 1
@@ -45,11 +46,11 @@ def draw(area, seed, count):
 
 
 def tests_for(file, near):
-    """Return the tests of the area that name the file, other tests that do, and other tests of the area, then all."""
-    names = [Path(file).stem, *re.findall(r"^(?:def|class) ([a-zA-Z]\w*)", (ROOT / file).read_text(), re.MULTILINE)]
-    named = re.compile(rf"\b({'|'.join(names)})\b")
-    rank = {test: (test.parts[1] != Path(file).parts[1]) + 2 * (not named.search((ROOT / test).read_text())) for test in TESTS}
-    return [str(test) for test in sorted(TESTS, key=rank.get) if not near or rank[test] < 3]
+    """Return the area's tests that name the file, other tests that do, other tests of the area, and all others."""
+    names = "|".join([Path(file).stem, *re.findall(r"^(?:def|class) (\w+)", (ROOT / file).read_text(), re.M)])
+    rank = {name: 2 * (not re.search(rf"\b({names})\b", text)) + (name.split("/")[1] != file.split("/")[1])
+            for name, text in TESTS.items()}  # fmt: skip
+    return [name for name in sorted(rank, key=rank.get) if not near or rank[name] < 3]
 
 
 class Copy:
@@ -57,43 +58,39 @@ class Copy:
 
     def __init__(self, number):
         self.folder = BUILD / f"copy{number}"
-        for part in ("tests", "tinysegnet"):
-            shutil.rmtree(self.folder / part, ignore_errors=True)
-        unused = shutil.ignore_patterns(".git", ".venv", "build", "runs", "__pycache__", ".*_cache")
-        shutil.copytree(ROOT, self.folder, ignore=unused, dirs_exist_ok=True)  # with the times, which numba compares
+        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.copytree(ROOT, self.folder, ignore=UNUSED)  # with the times of the files, which numba compares
         self.imports = {path.stem: set(re.findall(r"\w+", " ".join(re.findall(" *from .*", path.read_text()))))
                         for path in (self.folder / "tinysegnet").rglob("*.py")}  # fmt: skip
 
-    def failure(self, tests, cache="kernels"):
+    def failure(self, tests, kernels="kernels"):
         """Run tests until one fails, and return its name, or "" if all pass."""
-        paths = {"PYTHONPATH": f"{self.folder}:{self.folder}/lessons", "TINYSEGNET_CACHE": f"{self.folder}/{cache}"}
-        options = ["-qxp", "no:cacheprovider", "--timeout=120", "--timeout-method=thread"]
-        with open(self.folder / "output", "w+") as output:
-            run = subprocess.Popen([sys.executable, "-m", "pytest", *options, *tests], cwd=self.folder, stdout=output,
-                                   stderr=output, env=os.environ | paths, start_new_session=True)  # fmt: skip
+        env = {"PYTHONPATH": f"{self.folder}:{self.folder}/lessons", "TINYSEGNET_CACHE": f"{self.folder}-{kernels}"}
+        with open(f"{self.folder}.txt", "w") as output:
+            run = subprocess.Popen([sys.executable, "-m", "pytest", *OPTIONS, *tests], cwd=self.folder, stdout=output,
+                                   stderr=output, env=os.environ | env, start_new_session=True)  # fmt: skip
             with suppress(subprocess.TimeoutExpired):
                 run.wait(1800)
-            with suppress(ProcessLookupError):  # what the tests have started
+            with suppress(ProcessLookupError):  # whatever the tests have started
                 os.killpg(run.pid, signal.SIGKILL)
-            output.seek(0)
-            found = re.findall(r"^(?:FAILED|ERROR) (\S+)", output.read(), re.MULTILINE)
-        return "" if run.wait() == 0 else (found or ["crash or hang"])[0]
+        failed = re.findall(r"^(?:FAILED|ERROR) (\S+)", Path(output.name).read_text(), re.MULTILINE)
+        return "" if run.wait() == 0 else (failed or ["crash or hang"])[0]
+
+    def kernels(self, name):
+        cache = runpy.run_path(str(self.folder / "tinysegnet" / "runtime" / "kernel_cache.py"))
+        return Path(f"{self.folder}-{name}") / cache["_sources_hash"]()
 
     def failure_with(self, file, start, end, text, tests):
         """Plant a bug and run tests. Kernels are compiled again only where their file imports the changed file."""
-        path, changed, hasher = self.folder / file, {Path(file).stem}, str(self.folder / "tinysegnet/runtime/kernel_cache.py")
+        path, changed, compiled = self.folder / file, {Path(file).stem}, self.kernels("kernels")
         source, times = path.read_bytes(), path.stat()
         while more := {stem for stem, words in self.imports.items() if words & changed} - changed:
             changed |= more
-        compiled = self.folder / "kernels" / runpy.run_path(hasher)["_sources_hash"]()
-        kept = [kernel for kernel in compiled.rglob("*.nb*") if kernel.name.split(".")[0] in self.imports.keys() - changed]
-        shutil.rmtree(self.folder / "planted", ignore_errors=True)
         try:
             path.write_bytes(source[:start] + text.encode() + source[end:])
-            planted = self.folder / "planted" / runpy.run_path(hasher)["_sources_hash"]()
-            for link, kernel in ((planted / kernel.relative_to(compiled), kernel) for kernel in kept):
-                link.parent.mkdir(parents=True, exist_ok=True)
-                link.hardlink_to(kernel)
+            shutil.rmtree((planted := self.kernels("planted")).parent, ignore_errors=True)
+            skip = lambda _, names: [name for name in names if name.split(".")[0] in changed]  # noqa: E731
+            shutil.copytree(compiled, planted, ignore=skip, copy_function=os.link)
             return self.failure(tests, "planted")
         finally:
             path.write_bytes(source)
@@ -105,13 +102,12 @@ def report(done):
     listed = tomllib.loads((Path(__file__).parent / "equivalent.toml").read_text())["mutant"]
     same = {(row["file"], row["operator"], row["before"], row["after"]) for row in listed}
     counts = Counter()
-    for (file, line, operator, before, after), failed in done.items():
-        verdict = "found" if failed else "equivalent" if (file, operator, before, after) in same else "survived"
+    for (file, line, *edit), failed in done.items():
+        verdict = "found" if failed else "equivalent" if (file, *edit) in same else "survived"
         counts.update((area, verdict) for area in ("all", file.split("/")[1]))
-        if verdict == "survived":
-            print(f"{file}:{line} ({operator})\n    {before}\n    {after}\n")
-    print("| area | found | equivalent | survived | score |\n|---|---|---|---|---|")
-    for area in dict.fromkeys(area for area, _ in sorted(counts)):
+        print("" if failed else "{}: {}:{} ({})\n    {}\n    {}\n".format(verdict, file, line, *edit), end="")
+    print("\n| area | found | equivalent | survived | score |\n|---|---|---|---|---|")
+    for area in sorted({area for area, _ in counts}):
         found, equivalent, survived = (counts[area, verdict] for verdict in ("found", "equivalent", "survived"))
         print(f"| {area} | {found} | {equivalent} | {survived} | {found / max(found + survived, 1):.1%} |")
 
@@ -121,31 +117,24 @@ def main(*, seed: int = 1, count: int = 200, areas: tuple[str, ...] = AREAS, nea
     signal.signal(signal.SIGINT, signal.default_int_handler)  # tests send it, but background jobs ignore it
     bugs = {}
     for number, area in enumerate(areas):
-        bugs |= draw(area, seed, (count + len(areas) - 1 - number) // len(areas))
-    BUILD.mkdir(parents=True, exist_ok=True)
-    with open(BUILD / ("near.jsonl" if near else "results.jsonl"), "a+") as log:
-        log.seek(0)
-        done = {tuple(row[:5]): row[5] for row in map(json.loads, log) if not again or row[5]}
-        copies, wanted = SimpleQueue(), [bug for bug in bugs if bug not in done]
-        tests = list(dict.fromkeys(test for bug in wanted for test in tests_for(bug[0], near)))
+        bugs |= draw(area, seed, len(range(number, count, len(areas))))
+    log = BUILD / ("near.jsonl" if near else "all.jsonl")
+    rows = map(json.loads, log.read_text().splitlines() if log.exists() else [])
+    done = {tuple(bug): failed for *bug, failed in rows if failed or not again}
+    waiting = [bug for bug in bugs if bug not in done]
+    needed = {test: None for bug in waiting for test in tests_for(bug[0], near)}
 
-        def start(number):
-            if failed := (copy := Copy(number)).failure(tests):
-                sys.exit(f"{failed} fails without a bug. See {copy.folder / 'output'}.")
-            copies.put(copy)
+    def work(number):
+        if failed := (copy := Copy(number)).failure(needed):
+            raise SystemExit(f"{failed} fails without a bug; see {copy.folder}.txt")
+        for bug in waiting[number::2]:
+            done[bug] = copy.failure_with(bug[0], *bugs[bug], tests_for(bug[0], near))
+            print(f"{done[bug] or 'SURVIVED'}  {bug[0]}:{bug[1]}  {bug[4]}", file=sys.stderr)
+            with open(log, "a") as file:
+                print(json.dumps([*bug, done[bug]]), file=file)
 
-        def attempt(bug):
-            copy = copies.get()
-            failed = copy.failure_with(bug[0], *bugs[bug], tests_for(bug[0], near))
-            copies.put(copy)
-            print(f"{failed or 'SURVIVED'}  {bug[0]}:{bug[1]}  {bug[4]}", file=sys.stderr)
-            log.write(json.dumps([*bug, failed]) + "\n")
-            log.flush()
-            done[bug] = failed
-
-        with ThreadPoolExecutor(2) as pool:
-            list(pool.map(start, range(2 if wanted else 0)))
-            list(pool.map(attempt, wanted))
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(work, range(min(2, len(waiting)))))
     report({bug: done[bug] for bug in bugs})
 
 
