@@ -14,7 +14,7 @@ FUNCTIONS = "min max, minimum maximum, argmin argmax, floor ceil, any all, zeros
 AXES = "H W, h w, KH KW, C F, y x, i j, row column, rows columns, top left, height width, stride_y stride_x"
 FUNCTIONS, AXES = ({a: b for pair in names.split(", ") for a, b in (pair.split(), pair.split()[::-1])}
                    for names in (FUNCTIONS, AXES))  # fmt: skip
-SILENT = re.compile(r"raise\b|(if )?TYPE_CHECKING\b|[\w.]*(Error|Warning|print|warn|say|debug|info|warning)\(")
+SILENT = re.compile(r"raise\b|strict=|(if )?TYPE_CHECKING\b|[\w.]*(Error|Warning|print|warn|say|debug|info|warning)\(")
 LOOPS = re.compile(r"for ([\w, ()]+) in [\w.]*(?:range|ndindex|enumerate)\(")
 
 
