@@ -15,7 +15,6 @@ import signal
 import subprocess
 import sys
 import tomllib
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -28,7 +27,7 @@ BUILD = ROOT / "build" / "mutants"
 AREAS = ("ops", "gradcheck", "layers", "models", "metrics", "data", "weights", "prediction", "training")
 TESTS = {str(path.relative_to(ROOT)): path.read_text() for path in sorted((ROOT / "tests").rglob("test_*.py"))
          if not re.search("/(oracle|lessons|mutation)/|browser", str(path))}  # fmt: skip
-OPTIONS = ("-qxp", "no:cacheprovider", "--timeout=120", "--timeout-method=thread")
+PYTEST = (sys.executable, "-m", "pytest", "-qxp", "no:cacheprovider", "--timeout=120", "--timeout-method=thread")
 UNUSED = shutil.ignore_patterns(".git", ".venv", "build", "runs", "__pycache__", ".*_cache")
 
 
@@ -66,14 +65,15 @@ class Copy:
     def failure(self, tests, kernels="kernels"):
         """Run tests until one fails, and return its name, or "" if all pass."""
         env = {"PYTHONPATH": f"{self.folder}:{self.folder}/lessons", "TINYSEGNET_CACHE": f"{self.folder}-{kernels}"}
-        with open(f"{self.folder}.txt", "w") as output:
-            run = subprocess.Popen([sys.executable, "-m", "pytest", *OPTIONS, *tests], cwd=self.folder, stdout=output,
-                                   stderr=output, env=os.environ | env, start_new_session=True)  # fmt: skip
+        with open(f"{self.folder}.txt", "w+") as output:
+            run = subprocess.Popen([*PYTEST, *tests], cwd=self.folder, env=os.environ | env, start_new_session=True,
+                                   stdout=output, stderr=output)  # fmt: skip
             with suppress(subprocess.TimeoutExpired):
                 run.wait(1800)
             with suppress(ProcessLookupError):  # whatever the tests have started
                 os.killpg(run.pid, signal.SIGKILL)
-        failed = re.findall(r"^(?:FAILED|ERROR) (\S+)", Path(output.name).read_text(), re.MULTILINE)
+            output.seek(0)
+            failed = re.findall(r"^(?:FAILED|ERROR) (\S+)", output.read(), re.M)
         return "" if run.wait() == 0 else (failed or ["crash or hang"])[0]
 
     def kernels(self, name):
@@ -101,30 +101,29 @@ def report(done):
     """Print the survivors, and the score of each area and of all, as markdown."""
     listed = tomllib.loads((Path(__file__).parent / "equivalent.toml").read_text())["mutant"]
     same = {(row["file"], row["operator"], row["before"], row["after"]) for row in listed}
-    counts = Counter()
-    for (file, line, *edit), failed in done.items():
-        verdict = "found" if failed else "equivalent" if (file, *edit) in same else "survived"
-        counts.update((area, verdict) for area in ("all", file.split("/")[1]))
-        print("" if failed else "{}: {}:{} ({})\n    {}\n    {}\n".format(verdict, file, line, *edit), end="")
-    print("\n| area | found | equivalent | survived | score |\n|---|---|---|---|---|")
-    for area in sorted({area for area, _ in counts}):
-        found, equivalent, survived = (counts[area, verdict] for verdict in ("found", "equivalent", "survived"))
-        print(f"| {area} | {found} | {equivalent} | {survived} | {found / max(found + survived, 1):.1%} |")
+    missed = [bug for bug, failed in done.items() if not failed and (bug[0], *bug[2:]) not in same]
+    for bug in missed:
+        print("{}:{} ({})\n    {}\n    {}\n".format(*bug))
+    print("| area | found | equivalent | survived | score |\n|---|---|---|---|---|")
+    for area in (*AREAS, ""):
+        bugs, survived = ([b for b in part if b[0].startswith(f"tinysegnet/{area}")] for part in (done, missed))
+        found = sum(done[bug] != "" for bug in bugs)
+        print(f"| {area or 'all'} | {found} | {len(bugs) - found - len(survived)} | {len(survived)}"
+              f" | {found / max(found + len(survived), 1):.1%} |")  # fmt: skip
 
 
 def main(*, seed: int = 1, count: int = 200, areas: tuple[str, ...] = AREAS, near: bool = False, again: bool = False):
     """Try `count` bugs. near: run only tests of the area and tests that name the file. again: try survivors again."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # tests send it, but background jobs ignore it
-    bugs = {}
+    bugs, log = {}, BUILD / ("near.jsonl" if near else "all.jsonl")
     for number, area in enumerate(areas):
         bugs |= draw(area, seed, len(range(number, count, len(areas))))
-    log = BUILD / ("near.jsonl" if near else "all.jsonl")
     rows = map(json.loads, log.read_text().splitlines() if log.exists() else [])
     done = {tuple(bug): failed for *bug, failed in rows if failed or not again}
     waiting = [bug for bug in bugs if bug not in done]
-    needed = {test: None for bug in waiting for test in tests_for(bug[0], near)}
 
     def work(number):
+        needed = dict.fromkeys(test for bug in waiting for test in tests_for(bug[0], near))
         if failed := (copy := Copy(number)).failure(needed):
             raise SystemExit(f"{failed} fails without a bug; see {copy.folder}.txt")
         for bug in waiting[number::2]:
