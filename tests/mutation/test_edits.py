@@ -11,8 +11,9 @@ def f(x: int, H, W, step=2) -> int:
         total += min(x[i], x[i:W].max()) * 3
     return total, f"{x + 1}"
 '''
-EXPECTED = ["2 -> 3", "0.5 -> 0.25", "< -> <=", "and -> or", "-x[H, W] -> (x[H, W])", "H, W -> W, H", "H -> (H + 1)",
-            "+= -> -=", "i -> (i - 1)", "min -> max", "x < 0.5 and step -> (not (x < 0.5 and step))", "W -> (W - 1)"]  # fmt: skip
+EXPECTED = {"2 -> 3", "0.5 -> 0.25", "< -> <=", "and -> or", "-x[H, W] -> (x[H, W])", "H, W -> W, H", "H -> (H + 1)",
+            "+= -> -=", "i -> (i - 1)", "min -> max", "W -> (W - 1)",
+            "x < 0.5 and step -> (not (x < 0.5 and step))"}  # fmt: skip
 
 
 def test_edits_change_computations_only():
@@ -20,4 +21,4 @@ def test_edits_change_computations_only():
     planted = [CODE[:start] + text.encode() + CODE[end:] for _, start, end, text in edits]
     assert all(ast.dump(ast.parse(code)) != ast.dump(ast.parse(CODE)) for code in planted)
     assert all(text in code for code in planted for text in (b'"""A text: 1 + 1."""', b"(x: int, ", b'f"{x + 1}"'))
-    assert {*EXPECTED} - {f"{CODE[start:end].decode()} -> {text}" for _, start, end, text in edits} == set()
+    assert {f"{CODE[start:end].decode()} -> {text}" for _, start, end, text in edits} >= EXPECTED
