@@ -40,7 +40,9 @@ class Source:
             if isinstance(node, ast.FunctionDef):
                 children = [*node.args.defaults, *filter(None, node.args.kw_defaults), *node.body]
                 function, children = self.text(node), [] if node.name in ("__repr__", "__str__") else children
-            for child in filter(None, [node.value]) if isinstance(node, ast.AnnAssign) else children:
+            elif isinstance(node, ast.ClassDef | ast.AnnAssign):
+                children = node.body if isinstance(node, ast.ClassDef) else filter(None, [node.value])
+            for child in children:
                 yield from self.walk(child, function)
 
     def shifted(self, operator, *nodes):
