@@ -1,11 +1,14 @@
 """Sizes one below, at and one above every constant by which kernels divide their work, compared with the definition.
 
-The sizes follow from the constants, so a changed constant changes the cases.
+The sizes follow from the constants, so a changed constant changes the cases. Random sizes follow at the end.
 """
 
 import numpy as np
 import pytest
+from forms import amount
 from golden_values import relative
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tinysegnet import ops, runtime
 from tinysegnet.errors import ShapeError
@@ -118,12 +121,12 @@ WIDE = [(9, 9), (1, 12), (11, 10)]  # wider than a tile of the depthwise kernel 
 
 
 @pytest.mark.parametrize("kernel", [*WIDE, *((2, K) for K in around(depthwise.ROWS))], ids=str)
-@pytest.mark.parametrize("settings", [{}, {"stride": (2, 3)}, {"stride": 2, "padding": (5, 6)}], ids=str)
-def test_kernels_may_be_wide(kernel, settings):
-    compare("conv2d", *drawn((2, 6, 13, 3), kernel, 2), **settings)
-    compare("depthwise_conv2d", *drawn((2, 6, 13, 3), kernel), **settings)
+@pytest.mark.parametrize("places", [{}, {"stride": (2, 3)}, {"stride": 2, "padding": (5, 6)}], ids=str)
+def test_kernels_may_be_wide(kernel, places):
+    compare("conv2d", *drawn((2, 6, 13, 3), kernel, 2), **places)
+    compare("depthwise_conv2d", *drawn((2, 6, 13, 3), kernel), **places)
     x, weight, bias = drawn((2, 3, 7, 3), kernel, 3)
-    compare("conv_transpose2d", x, weight, bias, stride=settings.get("stride", 1))
+    compare("conv_transpose2d", x, weight, bias, stride=places.get("stride", 1))
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -198,3 +201,71 @@ def test_windows_of_pooling_have_at_most_256_positions():
         assert out.ravel().tolist() == x[0, 15, [15, 17], 0].tolist()
         with pytest.raises(ShapeError, match="256"):
             forward(x, size=(16, 17))
+
+
+# --- random sizes ----------------------------------------------------------------------------------------------------
+
+SIZES = st.tuples(st.integers(1, 3), st.integers(1, 24), st.integers(1, 40), st.integers(1, 20))
+few = settings(max_examples=amount(15, 300))
+paddings = st.sampled_from(["same", "valid", 0, 1, (0, 3), (4, 1), (6, 5)])
+
+
+@few
+@given(
+    SIZES, st.integers(1, 20), st.integers(1, 10), st.integers(1, 10), st.integers(1, 3), st.integers(1, 4), paddings
+)
+def test_variants_of_convolutions_agree_for_random_sizes(shape, features, KH, KW, stride_y, stride_x, padding):
+    places = {"stride": (stride_y, stride_x), "padding": padding}
+    size = ops.conv2d_output_size(shape[1:3], (KH, KW), **places)
+    if min(size) >= 1:
+        compare("conv2d", *drawn(shape, (KH, KW), features), **places)
+        compare("depthwise_conv2d", *drawn(shape, (KH, KW)), **places)
+        x, weight, _ = drawn((shape[0], *size, features), (KH, KW), shape[3])  # a convolution from shape to x
+        bias = weight[0, 0, 0]
+        compare("conv_transpose2d", x, weight.swapaxes(2, 3).copy(), bias, output_size=shape[1:3], **places)
+    square = drawn(shape, (KH + 2, KH + 2), features)  # for Winograd's algorithms
+    compare("conv2d", *square, padding=(KH + 1, KW + KH))
+
+
+@few
+@given(SIZES, st.tuples(st.integers(1, 5), st.integers(1, 5)), st.tuples(st.integers(1, 6), st.integers(1, 6)))
+def test_variants_of_pooling_agree_for_random_sizes(shape, size, stride):
+    x, window = np.random.default_rng(0).integers(-3, 4, shape).astype(float), {"size": size, "stride": stride}
+    compare("max_pool2d", x, **window)
+    compare("max_pool2d", x)
+    (out, indices), _ = find_variants("max_pool2d")["numpy"].forward(x, **window)
+    if min(np.subtract(stride, size)) >= 0:
+        compare("max_unpool2d", out + 0.5, indices, output_size=shape[1:3], **window)
+
+
+@few
+@given(SIZES, st.integers(1, 4), st.integers(1, 5), st.integers(0, 2**32 - 1))
+def test_variants_of_other_ops_agree_for_random_sizes(shape, factor_y, factor_x, seed):
+    rng = np.random.default_rng(seed)
+    x, K = rng.standard_normal(shape), shape[3]
+    size = [int(n * f - rng.integers(0, f)) for n, f in zip(shape[1:3], (factor_y, factor_x), strict=True)]
+    for op in ("upsample_nearest2d", "upsample_bilinear2d"):
+        compare(op, x, factor=(factor_y, factor_x), output_size=size)
+    if x.size > K:
+        for op in ("batchnorm2d", "batchnorm2d_relu"):
+            compare(op, x + rng.standard_normal(K), *rng.standard_normal((2, K)), eps=rng.uniform(0.01, 1))
+    for op in ("batchnorm2d", "batchnorm2d_relu"):
+        mean, var = rng.standard_normal(K), rng.uniform(0.1, 2, K)
+        compare(op, x, *rng.standard_normal((2, K)), mean=mean, var=var, eps=rng.uniform(0.01, 1))
+    compare(
+        "local_response_norm",
+        x,
+        size=2 * factor_y - 1,
+        alpha=factor_x / 2,
+        beta=rng.uniform(0, 2),
+        k=rng.uniform(0.5, 2),
+    )
+    compare("dropout", x, rng.random(shape) < 0.7, rate=rng.uniform(0, 0.9))
+    for op in ("relu", "sigmoid", "softmax"):
+        compare(op, x)
+    labels = np.where(rng.random(shape[:3]) < 0.2, 255, rng.integers(0, K, shape[:3])).astype(np.uint8)
+    for normalizer in ("count", "weights"):
+        places = {"ignore_label": 255, "normalizer": normalizer}
+        compare("softmax_cross_entropy", x, labels, class_weights=rng.uniform(0, 2, K), **places)
+        binary = np.where(labels == 255, 255, labels % 2).astype(np.uint8)
+        compare("sigmoid_cross_entropy", x[..., :1], binary, class_weights=rng.uniform(0, 2, 2), **places)

@@ -170,7 +170,7 @@ def test_unpooling_accepts_exactly_the_indices_inside_the_picture(variant, size,
                         unpool(x, position, output_size=(H, W), **settings)
     if not size == stride == 2:  # four positions fill two bits
         index = np.full((1, 2, 2, 1), size_y * size_x, np.uint8)
-        with pytest.raises(ShapeError, match="exceeds|outside"):
+        with pytest.raises(ShapeError, match=r"exceeds|outside"):
             unpool(np.ones((1, 2, 2, 1)), index, output_size=(2 * stride_y, 2 * stride_x), **settings)
         index[:, 1:], index[:, :, 1:] = 0, 0
         with pytest.raises(ShapeError, match="exceeds"):
