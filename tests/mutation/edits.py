@@ -75,8 +75,8 @@ class Source:
                 yield "rounding", start, end, f"(-(-({self.text(a)}) // ({self.text(b)})))"
             case ast.BinOp(a, kind, b):
                 yield self.symbol(kind, a, b)
-                kept = [a, b] if isinstance(kind, ast.Add | ast.Mult) else [a]
-                yield from (("dropped term", start, end, f"({self.text(term)})") for term in kept)
+                for kept in (a, b) if isinstance(kind, ast.Add | ast.Mult) else (a,):
+                    yield "dropped term", start, end, f"({self.text(kept)})"
             case ast.Compare(left, kinds, others):
                 yield from map(self.symbol, kinds, [left, *others], others)
             case ast.BoolOp(kind, values):
@@ -87,8 +87,9 @@ class Source:
             case ast.Subscript(_, index):
                 parts, loops = getattr(index, "elts", [index]), re.findall(r"\w+", " ".join(LOOPS.findall(function)))
                 yield from self.swapped("axes", parts)
-                indices = (part for part in parts if isinstance(part, ast.BinOp) or self.text(part) in loops)
-                yield from self.shifted("index", *indices)
+                yield from self.shifted(
+                    "index", *(p for p in parts if isinstance(p, ast.BinOp) or self.text(p) in loops)
+                )
             case ast.Slice(lower, upper) | ast.Call(ast.Name("range" | "prange"), [lower, *upper]):
                 yield from self.shifted("boundary", lower, *(upper if isinstance(upper, list) else [upper]))
             case ast.Return(ast.Tuple(values)):

@@ -28,7 +28,6 @@ AREAS = ("ops", "gradcheck", "layers", "models", "metrics", "data", "weights", "
 TESTS = {str(path.relative_to(ROOT)): path.read_text() for path in sorted((ROOT / "tests").rglob("test_*.py"))
          if not re.search("/(oracle|lessons|mutation)/|browser", str(path))}  # fmt: skip
 PYTEST = (sys.executable, "-m", "pytest", "-qxp", "no:cacheprovider", "--timeout=120", "--timeout-method=thread")
-UNUSED = shutil.ignore_patterns(".git", ".venv", "build", "runs", "__pycache__", ".*_cache")
 
 
 def draw(area, seed, count):
@@ -39,8 +38,8 @@ def draw(area, seed, count):
         for operator, start, end, text in Source(source).edits:
             first, last = source.rfind(b"\n", 0, start) + 1, source.find(b"\n", end)
             lines = source[first:last], source[first:start] + text.encode() + source[end:last]
-            place = str(path.relative_to(ROOT)), source.count(b"\n", 0, start) + 1
-            found[(*place, operator, *(part.decode().strip() for part in lines))] = start, end, text
+            bug = str(path.relative_to(ROOT)), source.count(b"\n", 0, start) + 1, operator
+            found[(*bug, *(part.decode().strip() for part in lines))] = start, end, text
     return dict(random.Random(f"{seed} {area}").sample(list(found.items()), len(found))[:count])
 
 
@@ -58,7 +57,8 @@ class Copy:
     def __init__(self, number):
         self.folder = BUILD / f"copy{number}"
         shutil.rmtree(self.folder, ignore_errors=True)
-        shutil.copytree(ROOT, self.folder, ignore=UNUSED)  # with the times of the files, which numba compares
+        unused = shutil.ignore_patterns(".git", ".venv", "build", "runs", "__pycache__", ".*_cache")
+        shutil.copytree(ROOT, self.folder, ignore=unused)  # with the times of the files, which numba compares
         self.imports = {path.stem: set(re.findall(r"\w+", " ".join(re.findall(" *from .*", path.read_text()))))
                         for path in (self.folder / "tinysegnet").rglob("*.py")}  # fmt: skip
 
@@ -77,8 +77,10 @@ class Copy:
         return "" if run.wait() == 0 else (failed or ["crash or hang"])[0]
 
     def kernels(self, name):
+        """Create and return the folder of the compiled kernels for the sources as they are now."""
         cache = runpy.run_path(str(self.folder / "tinysegnet" / "runtime" / "kernel_cache.py"))
-        return Path(f"{self.folder}-{name}") / cache["_sources_hash"]()
+        (folder := Path(f"{self.folder}-{name}", cache["_sources_hash"]())).mkdir(parents=True, exist_ok=True)
+        return folder
 
     def failure_with(self, file, start, end, text, tests):
         """Plant a bug and run tests. Kernels are compiled again only where their file imports the changed file."""
@@ -88,9 +90,9 @@ class Copy:
             changed |= more
         try:
             path.write_bytes(source[:start] + text.encode() + source[end:])
-            shutil.rmtree((planted := self.kernels("planted")).parent, ignore_errors=True)
-            skip = lambda _, names: [name for name in names if name.split(".")[0] in changed]  # noqa: E731
-            shutil.copytree(compiled, planted, ignore=skip, copy_function=os.link)
+            shutil.rmtree(f"{self.folder}-planted", ignore_errors=True)
+            shutil.copytree(compiled, self.kernels("planted"), copy_function=os.link, dirs_exist_ok=True,
+                            ignore=lambda _, names: [n for n in names if n.split(".")[0] in changed])  # fmt: skip
             return self.failure(tests, "planted")
         finally:
             path.write_bytes(source)
@@ -99,8 +101,8 @@ class Copy:
 
 def report(done):
     """Print the survivors, and the score of each area and of all, as markdown."""
-    listed = tomllib.loads((Path(__file__).parent / "equivalent.toml").read_text())["mutant"]
-    same = {(row["file"], row["operator"], row["before"], row["after"]) for row in listed}
+    listed = tomllib.loads((Path(__file__).parent / "equivalent.toml").read_text())
+    same = {tuple(row[key] for key in ("file", "operator", "before", "after")) for row in listed["mutant"]}
     missed = [bug for bug, failed in done.items() if not failed and (bug[0], *bug[2:]) not in same]
     for bug in missed:
         print("{}:{} ({})\n    {}\n    {}\n".format(*bug))
@@ -118,13 +120,14 @@ def main(*, seed: int = 1, count: int = 200, areas: tuple[str, ...] = AREAS, nea
     bugs, log = {}, BUILD / ("near.jsonl" if near else "all.jsonl")
     for number, area in enumerate(areas):
         bugs |= draw(area, seed, len(range(number, count, len(areas))))
-    rows = map(json.loads, log.read_text().splitlines() if log.exists() else [])
-    done = {tuple(bug): failed for *bug, failed in rows if failed or not again}
+    rows = log.read_text().splitlines() if log.exists() else []
+    done = {tuple(bug): failed for *bug, failed in map(json.loads, rows) if failed or not again}
     waiting = [bug for bug in bugs if bug not in done]
 
     def work(number):
-        needed = dict.fromkeys(test for bug in waiting for test in tests_for(bug[0], near))
-        if failed := (copy := Copy(number)).failure(needed):
+        if failed := (copy := Copy(number)).failure(
+            sorted({test for bug in waiting for test in tests_for(bug[0], near)})
+        ):
             raise SystemExit(f"{failed} fails without a bug; see {copy.folder}.txt")
         for bug in waiting[number::2]:
             done[bug] = copy.failure_with(bug[0], *bugs[bug], tests_for(bug[0], near))
