@@ -102,15 +102,17 @@ class Copy:
 def report(done):
     """Print the survivors, and the score of each area and of all, as markdown."""
     listed = tomllib.loads((Path(__file__).parent / "equivalent.toml").read_text())
-    same = {tuple(row[key] for key in ("file", "operator", "before", "after")) for row in listed["mutant"]}
-    missed = [bug for bug, failed in done.items() if not failed and (bug[0], *bug[2:]) not in same]
+    same = {tuple(row.get(key) for key in ("file", "operator", "before", "after")) for row in listed["mutant"]}
+    missed = [bug for bug, failed in done.items()
+              if not failed and not same & {(bug[0], *bug[2:4], after) for after in (bug[4], None)}]  # fmt: skip
     for bug in missed:
         print("{}:{} ({})\n    {}\n    {}\n".format(*bug))
     print("| area | found | equivalent | survived | score |\n|---|---|---|---|---|")
     for area in (*AREAS, ""):
         bugs, survived = ([b for b in part if b[0].startswith(f"tinysegnet/{area}")] for part in (done, missed))
         found = sum(done[bug] != "" for bug in bugs)
-        print(f"| {area or 'all'} | {found} | {len(bugs) - found - len(survived)} | {len(survived)}"
+        if bugs:
+            print(f"| {area or 'all'} | {found} | {len(bugs) - found - len(survived)} | {len(survived)}"
               f" | {found / max(found + len(survived), 1):.1%} |")  # fmt: skip
 
 
