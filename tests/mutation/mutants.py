@@ -101,10 +101,11 @@ class Copy:
 
 def report(done):
     """Print the survivors, and the score of each area and of all, as markdown."""
-    listed = tomllib.loads((Path(__file__).parent / "equivalent.toml").read_text())
-    same = {tuple(row.get(key) for key in ("file", "operator", "before", "after")) for row in listed["mutant"]}
-    missed = [bug for bug, failed in done.items()
-              if not failed and not same & {(bug[0], *bug[2:4], after) for after in (bug[4], None)}]  # fmt: skip
+    listed = tomllib.loads((Path(__file__).parent / "equivalent.toml").read_text())["mutant"]
+    same = [{name: row[name] for name in row if name != "reason"}.items() for row in listed]
+    survivors = {bug: dict(zip(("file", "line", "operator", "before", "after"), bug, strict=True)).items()
+                 for bug, failed in done.items() if not failed}  # fmt: skip
+    missed = [bug for bug, items in survivors.items() if not any(row <= items for row in same)]
     for bug in missed:
         print("{}:{} ({})\n    {}\n    {}\n".format(*bug))
     print("| area | found | equivalent | survived | score |\n|---|---|---|---|---|")
