@@ -9,6 +9,7 @@ import json
 import os
 import random
 import re
+import resource
 import runpy
 import shutil
 import signal
@@ -65,7 +66,7 @@ class Copy:
     def failure(self, tests, kernels="kernels"):
         """Run tests until one fails, and return its name, or "" if all pass."""
         env = {"PYTHONPATH": f"{self.folder}:{self.folder}/lessons", "TINYSEGNET_CACHE": f"{self.folder}-{kernels}"}
-        with open(f"{self.folder}.txt", "w+") as output:
+        with open(f"{self.folder}.txt", "w+", errors="replace") as output:
             run = subprocess.Popen([*PYTEST, *tests], cwd=self.folder, env=os.environ | env, start_new_session=True,
                                    stdout=output, stderr=output)  # fmt: skip
             with suppress(subprocess.TimeoutExpired):
@@ -120,6 +121,8 @@ def report(done):
 def main(*, seed: int = 1, count: int = 200, areas: tuple[str, ...] = AREAS, near: bool = False, again: bool = False):
     """Try `count` bugs. near: run only tests of the area and tests that name the file. again: try survivors again."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # tests send it, but background jobs ignore it
+    most = resource.getrlimit(resource.RLIMIT_AS)[1]
+    resource.setrlimit(resource.RLIMIT_AS, (16 << 30, most))  # a bug may ask for any amount of memory
     bugs, log = {}, BUILD / ("near.jsonl" if near else "all.jsonl")
     for number, area in enumerate(areas):
         bugs |= draw(area, seed, len(range(number, count, len(areas))))
