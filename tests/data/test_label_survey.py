@@ -11,6 +11,7 @@ from PIL import Image, ImageFilter
 import tinysegnet.data.label_survey as label_survey
 from tinysegnet.data import CAMVID, Folder
 from tinysegnet.data.label_files import read_label_pixels
+from tinysegnet.data.layouts import find_layout
 from tinysegnet.errors import DataError
 
 SHAPES = np.repeat(np.repeat(label_map(3)[:3, :4], 12, 0), 12, 1)  # (36, 48), three classes in large squares
@@ -288,3 +289,15 @@ def test_the_survey_skips_damaged_files(tmp_path):
     dataset = Folder(tmp_path)
     assert (dataset.palette.num_classes, dataset[0].labels.shape) == (3, (H, W))
     assert len(dataset.problems()) == 2
+
+
+def test_a_survey_of_16_bit_pictures_keeps_few_numbers(tmp_path):
+    folder(tmp_path, *[np.zeros((60, 60))] * 3)
+    for k in range(3):
+        save(
+            tmp_path / f"labels/p{k}.png", np.random.default_rng(k).permutation(3600).reshape(60, 60).astype(np.uint16)
+        )
+    facts = label_survey.survey(find_layout(tmp_path), skip_colors=False)
+    assert [len(fact.counts) for fact in facts] == [300] * 3
+    with pytest.raises(DataError, match=r"p0\.png: .*3 of 3 label maps"):
+        Folder(tmp_path)

@@ -301,6 +301,21 @@ def test_listed_names_may_contain_spaces(tmp_path, name, line):
     assert names_of(tmp_path) == {"train": ["a", "b"], "val": ["my town"]}
 
 
+@pytest.mark.parametrize("stem", ["a", "my a"])
+def test_listed_pairs_may_have_the_separators_of_windows(tmp_path, stem):
+    write_pairs(tmp_path, f"train/{stem}", "val/b", image="{}.png", labels="{folder}annot/{stem}.png")
+    (tmp_path / "train.txt").write_text(f"C:\\data\\train\\{stem}.png C:\\data\\trainannot\\{stem}.png\n")
+    assert names_of(tmp_path) == {"train": [stem], "val": ["b"]}
+
+
+def test_a_split_without_pictures_is_counted(tmp_path):
+    write_pairs(tmp_path, "a")
+    folder = Folder(tmp_path)
+    assert "pictures: 1 train, 0 val" in folder.description
+    with pytest.raises(DataError, match="'val' is empty"):
+        Folder(tmp_path, "val")
+
+
 def test_repeated_lines_of_a_list_are_mentioned(tmp_path):
     write_pairs(tmp_path, *"abcd")
     (tmp_path / "train.txt").write_text("a\na.png\nimages/a\nb\n")

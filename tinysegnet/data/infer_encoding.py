@@ -4,6 +4,7 @@ Together with the list of classes and the layout, the survey of the label maps m
 DataError names a file, the numbers and what to do.
 """
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import replace
@@ -41,7 +42,7 @@ def infer_label_encoding(
         progress: Wraps the loop over the label maps, such as tqdm.
     """
     beside = [pair.image.parent for pairs in layout.splits.values() for pair in pairs()[:1]]  # as Roboflow exports it
-    listed = find_class_list(dict.fromkeys((layout.root, given or layout.root, *beside)))
+    listed = find_class_list(filter(os.path.isdir, dict.fromkeys((layout.root, given or layout.root, *beside))))
     colors = [color for color in listed.colors if color] if listed else []
     files = survey(layout, skip_colors=bool(colors), progress=progress)
     if not colors:
@@ -162,9 +163,7 @@ def _check_soft(files: list[LabelFacts], allowed: set[int]) -> None:
             soft.append((file.path, between))
     if soft:
         (path, between), share = soft[0], f"{len(soft)} of {len(files)} label maps are of this kind"
-        wrong = (
-            f"{len(between)} grey values, such as {_examples(between, 3)}, lie between those of the classes; {share}"
-        )
+        wrong = f"grey values such as {_examples(between, 3)} lie between those of the classes; {share}"
         remedy = "Export the label maps as PNG without smoothing, or list these classes in a classes.txt"
         raise DataError(f"{path}: {wrong}. They come from soft edges, a former JPEG or resizing. {remedy}.")
 

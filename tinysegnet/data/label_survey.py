@@ -16,6 +16,8 @@ from .layouts import Layout
 from .pairs import inside
 from .palette import Color
 
+_MOST = 300  # numbers per file; a file with more contains no label map, and would need much memory
+
 Progress = Callable[[range], Iterable[int]]
 
 
@@ -43,7 +45,7 @@ def survey(layout: Layout, *, skip_colors: bool, progress: Progress = iter) -> l
     return [facts for facts in found if facts]
 
 
-@lru_cache(maxsize=1 << 14)  # the splits of one folder survey the same files
+@lru_cache(maxsize=1 << 17)  # the splits of one folder survey the same files
 def _facts(path: Path, modified: int, skip_colors: bool) -> LabelFacts | None:
     try:
         if skip_colors:
@@ -59,6 +61,6 @@ def _facts(path: Path, modified: int, skip_colors: bool) -> LabelFacts | None:
             return LabelFacts(path, {}, {})
         values = values[..., 0]
     counts = np.bincount(values.ravel())
-    numbers = np.flatnonzero(counts).tolist()
+    numbers = np.flatnonzero(counts)[:_MOST].tolist()
     shown, is_palette = shown_colors(stored, numbers)
     return LabelFacts(path, {number: int(counts[number]) for number in numbers}, shown, is_palette)

@@ -28,6 +28,7 @@ _PICTURE_NAME = re.compile(rf"(?:{'|'.join(PICTURES).replace('.', '[.]')})\b", r
 _ENDING = re.compile(r"_(?:[LP]|(?i:masks?|labels?|gt(?:Fine|Coarse)_label(?:Train)?Ids))$")
 _PICTURE_ENDING = re.compile(r"_leftImg8bit$", re.IGNORECASE)
 _HIDDEN = (".", "__MACOSX", "lost+found", "System Volume Information", "$RECYCLE.BIN")
+_LONGEST_LINE = 2000  # because the time for a line can grow with the square of its length
 _DEPTH = 4  # limits the search below a folder, which may be a whole home directory
 
 
@@ -131,7 +132,7 @@ def _unique(named: Iterable[tuple[str, Path]]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for stem, path in named:
         if stem in found:
-            raise DataError(f"{path}: the file has the same stem as {found[stem].name}. Remove one of them.")
+            raise DataError(f"{path}: the file has the same stem as {found[stem]}. Remove one of them.")
         found[stem] = path
     return found
 
@@ -141,9 +142,12 @@ def read_lines(list_file: Path) -> list[str]:
     if is_special(list_file):
         raise DataError(f"{list_file}: a pipe or a device. Save the list as a text file.")
     try:
-        return list_file.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = list_file.read_text(encoding="utf-8-sig").splitlines()
+        if any("\0" in line or len(line) > _LONGEST_LINE for line in lines):
+            raise ValueError(f"a line is longer than {_LONGEST_LINE} characters, or contains zeros")
+    except (OSError, ValueError) as error:
         raise DataError(f"{list_file}: cannot be read: {error}. Save it as UTF-8 text.") from error
+    return lines
 
 
 def lists_pairs(path: Path) -> bool:
@@ -165,7 +169,7 @@ def pairs_of_list(list_file: Path) -> list[FilePair]:
 
 def _split_line(line: str, where: str) -> tuple[str, str]:
     """Split a line "image labels". If file names contain spaces, the line is split where the two names agree."""
-    words = line.split()
+    words = line.replace("\\", "/").split()
     cuts = [(" ".join(words[:i]), " ".join(words[i:])) for i in range(1, len(words))]
     if len(cuts) > 1:
         cuts = [(a, b) for a, b in cuts if belong_together(PurePosixPath(a), PurePosixPath(b))]
