@@ -31,7 +31,6 @@ class Box:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(H, W)."""
         return self.bottom - self.top, self.right - self.left
 
     @property

@@ -12,39 +12,27 @@ from .shapes import layer_shapes
 
 @dataclass(frozen=True)
 class LayerRow:
-    """The cost of one layer.
-
-    Attributes:
-        kept: bytes of activations that training stores for backward.
-        indices: bytes of pool indices.
-        skip_bytes: bytes of indices or feature maps that are stored for the decoder.
-        multiply_adds: the number of multiply-adds in one forward pass.
-    """
+    """The cost of one layer."""
 
     name: str
     kind: str
     output_shape: tuple[int, ...]
     parameters: int
-    kept: int
-    indices: int
-    skip_bytes: int
-    multiply_adds: int
+    kept: int  # bytes of activations that training stores for backward
+    indices: int  # bytes of pool indices
+    skip_bytes: int  # bytes of indices or feature maps that are stored for the decoder
+    multiply_adds: int  # in one forward pass
 
 
 @dataclass(frozen=True)
 class Summary:
-    """The costs of all layers for one batch. `print` shows them as a table. Memory is in bytes.
-
-    Attributes:
-        itemsize: bytes per parameter.
-        kernels: the number of weights in convolutions, which is the count that papers state.
-    """
+    """The costs of all layers for one batch. `print` shows them as a table. Memory is in bytes."""
 
     model: str
     input_shape: tuple[int, ...]
-    itemsize: int
+    itemsize: int  # bytes per parameter
     rows: tuple[LayerRow, ...]
-    kernels: int
+    kernels: int  # the number of weights in convolutions, which is the count that papers state
 
     def total(self, column: str) -> int:
         """Return the sum of one column, such as "parameters" or "kept", over all layers."""
@@ -62,19 +50,14 @@ class Summary:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the values that `--json` prints."""
+        skip_bytes = self.total("skip_bytes")
         return {
-            "model": self.model,
-            "input_shape": self.input_shape,
-            "parameters": self.total("parameters"),
-            "kernel_parameters": self.kernels,
-            "activation_bytes": self.total("kept"),
-            "index_bytes": self.total("indices"),
-            "skip_bytes": self.total("skip_bytes"),
-            "crossing_bytes": self.total("skip_bytes"),  # the name in version 0.1
-            "gflops": self.gflops,
-            "training_bytes": self.training_bytes,
-            "layers": [asdict(row) for row in self.rows],
-        }
+            "model": self.model, "input_shape": self.input_shape, "parameters": self.total("parameters"),
+            "kernel_parameters": self.kernels, "activation_bytes": self.total("kept"),
+            "index_bytes": self.total("indices"), "skip_bytes": skip_bytes,
+            "crossing_bytes": skip_bytes,  # the name in version 0.1
+            "gflops": self.gflops, "training_bytes": self.training_bytes, "layers": [asdict(row) for row in self.rows],
+        }  # fmt: skip
 
     def __str__(self) -> str:
         line = "{:<20} {:<17} {:<22} {:>11} {:>9} {:>9} {:>8}"
