@@ -21,9 +21,10 @@ def usage_error(error: CycloptsError) -> TinySegNetError:
     command = " ".join(["tinysegnet", *(error.command_chain or ())])
     match error:
         case UnusedCliTokensError(unused_tokens=[word, *_], app=app):
+            sentence = f"unexpected argument {word!r}."
             takes_data = app and "--data" in app.assemble_argument_collection()
-            meant_as_data = takes_data and (word == "toy" or os.path.isdir(word))
-            sentence = f"unexpected argument {word!r}.{f' Did you mean --data {word}?' if meant_as_data else ''}"
+            if takes_data and (word == "toy" or os.path.isdir(word)):
+                sentence += f" Did you mean --data {word}?"
         case UnknownOptionError(token=token, argument_collection=arguments):
             options = [name for argument in arguments for name in argument.names]
             sentence = _unknown_option(token.keyword or token.value, options)

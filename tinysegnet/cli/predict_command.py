@@ -103,9 +103,10 @@ def _segment(
     h, w = network_size(loaded.model, image.shape[:2], size, 1.0 if options.samples else max(resolved["scales"]))
     if h * w > MAX_WORKING_PIXELS:
         factor = scale * math.sqrt(MAX_WORKING_PIXELS / (h * w))
-        raise SettingError(f"{path}: {h} x {w} pixels are too many for the network, which takes "
-                           f"{MAX_WORKING_PIXELS / 1e6:.0f} Mpx. Give --scale {math.floor(1000 * factor) / 1000:g} or "
-                           "less")  # fmt: skip
+        raise SettingError(
+            f"{path}: {h} x {w} pixels are too many for the network, which takes {MAX_WORKING_PIXELS / 1e6:.0f} Mpx."
+            f" Give --scale {math.floor(1000 * factor) / 1000:g} or less"
+        )
     if options.samples is None:
         return image, predict(loaded.model, image, **resolved), None
     return image, *predict_with_uncertainty(loaded.model, image, samples=options.samples, size=size)

@@ -17,7 +17,7 @@ from ..errors import DataError, SettingError
 from ..runtime.settings import convert
 from ..training.recipes import Recipe, papers, recipe_for
 from .data_options import DataPath, LabelOptions, Labels, count_pictures, data_name, load_splits
-from .options import DEFAULT_PARAMETER, FilePath, ModelName, Numbers, OutFolder, RunFolderPath, Size, Switch
+from .options import DEFAULT_PARAMETER, FilePath, ModelName, Numbers, OutFolder, RunFolderPath, Size, Switch, Width
 
 if TYPE_CHECKING:
     from ..data import Dataset
@@ -65,9 +65,7 @@ class Train(Source):
     """
 
     model: ModelName = "tiny"
-    """The network."""
-    width: Annotated[float, Parameter(metavar="NUMBER")] = 1.0
-    """A factor on the number of channels of every stage."""
+    width: Width = 1.0
     preprocessing: PreprocessingName = "own"
     """How the first layer prepares a picture. "own" follows the architecture of the network or --encoder."""
     encoder: FilePath | None = None

@@ -1,8 +1,8 @@
 """The contract for a layer under test: what it must return, and what it must never do.
 
-A layer that returns anything else than `check` describes raises a ShapeError. A layer must not write to its arguments or return different
-results when called again. Its backward must depend only on its cache and be linear in dout, unlike a ReLU that masks by
-the sign of dout. Each violation becomes a line of the report.
+A layer that returns anything other than `check` describes raises a ShapeError. A layer must not write to its arguments
+or return different results when called again. Its backward must depend only on its cache and be linear in dout, unlike
+a ReLU that masks by the sign of dout. Each violation becomes a line of the report.
 """
 
 import inspect

@@ -86,19 +86,19 @@ class Objective:
 
     def judge(self, move: Move, rule: Rule, where: tuple[int, ...] | str) -> Probe:
         """Measure the slope along `move`, an index or an array of x's shape, and compare it with backward's."""
-        h, first = rule.h, None
+        h, kind = rule.h, None
         while True:
             analytic, numeric, right, left, crossed = self._measure(move, h)
             allowed = rule.allowed(analytic, numeric, self.F, h)
             probe = Probe(where, analytic, numeric, allowed, h, shrunk=h < rule.h)
             if probe.error <= probe.allowed and not crossed:
-                return _with_kind(probe, first)
+                return _with_kind(probe, kind)
             bend, noise = abs(right - left), rule.noise(self.F, h)
-            first = first or self._kind(move, h, bend, noise)
+            kind = kind or self._kind(move, h, bend, noise)  # at the first step
             explained = crossed or (bend > 4 * noise and probe.error <= 0.6 * bend + probe.allowed)
             if not explained or h / 10 < 0.99 * SMALLEST_STEP:
                 probe.status = "crossed" if explained else "wrong"
-                return _with_kind(probe, first)
+                return _with_kind(probe, kind)
             h /= 10
 
     def taylor_slope(self, direction: np.ndarray) -> float | None:

@@ -9,8 +9,7 @@ import numpy as np
 from ..errors import CheckpointError, SettingError, ShapeError, StateError
 from ..layers import Layer, Tape, thread_tape
 from .receptive_field import Box, receptive_field
-from .shapes import LayerShapes, layer_shapes
-from .summary import Summary, summarize
+from .summary import LayerShapes, Summary, layer_shapes, summarize
 
 CUSTOM = "custom"  #: the name of networks that `build` cannot make
 

@@ -1,13 +1,32 @@
-"""The cost of a network: parameters, memory and multiply-adds, layer by layer, computed from shapes alone."""
+"""The shapes and the cost of a network: parameters, memory and multiply-adds, without running its layers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..layers import Layer
-from .shapes import layer_shapes
+
+
+class LayerShapes(NamedTuple):
+    """A layer, its name, and the shapes (N, H, W, C) of its input and output."""
+
+    name: str
+    layer: Layer
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+
+
+def layer_shapes(layers: Mapping[str, Layer], input_shape: tuple[int, ...]) -> Iterator[LayerShapes]:
+    """Yield the shapes of each layer in order, without computing any arrays."""
+    inputs: dict[Layer, tuple[int, ...]] = {}
+    shape = input_shape
+    for name, layer in layers.items():
+        inputs[layer], shape = shape, layer.output_shape(shape)
+        if layer.pool is not None:
+            shape = (*inputs[layer.pool][:3], shape[3])
+        yield LayerShapes(name, layer, inputs[layer], shape)
 
 
 @dataclass(frozen=True)
@@ -50,14 +69,19 @@ class Summary:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the values that `--json` prints."""
-        skip_bytes = self.total("skip_bytes")
         return {
-            "model": self.model, "input_shape": self.input_shape, "parameters": self.total("parameters"),
-            "kernel_parameters": self.kernels, "activation_bytes": self.total("kept"),
-            "index_bytes": self.total("indices"), "skip_bytes": skip_bytes,
-            "crossing_bytes": skip_bytes,  # the name in version 0.1
-            "gflops": self.gflops, "training_bytes": self.training_bytes, "layers": [asdict(row) for row in self.rows],
-        }  # fmt: skip
+            "model": self.model,
+            "input_shape": self.input_shape,
+            "parameters": self.total("parameters"),
+            "kernel_parameters": self.kernels,
+            "activation_bytes": self.total("kept"),
+            "index_bytes": self.total("indices"),
+            "skip_bytes": self.total("skip_bytes"),
+            "crossing_bytes": self.total("skip_bytes"),  # the name in version 0.1
+            "gflops": self.gflops,
+            "training_bytes": self.training_bytes,
+            "layers": [asdict(row) for row in self.rows],
+        }
 
     def __str__(self) -> str:
         line = "{:<20} {:<17} {:<22} {:>11} {:>9} {:>9} {:>8}"
