@@ -71,7 +71,7 @@ def _unknown_option(word: str, options: list[str]) -> str:
     return f"unknown option {word}.{f' Did you mean {names[meant]}?' if meant else ''}"
 
 
-def explain(error: Exception) -> tuple[str, int]:
+def explain(error: BaseException) -> tuple[str, int]:
     """Return the text of an error, and the exit code."""
     if isinstance(error, TinySegNetError):
         return str(error), 1 if isinstance(error, (NonFiniteError, MeasurementError)) else 2

@@ -44,11 +44,13 @@ def cases_of(op: str) -> list[Case]:
 
 
 def add(op: str, name: str, draw: Draw, *, gradient: bool = True) -> None:
+    """Add a case to CASES."""
     CASES.append(Case(op, name, draw, gradient))
 
 
 def add_drawn(op: str, name: str, values: Callable[[np.random.Generator], np.ndarray], *, gradient: bool = True,
               **settings: Any) -> None:  # fmt: skip
+    """Add a case with one array and fixed settings."""
     add(op, name, lambda rng: ((values(rng),), settings), gradient=gradient)
 
 
