@@ -22,11 +22,8 @@ def _sources_hash() -> str:
     """
     digest = hashlib.sha256()
     package = Path(__file__).parents[1]
-    for path in [
-        package / "runtime" / "jit.py",
-        package / "runtime" / "safe_cache.py",
-        *sorted((package / "ops").rglob("*.py")),
-    ]:
+    here = package / "runtime"
+    for path in (here / "jit.py", here / "safe_cache.py", *sorted((package / "ops").rglob("*.py"))):
         digest.update(path.read_bytes())
     names = (name for name in os.environ if name.startswith(("NUMBA_", "TINYSEGNET_PARALLEL")))
     settings = sorted(f"{name}={os.environ[name]}" for name in names if not name.startswith(SAME_CODE))
@@ -52,13 +49,11 @@ def cache_folder() -> Path | None:
     numba's cache consists of pickles, so anyone who can write there can run code here. Its mode is therefore 0700, and
     it is never in a shared /tmp.
     """
-    try:
+    with suppress(OSError, RuntimeError):
         folder = user_cache() / _sources_hash()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if os.access(folder, os.W_OK):
             return folder
-    except (OSError, RuntimeError):
-        pass
     print("tinysegnet: there is no writable cache folder, so every process compiles its kernels again", file=sys.stderr)
     return None
 

@@ -23,9 +23,11 @@ __all__ = ["SGD", "Adam", "Optimizer", "Progress", "Recipe", "RunFolder", "Train
            "paper_recipe", "recipe_for", "recompute_statistics"]  # fmt: skip
 
 # Imported on first use, so that `train --help`, which shows a recipe, does not import networks.
-import_lazily(__name__, {
-    **dict.fromkeys(("Progress", "TrainingResult", "fit"), "loop"),
-    **dict.fromkeys(("SGD", "Adam", "Optimizer", "optim"), "optim"),
-    **dict.fromkeys(("Recipe", "paper_recipe", "recipe_for"), "recipes"),
-    "RunFolder": "run_folder", "recompute_statistics": "batchnorm_statistics",
-})  # fmt: skip
+import_lazily(
+    __name__,
+    batchnorm_statistics="recompute_statistics",
+    loop="Progress TrainingResult fit",
+    optim="SGD Adam Optimizer",
+    recipes="Recipe paper_recipe recipe_for",
+    run_folder="RunFolder",
+)
