@@ -38,7 +38,7 @@ def run(
     from ..data.image_files import MAX_PIXELS_SINGLE
     from ..data.read_pair import check_sizes
     from ..walk import walk
-    from ..weights.bundled import open_checkpoint
+    from ..weights.checkpoint import open_checkpoint
 
     _check_page(out)
     loaded = open_checkpoint(checkpoint)

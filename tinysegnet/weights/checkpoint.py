@@ -7,13 +7,15 @@ of all arrays, "sha256", reveals damage.
 
 A checkpoint is written atomically: after a crash or on a full disk, the previous file is intact. Before memory is
 allocated, all claimed sizes are compared with the size of the file.
+
+The bundled networks are float16 checkpoints beside this file: "toy" is the network `tiny`, trained on toy streets.
 """
 
 import hashlib
 import json
 import math
 from dataclasses import asdict, dataclass, field
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ import numpy as np
 import safetensors.numpy
 
 from ..data import CAMVID, Palette
-from ..errors import CheckpointError, SettingError, TinySegNetError
+from ..errors import CheckpointError, SettingError, TinySegNetError, did_you_mean, unknown_name
 from ..files import write_atomically
 from ..models import CUSTOM, MAX_CLASSES, MAX_WIDTH, Network, build, count_parameters, models
 from ..runtime.settings import convert
@@ -29,6 +31,7 @@ from .safetensors_file import open_safetensors
 
 FORMAT = "tinysegnet checkpoint 1"
 OPTIMIZER = "optimizer/"
+BUNDLED = {path.stem: path for path in sorted(Path(__file__).parent.glob("*.safetensors"))}  # by name
 OPTIONAL = ("layers", "progress")  # parts that may be absent from files of version 0.1
 
 
@@ -137,6 +140,23 @@ def read(path: str | PathLike[str], *, model: Network | None = None) -> Checkpoi
         raise CheckpointError(f"{path}: {error}") from error
     except (TinySegNetError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise CheckpointError(f"{path}: damaged or of another version: {error}. Train it again") from error
+
+
+def load_bundled(name: str) -> Network:
+    """Return the bundled network with this name, such as "toy". Raises SettingError for an unknown name."""
+    if name not in BUNDLED:
+        raise SettingError(unknown_name("bundled network", name, BUNDLED))
+    return read(BUNDLED[name]).model
+
+
+def open_checkpoint(name: str | PathLike[str]) -> Checkpoint:
+    """Read a checkpoint by path, or a bundled network by name if there is no such file. Raises CheckpointError."""
+    if not Path(name).exists():
+        if fspath(name) in BUNDLED:
+            return read(BUNDLED[fspath(name)])
+        if meant := did_you_mean(fspath(name), BUNDLED):
+            raise CheckpointError(f"{name}: no such file.{meant}")
+    return read(name)
 
 
 def _json(metadata: dict[str, str], name: str) -> dict[str, Any]:
