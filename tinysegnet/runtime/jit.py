@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from .kernel_cache import compiled_kernels, enable_cache
+from .kernel_cache import compiled_kernels
 
 MOST_THREADS = 1024  #: if numba cannot start that many threads, the process ends without a message
 LAYERS = ("default", "safe", "forksafe", "threadsafe", "omp", "tbb", "workqueue")
@@ -67,6 +67,8 @@ def kernel(function: Callable | None = None, *, inline: bool = False) -> Callabl
     compiled = numba.njit(function, nogil=True, fastmath={"contract"}, error_model="numpy",
                           parallel=PARALLEL and not inline, forceinline=inline)  # fmt: skip
     if not inline:
+        from .safe_cache import enable_cache
+
         enable_cache(compiled)
         compiled_kernels.append(compiled)
         if PARALLEL:

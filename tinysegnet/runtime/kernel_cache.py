@@ -86,21 +86,3 @@ def say_compiling() -> None:
         _announcing.clear()
         print("Compiling the kernels that this command needs. This takes up to a minute, but only the first time"
               " on this processor.", file=sys.stderr, flush=True)  # fmt: skip
-
-
-def enable_cache(compiled: Any) -> None:
-    """Give one kernel tinysegnet's cache folder. Other users of numba in this process keep their folders."""
-    folder = cache_folder()
-    if folder is None:
-        return
-    import numba
-
-    from .safe_cache import SafeCache
-
-    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder)
-    try:
-        compiled._cache = SafeCache(compiled.py_func, say_compiling)  # instead of compiled.enable_caching()
-    except RuntimeError:  # numba finds no source file in a zip or a frozen program
-        pass
-    finally:
-        numba.config.CACHE_DIR = before

@@ -49,18 +49,17 @@ class RunFolder:
         config: values that can be saved as JSON, including "size", the (H, W) of the training pictures.
         palette: the palette of the training data.
 
-    Attributes:
         resumed: the checkpoint from which training continues, or None for a new run.
 
-    Raises:
-        DataError: the folder already contains a run, which would be overwritten.
+    Raises DataError if the folder already contains a run, which would be overwritten.
     """
 
-    def __init__(self, path: str | os.PathLike[str], config: dict[str, Any], palette: Palette) -> None:
-        self.path, self.config, self.palette = Path(path), config, palette
-        self.resumed: checkpoint.Checkpoint | None = None
-        self._begun = False
-        self._check_no_run()
+    def __init__(self, path: str | os.PathLike[str], config: dict[str, Any], palette: Palette,
+                 resumed: checkpoint.Checkpoint | None = None) -> None:  # fmt: skip
+        self.path, self.config, self.palette, self.resumed = Path(path), config, palette, resumed
+        self._begun = resumed is not None
+        if not self._begun:
+            self._check_no_run()
 
     def _check_no_run(self) -> None:
         if os.path.exists(self.path / "config.json"):  # unlike Path.exists, False for an invalid name
@@ -70,13 +69,10 @@ class RunFolder:
     @classmethod
     def resume(cls, path: str | os.PathLike[str]) -> RunFolder:
         """Open the folder of a stopped run, which `fit` continues. Raises DataError or CheckpointError."""
-        folder = cls.__new__(cls)
-        folder.path, folder.config, folder._begun = Path(path), read_config(path), True
-        folder.resumed = checkpoint.read(folder.path / "last.safetensors")
-        folder.palette = folder.resumed.palette
-        if not folder.resumed.progress:
-            raise DataError(f"{folder.path}: the last checkpoint lacks the training state, so the run cannot continue.")
-        return folder
+        config, saved = read_config(path), checkpoint.read(Path(path) / "last.safetensors")
+        if not saved.progress:
+            raise DataError(f"{Path(path)}: the last checkpoint lacks the training state, so the run cannot continue.")
+        return cls(path, config, saved.palette, saved)
 
     @property
     def how_to_go_on(self) -> str:
@@ -88,10 +84,8 @@ class RunFolder:
         """Lock the folder against other training runs while the block runs.
 
         The system releases the lock when the process ends, even after a kill, so stale locks cannot occur. On a file
-        system without locks, the folder is not locked.
-
-        Raises:
-            DataError: another run holds the lock, or has written to the folder since it was opened.
+        system without locks, the folder is not locked. Raises DataError if another run holds the lock, or has written
+        to the folder since it was opened.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.path / ".lock")

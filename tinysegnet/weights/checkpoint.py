@@ -32,7 +32,6 @@ from .safetensors_file import open_safetensors
 FORMAT = "tinysegnet checkpoint 1"
 OPTIMIZER = "optimizer/"
 BUNDLED = {path.stem: path for path in sorted(Path(__file__).parent.glob("*.safetensors"))}  # by name
-OPTIONAL = ("layers", "progress")  # parts that may be absent from files of version 0.1
 
 
 @dataclass(frozen=True)
@@ -64,16 +63,9 @@ class Checkpoint:
         return {"size": self.size, "mirror": mirror, "scales": scales}
 
 
-def save(
-    path: str | PathLike[str],
-    model: Network,
-    *,
-    palette: Palette = CAMVID,
-    training: dict[str, Any] | None = None,
-    progress: dict[str, Any] | None = None,
-    optimizer: dict[str, np.ndarray] | None = None,
-    half: bool = False,
-) -> None:
+def save(path: str | PathLike[str], model: Network, *, palette: Palette = CAMVID,
+         training: dict[str, Any] | None = None, progress: dict[str, Any] | None = None,
+         optimizer: dict[str, np.ndarray] | None = None, half: bool = False) -> None:  # fmt: skip
     """Write a checkpoint.
 
     Args:
@@ -110,7 +102,7 @@ def read(path: str | PathLike[str], *, model: Network | None = None) -> Checkpoi
     """Read everything in a checkpoint. `model` has the same meaning as in `load`. Raises CheckpointError."""
     try:
         with open_safetensors(Path(path), "a checkpoint", "Give a .safetensors file that `train` wrote") as file:
-            metadata = file.metadata() or {}
+            metadata = {"layers": "{}", "progress": "{}"} | (file.metadata() or {})  # version 0.1 may lack these two
             if metadata.get("format") != FORMAT:
                 raise CheckpointError("not a checkpoint of tinysegnet. Give a .safetensors file that `train` wrote")
             parts = {name: _json(metadata, name) for name in ("model", "palette", "training", "progress")}
@@ -132,8 +124,7 @@ def read(path: str | PathLike[str], *, model: Network | None = None) -> Checkpoi
             if not np.isfinite(array).all():
                 raise CheckpointError(f"{name} contains values that are not finite. Use another checkpoint of the run")
         model.load_state(weights)
-        palette = _palette(parts.pop("palette"))
-        found = Checkpoint(model, palette, **parts, optimizer=optimizer)
+        found = Checkpoint(model, _palette(parts.pop("palette")), **parts, optimizer=optimizer)
         _ = found.prediction  # raises SettingError for settings out of range
         return found
     except CheckpointError as error:
@@ -161,7 +152,7 @@ def open_checkpoint(name: str | PathLike[str]) -> Checkpoint:
 
 def _json(metadata: dict[str, str], name: str) -> dict[str, Any]:
     try:
-        part = json.loads(metadata[name] if name not in OPTIONAL else metadata.get(name, "{}"))
+        part = json.loads(metadata[name])
     except RecursionError as error:
         raise CheckpointError(f"its {name} is nested too deeply") from error
     if not isinstance(part, dict):

@@ -90,12 +90,11 @@ def _arrays(wanted: dict[str, Tensor], numbers_of: Numbers) -> dict[str, np.ndar
 
 def _numbers(stream: IO[bytes], storage: Storage) -> np.ndarray:
     numbers = np.empty(storage.length, storage.dtype)
-    octets, place = numbers.view(np.uint8), 0
-    while place < octets.size:
-        read = stream.readinto(octets[place : place + CHUNK].data)  # type: ignore[attr-defined]
-        if not read:
+    octets = numbers.view(np.uint8)
+    for place in range(0, octets.size, CHUNK):
+        part = octets[place : place + CHUNK]
+        if stream.readinto(part.data) < part.size:  # type: ignore[attr-defined]
             raise CheckpointError(f"the file ends in storage {shown(storage.key)}. Download it again")
-        place += read
     return numbers
 
 
@@ -137,9 +136,8 @@ def _members(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
 
 def _small(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     if info.file_size > MAX_HEADER_BYTES:
-        raise CheckpointError(
-            f"damaged or forged: {shown(info.filename)} has {info.file_size:,} bytes, too many. Download it again"
-        )
+        raise CheckpointError(f"damaged or forged: {shown(info.filename)} has {info.file_size:,} bytes, too many. "
+                              "Download it again")  # fmt: skip
     return archive.read(info)
 
 

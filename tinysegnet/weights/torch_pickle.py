@@ -86,9 +86,6 @@ class _Machine:
         self.memo: dict[int, Any] = {}  # values for later use
         self.storages = storages
 
-    def push(self, value: Any) -> None:
-        self.stack.append(value)
-
     def pop_to_mark(self) -> list[Any]:
         items, self.stack = self.stack, self.below.pop()
         return items
@@ -118,7 +115,7 @@ class _Machine:
         name = name.replace(" ", ".")  # pickletools puts a space between module and name
         if name not in _CALLS and name not in DTYPES:
             _refuse_call(name)
-        self.push(_Import(name))
+        self.stack.append(_Import(name))
 
     def import_from_stack(self, _: Any) -> None:
         names = self.pop_last(2)
@@ -132,7 +129,7 @@ class _Machine:
             raise TypeError("it calls something that is not a function")
         if function.name not in _CALLS:
             _refuse_call(function.name)
-        self.push(_CALLS[function.name](*arguments))
+        self.stack.append(_CALLS[function.name](*arguments))
 
     def set_attributes(self, _: Any) -> None:
         """Ignore the attributes of a dict (the versions of its modules) or of a Parameter (a flag)."""
@@ -144,7 +141,7 @@ class _Machine:
         storage = _storage(self.stack.pop())
         if self.storages.setdefault(storage.key, storage) != storage:
             raise CheckpointError(f"damaged: its storage {shown(storage.key)} has two sizes or types")
-        self.push(storage)
+        self.stack.append(storage)
 
 
 def _refuse_call(name: str) -> NoReturn:
@@ -205,21 +202,21 @@ _OPCODES = {opcode.code.encode("latin-1"): opcode for opcode in pickletools.opco
 _LITERALS = ("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE", "BINSTRING",
              "SHORT_BINSTRING")  # fmt: skip
 _ACTIONS: dict[str, Callable[[_Machine, Any], object]] = {
-    **dict.fromkeys(_LITERALS, _Machine.push),
-    "NONE": lambda machine, _: machine.push(None),
-    "NEWTRUE": lambda machine, _: machine.push(True),
-    "NEWFALSE": lambda machine, _: machine.push(False),
-    "EMPTY_TUPLE": lambda machine, _: machine.push(()),
-    "EMPTY_LIST": lambda machine, _: machine.push([]),
-    "EMPTY_DICT": lambda machine, _: machine.push({}),
+    **dict.fromkeys(_LITERALS, lambda machine, value: machine.stack.append(value)),
+    "NONE": lambda machine, _: machine.stack.append(None),
+    "NEWTRUE": lambda machine, _: machine.stack.append(True),
+    "NEWFALSE": lambda machine, _: machine.stack.append(False),
+    "EMPTY_TUPLE": lambda machine, _: machine.stack.append(()),
+    "EMPTY_LIST": lambda machine, _: machine.stack.append([]),
+    "EMPTY_DICT": lambda machine, _: machine.stack.append({}),
     **dict.fromkeys(("PROTO", "FRAME"), lambda machine, _: None),
     "MARK": _Machine.mark,
     **dict.fromkeys(("BINPUT", "LONG_BINPUT", "MEMOIZE"), _Machine.remember),
-    **dict.fromkeys(("BINGET", "LONG_BINGET"), lambda machine, index: machine.push(machine.memo[index])),
-    "TUPLE": lambda machine, _: machine.push(tuple(machine.pop_to_mark())),
-    "TUPLE1": lambda machine, _: machine.push(tuple(machine.pop_last(1))),
-    "TUPLE2": lambda machine, _: machine.push(tuple(machine.pop_last(2))),
-    "TUPLE3": lambda machine, _: machine.push(tuple(machine.pop_last(3))),
+    **dict.fromkeys(("BINGET", "LONG_BINGET"), lambda machine, index: machine.stack.append(machine.memo[index])),
+    "TUPLE": lambda machine, _: machine.stack.append(tuple(machine.pop_to_mark())),
+    "TUPLE1": lambda machine, _: machine.stack.append(tuple(machine.pop_last(1))),
+    "TUPLE2": lambda machine, _: machine.stack.append(tuple(machine.pop_last(2))),
+    "TUPLE3": lambda machine, _: machine.stack.append(tuple(machine.pop_last(3))),
     "APPEND": lambda machine, _: machine.extend(machine.pop_last(1)),
     "APPENDS": lambda machine, _: machine.extend(machine.pop_to_mark()),
     "SETITEM": lambda machine, _: _fill(machine.pop_last(2), machine.stack[-1]),
