@@ -11,9 +11,18 @@ from ..models import Network, check_network
 from .predict import Scales, Size, one_minus_msp, predict, predict_with_uncertainty
 
 
-def evaluate(model: Network, data: Dataset, *, size: Size | None = None, mirror: bool = False,
-             scales: Scales = (1.0,), boundary: bool = False, samples: int | None = None,
-             rng: np.random.Generator | None = None, progress: Any = iter) -> Scores:  # fmt: skip
+def evaluate(
+    model: Network,
+    data: Dataset,
+    *,
+    size: Size | None = None,
+    mirror: bool = False,
+    scales: Scales = (1.0,),
+    boundary: bool = False,
+    samples: int | None = None,
+    rng: np.random.Generator | None = None,
+    progress: Any = iter,
+) -> Scores:
     """Predict every picture of a data set and compare the result with its labels, at the resolution of the labels.
 
     Args:

@@ -14,7 +14,7 @@ import numba
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 from ..files import write_atomically
-from .kernel_cache import cache_folder, say_compiling
+from . import kernel_cache
 
 
 class KernelFiles(IndexDataCacheFile):
@@ -54,7 +54,7 @@ class SafeCache(FunctionCache):
                     Path(path).unlink()
             _say(f"a damaged file in the kernel cache {self.cache_path} is replaced")
         if found is None:
-            say_compiling()
+            kernel_cache.say_compiling()
         return found
 
     def save_overload(self, sig: Any, data: Any) -> None:
@@ -67,7 +67,7 @@ class SafeCache(FunctionCache):
 
 def enable_cache(compiled: Any) -> None:
     """Give one kernel tinysegnet's cache folder. Other users of numba in this process keep their folders."""
-    if folder := cache_folder():
+    if folder := kernel_cache.cache_folder():
         before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder)
         try:
             compiled._cache = SafeCache(compiled.py_func)  # instead of compiled.enable_caching()

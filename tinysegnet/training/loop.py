@@ -60,9 +60,16 @@ class Progress:
     history: list[dict[str, float]] = field(default_factory=list)  # one row per finished epoch
 
 
-def fit(model: Network, data: Dataset, val: Dataset | None = None, *, recipe: Recipe | None = None,
-        run: RunFolder | None = None, progress: bool = True,
-        on_epoch: Callable[[list[dict[str, float]]], None] | None = None) -> TrainingResult:  # fmt: skip
+def fit(
+    model: Network,
+    data: Dataset,
+    val: Dataset | None = None,
+    *,
+    recipe: Recipe | None = None,
+    run: RunFolder | None = None,
+    progress: bool = True,
+    on_epoch: Callable[[list[dict[str, float]]], None] | None = None,
+) -> TrainingResult:
     """Train a network in place.
 
     After Ctrl-C or SIGTERM, `fit` finishes the batch, saves, and raises KeyboardInterrupt. A second signal stops it at

@@ -48,8 +48,9 @@ class TrainingStep:
         checkpoint: the file that an error about non-finite values recommends, or None if nothing is saved.
     """
 
-    def __init__(self, model: Network, data: Dataset, recipe: Recipe, total_steps: int,
-                 checkpoint: Path | None) -> None:  # fmt: skip
+    def __init__(
+        self, model: Network, data: Dataset, recipe: Recipe, total_steps: int, checkpoint: Path | None
+    ) -> None:
         self.model, self.recipe, self.total_steps, self.checkpoint = model, recipe, total_steps, checkpoint
         self.ignore_label = data.palette.ignore_label
         self.class_weights = None

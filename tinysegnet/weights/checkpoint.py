@@ -63,9 +63,16 @@ class Checkpoint:
         return {"size": self.size, "mirror": mirror, "scales": scales}
 
 
-def save(path: str | PathLike[str], model: Network, *, palette: Palette = CAMVID,
-         training: dict[str, Any] | None = None, progress: dict[str, Any] | None = None,
-         optimizer: dict[str, np.ndarray] | None = None, half: bool = False) -> None:  # fmt: skip
+def save(
+    path: str | PathLike[str],
+    model: Network,
+    *,
+    palette: Palette = CAMVID,
+    training: dict[str, Any] | None = None,
+    progress: dict[str, Any] | None = None,
+    optimizer: dict[str, np.ndarray] | None = None,
+    half: bool = False,
+) -> None:
     """Write a checkpoint.
 
     Args:

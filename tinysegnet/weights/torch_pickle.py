@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, NamedTuple, NoReturn
 import numpy as np
 
 from ..errors import CheckpointError
-from .limits import MAX_AXES, shown
+from .limits import MAX_AXES, damaged, shown
 
 MAX_INSTRUCTIONS = 200_000  # about 30 per tensor
 MAX_MARKS = 50
@@ -86,6 +86,9 @@ class _Machine:
         self.memo: dict[int, Any] = {}  # values for later use
         self.storages = storages
 
+    def push(self, value: Any) -> None:
+        self.stack.append(value)
+
     def pop_to_mark(self) -> list[Any]:
         items, self.stack = self.stack, self.below.pop()
         return items
@@ -115,7 +118,7 @@ class _Machine:
         name = name.replace(" ", ".")  # pickletools puts a space between module and name
         if name not in _CALLS and name not in DTYPES:
             _refuse_call(name)
-        self.stack.append(_Import(name))
+        self.push(_Import(name))
 
     def import_from_stack(self, _: Any) -> None:
         names = self.pop_last(2)
@@ -129,7 +132,7 @@ class _Machine:
             raise TypeError("it calls something that is not a function")
         if function.name not in _CALLS:
             _refuse_call(function.name)
-        self.stack.append(_CALLS[function.name](*arguments))
+        self.push(_CALLS[function.name](*arguments))
 
     def set_attributes(self, _: Any) -> None:
         """Ignore the attributes of a dict (the versions of its modules) or of a Parameter (a flag)."""
@@ -140,8 +143,8 @@ class _Machine:
     def storage(self, _: Any) -> None:
         storage = _storage(self.stack.pop())
         if self.storages.setdefault(storage.key, storage) != storage:
-            raise CheckpointError(f"damaged: its storage {shown(storage.key)} has two sizes or types")
-        self.stack.append(storage)
+            raise damaged(f"its storage {shown(storage.key)} has two sizes or types")
+        self.push(storage)
 
 
 def _refuse_call(name: str) -> NoReturn:
@@ -157,7 +160,7 @@ def _fill(items: Sequence[Any], target: Any) -> dict[str, Any]:
         if type(key) is not str:
             raise TypeError(f"the name of an item is {type(key).__name__}, not a string")
         if key in target:
-            raise CheckpointError(f"{shown(key)} occurs twice. Download it again")
+            raise damaged(f"{shown(key)} occurs twice")
         target[key] = value
     return target
 
@@ -182,13 +185,14 @@ def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tenso
     """Make a tensor that lies within its storage and has no more values than the storage."""
     counts = all(map(_is_count, (offset, *size, *stride)))
     if type(storage) is not Storage or not counts or not len(size) == len(stride) <= MAX_AXES:
-        raise CheckpointError("damaged: a malformed tensor. Download it again")
+        raise damaged("a malformed tensor")
     count = math.prod(size)
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True)) if count else offset - 1
     if last >= storage.length or count > storage.length:
         shape = " x ".join(map(str, size))
-        wrong = f"a tensor of {shape}, offset {offset} and strides {stride} exceeds its storage of {storage.length:,}"
-        raise CheckpointError(f"damaged or forged: {wrong}. Download it again")
+        raise damaged(
+            f"a tensor of {shape}, offset {offset}, strides {stride} exceeds its storage of {storage.length:,}"
+        )
     return Tensor(storage, offset, tuple(size), tuple(stride))
 
 
@@ -202,21 +206,21 @@ _OPCODES = {opcode.code.encode("latin-1"): opcode for opcode in pickletools.opco
 _LITERALS = ("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE", "BINSTRING",
              "SHORT_BINSTRING")  # fmt: skip
 _ACTIONS: dict[str, Callable[[_Machine, Any], object]] = {
-    **dict.fromkeys(_LITERALS, lambda machine, value: machine.stack.append(value)),
-    "NONE": lambda machine, _: machine.stack.append(None),
-    "NEWTRUE": lambda machine, _: machine.stack.append(True),
-    "NEWFALSE": lambda machine, _: machine.stack.append(False),
-    "EMPTY_TUPLE": lambda machine, _: machine.stack.append(()),
-    "EMPTY_LIST": lambda machine, _: machine.stack.append([]),
-    "EMPTY_DICT": lambda machine, _: machine.stack.append({}),
+    **dict.fromkeys(_LITERALS, _Machine.push),
+    "NONE": lambda machine, _: machine.push(None),
+    "NEWTRUE": lambda machine, _: machine.push(True),
+    "NEWFALSE": lambda machine, _: machine.push(False),
+    "EMPTY_TUPLE": lambda machine, _: machine.push(()),
+    "EMPTY_LIST": lambda machine, _: machine.push([]),
+    "EMPTY_DICT": lambda machine, _: machine.push({}),
     **dict.fromkeys(("PROTO", "FRAME"), lambda machine, _: None),
     "MARK": _Machine.mark,
     **dict.fromkeys(("BINPUT", "LONG_BINPUT", "MEMOIZE"), _Machine.remember),
-    **dict.fromkeys(("BINGET", "LONG_BINGET"), lambda machine, index: machine.stack.append(machine.memo[index])),
-    "TUPLE": lambda machine, _: machine.stack.append(tuple(machine.pop_to_mark())),
-    "TUPLE1": lambda machine, _: machine.stack.append(tuple(machine.pop_last(1))),
-    "TUPLE2": lambda machine, _: machine.stack.append(tuple(machine.pop_last(2))),
-    "TUPLE3": lambda machine, _: machine.stack.append(tuple(machine.pop_last(3))),
+    **dict.fromkeys(("BINGET", "LONG_BINGET"), lambda machine, index: machine.push(machine.memo[index])),
+    "TUPLE": lambda machine, _: machine.push(tuple(machine.pop_to_mark())),
+    "TUPLE1": lambda machine, _: machine.push(tuple(machine.pop_last(1))),
+    "TUPLE2": lambda machine, _: machine.push(tuple(machine.pop_last(2))),
+    "TUPLE3": lambda machine, _: machine.push(tuple(machine.pop_last(3))),
     "APPEND": lambda machine, _: machine.extend(machine.pop_last(1)),
     "APPENDS": lambda machine, _: machine.extend(machine.pop_to_mark()),
     "SETITEM": lambda machine, _: _fill(machine.pop_last(2), machine.stack[-1]),
