@@ -240,7 +240,7 @@ DATA = {  # a function that makes a bad folder, options, and the facts that the 
     ),
     "a void value above 255": (five, "--ignore 300", "ignore: 300", "255"),
     "one class": (one_bad(lambda root: (root / "classes.txt").write_text("a")), "", "d/classes.txt: ", " 1."),
-    "a list with a NUL": (listed("images/p0\0.png labels/p0\0.png"), "", "d: files that cannot be used: "),
+    "a list with a NUL": (listed("images/p0\0.png labels/p0\0.png"), "", "train.txt: cannot be read"),
     "a list of long names": (listed(f"{LONG}.png {LONG}.png"), "", "d: files that cannot be used: "),
     "a list that leads outside": (listed("../x.png ../../x.png"), "", "d: files that cannot be used: "),
     "a list of mismatched names": (listed("images/p0.png labels/p1.png"), "", "d: files that cannot be used: "),
