@@ -117,7 +117,7 @@ quick = settings(
 def test_names_of_any_kind_are_read_or_refused_but_never_shifted(tmp_path, names, form, is_quoted):
     numbers = (3, 1, 20, 8)[: len(names)] if form in NUMBERED + BOTH else tuple(range(len(names)))
     if not is_quoted:  # "# apple" is a comment, and a list of "7 apple" gives the numbers of the classes
-        assume(not any(name[0] == "#" for name in names))
+        assume(not any(name[0] == "#" or name.startswith("- ") for name in names))
         assume(form not in PLAIN + COLORED or not all(name[0].isdecimal() for name in names))
     written = [f'"{name}"' for name in names] if is_quoted and '"' not in form else names
     try:

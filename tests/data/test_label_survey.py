@@ -99,9 +99,13 @@ def test_masks_need_a_list_of_two_classes(tmp_path, classes):
     np.testing.assert_array_equal(labels_of(tmp_path, ignore=255)[0], MASK * 255)
 
 
-@pytest.mark.parametrize("maps", [[MASK * 255] * 3, [one_bit(MASK)] * 3], ids=["grey", "1 bit"])
-def test_masks_whose_greys_contradict_the_order_of_the_list_are_refused(tmp_path, maps):
-    folder(tmp_path, *maps, classes="255 255 255 paper\n0 0 0 ink\n")
+def test_masks_go_by_the_greys_of_the_list_in_any_order(tmp_path):
+    folder(tmp_path, *[MASK * 255] * 3, classes="255 255 255 paper\n0 0 0 ink\n")
+    np.testing.assert_array_equal(labels_of(tmp_path)[0], 1 - MASK)
+
+
+def test_black_and_white_masks_beside_a_list_that_begins_with_white_are_refused(tmp_path):
+    folder(tmp_path, *[one_bit(MASK)] * 3, classes="255 255 255 paper\n0 0 0 ink\n")
     assert all(fact in refused(tmp_path) for fact in ("paper", "ink", "grey"))
 
 
@@ -216,7 +220,7 @@ def test_one_stray_grey_is_an_error_of_its_file(tmp_path):
 
 def test_greys_that_are_numbers_of_other_classes_are_refused(tmp_path):
     folder(tmp_path, *[SHAPES] * 3, classes="2 2 2 a\n1 1 1 b\n0 0 0 c\n")
-    assert all(fact in refused(tmp_path) for fact in ("p", "number", "grey", "Remove the colours"))
+    assert all(fact in refused(tmp_path) for fact in ("p", "number", "grey", "Order the list"))
     (tmp_path / "classes.txt").write_text("0 0 0 a\n1 1 1 b\n2 2 2 c\n")
     np.testing.assert_array_equal(labels_of(tmp_path)[0], SHAPES)
 
