@@ -24,8 +24,7 @@ def read_labelme(path: Path, record: dict[str, Any], root: Path, split: str, imp
     """
     listed, embedded = record["imagePath"], record.get("imageData")
     direct = path.parent / listed.replace("\\", "/")
-    as_listed = os.path.isfile(direct) and inside(direct, root)
-    picture = direct if as_listed else find_picture(listed, [path.parent], root)
+    picture = direct if os.path.isfile(direct) and inside(direct, root) else find_picture(listed, [path.parent], root)
     if picture is None and not embedded:
         raise DataError(f"{path}: there is no picture {listed!r} in {root}. Put it beside the JSON file.")
     if picture is not None and not belong_together(picture, path):  # the JSON file may be a copy of another one

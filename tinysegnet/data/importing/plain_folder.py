@@ -150,7 +150,7 @@ def write_plain_folder(
             raise DataError(f"{imported.source}: nothing was imported (refused: {len(imported.refused)}): {reason}")
         if empty := sorted(label for label in map(_meaning, imported.annotated) if numbers.get(label) not in drawn):
             wrong = f"classes without a single pixel: {', '.join(empty)}"
-            imported.refused.append(f"{imported.source}: {wrong}. Draw outlines that no other shape covers.")
+            imported.refused.append(f"{imported.source}: {wrong}. Draw visible outlines in usable pictures.")
         lines = ["{} {} {} {}\n".format(*color, name) for name, color in colors.items()]
         try:
             (part / "classes.txt").write_text("".join(lines), encoding="utf-8")
