@@ -29,9 +29,10 @@ _MAX_CLASSES = 255  # a label is one byte
 LABELME_IGNORE = "__ignore__"  # is number -1 in labelme, which becomes 255 in a file
 
 _NUMBER = r"(?:\d+|#[0-9a-fA-F]{6}\b)"  # also a hex colour
-_LINE = re.compile(rf"((?:{_NUMBER}[\s,;:]+)*)((.*?)((?:[\s,;:]+{_NUMBER})*))")  # numbers, the rest: name and numbers
-# The number of a class and its name, which may begin with a number: 7: road, 7) road, 7 - road, 7: 2 wheeler.
-_NUMBERED = re.compile(r"(\d+)(?:\s*[:=]|[).]\s|\s-\s)\s*([^\d\s].*|\d+\s+[^\d\s,;:#].*)")
+_BETWEEN = r"(?:[\s,;:=]+|[.)]\s+)"
+_LINE = re.compile(rf"((?:{_NUMBER}{_BETWEEN})*)((.*?)((?:[\s,;:]+{_NUMBER})*))")  # numbers, the rest: name and numbers
+_NUMBERED = re.compile(r"(\d+)\s*[:=]\s*(\d+\s+[^\d\s,;:#].*)")  # the number, and a name that begins with one
+_NOT_A_NAME = re.compile(r"(^|\s)(#|//)|^\d*\.\d|^[%;*!=<{-]|[:{[]$")  # comments, other languages and titles
 _CVAT = re.compile(r'([^"]+?):(\d+,\d+,\d+):[^:"]*:[^:"]*')  # label:color_rgb:parts:actions
 _COMMENT = re.compile(r"//|#(?![0-9a-fA-F]{3,8}\b)")  # a colour such as #fff is no comment, and is reported
 _NAME_WORDS = {"name", "names", "class", "classes", "label", "labels", "category"}
@@ -127,14 +128,13 @@ def _parse(where: str, line: str) -> tuple[str, Color | None, int | None]:
     if line[0] == '"':
         line = re.sub(r'(?<!")"(\d+)"(?!")', r"\1", line)  # a CSV file may quote its numbers, too
     numbered = _NUMBERED.fullmatch(line)
-    match = _LINE.fullmatch(numbered[2] if numbered else line)
-    assert match is not None
-    if numbered and match[1]:  # a name that begins with a number
+    if numbered is not None:
         return _name(where, numbered[2]), None, _byte(where, "number", numbered[1])
+    match = _LINE.fullmatch(line)
+    assert match is not None
     before, after = (re.findall(_NUMBER, match[part]) for part in (1, 4))
-    color, name = None, match[2]
-    number = _byte(where, "number", numbered[1]) if numbered else None
-    if number is None and len(before) in (1, 2) and before[0][0] != "#":
+    color, number, name = None, None, match[2]
+    if len(before) in (1, 2) and before[0][0] != "#":
         number = _byte(where, "number", before.pop(0))
     if before:
         color = _color(where, before)
@@ -153,11 +153,7 @@ def _name(where: str, text: str) -> str:
     elif re.search(r"\.(png|jpe?g|tiff?|bmp)$", text, re.IGNORECASE):
         wrong = f"{text} is the name of a picture, not of a class"
     else:
-        wrong = (
-            f"{text!r} contains a comment, or a colour in another form"
-            if re.search(r"(^|\s)(#|//)|^\d*\.\d", text)
-            else ""
-        )
+        wrong = f"{text!r} contains a comment, a title or a wrong colour" if _NOT_A_NAME.search(text) else ""
     if wrong or not text:
         raise DataError(f"{where}: {wrong or 'a class has no name'}. {_FORMS}.")
     return text
@@ -186,7 +182,8 @@ def _check_columns(
     count, reason = len(lines), ""
     numbered, colored = count - numbers.count(None), count - colors.count(None)
     separated = [re.search(r"[,;\t]", name) and '"' not in line for name, line in zip(names, lines, strict=True)]
-    ends = [end for line in lines if (end := re.fullmatch(r"(.*?)[\s,:]+(\d+)", line))]
+    starts_with_words = re.match(r'[^"]+[\s,;]', lines[0])
+    ends = [end for line in lines if (end := re.fullmatch(r"(.*?)[\s,:=(]+(\d+)\)?", line))]
     last = [int(end[2]) for end in ends] if len({end[1] for end in ends}) == count else []
     last = [int(name) for name in names] if all(map(str.isdecimal, names)) else last
     if 0 < numbered < count:
@@ -195,7 +192,7 @@ def _check_columns(
         reason = f"{LABELME_IGNORE} has no number, so it must be the first class"
     elif has_header and not numbered + colored:
         reason = "the first line could be a header or a class"
-    elif all(separated) or (separated[0] and not colors[0] and colored == count - 1):
+    elif all(separated) or (starts_with_words and not numbered and not colors[0] and colored == count - 1):
         reason = "the first line could be a header, or there are more columns than are known"
     elif not numbered + colored and last not in ([], [*range(count)]):
         reason = "the numbers at the ends of the lines could belong to the names or to the classes"

@@ -4,6 +4,7 @@ Together with the list of classes and the layout, the survey of the label maps m
 DataError names a file, the numbers and what to do.
 """
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import replace
@@ -42,7 +43,8 @@ def infer_label_encoding(
     """
     firsts = [pair for pairs in layout.splits.values() for pair in pairs()[:1]]
     parents = [parent for pair in firsts for path in (pair.image, pair.labels) for parent in path.parents]
-    folders = dict.fromkeys([given or layout.root, *(path for path in parents if path.is_relative_to(layout.root))])
+    inside = [path for path in parents if path.is_relative_to(layout.root)]
+    folders = [*filter(os.path.isdir, dict.fromkeys([given or layout.root, *inside]))]
     listed = find_class_list(folders)
     colors = [color for color in listed.colors if color] if listed else []
     files = survey(layout, skip_colors=bool(colors), progress=progress)
@@ -197,9 +199,7 @@ def _check_soft(files: list[LabelFacts], allowed: set[int]) -> None:
             soft.append((file.path, between))
     if soft:
         (path, between), share = soft[0], f"{len(soft)} of {len(files)} label maps are of this kind"
-        wrong = (
-            f"{len(between)} grey values, such as {_examples(between, 3)}, lie between those of the classes; {share}"
-        )
+        wrong = f"grey values such as {_examples(between, 3)} lie between those of the classes; {share}"
         remedy = "Export the label maps as PNG without smoothing, or list these classes in a classes.txt"
         raise DataError(f"{path}: {wrong}. They come from soft edges, a former JPEG or resizing. {remedy}.")
 

@@ -19,6 +19,7 @@ from .palette import Color
 _BLURRED = 0.9  # a number made by interpolation has a larger share of blurred pixels; CamVid's poles have 0.1
 _SMALLEST = 24  # pixels; in smaller label maps, most pixels are at edges
 _STEPS = 3  # pixels; a blurred edge is at most twice as wide
+_MOST = 300  # numbers per file; a file with more contains no label map, and would need much memory
 
 Progress = Callable[[range], Iterable[int]]
 
@@ -48,7 +49,7 @@ def survey(layout: Layout, *, skip_colors: bool, progress: Progress = iter) -> l
     return [facts for facts in found if facts]
 
 
-@lru_cache(maxsize=1 << 14)  # the splits of one folder survey the same files
+@lru_cache(maxsize=1 << 17)  # the splits of one folder survey the same files
 def _facts(path: Path, modified: int, skip_colors: bool) -> LabelFacts | None:
     try:
         if skip_colors:
@@ -64,7 +65,7 @@ def _facts(path: Path, modified: int, skip_colors: bool) -> LabelFacts | None:
             return LabelFacts(path, {}, {})
         values = values[..., 0]
     counts = np.bincount(values.ravel())
-    numbers = np.flatnonzero(counts).tolist()
+    numbers = np.flatnonzero(counts)[:_MOST].tolist()
     shown, is_palette = shown_colors(stored, numbers)
     if len(numbers) > 4 and min(values.shape) >= _SMALLEST:
         edges = np.bincount(values[_looks_blurred(values)], minlength=len(counts))
