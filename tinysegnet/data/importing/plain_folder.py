@@ -125,7 +125,8 @@ def write_plain_folder(
         for drawing in progress(drawings):
             with imported.attempt(drawing.where):
                 if len(same := annotators[drawing.picture.resolve()]) > 1:
-                    raise DataError(f"{drawing.where}: {same[0]} and {same[1]} annotate one picture. Remove one.")
+                    other = same[same[0] == drawing.where]
+                    raise DataError(f"{drawing.where}: {other} annotates the same picture. Remove one of them.")
                 picture = part / "embedded" if drawing.embedded else drawing.picture
                 if drawing.embedded:
                     picture.write_bytes(base64.b64decode(drawing.embedded))
@@ -149,8 +150,8 @@ def write_plain_folder(
             reason = imported.refused[0] if imported.refused else f"{'; '.join(facts)}. Export outlines as JSON."
             raise DataError(f"{imported.source}: nothing was imported (refused: {len(imported.refused)}): {reason}")
         if empty := sorted(label for label in map(_meaning, imported.annotated) if numbers.get(label) not in drawn):
-            wrong = f"classes without a single pixel: {', '.join(empty)}"
-            imported.refused.append(f"{imported.source}: {wrong}. Draw visible outlines in usable pictures.")
+            wrong = f"classes without a single pixel: {', '.join(empty)}. Draw visible outlines in usable pictures."
+            imported.refused.append(f"{imported.source}: {wrong}")
         lines = ["{} {} {} {}\n".format(*color, name) for name, color in colors.items()]
         try:
             (part / "classes.txt").write_text("".join(lines), encoding="utf-8")
