@@ -38,7 +38,7 @@ def run(
     from ..data.image_files import MAX_PIXELS_SINGLE
     from ..data.read_pair import check_sizes
     from ..walk import is_walk, walk
-    from ..weights.bundled import open_checkpoint
+    from ..weights.checkpoint import open_checkpoint
 
     if out.suffix.lower() not in (".html", ".htm"):
         raise SettingError(f"{out}: the output file must end in .html. Give another --out, such as walk.html")

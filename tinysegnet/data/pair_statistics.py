@@ -94,8 +94,6 @@ def _reason(pair: PairStatistics, rare: np.ndarray, least: float) -> str:
     names, present = pair.data.palette.names, pair.pixels[:-1] > 0
     if not present.any():
         return "no pixel is labelled"
-    if pair.mirrored > max(least, pair.fit):
-        return "the label map fits better if it is mirrored"
     if pair.fit < max(least, pair.mirrored):
         return "its borders lie on few edges of the picture"
     if (present & rare).any():
