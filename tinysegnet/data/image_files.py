@@ -96,7 +96,7 @@ def rotation_of(path: Path) -> Transpose | None:
             warnings.catch_warnings(action="ignore"),
             Image.open(path, formats=["PNG", "JPEG", "TIFF", "WEBP"]) as image,
         ):
-            return _ROTATIONS.get(_orientation(image))
+            return _ROTATIONS.get(orientation(image))
     except Exception:  # a damaged picture is reported when it is read
         return None
 
