@@ -262,7 +262,8 @@ def test_labels_that_mean_void_become_void(tmp_path, label):
 
 
 @pytest.mark.parametrize(("orientation", "size", "counted"), [
-    (1, (H, W), 0), (2, (H, W), 1), (3, (H, W), 1), (4, (H, W), 1), (6, (W, H), 0), (6, (None, None), 1)
+    (1, (H, W), 0), (2, (H, W), 1), (3, (H, W), 1), (4, (H, W), 1), (6, (W, H), 0), (6, (None, None), 1),
+    (8, (None, H), 1),
 ])  # fmt: skip
 def test_pictures_whose_size_does_not_prove_that_they_were_annotated_upright_are_counted(
     tmp_path, orientation, size, counted

@@ -80,8 +80,7 @@ def is_deep(image: Image.Image, raw_mode: str) -> bool:
     return image.mode.startswith("I;16") or (";16" in raw_mode and raw_mode != "BGR;16")  # 16 bits for three channels
 
 
-def orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation of a stored picture, from 1 (upright) to 8."""
+def _orientation(image: Image.Image) -> int:
     try:
         with warnings.catch_warnings(action="ignore"):
             return int(image.getexif().get(Tag.Orientation, 1))
@@ -96,7 +95,7 @@ def rotation_of(path: Path) -> Transpose | None:
             warnings.catch_warnings(action="ignore"),
             Image.open(path, formats=["PNG", "JPEG", "TIFF", "WEBP"]) as image,
         ):
-            return _ROTATIONS.get(orientation(image))
+            return _ROTATIONS.get(_orientation(image))
     except Exception:  # a damaged picture is reported when it is read
         return None
 
@@ -131,7 +130,7 @@ def open_picture(path: Path, formats: list[str], max_pixels: int) -> tuple[Image
             raw_mode = arguments[0] if isinstance(arguments, tuple) else arguments
             image.load()
             is_turned = image.format in ("TIFF", "HEIF")  # Pillow and pillow-heif turn them while they load them
-            rotation = None if is_turned else _ROTATIONS.get(orientation(image))
+            rotation = None if is_turned else _ROTATIONS.get(_orientation(image))
             return image if rotation is None else image.transpose(rotation), str(raw_mode)
     except (DataError, MemoryError):
         raise

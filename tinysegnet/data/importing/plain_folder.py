@@ -17,13 +17,14 @@ from PIL import Image
 
 from ...errors import DataError
 from ..class_lists import ClassList, is_void_name
-from ..image_files import orientation, read_image
+from ..image_files import read_image, rotation_of
 from ..label_encoding import VOID
 from ..new_folder import new_folder
 from ..pairs import inside
 from ..palette import Color, distinct_colors
 
 _BACKGROUND = ("background", "_background_")  # labels in lower case
+_SAME_SIZE = (Image.Transpose.ROTATE_180, Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.FLIP_TOP_BOTTOM)
 _UPLOAD = re.compile(r"^[0-9a-f]{8}-(?=.)")  # Label Studio puts this before the names of uploaded files
 
 
@@ -88,10 +89,7 @@ def find_picture(listed: str, folders: Iterable[Path], root: Path) -> Path | Non
 
 
 def number_classes(source: Path, labels: Iterable[str], listed: ClassList | None) -> dict[str, Color]:
-    """Return the colours of the classes in order of their numbers: background, the others, and void at the end.
-
-    They are those of a list of classes, if there is one, or else the `labels` of the shapes. `source` is for messages.
-    """
+    """Return the colours of background, of the listed classes or else of the `labels`, and of void, in this order."""
     given = dict(zip(listed.names, listed.colors, strict=True)) if listed else dict.fromkeys(labels)
     first = next((name for name in given if name.lower() in _BACKGROUND), _BACKGROUND[0])
     colors = {first: given.get(first) or (None if (0, 0, 0) in given.values() else (0, 0, 0))}
@@ -169,8 +167,8 @@ def _draw_labels(drawing: Drawing, picture: Path, numbers: dict[str, int], impor
     if drawing.size[0] not in (None, height) or drawing.size[1] not in (None, width):
         wrong = f"{drawing.size[1]} x {drawing.size[0]} pixels, but the upright picture has {width} x {height}"
         raise DataError(f"{drawing.where}: the annotations say {wrong}. Use the picture that was annotated.")
-    with Image.open(picture) as stored:
-        unproven = orientation(stored) != 1 and (stored.size == (width, height) or None in drawing.size)
+    turned = rotation_of(picture)
+    unproven = turned is not None and (turned in _SAME_SIZE or width == height or None in drawing.size)
     imported.dropped["pictures turned upright by EXIF, whose shapes must have been drawn on upright ones"] += unproven
     labels = np.zeros((height, width), np.uint8)
     for label, draw in drawing.shapes:
