@@ -155,11 +155,12 @@ def test_what_is_dropped_or_refused_is_printed(tmp_path, capsys):
     for fact in ("boxes only", "fewer than three points", "cover no pixel", "not listed"):
         assert len([line for line in lines if fact in line and line.endswith(": 1")]) == 1, fact
     refused = [line for line in lines if line.startswith("not imported: ")]
-    assert len(refused) == 2
+    assert len(refused) == 3
     assert "gone.png" in refused[0]
     assert "b.png" in refused[1]
     assert f"{W + 1} x {H}" in refused[1]
-    assert len(lines) == 6
+    assert "without a single pixel: pear" in lines[-1]
+    assert len(lines) == 7
 
 
 @pytest.mark.parametrize(("categories", "others"), [
@@ -172,11 +173,12 @@ def test_a_file_whose_categories_contradict_another_file_is_refused(tmp_path, ca
         coco(tmp_path / "in" / split / "_annotations.coco.json", {"a.png": APPLE}, categories=listed)
         photos(tmp_path / "in" / split, "a.png")
     run(tmp_path, 1)
-    first, *_, last = capsys.readouterr().out.splitlines()
+    first, *_, last = [line for line in capsys.readouterr().out.splitlines() if "single pixel" not in line]
     names = ", ".join(name for _, name in categories)
     assert first.endswith(f"out: 1 picture; classes: background, {names}")
     assert "val" in last
     assert "category" in last
+    assert "train" in last or len(others) == 2
 
 
 def test_files_of_both_formats_are_refused(tmp_path):
@@ -190,5 +192,90 @@ def test_files_of_both_formats_are_refused(tmp_path):
 def test_two_uploads_that_lose_their_prefixes_are_not_mixed_up(tmp_path):
     coco(tmp_path / "in" / "result.json", {"aaaaaaaa-1.png": APPLE, "bbbbbbbb-1.png": APPLE})
     Image.fromarray(photo()).save(tmp_path / "in" / "1.png")
+    run(tmp_path, 2)
+    Image.fromarray(photo()).save(tmp_path / "in" / "aaaaaaaa-1.png")
+    run(tmp_path, 0)
+    assert len(list((tmp_path / "out" / "images").iterdir())) == 2
+
+
+def refusal(tmp_path, *facts, **fields):
+    """Import a COCO file that must be refused as a whole, in an error that names the source and the facts."""
+    drawn = {"a.png": [(1, [square(2, 3, 5, 7)]), (2, [square(12, 3, 15, 7)])]}
+    coco(tmp_path / "in" / "result.json", fields.pop("pictures", drawn), **fields)
+    photos(tmp_path / "in", "a.png", "b.png")
+    with pytest.raises(DataError) as caught:
+        import_annotations(tmp_path / "in", tmp_path / "out")
+    message = str(caught.value)
+    assert message.startswith(f"{tmp_path / 'in'}: ")
+    assert "\n" not in message
+    assert [fact for fact in facts if fact not in message] == []
+
+
+@pytest.mark.parametrize("boxes", [1, 5])
+def test_only_boxes_are_refused_with_their_number(tmp_path, boxes):
+    refusal(tmp_path, f"boxes only), which become background: {boxes}", pictures={"a.png": [(1, [])] * boxes})
+
+
+@pytest.mark.parametrize("scale", [(W, H), (2 * W, 2 * H), (6, 8)])
+def test_relative_coordinates_are_recognised(tmp_path, scale):
+    relative = (np.array(square(2, 3, 5, 7)).reshape(-1, 2) / scale).ravel().tolist()
+    refusal(tmp_path, "between 0 and 1", pictures={"a.png": [(1, [relative])], "b.png": [(2, [relative])] * 2})
+
+
+def test_panoptic_annotations_are_named(tmp_path):
+    refusal(tmp_path, "result.json", "segments_info", annotations=[{"image_id": 7, "segments_info": []}])
+
+
+def test_an_unknown_category_is_named(tmp_path):
+    refusal(tmp_path, "a.png", "category_id 1 is not in categories", categories=[(3, "apple")])
+
+
+@pytest.mark.parametrize("outline", [square(2, 3, 5, 7), [[2, 3], [6, 3], [6, 8]]])
+def test_an_outline_that_is_not_in_a_list_is_refused(tmp_path, outline):
+    refusal(tmp_path, "a.png", "list of lists", pictures={"a.png": [(1, outline)]})
+
+
+@pytest.mark.parametrize("name", ["apple", " apple "])
+def test_equal_names_of_categories_are_refused_with_both_ids(tmp_path, name):
+    refusal(tmp_path, "result.json", "category 9 is 'apple', but 4 is 'apple'", categories=[(4, "apple"), (9, name)])
+
+
+@pytest.mark.parametrize("key", ["image_id", "category_id"])
+def test_ids_may_be_texts_or_numbers(tmp_path, key):
+    record = coco(tmp_path / "in" / "result.json", {"a.png": APPLE})
+    record["annotations"][0][key] = str(record["annotations"][0][key])
+    (tmp_path / "in" / "result.json").write_text(json.dumps(record))
+    photos(tmp_path / "in", "a.png")
+    run(tmp_path)
+    assert label_map(tmp_path / "out", "a").sum() == 20
+
+
+@pytest.mark.parametrize("other_name", ["a.png", "./a.png", "images/a.png"])
+def test_a_picture_that_is_listed_twice_is_refused_with_both_ids(tmp_path, other_name):
+    record = coco(tmp_path / "in" / "result.json", {"a.png": APPLE, "b.png": APPLE})
+    record["images"].append({**record["images"][0], "id": 99, "file_name": other_name})
+    (tmp_path / "in" / "result.json").write_text(json.dumps(record))
+    photos(tmp_path / "in" / "images", "a.png", "b.png")
+    imported = import_annotations(tmp_path / "in", tmp_path / "out")
+    assert imported.counts == {"": 1}
+    assert len(imported.refused) == 2
+    for line in imported.refused:
+        assert all(fact in line for fact in ("a.png", "id 7", "id 99"))
+
+
+@pytest.mark.parametrize("lost", [[], [[1, 1, 5, 5]], [square(60, 60, 65, 65)], "covered"])
+def test_a_class_whose_annotations_give_no_pixel_is_named(tmp_path, capsys, lost):
+    shapes = [(2, [square(3, 4, 4, 5)]), *APPLE] if lost == "covered" else [*APPLE, (2, lost)]
+    coco(tmp_path / "in" / "result.json", {"a.png": shapes}, categories=[(1, "apple"), (2, "pear"), (3, "unused")])
+    photos(tmp_path / "in", "a.png")
     run(tmp_path, 1)
-    assert len(list((tmp_path / "out" / "images").iterdir())) == 1
+    assert ": classes without a single pixel: pear. " in capsys.readouterr().out.splitlines()[-1]
+
+
+@pytest.mark.parametrize("name", ["ignore", "Don't care", "__ignore__", "unlabeled"])
+def test_categories_that_mean_void_become_void(tmp_path, name):
+    drawn = [*APPLE, (2, [square(12, 3, 15, 7)])]
+    coco(tmp_path / "in" / "result.json", {"a.png": drawn}, categories=[(1, "apple"), (2, name)])
+    photos(tmp_path / "in", "a.png")
+    assert import_annotations(tmp_path / "in", tmp_path / "out").classes == ("background", "apple")
+    assert label_map(tmp_path / "out", "a")[3, [2, 12, 20]].tolist() == [1, 2, 0]

@@ -12,7 +12,7 @@ def run(source: Annotated[Path, Parameter(name="SOURCE")], /, *, out: OutFolder)
     """Make a data set from annotations of labelme, or in COCO's format as CVAT, Label Studio and Roboflow export it.
 
     Pixels without a shape become background, and later shapes cover earlier ones. What is not imported is counted or
-    listed. The exit code is 1 if pictures are missing from the result, and 2 if nothing can be imported.
+    listed. The exit code is 1 if pictures or classes are missing from the result, and 2 if nothing can be imported.
 
     Args:
         source: A folder with pictures and JSON files, or one JSON file. For labelme, labels.txt may list the classes.

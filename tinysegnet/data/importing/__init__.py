@@ -3,19 +3,19 @@
 import json
 import re
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from ...errors import DataError
 from ...files import kind_of
-from ..class_lists import ClassList
-from ..pairs import files_of, inside
-from .coco import Categories, read_coco
+from ..class_lists import find_class_list
+from ..pairs import files_below, files_of, folded, inside
+from .coco import read_coco
 from .labelme import read_labelme
 from .plain_folder import Drawing, Imported, number_classes, write_plain_folder
 
-_CLASS_FILES = ("labels.txt", "classes.txt", "class_names.txt")
 _KINDS = {"annotations", "images", "labels", "json"}  # folders with these names are not splits
 
 
@@ -33,11 +33,10 @@ def import_annotations(
     Raises:
         DataError: nothing can be imported, or the annotations can mean two things.
     """
-    source, imported = Path(source), Imported()
+    source, imported = Path(source), Imported(Path(source))
     root = source if source.is_dir() else source.parents[source.parent.name == "annotations"]
     paths = [source] if source.is_file() else _json_files(source, imported)
     drawings: list[Drawing] = []
-    categories: Categories = {}
     formats = set()
     for path in paths:
         with imported.attempt(path):
@@ -47,38 +46,42 @@ def import_annotations(
                 raise DataError(f"{path}: {kind}, not a JSON file. Unzip archives, and give the folder or a JSON file.")
             record = json.loads(path.read_text(encoding="utf-8-sig"))
             if "shapes" in record:
-                drawings.append(read_labelme(path, record, root, _split(path, root, "other"), imported.dropped))
+                drawings.append(read_labelme(path, record, root, _split(path, root, "other"), imported))
                 formats.add("labelme")
             elif "annotations" in record and "images" in record:
-                drawings += read_coco(path, record, root, _split(path, root, path.stem), categories, imported)
+                drawings += read_coco(path, record, root, _split(path, root, path.stem), imported)
                 formats.add("COCO")
             else:
                 imported.dropped["JSON files of other kinds"] += 1
     if len(formats) > 1:
         raise DataError(f"{source}: annotations of both labelme and COCO. Give the folder of one of them.")
-    if not drawings:
-        reason = imported.refused[0] if imported.refused else "no JSON files of labelme or COCO. Give their folder."
-        raise DataError(f"{source}: nothing can be imported (refused: {len(imported.refused)}): {reason}")
+    if 0 < imported.largest <= 1:
+        raise DataError(f"{source}: all coordinates lie between 0 and 1, so they may be relative. Export pixels.")
     labels, listed = sorted({label for drawing in drawings for label, _ in drawing.shapes}), None
-    if categories:
-        groups = {group for _, group in categories.values()}
+    if categories := imported.categories:
+        groups = {group for _, group, _ in categories.values()}
         if 0 in categories and categories[0][0] in groups and categories[0][0] not in labels:  # as Roboflow writes it
             imported.dropped["unused category that names the group of the others"] += 1
             del categories[0]
         labels = [categories[number][0] for number in sorted(categories)]
     else:
-        listed = next((ClassList.read(root / name) for name in _CLASS_FILES if (root / name).is_file()), None)
+        listed = find_class_list([root])
+        imported.annotated &= {*listed.names} if listed else imported.annotated
         pictures = [file for folder in {path.parent for path in paths} for file in files_of(folder)]
         imported.dropped["pictures without a JSON file"] = len({p.with_suffix(".json") for p in pictures} - {*paths})
-    write_plain_folder(Path(out), drawings, progress, number_classes(labels, listed), imported)
+    colors = number_classes(source, labels, listed)
+    for label, other in () if listed or categories else pairwise(sorted(colors, key=folded)):
+        if folded(label) == folded(other):
+            raise DataError(f"{source}: the labels {label!r} and {other!r} differ only in case. Rename one of them.")
+    write_plain_folder(Path(out), drawings, progress, colors, imported)
     return imported
 
 
 def _json_files(folder: Path, imported: Imported) -> list[Path]:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such file or folder. Correct the path.")
-    found = [path for pattern in ("*.json", "*/*.json", "*/*/*.json") for path in sorted(folder.glob(pattern))
-             if not any(part.startswith(".") for part in path.relative_to(folder).parts)]  # fmt: skip
+    found = [path for path in files_below(folder, 2) if path.suffix.lower() == ".json"]
+    found.sort(key=lambda path: (len(path.parts), path))
     instances = [path for path in found if path.name.startswith("instances_")]
     if instances:  # COCO's other files, such as captions_*.json, describe the same pictures
         imported.dropped["JSON files beside instances_*.json"] = len(found) - len(instances)
@@ -88,6 +91,5 @@ def _json_files(folder: Path, imported: Imported) -> list[Path]:
 def _split(path: Path, root: Path, other: str) -> str:
     """Return the split of a JSON file: "train" for instances_train2017.json or train/_annotations.coco.json."""
     folders = [part for part in path.relative_to(root).parts[:-1] if part.lower() not in _KINDS]
-    instances = path.stem.removeprefix("instances_")
-    name = instances if instances != path.stem else (folders or [other])[-1]
+    name = path.stem.removeprefix("instances_") if path.stem.startswith("instances_") else (folders or [other])[-1]
     return re.sub(r"[^\w-]+", "_", re.sub(r"(?<=\D)(19|20)\d\d$", "", name)).lower()

@@ -1,5 +1,6 @@
 """Annotations in COCO's format for instances, as CVAT, Label Studio and Roboflow export them."""
 
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -7,57 +8,63 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError
-from .plain_folder import Drawing, Imported, find_picture, read_points
-
-Categories = dict[int, tuple[str, str]]  # id -> name, and name of the group
+from .plain_folder import Drawing, Imported, find_picture
 
 
-def read_coco(
-    path: Path, record: dict[str, Any], root: Path, split: str, categories: Categories, imported: Imported
-) -> list[Drawing]:
-    """Return the pictures in a COCO file. Counts in `imported` what is dropped, and adds the file's `categories`.
+def read_coco(path: Path, record: dict[str, Any], root: Path, split: str, imported: Imported) -> list[Drawing]:
+    """Return the pictures in a COCO file. Adds its categories to `imported`, and counts what is dropped there.
 
     Raises DataError if a category contradicts another file, and errors of all kinds if the annotations are damaged.
     """
-    known = dict(categories)
+    known = dict(imported.categories)
     for category in record["categories"]:
         number, name = int(category["id"]), category["name"].strip()
-        for other, (other_name, _) in known.items():
-            if (other == number) != (other_name == name):
-                raise DataError(f"{path}: category {number} is {name!r}, but {other} is {other_name!r}. Rename one.")
-        known[number] = name, str(category.get("supercategory"))
-    by_image: dict[Any, list[Any]] = {image["id"]: [] for image in record["images"]}
+        for other, (old, _, file) in known.items():
+            if (other == number) != (old == name):
+                raise DataError(f"{path}: category {number} is {name!r}, but {other} is {old!r} in {file}. Rename one.")
+        known[number] = name, str(category.get("supercategory")), path
+    by_image: dict[Any, list[Any]] = {_id(image["id"]): [] for image in record["images"]}
     if len(by_image) < len(record["images"]):
         raise DataError(f"{path}: two images have the same id. Export the file again.")
+    unlisted: list[Any] = []
     for annotation in record["annotations"]:
-        if annotation["image_id"] in by_image:
-            by_image[annotation["image_id"]].append(annotation)
-        else:
-            imported.dropped["annotations of pictures that are not listed"] += 1
+        if "segments_info" in annotation:
+            raise DataError(f"{path}: the annotations are panoptic ('segments_info'). Export the format for instances.")
+        by_image.get(_id(annotation["image_id"]), unlisted).append(annotation)
+    imported.dropped["annotations of pictures that are not listed"] += len(unlisted)
     named = path.stem.removeprefix("instances_")
     own = [folder / name for name in (named, split) for folder in (root / "images", root)]
     folders = [path.parent / "images", path.parent, *own, root / "images", root]  # where pictures may be
     drawings = []
     for image in record["images"]:
-        where = f"{path}: {image['file_name']}"
+        where = f"{path}: {image['file_name']} (id {image['id']})"
         with imported.attempt(where):
             picture = find_picture(image["file_name"], folders, root)
             if picture is None:
                 raise DataError(f"{where}: there is no such picture in {root}. Add it, or export with pictures.")
             shapes = []
-            for annotation in by_image[image["id"]]:
-                shape = annotation.get("segmentation")
-                imported.dropped["annotations without an outline (boxes only)"] += not shape
+            for annotation in by_image[_id(image["id"])]:
+                number, shape = _id(annotation["category_id"]), annotation.get("segmentation")
+                if number not in known:
+                    raise DataError(f"{where}: category_id {number} is not in categories. Export the file again.")
+                imported.annotated.add(known[number][0])
+                imported.dropped["annotations without an outline (boxes only), which become background"] += not shape
                 if isinstance(shape, list):
-                    polygons = [read_points(polygon) for polygon in shape]
+                    if len(shape) > 2 and all(np.size(part) < 3 for part in shape):
+                        raise DataError(f"{where}: segmentation must be a list of lists [[x, y, ...]]. Correct it.")
+                    polygons = [imported.read_points(polygon) for polygon in shape]
                     shape = [points for points in polygons if len(points) > 2]
                     imported.dropped["polygons with fewer than three points"] += len(polygons) - len(shape)
                 if shape:
-                    shapes.append((known[annotation["category_id"]][0], partial(_draw, shape)))
-            size = image.get("height"), image.get("width")
-            drawings.append(Drawing(where, split, picture, None, size, shapes))
-    categories |= known
+                    shapes.append((known[number][0], partial(_draw, shape)))
+            drawings.append(Drawing(where, split, picture, None, (image.get("height"), image.get("width")), shapes))
+    imported.categories = known
     return drawings
+
+
+def _id(value: Any) -> Any:
+    """Return an id, where a text such as "7" becomes a number."""
+    return int(value) if str(value).isdecimal() else value
 
 
 def _draw(shape: Any, height: int, width: int) -> np.ndarray:
@@ -116,13 +123,9 @@ def _decompress(text: str) -> list[int]:
     run on, the number is the difference from the length two runs before.
     """
     runs: list[int] = []
-    value = shift = 0
-    for code in text.encode("ascii"):
-        bits = code - 48
-        value |= (bits & 31) << min(shift, 60)
-        shift += 5
-        if not bits & 32:
-            value -= (bits & 16) << (min(shift, 60) - 4)  # the highest bit of the last five is the sign
-            runs.append(value + (runs[-2] if len(runs) > 2 else 0))
-            value = shift = 0
+    for letters in re.findall("[P-o]{0,12}[0-O]", text):
+        bits = [ord(letter) - 48 for letter in letters]
+        value = sum((five & 31) << (5 * place) for place, five in enumerate(bits))
+        value -= (bits[-1] & 16) << (5 * len(bits) - 4)  # the highest bit of the last five is the sign
+        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
     return runs

@@ -3,7 +3,6 @@
 import base64
 import io
 import os
-from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,35 +11,39 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ...errors import DataError
-from ..pairs import inside
-from .plain_folder import Drawing, find_picture, read_points
+from ..pairs import PICTURES, belong_together, inside
+from .plain_folder import Drawing, Imported, find_picture
 
 _FEWEST_POINTS = {"polygon": 3, "oriented_rectangle": 3, "rectangle": 2, "circle": 2, "mask": 2}
 
 
-def read_labelme(path: Path, record: dict[str, Any], root: Path, split: str, dropped: Counter[str]) -> Drawing:
-    """Return the shapes in a JSON file of labelme, and count those without an area in `dropped`.
+def read_labelme(path: Path, record: dict[str, Any], root: Path, split: str, imported: Imported) -> Drawing:
+    """Return the shapes in a JSON file of labelme, and count those without an area in `imported`.
 
-    Raises DataError if the picture is missing, and errors of all kinds if the annotations are damaged.
+    Raises DataError if the picture is missing or not certain, and errors of all kinds if the annotations are damaged.
     """
     listed, embedded = record["imagePath"], record.get("imageData")
     direct = path.parent / listed.replace("\\", "/")
-    as_listed = os.path.isfile(direct) and inside(direct, root)
-    picture = direct if as_listed else find_picture(listed, [path.parent], root)
+    picture = direct if os.path.isfile(direct) and inside(direct, root) else find_picture(listed, [path.parent], root)
     if picture is None and not embedded:
         raise DataError(f"{path}: there is no picture {listed!r} in {root}. Put it beside the JSON file.")
+    if picture is not None and not belong_together(picture, path):  # the JSON file may be a copy of another one
+        suffixes = [*PICTURES, *map(str.upper, PICTURES)]
+        own = [folder / (path.stem + suffix) for folder in (path.parent, picture.parent) for suffix in suffixes]
+        for other in filter(os.path.isfile, own):
+            raise DataError(f"{path}: imagePath is {listed!r}, but {other} exists too. Correct imagePath or the names.")
     shapes = []
     for shape in record["shapes"]:
-        kind, points = shape.get("shape_type") or "polygon", read_points(shape["points"])
-        if kind not in _FEWEST_POINTS:
-            dropped[f"shapes without an area ({kind})"] += 1
-        elif len(points) < _FEWEST_POINTS[kind]:
-            dropped[f"shapes with too few points ({kind})"] += 1
+        label, kind = shape["label"].strip(), shape.get("shape_type") or "polygon"
+        points = imported.read_points(shape["points"])
+        imported.annotated.add(label)
+        if len(points) < _FEWEST_POINTS.get(kind, np.inf):
+            imported.dropped[f"shapes without an area ({kind}), which become background"] += 1
         else:
             draw = partial(_paste, points, shape["mask"]) if kind == "mask" else partial(_draw, kind, points)
-            shapes.append((shape["label"].strip(), draw))
+            shapes.append((label, draw))
     size = record.get("imageHeight"), record.get("imageWidth")
-    return Drawing(str(path), split, picture or direct, None if picture else embedded, size, shapes)
+    return Drawing(str(path), split, picture or path, None if picture else embedded, size, shapes)
 
 
 def _draw(kind: str, points: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -16,16 +16,15 @@ import numpy as np
 from PIL import Image
 
 from ...errors import DataError
-from ..class_lists import ClassList
-from ..image_files import read_image
+from ..class_lists import ClassList, is_void_name
+from ..image_files import read_image, rotation_of
 from ..label_encoding import VOID
 from ..new_folder import new_folder
 from ..pairs import inside
 from ..palette import Color, distinct_colors
 
-_VOID = ("void", "__ignore__", "unlabelled", "unlabeled", "ignore")  # labels in lower case
-_BACKGROUND = ("background", "_background_")
-_EMBEDDED = "embedded"  # the name of a temporary file
+_BACKGROUND = ("background", "_background_")  # labels in lower case
+_SAME_SIZE = (Image.Transpose.ROTATE_180, Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.FLIP_TOP_BOTTOM)
 _UPLOAD = re.compile(r"^[0-9a-f]{8}-(?=.)")  # Label Studio puts this before the names of uploaded files
 
 
@@ -36,7 +35,7 @@ class Drawing:
     where: str  # for messages
     split: str
     picture: Path
-    embedded: str | None  # the picture as base64, if the file `picture` is missing
+    embedded: str | None  # the picture as base64, if it is only in the JSON file `picture`
     size: tuple[int | None, int | None]  # (H, W), where the annotations give them
     shapes: Sequence[tuple[str, Callable[[int, int], np.ndarray]]]  # label, and a function (H, W) -> mask (H, W) bool
 
@@ -45,10 +44,14 @@ class Drawing:
 class Imported:
     """What was imported, and what was not."""
 
+    source: Path
     classes: tuple[str, ...] = ()  # without void
     counts: Counter[str] = field(default_factory=Counter)  # pictures per split; without splits, the name is empty
     dropped: Counter[str] = field(default_factory=Counter)  # what was left out, or is unusual -> how often
     refused: list[str] = field(default_factory=list)  # one line per file or picture that was not imported
+    categories: dict[int, tuple[str, str, Path]] = field(default_factory=dict)  # COCO's: id -> name, group, file
+    annotated: set[str] = field(default_factory=set)  # the labels of all shapes, including those that were left out
+    largest: float = 0.0  # coordinate of all shapes
 
     @contextmanager
     def attempt(self, where: object) -> Iterator[None]:
@@ -57,9 +60,19 @@ class Imported:
             yield
         except DataError as error:
             self.refused.append(str(error) if str(error).startswith(str(where)) else f"{where}: {error}")
+        except UnicodeDecodeError:
+            self.refused.append(f"{where}: the text is not UTF-8. Save the file as UTF-8.")
         except (AttributeError, LookupError, TypeError, ValueError, OverflowError, RecursionError) as error:
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:100]
             self.refused.append(f"{where}: the annotations are damaged ({reason}). Export the file again.")
+
+    def read_points(self, value: Any) -> np.ndarray:
+        """Return [[x, y], ...] or [x, y, x, y, ...] as (n, 2) float64. Raises ValueError for anything else."""
+        points = np.array(value, np.float64)
+        if points.size % 2 or points.shape[1:] not in ((), (2,)) or not (np.abs(points) <= 1e6).all():  # false for NaN
+            raise ValueError("the points are not pairs of numbers up to a million")
+        self.largest = max(self.largest, float(np.abs(points).max(initial=0)))
+        return points.reshape(-1, 2)
 
 
 def find_picture(listed: str, folders: Iterable[Path], root: Path) -> Path | None:
@@ -75,29 +88,20 @@ def find_picture(listed: str, folders: Iterable[Path], root: Path) -> Path | Non
     return None
 
 
-def read_points(value: Any) -> np.ndarray:
-    """Return [[x, y], ...] or [x, y, x, y, ...] as (n, 2) float64. Raises ValueError for anything else."""
-    points = np.array(value, np.float64)
-    if points.size % 2 or points.shape[1:] not in ((), (2,)) or not (np.abs(points) <= 1e6).all():  # false for NaN
-        raise ValueError("the points are not pairs of numbers up to a million")
-    return points.reshape(-1, 2)
-
-
-def number_classes(labels: Iterable[str], listed: ClassList | None = None) -> dict[str, Color]:
-    """Return the colours of the classes in order of their numbers: background, the others, and void at the end.
-
-    Args:
-        labels: the labels of the shapes, of which those that mean void are not classes.
-        listed: a list of classes, which replaces `labels`.
-    """
+def number_classes(source: Path, labels: Iterable[str], listed: ClassList | None) -> dict[str, Color]:
+    """Return the colours of background, of the listed classes or else of the `labels`, and of void, in this order."""
     given = dict(zip(listed.names, listed.colors, strict=True)) if listed else dict.fromkeys(labels)
     first = next((name for name in given if name.lower() in _BACKGROUND), _BACKGROUND[0])
     colors = {first: given.get(first) or (None if (0, 0, 0) in given.values() else (0, 0, 0))}
-    colors |= {name: color for name, color in given.items() if name.lower() not in _VOID + _BACKGROUND}
-    if not 2 <= len(colors) < VOID:
-        raise DataError(f"classes: {len(colors)} with background. Between 2 and {VOID - 1} are possible.")
+    colors |= {name: color for name, color in given.items() if _meaning(name) not in ("void", "background")}
+    if len(colors) >= VOID:
+        raise DataError(f"{source}: {len(colors)} classes with background; at most {VOID - 1} fit. Merge some.")
     made = iter(distinct_colors(len(colors) + 1, filter(None, colors.values())))
-    return {name: color or next(made) for name, color in {**colors, _VOID[0]: None}.items()}
+    return {name: color or next(made) for name, color in {**colors, "void": None}.items()}
+
+
+def _meaning(label: str) -> str:
+    return "void" if is_void_name(label) else "background" if label.lower() in _BACKGROUND else label
 
 
 def write_plain_folder(
@@ -106,18 +110,24 @@ def write_plain_folder(
 ) -> None:  # fmt: skip
     """Copy pictures to images/ and draw label maps in labels/, with a folder per split if there are several.
 
-    The numbers of pictures and shapes are added to `imported`. Raises DataError if no class could be drawn.
+    The results are added to `imported`. Raises DataError if no class could be drawn.
     """
     imported.classes = tuple(colors)[:-1]
-    numbers = {name: number for number, name in enumerate(colors)}
-    numbers |= dict.fromkeys(_BACKGROUND, 0) | dict.fromkeys(_VOID, len(imported.classes))
+    numbers = {name: number for number, name in enumerate(colors)} | {"background": 0}
     one_split = len({drawing.split for drawing in drawings}) == 1
-    drawn: set[int] = set()
-    taken: set[Path] = set()
+    drawn = {0, numbers["void"]}
+    annotators: dict[Path, list[str]] = {}
+    for drawing in drawings:
+        annotators.setdefault(drawing.picture.resolve(), []).append(drawing.where)
     with new_folder(out) as part:
         for drawing in progress(drawings):
             with imported.attempt(drawing.where):
-                picture = _picture_file(drawing, part, taken)
+                if len(same := annotators[drawing.picture.resolve()]) > 1:
+                    other = same[same[0] == drawing.where]
+                    raise DataError(f"{drawing.where}: {other} annotates the same picture. Remove one of them.")
+                picture = part / "embedded" if drawing.embedded else drawing.picture
+                if drawing.embedded:
+                    picture.write_bytes(base64.b64decode(drawing.embedded))
                 image = Image.fromarray(labels := _draw_labels(drawing, picture, numbers, imported))
                 image.putpalette(np.array(list(colors.values()), np.uint8).tobytes())
                 split = "" if one_split else drawing.split
@@ -131,46 +141,41 @@ def write_plain_folder(
                 shutil.copyfile(picture, part / "images" / split / (name + suffix))
                 drawn |= set(np.unique(labels).tolist())
                 imported.counts[split] += 1
-        (part / _EMBEDDED).unlink(missing_ok=True)
-        if drawn <= {0, len(imported.classes)}:
-            reason = imported.refused[0] if imported.refused else "the pictures have no shapes. Draw some."
-            raise DataError(f"{out}: nothing was imported (refused: {len(imported.refused)}): {reason}")
+        (part / "embedded").unlink(missing_ok=True)
+        if len(drawn) == 2:
+            facts = ["no class has a pixel" if drawings else "no JSON files of labelme or COCO"]
+            facts += [f"{what}: {count}" for what, count in (+imported.dropped).items()]
+            reason = imported.refused[0] if imported.refused else f"{'; '.join(facts)}. Export outlines as JSON."
+            raise DataError(f"{imported.source}: nothing was imported (refused: {len(imported.refused)}): {reason}")
+        if empty := sorted(label for label in map(_meaning, imported.annotated) if numbers.get(label) not in drawn):
+            wrong = f"classes without a single pixel: {', '.join(empty)}. Draw visible outlines in usable pictures."
+            imported.refused.append(f"{imported.source}: {wrong}")
         lines = ["{} {} {} {}\n".format(*color, name) for name, color in colors.items()]
-        (part / "classes.txt").write_text("".join(lines), encoding="utf-8")
         try:
+            (part / "classes.txt").write_text("".join(lines), encoding="utf-8")
             names = ClassList.read(part / "classes.txt").names
-        except DataError:
+        except (DataError, UnicodeEncodeError):
             names = ()
         if names != tuple(colors):
             wrong = f"a list of classes cannot contain all of these names: {', '.join(map(repr, imported.classes))}"
-            raise DataError(f"{out}: {wrong}. Rename classes whose names contain numbers or punctuation.")
-
-
-def _picture_file(drawing: Drawing, part: Path, taken: set[Path]) -> Path:
-    """Return the path of the picture. An embedded one is first written to a temporary file."""
-    if drawing.embedded:
-        (part / _EMBEDDED).write_bytes(base64.b64decode(drawing.embedded))
-        return part / _EMBEDDED
-    path = drawing.picture.resolve()
-    if path in taken:
-        raise DataError(f"{drawing.where}: the picture {drawing.picture} has other annotations too. Remove one file.")
-    taken.add(path)
-    return drawing.picture
+            raise DataError(f"{imported.source}: {wrong}. Rename classes whose names contain numbers or punctuation.")
 
 
 def _draw_labels(drawing: Drawing, picture: Path, numbers: dict[str, int], imported: Imported) -> np.ndarray:
     """Return the label map (H, W) uint8 of the upright picture."""
     height, width = read_image(picture).shape[:2]
     if drawing.size[0] not in (None, height) or drawing.size[1] not in (None, width):
-        told = f"the annotations say {drawing.size[1]} x {drawing.size[0]} pixels"
-        wrong = f"{told}, but the upright picture has {width} x {height}"
-        raise DataError(f"{drawing.where}: {wrong}. Use the picture that was annotated.")
+        wrong = f"{drawing.size[1]} x {drawing.size[0]} pixels, but the upright picture has {width} x {height}"
+        raise DataError(f"{drawing.where}: the annotations say {wrong}. Use the picture that was annotated.")
+    turned = rotation_of(picture)
+    unproven = turned is not None and (turned in _SAME_SIZE or width == height or None in drawing.size)
+    imported.dropped["pictures turned upright by EXIF, whose shapes must have been drawn on upright ones"] += unproven
     labels = np.zeros((height, width), np.uint8)
     for label, draw in drawing.shapes:
-        mask, name = draw(height, width), label.lower() if label.lower() in _VOID + _BACKGROUND else label
-        if name not in numbers:
+        mask = draw(height, width)
+        if _meaning(label) not in numbers:
             raise DataError(f"{drawing.where}: the label {label!r} is not in the list of classes. Add it there.")
-        labels[mask] = numbers[name]
+        labels[mask] = numbers[_meaning(label)]
         imported.dropped["shapes that cover no pixel of the picture"] += not mask.any()
     imported.dropped["pictures without shapes, which become background"] += not drawing.shapes
     return labels
