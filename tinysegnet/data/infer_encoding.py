@@ -174,10 +174,10 @@ def _check_gaps(files: list[LabelFacts], allowed: set[int]) -> None:
     holders = [file.path for file in files if odd & file.counts.keys()]
     if odd and (len(holders) > 1 or len(files) == 1):
         wrong = (
-            f"the values {_examples(_values(files), 40)} in the label maps have gaps or are above {_MAX_UNLISTED - 1}"
+            f"the values in the label maps have gaps or are above {_MAX_UNLISTED - 1} ({_examples(_values(files), 40)})"
         )
         remedy = f"Add a classes.txt with lines such as `{min(odd)}: name`"
-        remedy += " and values up to 255" if max(odd) > 255 else ""
+        remedy = "Save class numbers from 0 to 255" if max(odd) > 255 else remedy
         remedy += f", or --ignore {min(odd)} if this value means not labelled" if len(odd) == 1 else ""
         raise DataError(f"{holders[0]}: {wrong}. {remedy}.")
 

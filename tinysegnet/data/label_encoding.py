@@ -54,6 +54,7 @@ class LabelEncoding:
     @classmethod
     def of_mask(cls, classes: ClassList) -> LabelEncoding:
         """Use 0 for the first of two classes, and 1 and 255 for the second."""
+        _check_names(classes, classes.names)
         palette = Palette(classes.names, _fill(classes.colors))
         colors = _numbered(classes.colors)
         return cls(palette, _table({0: 0, 1: 1, VOID: 1}), colors, by_palette=bool(colors))
@@ -64,8 +65,7 @@ class LabelEncoding:
         entries = [*zip(classes.numbers, classes.names, _fill(classes.colors), strict=True)]
         void = {number: color for number, name, color in entries if number == ignore or name.lower() in _VOID_NAMES}
         kept = [entry for entry in entries if entry[0] not in void]
-        if not kept:
-            raise DataError(f"{classes.source}: every class is void. Add a class that is not void.")
+        _check_names(classes, [name for _, name, _ in kept])
         numbers, names, colors = zip(*kept, strict=True)
         outside = ignore is not None and ignore not in void and ignore >= len(kept)
         palette = Palette(names, colors, ignore if outside else VOID, next(iter(void.values()), (0, 0, 0)))
@@ -192,6 +192,11 @@ def read_labels(path: str | PathLike[str], palette: Palette | None = None) -> np
     as_in_file = LabelEncoding(CAMVID, _table({value: value for value in range(256)}))
     encoding = as_in_file if palette is None else LabelEncoding.plain(palette)
     return encoding.decode(read_label_pixels(path), path)
+
+
+def _check_names(classes: ClassList, names: Iterable[str]) -> None:
+    if sum(name.lower() not in _VOID_NAMES for name in names) < 2:
+        raise DataError(f"{classes.source}: fewer than two classes are not void. Add a class, or rename void.")
 
 
 def _table(labels: dict[int, int]) -> np.ndarray:

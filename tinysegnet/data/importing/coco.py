@@ -21,7 +21,7 @@ def read_coco(
     """
     known = dict(categories)
     for category in record["categories"]:
-        number, name = int(category["id"]), category["name"].strip()
+        number, name = int(category["id"]), " ".join(category["name"].splitlines()).strip()
         for other, (other_name, _) in known.items():
             if (other == number) != (other_name == name):
                 raise DataError(f"{path}: category {number} is {name!r}, but {other} is {other_name!r}. Rename one.")

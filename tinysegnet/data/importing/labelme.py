@@ -38,7 +38,7 @@ def read_labelme(path: Path, record: dict[str, Any], root: Path, split: str, dro
             dropped[f"shapes with too few points ({kind})"] += 1
         else:
             draw = partial(_paste, points, shape["mask"]) if kind == "mask" else partial(_draw, kind, points)
-            shapes.append((shape["label"].strip(), draw))
+            shapes.append((" ".join(shape["label"].splitlines()).strip(), draw))
     size = record.get("imageHeight"), record.get("imageWidth")
     return Drawing(str(path), split, picture or direct, None if picture else embedded, size, shapes)
 

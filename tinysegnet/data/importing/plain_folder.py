@@ -17,15 +17,17 @@ from PIL import Image
 
 from ...errors import DataError
 from ..class_lists import ClassList
+from ..crops import write_classes
 from ..image_files import read_image
 from ..label_encoding import VOID
 from ..new_folder import new_folder
 from ..pairs import inside
-from ..palette import Color, distinct_colors
+from ..palette import Color, Palette, distinct_colors
 
 _VOID = ("void", "__ignore__", "unlabelled", "unlabeled", "ignore")  # labels in lower case
 _BACKGROUND = ("background", "_background_")
 _EMBEDDED = "embedded"  # the name of a temporary file
+_LONGEST_NAME = 100  # letters of a class
 _UPLOAD = re.compile(r"^[0-9a-f]{8}-(?=.)")  # Label Studio puts this before the names of uploaded files
 
 
@@ -96,6 +98,11 @@ def number_classes(labels: Iterable[str], listed: ClassList | None = None) -> di
     colors |= {name: color for name, color in given.items() if name.lower() not in _VOID + _BACKGROUND}
     if not 2 <= len(colors) < VOID:
         raise DataError(f"classes: {len(colors)} with background. Between 2 and {VOID - 1} are possible.")
+    for name in colors:
+        if not 0 < len(name) <= _LONGEST_NAME or "\0" in name:
+            raise DataError(
+                f"classes: {name[:20]!r} is not a name. Rename the class, with up to {_LONGEST_NAME} letters."
+            )
     made = iter(distinct_colors(len(colors) + 1, filter(None, colors.values())))
     return {name: color or next(made) for name, color in {**colors, _VOID[0]: None}.items()}
 
@@ -135,15 +142,8 @@ def write_plain_folder(
         if drawn <= {0, len(imported.classes)}:
             reason = imported.refused[0] if imported.refused else "the pictures have no shapes. Draw some."
             raise DataError(f"{out}: nothing was imported (refused: {len(imported.refused)}): {reason}")
-        lines = ["{} {} {} {}\n".format(*color, name) for name, color in colors.items()]
-        (part / "classes.txt").write_text("".join(lines), encoding="utf-8")
-        try:
-            names = ClassList.read(part / "classes.txt").names
-        except DataError:
-            names = ()
-        if names != tuple(colors):
-            wrong = f"a list of classes cannot contain all of these names: {', '.join(map(repr, imported.classes))}"
-            raise DataError(f"{out}: {wrong}. Rename classes whose names contain numbers or punctuation.")
+        *class_colors, void_color = colors.values()
+        write_classes(part / "classes.txt", Palette(imported.classes, tuple(class_colors), VOID, void_color))
 
 
 def _picture_file(drawing: Drawing, part: Path, taken: set[Path]) -> Path:
