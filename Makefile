@@ -9,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --max-worker-
 TYPESCRIPT := 7.0.2
 TSC := .venv/typescript-$(TYPESCRIPT)/node_modules/.bin/tsc
 
-.PHONY: train test test-all torture gradcheck lessons site bundled lint package oracle clean
+.PHONY: train test test-all torture mutants gradcheck lessons site bundled lint package oracle clean
 
 train: .venv/.run
 	@echo "Training on drawn streets takes about two minutes on two cores, and writes a report to runs/"
@@ -28,6 +28,14 @@ torture: .venv/.test
 	TINYSEGNET_KILLS=200 TINYSEGNET_MUTANTS=10000 TINYSEGNET_SOAK=2000 $(BIN)/python -m pytest --timeout 3600 \
 		tests/data/test_hostile_pictures.py tests/weights/test_hostile_checkpoints.py tests/weights/test_hostile_weights.py \
 		tests/weights/test_keras_files.py tests/training/test_soak.py tests/training/test_resume.py
+
+# Plant bugs in a copy of the package, one at a time, and list those that no test finds. SEED and COUNT choose the bugs,
+# and MUTANTS has further options: "--areas ops --near" takes bugs of ops/ only and runs the tests near each bug only.
+# 200 bugs take some hours; a second run continues the first.
+SEED ?= 1
+COUNT ?= 200
+mutants: .venv/.test
+	$(BIN)/python tests/mutation/mutants.py --seed $(SEED) --count $(COUNT) $(MUTANTS)
 
 gradcheck: .venv/.run
 	$(BIN)/tinysegnet gradcheck

@@ -132,7 +132,7 @@ MISTAKES = {
     "a missing picture": ("predict toy none.png --out o", "none.png: no such file"),
     "half a picture": ("predict toy cut.png --out o", "cut.png: damaged"),
     "a picture of a long name": (f"predict toy {LONG}.png --out o", f"{LONG}.png: "),
-    "a folder without pictures": ("predict toy run --out o", "run: no picture in this folder"),
+    "a folder without pictures": ("predict toy run --out o", "run: no file in this folder is a picture"),
     "empty data": ("train --data=", "data: ''"),
     "results below a file": ("predict toy x.png --out file/o", "file/o: Not a directory"),
     "results of a long name": (f"predict toy x.png --out {LONG}", f"{LONG}: File name too long"),

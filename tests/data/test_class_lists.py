@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from tinysegnet.data import Folder, Palette
-from tinysegnet.data.class_lists import ClassList, find_class_list
+from tinysegnet.data.class_lists import ClassList, find_class_list, is_void_name
 from tinysegnet.data.crops import write_classes
 from tinysegnet.data.palette import distinct_colors
 from tinysegnet.errors import DataError
@@ -147,7 +147,7 @@ quick = settings(
 def test_names_of_any_kind_are_read_or_refused_but_never_shifted(tmp_path, names, form, is_quoted):
     numbers = (3, 1, 20, 8)[: len(names)] if form in NUMBERED + BOTH else tuple(range(len(names)))
     if not is_quoted:  # "# apple" is a comment, and a list of "7 apple" gives the numbers of the classes
-        assume(not any(name[0] == "#" for name in names))
+        assume(not any(name[0] == "#" or name.startswith("- ") for name in names))
         assume(form not in PLAIN + COLORED or not all(name[0].isdecimal() for name in names))
     written = [f'"{name}"' for name in names] if is_quoted and '"' not in form else names
     try:
@@ -197,3 +197,24 @@ def test_a_csv_file_of_a_spreadsheet_is_read(tmp_path):
     writer = csv.writer(text, quoting=csv.QUOTE_ALL)
     writer.writerows([("name", "r", "g", "b"), ("grass, wet", 1, 2, 3), ('12" pipe', 4, 5, 6)])
     assert read(tmp_path, text.getvalue()).names == ("grass, wet", '12" pipe')
+
+
+@pytest.mark.parametrize("name", ["void", "Ignore", "ignored", "don't care", "DontCare", "ignore_region", "Not labelled",
+                                  "_ignore_", "unlabeled"])  # fmt: skip
+def test_names_for_pixels_without_a_label_are_void(name):
+    assert is_void_name(name)
+
+
+@pytest.mark.parametrize("name", ["background", "other", "voids", "unknown", "ignorance", "label"])
+def test_other_names_are_classes(name):
+    assert not is_void_name(name)
+
+
+def test_names_may_begin_with_numbers(tmp_path):
+    found = read(tmp_path, "0: background\n1: 1 euro\n2: 2 euro\n")
+    assert (found.names, found.numbers) == (("background", "1 euro", "2 euro"), (0, 1, 2))
+
+
+def test_colours_as_fractions_are_refused(tmp_path):
+    with pytest.raises(DataError, match="line 1.*0.0 0.5 0.0 road"):
+        read(tmp_path, "0.0 0.5 0.0 road\n0.0 0.0 0.5 tree\n")

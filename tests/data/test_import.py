@@ -275,6 +275,15 @@ def test_labels_that_are_no_names_are_refused(tmp_path, capsys, label):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("label", ["Void", "don't care", "ignored", "Not labelled"])
+def test_labels_that_mean_void_are_no_classes(tmp_path, label):
+    labelme(tmp_path / "in", "a", [box("apple", 0, 0, 9, 9), box(label, 20, 0, 25, 9)])
+    assert import_annotations(tmp_path / "in", tmp_path / "out").classes == ("background", "apple")
+    names, labels = all_labels(tmp_path / "out")
+    assert names == ("background", "apple")
+    assert [labels["a"][5, x] for x in (5, 15, 22)] == [1, 0, 255]
+
+
 def test_labels_of_two_lines_become_one_line(tmp_path):
     labelme(tmp_path / "in", "a", [box("red\napple", 0, 0, 9, 9)])
     assert import_annotations(tmp_path / "in", tmp_path / "out").classes == ("background", "red apple")

@@ -130,3 +130,33 @@ def test_conv2d_absorbs_batch_norm_and_relu_in_inference(rng):
 def test_upsampling_traces_which_pixels_belong_together(mode, kernel, before):
     windows = Upsample(mode, scale_factor=3).trace(np.ones((1, 2, 4, 1)), Tape()).windows
     assert windows == Windows((kernel, kernel), (3, 3), (before, before), "out")
+
+
+def test_calls_with_copies_of_a_tape_do_not_affect_each_other(rng):
+    """Sampling gives each sample a copy of the tape of the layers before the first dropout."""
+    pool, tape = MaxPool2d(), Tape()
+    first, second = rng.normal(size=(1, 5, 4, 3)), rng.normal(size=(1, 7, 9, 3))
+    pool.forward(first, tape)
+    copied, indices = tape.copy(), tape.indices[pool]
+    pool.forward(second, copied)
+    assert (tape.sizes[pool], copied.sizes[pool]) == ((5, 4), (7, 9))
+    np.testing.assert_array_equal(tape.indices[pool], indices)
+
+
+def test_branch_signature_changes_exactly_when_a_value_takes_another_branch(rng):
+    """With these signatures, the gradient check of networks finds steps across a kink."""
+    x = rng.permutation(np.arange(-36.0, 36)).reshape(1, 4, 6, 3) + 0.5  # no zeros, and no ties
+
+    def signature(layer, x):
+        layer.forward(x, tape := Tape(keep=True))
+        return layer.branch_signature(tape.caches[layer])
+
+    for layer in (ReLU(), BatchNorm2d(3, dtype=float).fuse(ReLU()), MaxPool2d()):
+        before = signature(layer, x)
+        assert signature(layer, x * 1.01) == before
+        for index in ((0, 0, 0, 0), (0, 3, 5, 2), (0, 1, 2, 1)):
+            changed = x.copy()
+            changed[index] = 100 if isinstance(layer, MaxPool2d) else -x[index]
+            top, left = index[1] // 2 * 2, index[2] // 2 * 2
+            largest = x[0, top : top + 2, left : left + 2, index[3]].max() == x[index]
+            assert (signature(layer, changed) == before) == (isinstance(layer, MaxPool2d) and largest)

@@ -115,3 +115,31 @@ def test_loss_rejects_wrong_labels_and_settings(variant):
         forward(logits, 0 * labels, class_weights=np.ones(3))
     with pytest.raises(SettingError, match="normalizer"):
         forward(logits, 0 * labels, normalizer="mean")
+
+
+@both
+@pytest.mark.parametrize("K", [1, 2, 4, 128, 200])
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.uint16, np.int64, np.uint64])
+def test_loss_accepts_exactly_the_labels_of_its_classes(variant, K, dtype):
+    forward, logits, most = op("softmax_cross_entropy", variant)[0], np.zeros((2, K)), np.iinfo(dtype).max
+    for label in {0, K - 1, K, K + 1, most} & {*range(most + 1)} if most < 1 << 16 else {0, K - 1, K, 1 << 32}:
+        labels = np.array([0, label], dtype)
+        if label < K:
+            assert forward(logits, labels)[0] == pytest.approx(np.log(K))
+        else:
+            with pytest.raises(DataError, match=rf"label {label} at \(1,\)"):
+                forward(logits, labels)
+            assert forward(logits, labels, ignore_label=label)[0] == pytest.approx(np.log(K))
+            with pytest.raises(DataError):
+                forward(logits, labels, ignore_label=label + 1)
+
+
+@both
+def test_binary_loss_accepts_only_0_1_and_void(variant):
+    forward = op("sigmoid_cross_entropy", variant)[0]
+    for label in (2, 3, 255):
+        with pytest.raises(DataError, match=f"label {label} at"):
+            forward(np.zeros((2, 1)), np.array([1, label], np.uint8))
+        assert forward(np.zeros((2, 1)), np.array([1, label], np.uint8), ignore_label=label)[0] == np.log(2)
+    with pytest.raises(ShapeError, match=r"\(\.\.\., 1\)"):
+        forward(np.zeros((2, 2)), np.zeros(2, np.uint8))

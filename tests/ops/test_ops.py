@@ -35,7 +35,7 @@ def test_conv2d_with_a_1x1_kernel_is_a_matrix_product(variant, drawn):
 
 
 @both
-@given(pictures(), st.integers(1, 4), st.integers(1, 3))
+@given(pictures(), st.sampled_from([1, 2, 3, 4, 9, 10]), st.integers(1, 3))
 def test_conv2d_follows_its_formula(variant, drawn, K, stride):
     """A random value of out equals the sum in the formula, for different kernel sizes, strides and paddings per
     axis."""
@@ -242,7 +242,9 @@ OPS = [
 def test_ops_reject_mixed_and_unsupported_dtypes(op, arguments):
     """A kernel that mistakes one dtype for another would read garbage."""
     for forward, _ in find_variants(op).values():
-        for dtype in (np.int64, np.uint8, np.float16):
+        for dtype in (np.int64, np.uint8, np.float16, np.complex64, ">f4", ">f8", "<f4", "<f8"):
+            if np.dtype(dtype) in (np.float32, np.float64):
+                continue  # this machine's byte order
             with pytest.raises(ShapeError, match=f"{op} .*float32"):
                 forward(*arguments(lambda shape, d=dtype: np.ones(shape, d), dtype))
         right = arguments(lambda shape: np.ones(shape, np.float32), np.float32)
@@ -259,11 +261,24 @@ def test_backward_rejects_a_dout_of_another_shape_or_dtype(op, arguments):
     for forward, backward in find_variants(op).values():
         out, cache = forward(*arguments(np.ones, np.float64))
         first = out[0] if isinstance(out, tuple) else out
-        for wrong in (first[..., :-1], np.ones((*first.shape[:-1], 7)), first.astype(np.float32)):
+        swapped = first.astype(first.dtype.newbyteorder())
+        for wrong in (first[..., :-1], np.ones((*first.shape[:-1], 7)), swapped, first.astype(np.float32)):
             if op == "max_pool2d" and wrong.dtype == np.float32:
                 continue  # the backward of pooling only moves values
             with pytest.raises(ShapeError, match="dout"):
                 backward(wrong, cache)
+
+
+@pytest.mark.parametrize(("op", "arguments"), OPS, ids=[op for op, _ in OPS])
+def test_ops_say_that_a_list_must_become_an_array(op, arguments):
+    right = arguments(np.ones, np.float64)
+    forward, backward = getattr(ops, f"{op}_forward"), getattr(ops, f"{op}_backward")
+    for k in range(len(right)):
+        with pytest.raises(ShapeError, match=rf"{op}_forward .*list.* numpy\.array"):
+            forward(*[a.tolist() if i == k else a for i, a in enumerate(right)])
+    out, cache = forward(*right)
+    with pytest.raises(ShapeError, match=f"{op}_backward .*list"):
+        backward((out[0] if isinstance(out, tuple) else out).tolist(), cache)
 
 
 def test_max_unpool2d_rejects_a_dout_of_another_shape():

@@ -146,3 +146,32 @@ def test_indices_take_a_sixteenth_of_float32():
     (out, indices), _ = ops.max_pool2d_forward(x)
     assert out.nbytes == 16 * indices.nbytes
     assert indices.shape == ops.indices_shape(out.shape)
+
+
+@both
+@pytest.mark.parametrize(("size", "stride"), [(2, 2), (3, 3), (2, 3), ((2, 3), (3, 4))], ids=str)
+def test_unpooling_accepts_exactly_the_indices_inside_the_picture(variant, size, stride):
+    """Try every index in every window of pictures whose last windows are clipped by each possible amount."""
+    unpool, settings = op("max_unpool2d", variant)[0], {"size": size, "stride": stride}
+    (size_y, size_x), (stride_y, stride_x) = np.broadcast_to(size, 2), np.broadcast_to(stride, 2)
+    for H, W in np.ndindex(size_y + stride_y, size_x + stride_x):
+        if H and W:
+            h, w = ops.max_pool2d_output_size((H, W), **settings)
+            for y, column, index in np.ndindex(h, w, size_y * size_x):
+                position = np.zeros((1, h, w, 1), np.uint8)
+                position[0, y, column] = index
+                position = ops.pack_indices(position) if size == stride == 2 else position
+                at = y * stride_y + index // size_x, column * stride_x + index % size_x
+                x = np.arange(1.0, h * w + 1).reshape(1, h, w, 1)
+                if at[0] < H and at[1] < W:
+                    assert unpool(x, position, output_size=(H, W), **settings)[0][(0, *at)] == x[0, y, column]
+                else:
+                    with pytest.raises(ShapeError, match="outside the picture"):
+                        unpool(x, position, output_size=(H, W), **settings)
+    if not size == stride == 2:  # four positions fill two bits
+        index = np.full((1, 2, 2, 1), size_y * size_x, np.uint8)
+        with pytest.raises(ShapeError, match=r"exceeds|outside"):
+            unpool(np.ones((1, 2, 2, 1)), index, output_size=(2 * stride_y, 2 * stride_x), **settings)
+        index[:, 1:], index[:, :, 1:] = 0, 0
+        with pytest.raises(ShapeError, match="exceeds"):
+            unpool(np.ones((1, 2, 2, 1)), index, output_size=(2 * stride_y, 2 * stride_x), **settings)

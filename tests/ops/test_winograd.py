@@ -192,3 +192,22 @@ def test_cost_model_chooses_the_cheapest_algorithm():
                                   (cost_model.weight_gradient_costs, cost_model.choose_weight_gradient)):  # fmt: skip
                 assert set(costs(*shapes)) == {"direct", "winograd_f4x3"}
                 assert costs(*shapes)[choose(*shapes)] == min(costs(*shapes).values())
+
+
+def test_costs_are_counted_in_multiply_adds():
+    """Whole vectors have 16 channels, and the starts take as long as 1.0 and 1.9 million multiply-adds."""
+    direct, winograd = 1_000_000, 1_900_000
+    strided = (3, 5, 20, 17), (2, 1), (2, 10, 12, 17)
+    assert cost_model.convolution_costs(*strided) == {"direct": direct + 240 * 3 * (5 * 20 + 8) * 32}
+    assert cost_model.weight_gradient_costs(*strided) == {"direct": 2 * direct + 240 * 3 * 102 * 32}
+    for K, out_shape, tiles, points, taps, pieces in (
+        (3, (2, 10, 12, 17), 2 * 3 * 3, 36, 3, 1),
+        (7, (2, 10, 12, 17), 2 * 4 * 4, 49, 4, 4),
+        (3, (1, 4, 3, 17), 1, 36, 3, 1),
+    ):
+        U, V_and_M = pieces * points * 20 * 32, tiles * points * (32 + 32)
+        expected = winograd + max(tiles, 6) * U + taps * (4 * V_and_M + 8 * U)
+        for costs in (cost_model.convolution_costs, cost_model.weight_gradient_costs):
+            found = costs((K, K, 20, 17), (1, 1), out_shape)
+            assert found.keys() == {"direct", f"winograd_f4x{taps}"}
+            assert found[f"winograd_f4x{taps}"] == expected

@@ -165,6 +165,22 @@ def binary_cases(rng):
         yield "sigmoid_cross_entropy", name, [scale * rng.standard_normal((2, 3, 4, 1)), labels], settings
 
 
+def asymmetric_cases(rng):
+    """Paddings, strides and kernels that differ between the axes, and kernels wider than 8."""
+    for name, x, kernel, settings in [
+        ("6x4 stride (3, 2), padding (2, 1)", (1, 5, 6, 2), (6, 4), {"stride": [3, 2], "padding": [2, 1]}),
+        ("2x5 same, stride (1, 3): the extra zeros at the end", (1, 3, 5, 2), (2, 5), {"stride": [1, 3]}),
+        ("9x10 same", (1, 5, 7, 1), (9, 10), {}),
+        ("1x12 stride (2, 1), padding (0, 4)", (2, 3, 5, 1), (1, 12), {"stride": [2, 1], "padding": [0, 4]}),
+    ]:
+        F = 2
+        features = {"conv2d": (*kernel, x[3], F), "conv_transpose2d": (*kernel, F, x[3]),
+                    "depthwise_conv2d": (*kernel, 1, x[3])}  # fmt: skip
+        for op, shape in features.items():
+            bias = rng.standard_normal(x[3] if op == "depthwise_conv2d" else F)
+            yield op, name, [rng.standard_normal(x), rng.standard_normal(shape), bias], settings
+
+
 def freeze(case: Arguments, rng: np.random.Generator) -> Golden:
     op, name, arrays, settings = case
 
@@ -229,6 +245,9 @@ def main() -> None:
     for cases in (upsampling_cases, dropout_cases, response_cases, binary_cases):
         for case in cases(rng):
             frozen.setdefault(case[0], []).append(freeze(case, rng))
+    rng = np.random.default_rng([2015, 3])
+    for case in asymmetric_cases(rng):
+        frozen[case[0]].append(freeze(case, rng))
     for op, goldens in frozen.items():
         golden_values.save(op, goldens)
         print(op, len(goldens))

@@ -117,6 +117,11 @@ def pairs_of_files(root: Path, images: list[Path], labels: list[Path], places: t
         names = label_names(path)
         return next((stems[name] for name in (*names, *map(folded, names)) if name in stems), names[-1])
 
+    if images and labels and not any(stem_of(path) in by_stem for path in labels):
+        stems = _stems_by_affixes(by_stem, labels)
+        if not stems:
+            wrong = f"no label map has the name of a picture: {labels[0].name} and {images[0].name}, for example"
+            raise DataError(f"{places[1]}: {wrong}. Name each label map as its picture, or as its picture and _mask.")
     maps = _unique((stem_of(path), path) for path in labels)
     ending = next((composed(path.stem)[len(stem) :] for stem, path in maps.items()), "")
     suffix = images[0].suffix if images else ".png"
@@ -126,6 +131,19 @@ def pairs_of_files(root: Path, images: list[Path], labels: list[Path], places: t
         image = by_stem.get(stem, places[0] / f"{stem}{suffix}")
         pairs.append(FilePair(image, maps.get(stem, places[1] / f"{stem}{ending}.png"), root, origin))
     return pairs
+
+
+def _stems_by_affixes(stems: Iterable[str], labels: list[Path]) -> dict[str, str]:
+    """Return the picture's stem for each label map's, if all have the same text before and after it, as in seg-a-v2."""
+    names = [composed(path.stem) for path in labels]
+    by_length = sorted(stems, key=len, reverse=True)
+    for before, found, after in (
+        part(names[0], stem) for stem in by_length for part in (str.rpartition, str.partition)
+    ):
+        stem_of = {before + stem + after: stem for stem in stems} if found else {}
+        if stem_of.keys() >= {*names}:
+            return stem_of
+    return {}
 
 
 def _unique(named: Iterable[tuple[str, Path]]) -> dict[str, Path]:

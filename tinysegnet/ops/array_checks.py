@@ -14,12 +14,16 @@ def pair(value):
 
 
 def check_floats(op, **arrays):
-    """Raise ShapeError unless all arrays are float32 or all are float64. Arrays that are None are ignored."""
+    """Raise ShapeError unless all arrays are float32 or all are float64. Arrays that are None are ignored.
+
+    Both are in this machine's byte order, which is the only one that numba knows.
+    """
     dtypes = {name: array.dtype for name, array in arrays.items() if array is not None}
     dtype = next(iter(dtypes.values()))
-    if any(other != dtype for other in dtypes.values()) or dtype.kind != "f" or dtype.itemsize not in (4, 8):
+    if any(other != dtype for other in dtypes.values()) or dtype.char not in "fd" or not dtype.isnative:
         given = ", ".join(f"{name} {dtype}" for name, dtype in dtypes.items())
-        raise ShapeError(f"{op} needs float32 arrays or float64 arrays, not a mixture or another dtype, got {given}")
+        raise ShapeError(f"{op} needs float32 arrays or float64 arrays, not a mixture, another dtype or another byte "
+                         f"order, got {given}. Convert them with array.astype(numpy.float32)")  # fmt: skip
 
 
 def check_pictures(op, x):
@@ -31,6 +35,6 @@ def check_pictures(op, x):
 
 def check_dout(op, dout, shape, dtype):
     """Raise ShapeError unless dout has the shape and dtype of the forward's result."""
-    if dout.shape != tuple(shape) or dout.dtype != dtype:
-        raise ShapeError(f"{op}: dout must be {np.dtype(dtype)} {tuple(shape)} like the forward's result, "
-                         f"got {dout.dtype} {dout.shape}")  # fmt: skip
+    if dout.shape != tuple(shape) or dout.dtype != dtype or not dout.dtype.isnative:
+        expected = f"{np.dtype(dtype).newbyteorder('=')} {tuple(shape)}"
+        raise ShapeError(f"{op}: dout must be {expected} like the forward's result, got {dout.dtype} {dout.shape}")

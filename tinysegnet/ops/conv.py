@@ -27,6 +27,7 @@ from .op import Op, Variant, public_function
 from .windows import check_convolution, check_convolution_dout, crop, pad, shifted, spread_out
 
 LAYOUT = "KH KW C F"
+FEATURES = 16  # per task of _rotate_kernel
 
 # pads: the number of zeros on each side of x, ((top, bottom), (left, right))
 Conv2dCache = namedtuple("Conv2dCache", "x weight has_bias stride pads")
@@ -91,13 +92,13 @@ def conv2d_inference_numpy(x, weight, bias=None, *, scale=None, stride=1, paddin
 
 @kernel
 def _rotate_kernel(weight, rotated):
-    """Set rotated[K-1-i, K-1-j, f, c] = weight[i, j, c, f]. A task writes 16 rows, so it uses whole cache lines."""
+    """Set rotated[K-1-i, K-1-j, f, c] = weight[i, j, c, f]. A task writes FEATURES rows: whole cache lines."""
     KH, KW, C, F = weight.shape
-    panels = (F + 15) // 16
+    panels = (F + FEATURES - 1) // FEATURES
     for task in prange(KH * KW * panels):
-        i, j, first = task // (KW * panels), task // panels % KW, task % panels * 16
+        i, j, first = task // (KW * panels), task // panels % KW, task % panels * FEATURES
         for c in range(C):
-            for f in range(first, min(first + 16, F)):
+            for f in range(first, min(first + FEATURES, F)):
                 rotated[KH - 1 - i, KW - 1 - j, f, c] = weight[i, j, c, f]
 
 

@@ -7,6 +7,7 @@ import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
+from ..errors import ShapeError
 from ..runtime import BACKEND
 
 
@@ -23,6 +24,8 @@ def public_function(name: str, *, numpy: Callable, numba: Callable) -> Callable:
 
     @functools.wraps(numpy)
     def public(*args, **kwargs):
+        if any(isinstance(value, list) for value in args):
+            raise ShapeError(f"{name} needs NumPy arrays, got a list. Convert it with numpy.array(...)")
         return variant(*args, **kwargs)
 
     public.__name__ = public.__qualname__ = name

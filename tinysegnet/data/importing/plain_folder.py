@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from ...errors import DataError
-from ..class_lists import ClassList
+from ..class_lists import ClassList, is_void_name
 from ..crops import write_classes
 from ..image_files import read_image
 from ..label_encoding import VOID
@@ -24,8 +24,8 @@ from ..new_folder import new_folder
 from ..pairs import inside
 from ..palette import Color, Palette, distinct_colors
 
-_VOID = ("void", "__ignore__", "unlabelled", "unlabeled", "ignore")  # labels in lower case
-_BACKGROUND = ("background", "_background_")
+_VOID = "void"
+_BACKGROUND = ("background", "_background_")  # in lower case
 _EMBEDDED = "embedded"  # the name of a temporary file
 _LONGEST_NAME = 100  # letters of a class
 _UPLOAD = re.compile(r"^[0-9a-f]{8}-(?=.)")  # Label Studio puts this before the names of uploaded files
@@ -95,16 +95,14 @@ def number_classes(labels: Iterable[str], listed: ClassList | None = None) -> di
     given = dict(zip(listed.names, listed.colors, strict=True)) if listed else dict.fromkeys(labels)
     first = next((name for name in given if name.lower() in _BACKGROUND), _BACKGROUND[0])
     colors = {first: given.get(first) or (None if (0, 0, 0) in given.values() else (0, 0, 0))}
-    colors |= {name: color for name, color in given.items() if name.lower() not in _VOID + _BACKGROUND}
+    colors |= {name: color for name, color in given.items() if not (is_void_name(name) or name.lower() in _BACKGROUND)}
     if not 2 <= len(colors) < VOID:
         raise DataError(f"classes: {len(colors)} with background. Between 2 and {VOID - 1} are possible.")
     for name in colors:
         if not 0 < len(name) <= _LONGEST_NAME or "\0" in name:
-            raise DataError(
-                f"classes: {name[:20]!r} is not a name. Rename the class, with up to {_LONGEST_NAME} letters."
-            )
+            raise DataError(f"classes: {name[:20]!r} is not a name. Choose one of 1 to {_LONGEST_NAME} letters.")
     made = iter(distinct_colors(len(colors) + 1, filter(None, colors.values())))
-    return {name: color or next(made) for name, color in {**colors, _VOID[0]: None}.items()}
+    return {name: color or next(made) for name, color in {**colors, _VOID: None}.items()}
 
 
 def write_plain_folder(
@@ -117,7 +115,7 @@ def write_plain_folder(
     """
     imported.classes = tuple(colors)[:-1]
     numbers = {name: number for number, name in enumerate(colors)}
-    numbers |= dict.fromkeys(_BACKGROUND, 0) | dict.fromkeys(_VOID, len(imported.classes))
+    numbers |= dict.fromkeys(_BACKGROUND, 0)
     one_split = len({drawing.split for drawing in drawings}) == 1
     drawn: set[int] = set()
     taken: set[Path] = set()
@@ -167,7 +165,8 @@ def _draw_labels(drawing: Drawing, picture: Path, numbers: dict[str, int], impor
         raise DataError(f"{drawing.where}: {wrong}. Use the picture that was annotated.")
     labels = np.zeros((height, width), np.uint8)
     for label, draw in drawing.shapes:
-        mask, name = draw(height, width), label.lower() if label.lower() in _VOID + _BACKGROUND else label
+        mask, name = draw(height, width), label.lower() if label.lower() in _BACKGROUND else label
+        name = _VOID if is_void_name(label) else name
         if name not in numbers:
             raise DataError(f"{drawing.where}: the label {label!r} is not in the list of classes. Add it there.")
         labels[mask] = numbers[name]

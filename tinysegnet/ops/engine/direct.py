@@ -10,6 +10,8 @@ import numpy as np
 from ...runtime import empty, kernel, prange
 from .gemm import multiply
 
+ROWS = 48  # rows of dweight per task
+TASKS = 16  # the minimum number of tasks, for many threads
 CHUNK = 512 << 10  # bytes of dout
 PARTIAL = 4 << 20  # bytes of the sums of all chunks
 
@@ -96,9 +98,9 @@ def forward(x, weight, bias, out, stride, pads, relu):
 def weight_gradient(x, dout, dweight, stride, pads):
     """Compute dweight from dout (N, H', W', F) and the forward's x."""
     KH, KW, C, _ = dweight.shape
-    rows = min(48, KW * C)
+    rows = min(ROWS, KW * C)
     tasks = KH * -(-KW * C // rows)
     # Chunks of dout stay in the processor's cache while each kernel row reads them, unless dweight is large.
-    chunks = max(-(-16 // tasks), min(dout.nbytes, PARTIAL * CHUNK // dweight.nbytes) // CHUNK)
+    chunks = max(-(-TASKS // tasks), min(dout.nbytes, PARTIAL * CHUNK // dweight.nbytes) // CHUNK)
     partial = np.zeros((min(chunks, dout.shape[0] * dout.shape[1]), *dweight.shape), x.dtype)
     _weight_gradient(padded(x, pads), dout, dweight, partial, rows, *stride)

@@ -15,6 +15,8 @@ else:
     from llvmlite import ir
     from numba.extending import intrinsic
 
+    ROUNDED_OFF = 2.3190468138462996e-17  # log(2) - math.log(2); times n = 1000, it is 100 units in the last place
+
     # the bits of the mantissa, the terms of the series, and the most negative x whose result is a normal number
     FORMATS = {32: (23, 8, -87.0), 64: (52, 14, -708.0)}
 
@@ -42,7 +44,7 @@ else:
             high = kind(math.log(2)).view(f"i{bits // 8}") >> mantissa // 2 << mantissa // 2
             high = float(high.view(kind))  # rounded to few digits, so that n * high is exact
             r = multiply_add(n, constant(-high), inside)
-            r = multiply_add(n, constant(high - math.log(2)), r)
+            r = multiply_add(n, constant(high - math.log(2) - ROUNDED_OFF), r)
             total = constant(1 / math.factorial(terms - 1))
             for k in range(terms - 2, -1, -1):
                 total = multiply_add(total, r, constant(1 / math.factorial(k)))
