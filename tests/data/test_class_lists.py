@@ -199,8 +199,8 @@ def test_a_csv_file_of_a_spreadsheet_is_read(tmp_path):
     assert read(tmp_path, text.getvalue()).names == ("grass, wet", '12" pipe')
 
 
-@pytest.mark.parametrize("name", ["void", "Ignore", "ignored", "don't care", "DontCare", "ignore_region", "Not labelled",
-                                  "_ignore_", "unlabeled"])  # fmt: skip
+@pytest.mark.parametrize("name", ["void", "Ignore", "ignored", "don't care", "DontCare", "ignore_region", "_ignore_",
+                                  "Not labelled", "unlabeled"])  # fmt: skip
 def test_names_for_pixels_without_a_label_are_void(name):
     assert is_void_name(name)
 
@@ -216,5 +216,5 @@ def test_names_may_begin_with_numbers(tmp_path):
 
 
 def test_colours_as_fractions_are_refused(tmp_path):
-    with pytest.raises(DataError, match="line 1.*0.0 0.5 0.0 road"):
+    with pytest.raises(DataError, match=r"line 1.*0\.0 0\.5 0\.0 road"):
         read(tmp_path, "0.0 0.5 0.0 road\n0.0 0.0 0.5 tree\n")

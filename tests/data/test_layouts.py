@@ -393,13 +393,13 @@ def test_any_text_around_the_name_of_a_picture_is_understood_if_all_label_maps_h
 def test_names_that_never_agree_are_refused_in_one_line(tmp_path):
     write_pairs(tmp_path, "a", "b", labels="")
     write_pairs(tmp_path, "x", "y", image="")
-    with pytest.raises(DataError, match="no label map has the name of a picture: x.png and a.png"):
+    with pytest.raises(DataError, match=r"no label map has the name of a picture: x\.png and a\.png"):
         Folder(tmp_path)
 
 
 def test_a_misspelt_split_is_not_overlooked(tmp_path):
     write_pairs(tmp_path, "train/a", "train/b", "validaton/c")
-    with pytest.raises(DataError, match="validaton.*Did you mean 'validation'"):
+    with pytest.raises(DataError, match=r"validaton.*Did you mean 'validation'"):
         Folder(tmp_path)
 
 

@@ -37,8 +37,8 @@ from .pairs import (
 from .splits import KNOWN, SPLITS, by_split, hold_out, listed_pairs, lists_of_names, split_name
 
 _ROLE = re.compile(  # the names of folders, alone or after another name, as in train_labels
-    r"(.*?)[_ -]?(?:(labels?|masks?(?:_machine)?|annot(?:ations?)?|ann_dir|segmentationclass(?:png)?|gt(?:fine|coarse)?)"
-    r"|images?|imgs?|img_dir|pictures?|jpegimages|leftimg8bit)",
+    r"(.*?)[_ -]?(?:(labels?|masks?(?:_machine)?|annot(?:ations?)?|ann_dir|segmentationclass(?:png)?|gt(?:fine|coarse)?"
+    r")|images?|imgs?|img_dir|pictures?|jpegimages|leftimg8bit)",
     re.IGNORECASE,
 )
 _NO_LABELS = re.compile(r"_gt(?:Fine|Coarse)_(?:color|instance(?:Train)?Ids)$")  # Cityscapes' other files
