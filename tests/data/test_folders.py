@@ -234,7 +234,8 @@ def test_colour_label_maps_need_a_list_of_classes(tmp_path):
         ("a\na\n", "the name a .*twice"),
         ("1 2 3 a\n1 2 3 b\n", r"the colour \(1, 2, 3\) .*twice"),
         ("1 2 300 a\nb", "line 1: colour 1 2 300"),
-        ("void\nignore", "every class is void"),
+        ("void\nignore", "fewer than two classes"),
+        ("void\nroad", "classes.txt: fewer than two classes"),
     ],
 )
 def test_bad_lists_of_classes_are_rejected(tmp_path, text, wrong):

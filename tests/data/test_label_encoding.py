@@ -67,7 +67,7 @@ def test_black_is_void_only_if_it_is_listed_as_void():
     for names, colors in (
         (("a", "b"), COLORS[1:]),
         (("a", "b", "void"), (*COLORS[1:], (9, 9, 9))),
-        (("a", "void"), (COLORS[1], None)),
+        (("a", "b", "void"), (*COLORS[1:], None)),
     ):
         with pytest.raises(DataError, match=r"x: colour 0 0 0 .*: 4\)"):
             LabelEncoding.of_classes(ClassList(names, colors, "")).decode(black, "x")

@@ -372,3 +372,20 @@ def test_a_survey_of_16_bit_pictures_keeps_few_numbers(tmp_path):
     assert [len(fact.counts) for fact in facts] == [300] * 3
     with pytest.raises(DataError, match=r"p0\.png: .*3 of 3 label maps"):
         Folder(tmp_path)
+
+
+@pytest.mark.parametrize("values", [(0, 255), (0, 1)])
+@pytest.mark.parametrize("classes", ["background\nvoid\n", "void\nfruit\n"])
+def test_two_classes_of_which_one_is_void_are_refused(tmp_path, values, classes):
+    folder(tmp_path, *[np.where(SHAPES > 0, *values[::-1])] * 3, classes=classes)
+    with pytest.raises(DataError, match=r"classes.txt: fewer than two classes are not void"):
+        Folder(tmp_path)
+
+
+def test_numbers_of_instances_are_refused_without_a_useless_list(tmp_path):
+    folder(tmp_path, *[SHAPES] * 3)
+    for k in range(3):
+        save(tmp_path / f"labels/p{k}.png", SHAPES.astype(np.uint16) * 1000)
+    with pytest.raises(DataError, match=r"p0\.png: .*0, 1000, 2000.*up to 255") as caught:
+        Folder(tmp_path)
+    assert "classes.txt" not in str(caught.value)

@@ -409,3 +409,9 @@ def test_the_lists_of_pascal_voc_are_read_from_other_folders_too(tmp_path):
         (tmp_path / "ImageSets/Main").mkdir(parents=True, exist_ok=True)
         (tmp_path / f"ImageSets/Main/{split}.txt").write_text(lines)
     assert names_of(tmp_path) == {"train": ["a", "b"], "val": ["c"]}
+
+
+def test_numbered_splits_stay_apart(tmp_path):
+    for split in ("train1", "train2"):
+        write_pairs(tmp_path, "a", image=f"{split}/{{}}.png", labels=f"{split}annot/{{}}.png")
+    assert names_of(tmp_path) == {"train1": ["a"], "train2": ["a"]}

@@ -210,7 +210,7 @@ def _check_gaps(files: list[LabelFacts], allowed: set[int]) -> None:
     holders = [file.path for file in files if odd & file.counts.keys()]
     if odd and (len(holders) > 1 or len(files) == 1):
         wrong = (
-            f"the values {_examples(_values(files), 40)} in the label maps have gaps or are above {_MAX_UNLISTED - 1}"
+            f"the values in the label maps have gaps or are above {_MAX_UNLISTED - 1} ({_examples(_values(files), 40)})"
         )
         remedy = f"Add a classes.txt that lists all of them, in lines such as `{min(odd)}: name`"
         if VOID in _values(files):

@@ -53,6 +53,7 @@ class LabelEncoding:
     @classmethod
     def of_mask(cls, classes: ClassList) -> LabelEncoding:
         """Use 0 for the first of two classes, and 1 and 255 for the second."""
+        _check_names(classes, classes.names)
         palette = Palette(classes.names, _fill(classes.colors))
         colors = _numbered(classes.colors)
         return cls(palette, _table({0: 0, 1: 1, VOID: 1}), colors, by_palette=bool(colors))
@@ -63,8 +64,7 @@ class LabelEncoding:
         entries = [*zip(classes.numbers, classes.names, _fill(classes.colors), strict=True)]
         void = {number: color for number, name, color in entries if number == ignore or is_void_name(name)}
         kept = [entry for entry in entries if entry[0] not in void]
-        if not kept:
-            raise DataError(f"{classes.source}: every class is void. Add a class that is not void.")
+        _check_names(classes, [name for _, name, _ in kept])
         numbers, names, colors = zip(*kept, strict=True)
         outside = ignore is not None and ignore not in void and ignore >= len(kept)
         palette = Palette(names, colors, ignore if outside else VOID, next(iter(void.values()), (0, 0, 0)))
@@ -191,6 +191,13 @@ def read_labels(path: str | PathLike[str], palette: Palette | None = None) -> np
     as_in_file = LabelEncoding(CAMVID, _table({value: value for value in range(256)}))
     encoding = as_in_file if palette is None else LabelEncoding.plain(palette)
     return encoding.decode(read_label_pixels(path), path)
+
+
+def _check_names(classes: ClassList, names: Iterable[str]) -> None:
+    if sum(not is_void_name(name) for name in names) < 2:
+        raise DataError(
+            f"{classes.source}: fewer than two classes are not void. Add or rename a class, or leave out --ignore."
+        )
 
 
 def _table(labels: dict[int, int]) -> np.ndarray:

@@ -13,7 +13,7 @@ SPLITS = ("train", "val", "test")
 _SYNONYMS = {"training": "train", "trn": "train", "tr": "train", "valid": "val", "validation": "val", "va": "val",
              "validate": "val", "dev": "val", "eval": "val", "testing": "test", "te": "test"}  # fmt: skip
 KNOWN = (*SPLITS, *_SYNONYMS)
-_AROUND = re.compile(r"^[\W\d_]+|[\W_]*(?:sets?|split|data)?[\W\d_]*$")  # as in train2017, 1_train or training_set
+_AROUND = re.compile(r"^[\W\d_]+|[\W_]*(?:sets?|split|data)?[\W_]*(?:20\d\d)?$")  # as in train2017, 1_train, train_set
 _VAL_SHARE = 5  # a fifth of the pictures is used for validation if the folder has no validation set
 _SCENES = 0.10, 0.35  # the smallest and the largest share of the pictures for which whole scenes are used instead
 _NAMED = 3  # the number of scenes that a note names

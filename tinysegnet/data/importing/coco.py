@@ -18,7 +18,7 @@ def read_coco(path: Path, record: dict[str, Any], root: Path, split: str, import
     """
     known = dict(imported.categories)
     for category in record["categories"]:
-        number, name = int(category["id"]), category["name"].strip()
+        number, name = int(category["id"]), " ".join(category["name"].split())
         for other, (old, _, file) in known.items():
             if (other == number) != (old == name):
                 raise DataError(f"{path}: category {number} is {name!r}, but {other} is {old!r} in {file}. Rename one.")

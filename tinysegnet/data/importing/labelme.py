@@ -34,7 +34,7 @@ def read_labelme(path: Path, record: dict[str, Any], root: Path, split: str, imp
             raise DataError(f"{path}: imagePath is {listed!r}, but {other} exists too. Correct imagePath or the names.")
     shapes = []
     for shape in record["shapes"]:
-        label, kind = shape["label"].strip(), shape.get("shape_type") or "polygon"
+        label, kind = " ".join(shape["label"].split()), shape.get("shape_type") or "polygon"
         points = imported.read_points(shape["points"])
         imported.annotated.add(label)
         if len(points) < _FEWEST_POINTS.get(kind, np.inf):

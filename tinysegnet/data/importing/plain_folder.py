@@ -17,13 +17,15 @@ from PIL import Image
 
 from ...errors import DataError
 from ..class_lists import ClassList, is_void_name
+from ..crops import write_classes
 from ..image_files import read_image, rotation_of
 from ..label_encoding import VOID
 from ..new_folder import new_folder
 from ..pairs import inside
-from ..palette import Color, distinct_colors
+from ..palette import Color, Palette, distinct_colors
 
 _BACKGROUND = ("background", "_background_")  # labels in lower case
+_LONGEST_NAME = 100  # letters of a class
 _SAME_SIZE = (Image.Transpose.ROTATE_180, Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.FLIP_TOP_BOTTOM)
 _UPLOAD = re.compile(r"^[0-9a-f]{8}-(?=.)")  # Label Studio puts this before the names of uploaded files
 
@@ -96,6 +98,9 @@ def number_classes(source: Path, labels: Iterable[str], listed: ClassList | None
     colors |= {name: color for name, color in given.items() if _meaning(name) not in ("void", "background")}
     if len(colors) >= VOID:
         raise DataError(f"{source}: {len(colors)} classes with background; at most {VOID - 1} fit. Merge some.")
+    for name in colors:
+        if not 0 < len(name) <= _LONGEST_NAME or not name.isprintable():
+            raise DataError(f"{source}: {name[:20]!r} is not a name of a class. Use 1 to {_LONGEST_NAME} letters.")
     made = iter(distinct_colors(len(colors) + 1, filter(None, colors.values())))
     return {name: color or next(made) for name, color in {**colors, "void": None}.items()}
 
@@ -150,15 +155,8 @@ def write_plain_folder(
         if empty := sorted(label for label in map(_meaning, imported.annotated) if numbers.get(label) not in drawn):
             wrong = f"classes without a single pixel: {', '.join(empty)}. Draw visible outlines in usable pictures."
             imported.refused.append(f"{imported.source}: {wrong}")
-        lines = ["{} {} {} {}\n".format(*color, name) for name, color in colors.items()]
-        try:
-            (part / "classes.txt").write_text("".join(lines), encoding="utf-8")
-            names = ClassList.read(part / "classes.txt").names
-        except (DataError, UnicodeEncodeError):
-            names = ()
-        if names != tuple(colors):
-            wrong = f"a list of classes cannot contain all of these names: {', '.join(map(repr, imported.classes))}"
-            raise DataError(f"{imported.source}: {wrong}. Rename classes whose names contain numbers or punctuation.")
+        *class_colors, void_color = colors.values()
+        write_classes(part / "classes.txt", Palette(imported.classes, tuple(class_colors), VOID, void_color))
 
 
 def _draw_labels(drawing: Drawing, picture: Path, numbers: dict[str, int], imported: Imported) -> np.ndarray:
