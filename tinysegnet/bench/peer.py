@@ -152,11 +152,10 @@ class _TorchNetwork(nn.Module):
 def _train(network: _TorchNetwork, compile: Compile, pictures: torch.Tensor, labels: torch.Tensor) -> Run:
     optimizer = torch.optim.SGD(network.train().parameters(), lr=0.01, momentum=0.9)
 
-    def logits_and_loss(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    @compile
+    def forward(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         logits = network(x)
         return logits, F.cross_entropy(logits, labels)
-
-    forward = compile(logits_and_loss)
 
     def run() -> dict[str, torch.Tensor]:
         optimizer.zero_grad(set_to_none=True)
