@@ -106,20 +106,6 @@ class _Normalize(nn.Module):
         return (x - self.mean) / self.scale
 
 
-class _Pool(nn.Module):
-    def forward(self, x: torch.Tensor, pooled: list[Any]) -> torch.Tensor:
-        size = x.shape[2:]
-        x, indices = F.max_pool2d(x, 2, 2, ceil_mode=True, return_indices=True)
-        pooled.append((indices, size))
-        return x
-
-
-class _Unpool(nn.Module):
-    def forward(self, x: torch.Tensor, pooled: list[Any]) -> torch.Tensor:
-        indices, size = pooled.pop()  # the first unpooling mirrors the last pooling
-        return F.max_unpool2d(x, indices, 2, 2, output_size=size)
-
-
 def _conv_module(layer: Conv2d) -> nn.Module:
     K, _, C, features = layer.params["weight"].shape
     conv = nn.Conv2d(C, features, K, padding=K // 2, bias="bias" in layer.params)
@@ -134,8 +120,8 @@ MODULES: dict[type, Callable[[Any], nn.Module]] = {
     Conv2d: _conv_module,
     BatchNorm2d: lambda layer: nn.BatchNorm2d(len(layer.params["gamma"])),
     ReLU: lambda layer: nn.ReLU(inplace=True),
-    MaxPool2d: lambda layer: _Pool(),
-    MaxUnpool2d: lambda layer: _Unpool(),
+    MaxPool2d: lambda layer: nn.MaxPool2d(2, ceil_mode=True, return_indices=True),
+    MaxUnpool2d: lambda layer: nn.MaxUnpool2d(2),
     Normalize: lambda layer: _Normalize(float(layer.mean), float(layer.scale)),
     LocalResponseNorm: lambda layer: nn.LocalResponseNorm(**layer.settings),
 }
@@ -152,18 +138,24 @@ class _TorchNetwork(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         pooled: list[Any] = []
         for module in self.modules_in_order:
-            x = module(x, pooled) if isinstance(module, _Pool | _Unpool) else module(x)
+            if isinstance(module, nn.MaxPool2d):
+                size = x.shape[2:]
+                x, indices = module(x)
+                pooled.append((indices, size))
+            elif isinstance(module, nn.MaxUnpool2d):
+                x = module(x, *pooled.pop())  # the first unpooling mirrors the last pooling
+            else:
+                x = module(x)
         return x
 
 
 def _train(network: _TorchNetwork, compile: Compile, pictures: torch.Tensor, labels: torch.Tensor) -> Run:
     optimizer = torch.optim.SGD(network.train().parameters(), lr=0.01, momentum=0.9)
 
-    def logits_and_loss(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    @compile
+    def forward(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         logits = network(x)
         return logits, F.cross_entropy(logits, labels)
-
-    forward = compile(logits_and_loss)
 
     def run() -> dict[str, torch.Tensor]:
         optimizer.zero_grad(set_to_none=True)
@@ -176,10 +168,5 @@ def _train(network: _TorchNetwork, compile: Compile, pictures: torch.Tensor, lab
 
 
 def _infer(network: _TorchNetwork, compile: Compile, pictures: torch.Tensor, labels: torch.Tensor) -> Run:
-    forward = compile(network.eval())
-
-    def run() -> dict[str, torch.Tensor]:
-        with torch.inference_mode():
-            return {"logits": forward(pictures)}
-
-    return run
+    forward = torch.inference_mode()(compile(network.eval()))
+    return lambda: {"logits": forward(pictures)}

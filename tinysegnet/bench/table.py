@@ -7,13 +7,15 @@ from typing import Any
 from . import costs
 from .measure import BenchSettings, Result
 
+Peaks = tuple[float, float]  # operations and copied bytes per second, from `machine.peaks`
+
 #: Title, alignment and width of each column. PyTorch's columns are printed only if PyTorch is measured.
 COLUMNS = [("workload", "<21"), ("ms", ">8"), ("PyTorch", ">8"), ("ratio", ">6"), ("layout", "<13"), ("speed", ">12"),
            ("peak", ">5"), ("error", ">7"), ("PyTorch", ">7"), ("MB", ">6"), ("PyTorch", ">7"), ("", "<9")]  # fmt: skip
 PYTORCH = (2, 3, 4, 8, 10)  #: Indices of PyTorch's columns.
 
 
-def facts_line(facts: dict[str, Any], settings: BenchSettings, peaks: tuple[float, float]) -> str:
+def facts_line(facts: dict[str, Any], settings: BenchSettings, peaks: Peaks) -> str:
     """Return versions, processor and peak performance as two lines."""
     versions = [f"{name} {facts[name]}" for name in ("tinysegnet", "numpy", "numba", "torch") if name in facts]
     return (f"{', '.join(versions)}\n{facts['processor']}, {settings.threads} threads; "
@@ -26,7 +28,7 @@ def head(settings: BenchSettings) -> str:
     return f"{titles.rstrip()}\n{'-' * len(titles)}"
 
 
-def row(result: Result, settings: BenchSettings, peaks: tuple[float, float]) -> str:
+def row(result: Result, settings: BenchSettings, peaks: Peaks) -> str:
     """Return the line of one workload."""
     cells = [
         result.workload.name, _milliseconds(result.seconds), _milliseconds(result.peer_seconds),
@@ -43,9 +45,7 @@ def notes(results: Sequence[Result]) -> list[str]:
     return wrong + [f"{r.workload.name}: {note}" for r in results for note in r.notes]
 
 
-def as_json(
-    facts: dict[str, Any], settings: BenchSettings, peaks: tuple[float, float], results: Sequence[Result]
-) -> str:
+def as_json(facts: dict[str, Any], settings: BenchSettings, peaks: Peaks, results: Sequence[Result]) -> str:
     """Return one JSON object with machine, settings and all results. Times are in seconds, sizes in bytes."""
     machine = {"product_flops_per_second": peaks[0], "copy_bytes_per_second": peaks[1]}
     workloads = [{**r.as_dict(), "share_of_peak": r.share(*peaks)} for r in results]

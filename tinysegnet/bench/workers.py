@@ -8,15 +8,15 @@ import multiprocessing
 import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from .. import runtime
 from ..errors import MeasurementError
+from ..training.signals import signal_handler
 from . import machine, ours
 from .workloads import Workload
 
@@ -31,7 +31,8 @@ class Worker(AbstractContextManager):
         self.name = name
         self.connection, other = context.Pipe()
         self.process = context.Process(target=_serve, args=(name, threads, other), daemon=True)
-        with _backend_of(name), _interrupts_ignored():
+        # The process inherits that it ignores Ctrl-C, as this process ends its workers.
+        with _backend_of(name), signal_handler(signal.SIG_IGN, signal.SIGINT):
             self.process.start()
         other.close()
 
@@ -74,36 +75,18 @@ def _backend_of(name: str) -> Iterator[None]:
         os.environ.update(before)
 
 
-@contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """Ignore Ctrl-C while a process starts, so that the process inherits this setting. The parent ends its workers."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 def _serve(name: str, threads: int, connection: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     server: _Server | None = None
-    while True:
-        try:
+    with suppress(EOFError, OSError):  # the parent has ended
+        while True:
             task, arguments = connection.recv()
-        except (EOFError, OSError):
-            return
-        try:
-            server = server or _Server(name, threads)
-            answer = True, getattr(server, task)(*arguments)
-        except Exception as error:
-            answer = False, f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-        try:
+            try:
+                server = server or _Server(name, threads)
+                answer = True, getattr(server, task)(*arguments)
+            except Exception as error:
+                answer = False, f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
             connection.send(answer)
-        except OSError:  # the parent has ended
-            return
 
 
 class _Server:

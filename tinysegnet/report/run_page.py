@@ -5,7 +5,6 @@ requests and runs no scripts. It follows the reader's light or dark setting and 
 `run_page.html.jinja`, its style `page.css`.
 """
 
-import base64
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from ..metrics import Scores
 from ..viz import DARK, LIGHT, curves_figure, overlays_picture, per_class_figure, picture_bytes, save_figure
 from ..viz.curves import column
 from ..viz.figures import figure_bytes
+from ..viz.image_bytes import data_uri
 from ..viz.legend import class_name, percent
 from ..viz.panels import HEADINGS, Compared, caption, compared_panels
 
@@ -71,7 +71,7 @@ def _render(run: RunSummary) -> str:
             for k, color in enumerate(run.palette.colors)
         ],
         sizes=sorted({np.shape(labels) for _, labels, _, _ in run.samples}),
-        drawings=_drawings(run) if run.history else [],
+        drawings=[_drawing(run, "loss", "rate"), _drawing(run, "scores")] if run.history else [],
         columns={name: column(run.history, name) for name in names},
         samples=[_sample(sample, run.palette) for sample in run.samples],
         best={score: _best(run.baselines, score) for score in ("mIoU", "G", "C")},
@@ -92,16 +92,13 @@ def _best(baselines: Mapping[str, Scores], score: str) -> str:
     return max(finite, key=finite.__getitem__, default="")
 
 
-def _drawings(run: RunSummary) -> list[dict[str, str]]:
-    """Draw loss and learning rate in one figure and the scores in another, each in light and in dark colours."""
-    drawings = []
-    for shows, panels in (("loss", ("loss", "rate")), ("scores", ("scores",))):
-        drawing = {"shows": shows}
-        for name, theme in (("light", LIGHT), ("dark", DARK)):
-            figure = curves_figure(run.history, _lines(run), panels=panels, theme=theme, size=(4.8, 4.5))
-            drawing[name] = _data_uri("svg+xml", figure_bytes(figure, "svg"))
-        drawings.append(drawing)
-    return drawings
+def _drawing(run: RunSummary, *panels: str) -> dict[str, str]:
+    """Draw panels in one figure, in light and in dark colours."""
+    drawing = {"shows": panels[0]}
+    for name, theme in (("light", LIGHT), ("dark", DARK)):
+        figure = curves_figure(run.history, _lines(run), panels=panels, theme=theme, size=(4.8, 4.5))
+        drawing[name] = data_uri("svg+xml", figure_bytes(figure, "svg"))
+    return drawing
 
 
 def _sample(sample: Compared, palette: Palette) -> dict[str, Any]:
@@ -151,8 +148,4 @@ def _duration(seconds: float) -> str:
 def _picture_uri(picture: Image.Image) -> str:
     """Encode a picture as PNG if that is small (drawings), otherwise as JPEG (photographs)."""
     png, jpeg = picture_bytes(picture), picture_bytes(picture, "JPEG", quality=90, subsampling=0)
-    return _data_uri("png", png) if len(png) <= 1.5 * len(jpeg) else _data_uri("jpeg", jpeg)
-
-
-def _data_uri(kind: str, data: bytes) -> str:
-    return f"data:image/{kind};base64," + base64.b64encode(data).decode()
+    return data_uri("png", png) if len(png) <= 1.5 * len(jpeg) else data_uri("jpeg", jpeg)

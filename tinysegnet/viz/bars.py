@@ -19,15 +19,16 @@ def per_class_figure(scores: Scores, palette: Palette, *, theme: Theme = LIGHT) 
     """Draw the IoU per class as bars in the class colours, best first, and mark classes without pixels as absent."""
     order = np.argsort(-np.nan_to_num(scores.IoU, nan=-1), kind="stable")
     figure, axes = _bar_axes([class_name(palette, int(k)) for k in order], theme)
+    hiding: dict[str, Any] = {"facecolor": theme.paper, "edgecolor": "none", "pad": 1.5}  # the lines behind a value
     for row, k in enumerate(order):
-        IoU = float(scores.IoU[k])
-        end = 0.0 if math.isnan(IoU) else IoU
+        end = np.nan_to_num(scores.IoU[k])
         axes.barh(row, end, height=0.66, color=np.array(palette.colors[k]) / 255, edgecolor=theme.muted, linewidth=0.5)
-        if scores.pixels[k]:
-            _write_value(axes, row, end, f"{IoU:.3f}", theme, color=theme.ink)
-        else:
-            text = "absent, but predicted" if IoU == 0 else "absent"
-            _write_value(axes, row, end, text, theme, color=theme.muted, style="italic")
+        text, color, slant = f"{end:.3f}", theme.ink, "normal"
+        if not scores.pixels[k]:
+            text = "absent" if math.isnan(scores.IoU[k]) else "absent, but predicted"
+            color, slant = theme.muted, "italic"
+        axes.annotate(text, (end, row), (6, 0), textcoords="offset points", va="center", bbox=hiding, parse_math=False,
+                      fontsize=10, color=color, style=slant)  # fmt: skip
     axes.set(xlim=(0, 1.08), xticks=np.linspace(0, 1, 6))
     if math.isfinite(scores.mIoU):
         axes.axvline(scores.mIoU, color=theme.muted, linewidth=1, linestyle=(0, (4, 3)), zorder=0.9)
@@ -51,10 +52,3 @@ def _bar_axes(names: Sequence[str], theme: Theme) -> tuple[Figure, Axes]:
         axes.annotate(name, (0, number), (-8, 0), textcoords="offset points", ha="right", va="center",
                       fontsize=10, color=theme.ink, parse_math=False)  # fmt: skip
     return figure, axes
-
-
-def _write_value(axes: Axes, row: int, end: float, text: str, theme: Theme, **style: Any) -> None:
-    """Write a value to the right of its bar, on a background that hides the lines behind it."""
-    box = {"facecolor": theme.paper, "edgecolor": "none", "pad": 1.5}
-    axes.annotate(text, (end, row), (6, 0), textcoords="offset points", va="center", bbox=box, parse_math=False,
-                  fontsize=10, **style)  # fmt: skip

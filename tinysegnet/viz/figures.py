@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
-from PIL import Image
 
 from ..files import write_atomically
 
@@ -52,15 +50,6 @@ class NotebookFigure(Figure):
 def new_figure(width: float, height: float, theme: Theme) -> NotebookFigure:
     """Create an empty figure of width x height inches."""
     return NotebookFigure(figsize=(width, height), dpi=120, facecolor=theme.paper)
-
-
-def figure_of(picture: Image.Image) -> NotebookFigure:
-    """Create a figure that shows this picture pixel for pixel, without margins."""
-    figure = NotebookFigure(figsize=(picture.width / 100, picture.height / 100), dpi=100)
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.imshow(np.asarray(picture), interpolation="nearest", aspect="auto")
-    axes.set_axis_off()
-    return figure
 
 
 def figure_bytes(figure: Figure, format: str = "png") -> bytes:

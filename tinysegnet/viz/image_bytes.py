@@ -1,5 +1,6 @@
 """The files that `predict` writes: label maps as palette PNGs, and the overlays of a folder as an animation."""
 
+import base64
 import io
 from typing import Any
 
@@ -28,6 +29,11 @@ def picture_bytes(picture: Image.Image, format: str = "PNG", **options: Any) -> 
     buffer = io.BytesIO()
     picture.save(buffer, format, **options)
     return buffer.getvalue()
+
+
+def data_uri(kind: str, data: bytes) -> str:
+    """Return the file of a picture as an address for HTML; its kind is "png", "jpeg" or "svg+xml"."""
+    return f"data:image/{kind};base64," + base64.b64encode(data).decode()
 
 
 class Animation:

@@ -5,7 +5,7 @@ import textwrap
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from ..data.palette import Palette
+from ..data.palette import Color, Palette
 from .canvas import EDGE, INK, MUTED, PAPER, load_font, text_width
 from .overlay import hatch, is_class
 
@@ -66,9 +66,7 @@ def percent(fraction: float) -> str:
     return "< 0.1 %" if 0 < fraction < 0.0005 else f"{100 * fraction:.1f} %"
 
 
-def _listed(
-    palette: Palette, labels: np.ndarray | None, void: bool
-) -> list[tuple[str, str, tuple[int, int, int] | None]]:
+def _listed(palette: Palette, labels: np.ndarray | None, void: bool) -> list[tuple[str, str, Color | None]]:
     """Return name, share and colour of each entry in order; unlabelled pixels have no colour."""
     K = palette.num_classes
     names, colors = [*(class_name(palette, k) for k in range(K)), "not labelled"], [*palette.colors, None]

@@ -17,7 +17,7 @@ def overlay(image: np.ndarray, labels: np.ndarray, palette: Palette, alpha: floa
 
     Class boundaries are one pixel wide and painted more strongly. Unlabelled pixels are unchanged.
     """
-    image, labels = as_uint8(image), _labels_for(image, labels)
+    image, labels = as_uint8(image), labels_for(image, labels)
     # Weights are 16-bit multiples of 1/256, which take half the memory of float32.
     weight = np.full(labels.shape, round(256 * alpha), np.uint16)
     weight[class_boundaries(labels)] = round(256 * (alpha + (1 - alpha) * 0.6)) if alpha > 0 else 0
@@ -36,7 +36,7 @@ def colour_map(labels: np.ndarray, palette: Palette) -> np.ndarray:
 def error_picture(image: np.ndarray, labels: np.ndarray, prediction: np.ndarray, palette: Palette) -> np.ndarray:
     """Paint errors red, correct pixels as a dim grey picture, and unlabelled pixels hatched: (H, W, 3) uint8."""
     image = as_uint8(image)
-    labels, prediction = _labels_for(image, labels), _labels_for(image, prediction)
+    labels, prediction = labels_for(image, labels), labels_for(image, prediction)
     grey = (image @ LUMA)[..., None]
     # The picture remains faintly visible under the red, to show what was misclassified.
     wrong = 0.75 * np.array(ERROR_RED, np.float32) + 0.25 * grey
@@ -80,10 +80,10 @@ def as_uint8(image: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(np.nan_to_num(image, posinf=255, neginf=0)), 0, 255).astype(np.uint8)
 
 
-def _labels_for(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def labels_for(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return the labels of a picture as an array (H, W), or raise ShapeError if they are not one integer per pixel."""
     labels, shape = np.asarray(labels), image.shape[:2]
     if labels.shape != shape or labels.dtype.kind not in "iu":
-        raise ShapeError(
-            f"labels must be integers of the picture's shape {shape}, not {labels.dtype} of the shape {labels.shape}"
-        )
+        found = f"labels are {labels.dtype} of shape {labels.shape}"
+        raise ShapeError(f"{found}, but the picture is {shape}. Each pixel needs one integer")
     return labels

@@ -7,7 +7,7 @@ import numpy as np
 from ..data import Palette
 from ..layers import Tape
 from ..models import Network
-from ..prediction.predict import Size, class_logits, predict
+from ..prediction.predict import Scales, Size, class_logits, predict
 from ..runtime.settings import convert
 from .explanations import explain
 from .trace import Trace, trace
@@ -40,11 +40,9 @@ def _shares(labels: np.ndarray, palette: Palette) -> str:
     return ", ".join([*found, f"not labelled {void:.1%}"] if void else found)
 
 
-def describe_averaging(
-    model: Network, image: np.ndarray, size: Size | None, mirror: bool, scales: tuple[float, ...]
-) -> str:
+def describe_averaging(model: Network, image: np.ndarray, size: Size | None, mirror: bool, scales: Scales) -> str:
     """Describe how `predict` with these settings differs from a walk's single pass, or return "" if it does not."""
-    scales = convert("scales", scales, tuple[float, ...])
+    scales = convert("scales", scales, Scales)
     count = len(scales) * (2 if mirror else 1)
     if count == 1 and scales == (1.0,):
         return ""

@@ -1,6 +1,5 @@
 """The page: a single HTML file that contains arrays, style and scripts and makes no requests."""
 
-import base64
 import re
 from importlib.resources import files
 from typing import Any
@@ -14,6 +13,7 @@ from ..data import Palette
 from ..errors import SettingError
 from ..viz import DARK, LIGHT, colour_map, error_picture, picture_bytes
 from ..viz.figures import DARK_WINDOWS, LIGHT_WINDOWS, signed_colors
+from ..viz.image_bytes import data_uri
 from .payload import MAX_BYTES, PLANS, Blobs, TooLarge
 from .steps import build_steps
 from .trace import Trace
@@ -35,9 +35,8 @@ def build_page(trace: Trace, about: dict[str, Any], prediction: np.ndarray, pale
         "void": trace.loss is not None and bool((trace.loss.labels < 0).any()),
         "oneLogit": trace.logits.shape[3] == 1,
         **_colours(palette),
-        "pictures": {name: "data:image/png;base64," + base64.b64encode(picture_bytes(Image.fromarray(image))).decode()
-                     for name, image in images.items()},
-    }  # fmt: skip
+        "pictures": {name: data_uri("png", picture_bytes(Image.fromarray(image))) for name, image in images.items()},
+    }
     rest = 300_000 + sum(image.size for image in images.values())  # bytes of style, scripts, texts, pictures
     for plan in PLANS:
         blobs = Blobs(plan.max_bytes - rest)

@@ -64,7 +64,10 @@ class Blobs:
 
 
 class PageTensor:
-    """An array of a walk. `names` are the names of its channels. If `whole` is True, hidden channels are exact, too."""
+    """An array (1, H, W, C) of a walk. `names` are the names of its channels.
+
+    Exact values are stored at the pixels `exact`, (H, W) bool; if `whole` is True, those of hidden channels, too.
+    """
 
     def __init__(self, number: int, array: np.ndarray, plan: Plan, gradient: bool) -> None:
         self.number, self.array = number, array
@@ -72,50 +75,27 @@ class PageTensor:
         self.shown = min(array.shape[3], plan.channels)
         self.names: list[str] | None = None
         self.whole = False
-        self._exact = np.zeros(self.size, bool)
         self._grid = even_grid(self.size, plan.gradients if gradient else plan.pixels)
         self.clickable = np.zeros(self.size, bool)  # the pixels whose sums the page can show
         self.clickable[np.ix_(*self._grid)] = True
-        self.require(self.clickable)
-
-    def require(self, pixels: np.ndarray) -> None:
-        """Store exact values at the pixels where `pixels`, (H, W) bool, is True."""
-        self._exact |= pixels
+        self.exact = self.clickable.copy()
 
     def pack(self, blobs: Blobs) -> dict[str, Any]:
         """Return the array's description for the page, and add its bytes to the blobs."""
         array = self.array[0]
         shown = array[..., : self.shown]
-        exact = (array if self.whole else shown)[self._exact]
+        exact = (array if self.whole else shown)[self.exact]
         return {
             "shape": array.shape,
             "shown": self.shown,
             "names": self.names,
             "grid": [axis.tolist() for axis in self._grid],
-            "known": {"mask": blobs.add(np.packbits(self._exact)), "numbers": blobs.numbers(exact),
+            "known": {"mask": blobs.add(np.packbits(self.exact)), "numbers": blobs.numbers(exact),
                       "channels": exact.shape[1]},
             **_planes(shown, blobs),
             "statistics": _statistics(array),
             "strongest": _strongest(shown),
         }  # fmt: skip
-
-
-class Tensors:
-    """All arrays of a walk, (1, H, W, C) each; an array that is used twice is stored once."""
-
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self._by_id: dict[int, PageTensor] = {}
-
-    def add(self, array: np.ndarray, *, gradient: bool = False) -> PageTensor:
-        """Return the PageTensor of an array."""
-        if id(array) not in self._by_id:
-            self._by_id[id(array)] = PageTensor(len(self._by_id), array, self.plan, gradient)
-        return self._by_id[id(array)]
-
-    def pack(self, blobs: Blobs) -> list[dict[str, Any]]:
-        """Return the descriptions of all arrays, and add their bytes to the blobs."""
-        return [tensor.pack(blobs) for tensor in self._by_id.values()]
 
 
 def even_grid(size: tuple[int, int], count: int) -> tuple[np.ndarray, ...]:

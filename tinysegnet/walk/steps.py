@@ -15,7 +15,7 @@ import numpy as np
 
 from ..layers import LayerTrace
 from .explanations import explain, explain_layer
-from .payload import Blobs, PageTensor, Plan, Tensors, as_float, pack_weight
+from .payload import Blobs, PageTensor, Plan, as_float, pack_weight
 from .trace import Loss, Trace, definition
 
 _PACKAGE = Path(__file__).parents[1]
@@ -39,17 +39,25 @@ def build_steps(trace: Trace, classes: list[str], plan: Plan, blobs: Blobs) -> d
     _name_channels(steps.nodes, len(trace.layers), classes)
     nodes = [{name: value.number if isinstance(value, PageTensor) else value for name, value in node.items()}
              for node in steps.nodes]  # fmt: skip
-    return {"tensors": steps.tensors.pack(blobs), "nodes": nodes, "steps": steps.steps, "sources": steps.sources}
+    tensors = [tensor.pack(blobs) for tensor in steps.tensors.values()]
+    return {"tensors": tensors, "nodes": nodes, "steps": steps.steps, "sources": steps.sources}
 
 
 class _Steps:
     """The nodes and steps that have been added."""
 
     def __init__(self, plan: Plan, blobs: Blobs) -> None:
-        self.tensors, self.blobs = Tensors(plan), blobs
+        self.plan, self.blobs = plan, blobs
+        self.tensors: dict[int, PageTensor] = {}  # by the id of the array
         self.nodes: list[Node] = []
         self.steps: list[dict[str, Any]] = []
         self.sources: dict[str, dict[str, str]] = {}
+
+    def tensor(self, array: np.ndarray, *, gradient: bool = False) -> PageTensor:
+        """Return the PageTensor of an array (1, H, W, C); an array that is used twice is stored once."""
+        if id(array) not in self.tensors:
+            self.tensors[id(array)] = PageTensor(len(self.tensors), array, self.plan, gradient)
+        return self.tensors[id(array)]
 
     def add(self, way: str, node: int, texts: dict[str, str], function: Callable[..., Any] | None = None,
             params: list[dict[str, Any]] | None = None) -> None:  # fmt: skip
@@ -75,7 +83,7 @@ class _Steps:
         """Add the node and the step of the probabilities."""
         logits: PageTensor = self.nodes[-1]["out"]
         logits.whole = True  # softmax sums over all classes
-        probs = self.tensors.add(trace.probs)
+        probs = self.tensor(trace.probs)
         self.nodes.append({"name": "answer", "kind": trace.activation, "x": logits, "out": probs, "result": probs,
                            "dout": None, "dx": None})  # fmt: skip
         self.add("answer", len(self.nodes) - 1, explain(trace.activation), definition(trace.activation).forward)
@@ -83,14 +91,14 @@ class _Steps:
     def add_loss(self, trace: Trace, loss: Loss) -> None:
         """Add the node and both steps of the loss."""
         *_, last, answer = self.nodes
-        parts, labels = self.tensors.add(loss.parts), np.where(loss.labels < 0, 255, loss.labels).astype(np.uint8)
+        parts, labels = self.tensor(loss.parts), np.where(loss.labels < 0, 255, loss.labels).astype(np.uint8)
         settings = {"divisor": loss.divisor, "value": as_float(loss.value),
                     "weights": [as_float(weight) for weight in loss.weights]}  # fmt: skip
         self.nodes.append({"name": "loss", "kind": "loss", "x": answer["out"], "logits": answer["x"], "out": parts,
                            "result": parts, "dx": last["dout"], "dout": None, "settings": settings,
                            "labels": self.blobs.add(labels)})  # fmt: skip
         for tensor in (answer["x"], answer["out"]):
-            tensor.require(last["dout"].clickable)
+            tensor.exact |= last["dout"].clickable
         op, number = definition(f"{trace.activation}_cross_entropy"), len(self.nodes) - 1
         self.add("loss", number, explain("loss"), op.forward)
         self.add("loss backward", number, explain("loss_backward"), op.backward)
@@ -100,7 +108,7 @@ class _Steps:
         node: Node = {name: getattr(traced, name) for name in ("name", "kind", "partner", "settings")}
         for name in ("x", "out", "other", "result", "dout", "dx", "dother", "dresult"):
             array = getattr(traced, name)
-            node[name] = None if array is None else self.tensors.add(array, gradient=name.startswith("d"))
+            node[name] = None if array is None else self.tensor(array, gradient=name.startswith("d"))
         node["mixesChannels"], node["windows"] = traced.layer.mixes_channels, None
         _require(node, traced)
         params = dict(traced.params)
@@ -127,17 +135,17 @@ def _require(node: Node, traced: LayerTrace) -> None:
     x, result, dx, windows = node["x"], node["result"], node["dx"], traced.windows
     x.whole |= traced.layer.mixes_channels
     if windows is not None:
-        x.require(windows.needed(result.clickable, x.size, of="out"))
+        x.exact |= windows.needed(result.clickable, x.size, of="out")
     if dx is None:
         return
-    x.require(dx.clickable)
+    x.exact |= dx.clickable
     for gradient in filter(None, (node["dout"], node["dother"])):
         gradient.whole |= traced.layer.mixes_channels
         for pixels in (result.clickable, dx.clickable):
             if pixels.shape == gradient.size:
-                gradient.require(pixels)
+                gradient.exact |= pixels
     if windows is not None:
-        node["dresult"].require(windows.needed(dx.clickable, node["dresult"].size, of="in"))
+        node["dresult"].exact |= windows.needed(dx.clickable, node["dresult"].size, of="in")
 
 
 def _name_channels(nodes: list[Node], layers: int, classes: list[str]) -> None:

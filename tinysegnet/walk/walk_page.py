@@ -11,7 +11,7 @@ import numpy as np
 from ..data import CAMVID, Palette
 from ..data.palette import distinct_colors
 from ..data.sample import check_classes
-from ..errors import SettingError, ShapeError
+from ..errors import SettingError
 from ..files import write_atomically
 from ..models import Network
 from ..prediction.predict import Size, class_logits, working_picture
@@ -93,6 +93,7 @@ def walk(
         ShapeError, DataError, SettingError: if arrays do not fit, or the size requires a page of more than 25 MB.
     """
     from ..viz.canvas import resized
+    from ..viz.overlay import labels_for
     from .overview import build_overview, describe_averaging, describe_weighting
     from .page import build_page  # imported here because matplotlib is slow to import
 
@@ -100,7 +101,11 @@ def walk(
         x, palette = working_picture(model, image, size), _palette(model, palette)
         (H, W), own_size = x.shape[1:3], image.shape[:2]
         _check_size(model, (H, W), labels is not None)
-        truth = None if labels is None else resized(_check_labels(labels, own_size, palette), (W, H))
+        truth = None
+        if labels is not None:
+            labels = labels_for(image, labels)
+            check_classes("labels", labels, palette)
+            truth = resized(labels, (W, H))
         found = trace(model, x[0], truth, ignore_label=palette.ignore_label, class_weights=class_weights)
         prediction = class_logits(found.logits)[0].argmax(-1).astype(np.uint8)
         title = f"A walk through {model.config.get('name', 'a network')}" if title is None else title
@@ -135,14 +140,3 @@ def _palette(model: Network, palette: Palette | None) -> Palette:
     if palette.num_classes != K:
         raise SettingError(f"the palette has {palette.num_classes} classes, but the network predicts {K}")
     return palette
-
-
-def _check_labels(labels: Any, size: Size, palette: Palette) -> np.ndarray:
-    """Return the labels (H, W) as uint8, or raise an error if they do not fit the picture."""
-    if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iu":
-        kind = labels.dtype if isinstance(labels, np.ndarray) else type(labels).__name__
-        raise ShapeError(f"labels must be an array (H, W) of integers, not {kind}")
-    if labels.shape != size:
-        raise ShapeError(f"labels have the shape {labels.shape}, but the picture is {size}. Each pixel needs one label")
-    check_classes("labels", labels, palette)
-    return labels.astype(np.uint8)

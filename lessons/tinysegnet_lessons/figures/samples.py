@@ -26,7 +26,7 @@ from tinysegnet.viz.canvas import (
     text_row,
     tiled,
 )
-from tinysegnet.viz.figures import figure_of
+from tinysegnet.viz.figures import NotebookFigure
 from tinysegnet.viz.legend import legend_strip
 from tinysegnet.viz.overlay import as_uint8, colour_map
 from tinysegnet.viz.panels import Compared, overlays_picture, pixel_accuracy, scaled_image, truth_panel
@@ -54,7 +54,7 @@ def show_sample(sample: Sample, palette: Palette) -> Figure:
 
 def overlays_figure(samples: Sequence[Compared], palette: Palette) -> Figure:
     """Return `overlays_picture` as a matplotlib figure."""
-    return figure_of(overlays_picture(samples, palette))
+    return _figure_of(overlays_picture(samples, palette))
 
 
 def show_batch(images: np.ndarray, labels: np.ndarray, palette: Palette, *, columns: int = 4) -> Figure:
@@ -116,4 +116,13 @@ def worst(model: Any, data: Dataset, *, count: int = 4, progress: Any = iter, **
 def _with_legend(picture: Image.Image, labels: np.ndarray, palette: Palette) -> Figure:
     """Return the picture as a figure, above the classes that occur in labels (H, W), with their shares."""
     width = max(picture.width, 480)
-    return figure_of(stacked([picture, Image.fromarray(legend_strip(palette, width, labels))], width))
+    return _figure_of(stacked([picture, Image.fromarray(legend_strip(palette, width, labels))], width))
+
+
+def _figure_of(picture: Image.Image) -> NotebookFigure:
+    """Create a figure that shows this picture pixel for pixel, without margins."""
+    figure = NotebookFigure(figsize=(picture.width / 100, picture.height / 100), dpi=100)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.imshow(np.asarray(picture), interpolation="nearest", aspect="auto")
+    axes.set_axis_off()
+    return figure
