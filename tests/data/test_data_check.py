@@ -175,7 +175,7 @@ def test_a_folder_without_training_pictures_is_not_called_usable(tmp_path, capsy
 def test_shared_pictures_are_reported_by_check_and_train(tmp_path, capsys, monkeypatch):
     write(tmp_path / "d", "images/{}.png", "labels/{}.png", 5)
     given = []
-    monkeypatch.setattr(duplicates, "shared_pictures", lambda folders: given.append(len(folders)) or ["p0 is in both"])
+    monkeypatch.setattr(duplicates, "shared_pictures", lambda folders: given.append(len([*folders])) or ["p0 is in both"])
     assert main(["data", "check", str(tmp_path / "d")]) == 0
     assert "p0 is in both" in capsys.readouterr().out.splitlines()
     assert main(["data", "check", str(tmp_path / "d"), "--json"]) == 0

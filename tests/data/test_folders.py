@@ -36,7 +36,7 @@ def test_images_and_labels_with_a_folder_per_split_are_recognised(tmp_path):
     np.testing.assert_array_equal(dataset[1].labels, written["p1"])
     np.testing.assert_array_equal(dataset[1].image, picture(1))
     assert len(open_dataset(tmp_path, "valid")) == 2  # a synonym of val
-    with pytest.raises(DataError, match=r"'tset'.*night or train or val"):
+    with pytest.raises(DataError, match=r"'tset'.*train or val or night"):
         open_dataset(tmp_path, "tset")
 
 

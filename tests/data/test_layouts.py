@@ -79,7 +79,7 @@ def test_alternatives_without_pictures_are_not_ambiguous(tmp_path):
 def test_a_folder_without_training_pictures_has_no_split_train(tmp_path):
     write_pairs(tmp_path, "test/a", "night/b")
     assert names_of(tmp_path) == {"night": ["b"], "test": ["a"]}
-    with pytest.raises(DataError, match=r"'train'.*night or test"):
+    with pytest.raises(DataError, match=r"'train'.*test or night"):
         Folder(tmp_path, "train")
 
 

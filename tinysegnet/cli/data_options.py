@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -73,6 +74,7 @@ def load_splits(
     Warns if splits share pictures. Raises DataError for bad files, with the number of bad files in all splits.
     """
     from ..data import Folder, InMemory
+    from ..data.duplicates import shared_pictures
 
     opened = [labels.open(data, split) for split in splits]
     selected = [labels.select(dataset) for dataset in opened]  # an unknown class is refused before files are read
@@ -81,6 +83,8 @@ def load_splits(
         count = f"{data}: files that cannot be used: {len(problems)}"
         raise DataError(f"{count}. {problems[0].text} List all: tinysegnet data check {shlex.quote(data)}"
                         + labels.written())  # fmt: skip
+    for line in shared_pictures(dataset for dataset in opened if isinstance(dataset, Folder)):
+        warnings.warn(line, UserWarning, stacklevel=2)
     if limit is None and data != "toy":
         return selected
     return [
