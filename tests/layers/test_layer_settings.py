@@ -42,7 +42,6 @@ def test_the_gradient_of_dropout_passes_where_the_value_did():
 # --- initial weights -------------------------------------------------------------------------------------------------
 
 
-
 @pytest.mark.parametrize(
     ("make", "terms"),
     [(lambda rng: Conv2d(7, 90, 3, rng=rng), 3 * 3 * 7),

@@ -169,7 +169,9 @@ def test_the_fitting_size_is_the_nearest_one(multiple):
 
 def test_a_number_of_channels_is_rounded_to_the_nearest():
     for width, channels in ((0.051, 3), (0.054, 3), (0.056, 4), (0.5, 32), (1, 64), (1.01, 65)):
-        assert ts.build("bilinear-interpolation", 1, width=width).layers["encoder1.conv1"].params["bias"].size == channels
+        assert (
+            ts.build("bilinear-interpolation", 1, width=width).layers["encoder1.conv1"].params["bias"].size == channels
+        )
 
 
 def test_the_largest_width_is_accepted_and_more_refused(monkeypatch):

@@ -1,4 +1,4 @@
-"""Store masks of labelme's converter: `python tests/oracle/make_labelme_golden.py` writes golden/import/labelme_masks.npz."""
+"""Store masks of labelme's converter in tests/golden/import/labelme_masks.npz. Run this file to do so."""
 
 import sys
 from pathlib import Path
