@@ -136,13 +136,14 @@ def test_a_run_folder_restores_the_whole_state_of_training(tmp_path, model):
                         best=0.125, seconds=2.5, history=history)  # fmt: skip
     fields = {field.name: getattr(progress, field.name) for field in dataclasses.fields(Progress)}
     assert len({json.dumps(value) for value in fields.values()}) == len(fields)
-    folder = RunFolder(tmp_path / "run", {"size": (20, 28), "mirror": True, "lost": 1}, PALETTE)
+    config = {name: value for name, value in TRAINING.items() if name not in ("epoch", "scores")}
+    folder = RunFolder(tmp_path / "run", {**config, "model": "tiny"}, PALETTE)
     folder.begin()
     folder.save(model, history, None, progress=progress, optimizer={"classifier.bias/velocity": np.ones(2, "f4")})
     resumed = RunFolder.resume(tmp_path / "run")
     assert Progress(**resumed.resumed.progress) == progress
     assert resumed.palette == PALETTE
-    assert resumed.resumed.training == {"size": [20, 28], "mirror": True, "epoch": 1, "scores": None}
+    assert resumed.resumed.training == {**config, "epoch": 1, "scores": None}
     assert resumed.resumed.optimizer["classifier.bias/velocity"].tolist() == [1, 1]
     restored = np.random.default_rng(0)
     restored.bit_generator.state = resumed.resumed.progress["generator"]
