@@ -35,6 +35,46 @@ def test_vgg16_has_13_convolutions_in_the_encoder_and_13_in_the_decoder():
     assert sum(encoder) == 14_714_688  # VGG16 without its fully connected layers
 
 
+CBR, CB = "conv norm relu ", "conv norm "
+ENCODER = "lrn " + 4 * (CBR + "pool ")  # of SegNet-Basic
+LAYERS = {
+    "tiny": "scale " + 4 * (CBR + "pool ") + 4 * ("unpool " + CBR) + "conv",
+    "basic": ENCODER + 4 * ("unpool " + CB) + "conv",
+    "vgg16": "scale " + "".join(n * CBR + "pool " for n in (2, 2, 3, 3, 3))
+             + "".join("unpool " + n * CBR for n in (3, 3, 3, 2, 1)) + "conv",
+    "bayesian-basic": "lrn " + 2 * (CBR + "pool ") + 2 * (CBR + "pool drop ") + 2 * ("unpool " + CB + "drop ")
+                      + 2 * ("unpool " + CB) + "conv",
+    "bayesian-vgg16": "scale " + 2 * (2 * CBR + "pool ") + 3 * (3 * CBR + "pool drop ")
+                      + 3 * ("unpool " + 3 * CBR + "drop ") + "unpool " + 2 * CBR + "unpool " + CBR + "conv",
+    "bilinear-interpolation": ENCODER + "conv " + 4 * "bilinear " ,
+    "basic-encoder-addition": "lrn " + 3 * (CBR + "pool source ") + CBR + "pool " + 3 * ("unpool " + CB + "add ")
+                              + "unpool " + CB + "conv",
+    "basic-single-channel-decoder": ENCODER + 4 * "unpool depthwise norm " + "conv",
+    "fcn-basic": "lrn " + 3 * (CBR + "pool source ") + CBR + "pool conv " + 3 * "transposed add " + "transposed",
+    "fcn-basic-no-addition": ENCODER + "conv " + 4 * "transposed ",
+    "fcn-basic-no-dim-reduction": "lrn " + 3 * (CBR + "pool source ") + CBR + "pool " + 3 * "transposed add "
+                                  + "transposed conv",
+    "fcn-basic-no-addition-no-dim-reduction": ENCODER + 4 * "transposed " + "conv",
+    "replication": ENCODER + 4 * ("nearest " + CB) + "conv",
+    "fixed-index": ENCODER + 4 * ("fixed " + CB) + "conv",
+    "article": "scale " + 2 * "conv relu pool " + "conv relu " + 2 * "transposed relu nearest " + "conv",
+}  # fmt: skip
+WORDS = {"Normalize": "scale", "LocalResponseNorm": "lrn", "Conv2d": "conv", "BatchNorm2d": "norm", "ReLU": "relu",
+         "MaxPool2d": "pool", "MaxUnpool2d": "unpool", "FixedUnpool2d": "fixed", "Dropout": "drop", "SkipAdd": "add",
+         "SkipSource": "source", "DepthwiseConv2d": "depthwise", "ConvTranspose2d": "transposed"}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list(ts.models))
+def test_the_layers_follow_the_published_order(name):
+    layers = ts.build(name, 2, width=1 / 64).layers.values()
+    kinds = [WORDS.get(type(layer).__name__) or layer.mode for layer in layers]
+    assert kinds == LAYERS[name].split()
+    pools = [layer for layer in layers if type(layer).__name__ == "MaxPool2d"]
+    ups = [layer.pool for layer in layers if layer.pool is not None]
+    assert ups == ([] if name == "article" else pools[::-1])  # the innermost stage comes first
+    assert all(layer.p == 0.5 for layer in layers if type(layer).__name__ == "Dropout")
+
+
 def test_basic_has_no_relu_in_its_decoder():
     kinds = {name: type(layer).__name__ for name, layer in ts.build("basic", width=1 / 16).layers.items()}
     assert "ReLU" not in {kind for name, kind in kinds.items() if name.startswith("decoder")}

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+import safetensors
 import safetensors.numpy
 
 import tinysegnet as ts
@@ -160,3 +161,43 @@ def test_half_precision_takes_numbers_up_to_its_largest(tmp_path, model):
         bias[0] = 1.01 * largest
         with pytest.raises(SettingError, match=r"half: .*65504"):
             ts.save(tmp_path / "a", model, half=True)
+
+
+def without(path, *parts, setting=None):
+    """Rewrite a checkpoint without parts of its metadata, or without one argument of `build`."""
+    with safetensors.safe_open(path, "numpy") as file:
+        metadata, arrays = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    config = json.loads(metadata["model"])
+    config.pop(setting, None)
+    metadata = {name: text for name, text in (metadata | {"model": json.dumps(config)}).items() if name not in parts}
+    safetensors.numpy.save_file(arrays, path, metadata)
+
+
+def test_files_of_version_0_1_lack_three_parts(tmp_path, model):
+    path = tmp_path / "a.safetensors"
+    ts.save(path, model)
+    without(path, "layers", "progress", setting="preprocessing")
+    back = checkpoint.read(path)
+    assert back.model.config == model.config
+    assert back.model.config["preprocessing"] == "scaled"
+    assert back.progress == {}
+    x = np.random.default_rng(1).uniform(0, 255, (1, 21, 27, 3)).astype(np.float32)
+    np.testing.assert_array_equal(back.model.forward(x), model.forward(x))
+
+
+@pytest.mark.parametrize("part", ["model", "palette", "training", "sha256", "format"])
+def test_no_other_part_may_be_absent(tmp_path, model, part):
+    path = tmp_path / "a.safetensors"
+    ts.save(path, model)
+    without(path, part)
+    with pytest.raises(CheckpointError, match=r"a\.safetensors: "):
+        ts.load(path)
+
+
+@pytest.mark.parametrize("setting", ["name", "num_classes", "width"])
+def test_a_checkpoint_needs_the_size_of_its_network(tmp_path, model, setting):
+    path = tmp_path / "a.safetensors"
+    ts.save(path, model)
+    without(path, setting=setting)
+    with pytest.raises(CheckpointError, match=r"a\.safetensors: "):
+        ts.load(path)
