@@ -47,17 +47,16 @@ __all__ = ["Network", "Recipe", "build", "data", "encoder_preprocessing", "error
            "write_report"]  # fmt: skip
 
 # Each public name is imported on first use from the subpackage given here.
-import_lazily(__name__, {
-    **{room: room for room in ("bench", "data", "errors", "files", "gradcheck", "layers", "metrics", "ops",
-                               "prediction", "report", "runtime", "training", "viz", "walk", "weights")},
-    **dict.fromkeys(("Network", "build", "fold_batchnorm", "models"), "models"),
-    **dict.fromkeys(("evaluate", "predict", "predict_probs", "predict_samples", "predict_with_uncertainty"),
-                    "prediction"),
-    "write_report": "report",
-    **dict.fromkeys(("Recipe", "fit", "optim", "paper_recipe", "recompute_statistics"), "training"),
-    **dict.fromkeys(("encoder_preprocessing", "from_torch_state", "load", "load_bundled", "load_encoder", "save",
-                     "to_torch_state"), "weights"),
-})  # fmt: skip
+import_lazily(
+    __name__,
+    models="Network build fold_batchnorm",
+    prediction="evaluate predict predict_probs predict_samples predict_with_uncertainty",
+    report="write_report",
+    training="Recipe fit optim paper_recipe recompute_statistics",
+    weights="encoder_preprocessing from_torch_state load load_bundled load_encoder save to_torch_state",
+    **dict.fromkeys(("bench", "data", "errors", "files", "gradcheck", "layers", "metrics", "ops", "runtime", "viz",
+                     "walk"), ""),
+)  # fmt: skip
 
 # The names of version 0.1 still work, with a warning.
 _OLD_NAMES = {"load_ready": "load_bundled", "predict_with_doubt": "predict_with_uncertainty"}

@@ -5,11 +5,11 @@ folder and synced to the disk, and only then does the new file replace the old o
 """
 
 import codecs
-import contextlib
 import errno
 import os
 import secrets
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 # Signatures at the start of files, as (offset, bytes at this offset, kind of file).
@@ -32,8 +32,7 @@ UNKNOWN = "a file of an unknown kind"  #: the result of `kind_of` for unrecognis
 def kind_of(path: str | os.PathLike[str]) -> str:
     """Describe a path in words, such as "a PNG picture" or "a folder". Only a file's content counts, not its name.
 
-    Raises:
-        OSError: The path does not exist, or may not be read.
+    Raises OSError if the path does not exist or may not be read.
     """
     if os.path.isdir(path):
         return "the folder of a run" if os.path.exists(os.path.join(path, "config.json")) else "a folder"
@@ -66,9 +65,7 @@ def is_special(path: str | os.PathLike[str]) -> bool:
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
-def write_atomically(
-    path: str | os.PathLike[str], data: bytes | bytearray | memoryview, *, durable: bool = True
-) -> None:
+def write_atomically(path: str | os.PathLike[str], data: bytes, *, durable: bool = True) -> None:
     """Write a file so that its path always has either the whole old content or the whole new content.
 
     Args:
@@ -83,30 +80,24 @@ def write_atomically(
     # Renaming is atomic only within a file system, so the temporary file is in the same folder. Long names are cut.
     temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(4)}.tmp")
     try:
-        _write(temporary, data, durable)
+        with open(temporary, "xb") as file:
+            file.write(data)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
         os.replace(temporary, target)
     except BaseException as error:  # including Ctrl-C, because no temporary file must remain
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             temporary.unlink()
         if isinstance(error, OSError):
             error.filename, error.filename2 = os.fspath(path), None  # not the temporary file's name
         raise
-    if durable:
+    if durable and os.name == "posix":  # other systems cannot sync a folder
         _sync_folder(target.parent)
 
 
-def _write(path: Path, data: bytes | bytearray | memoryview, durable: bool) -> None:
-    with open(path, "xb") as file:
-        file.write(data)
-        file.flush()
-        if durable:
-            os.fsync(file.fileno())
-
-
 def _sync_folder(folder: Path) -> None:
-    """Write the new name to the disk, if the system can sync a folder."""
-    if os.name != "posix":
-        return
+    """Write the new name to the disk."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)
         try:

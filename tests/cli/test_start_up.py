@@ -18,7 +18,7 @@ from tinysegnet.cli import options, train_command
 from tinysegnet.cli.interrupts import is_interrupt
 from tinysegnet.cli.main import COMMANDS, main
 from tinysegnet.models import PREPROCESSING
-from tinysegnet.runtime.numba_settings import remove_invalid_settings
+from tinysegnet.runtime.jit import remove_invalid_settings
 from tinysegnet.training import Recipe, recipe_for
 
 # --- help ------------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from tinysegnet.data import Folder, Palette
-from tinysegnet.data.class_lists import ClassList, find_class_list
+from tinysegnet.data.class_lists import ClassList, find_class_list, is_void_name
 from tinysegnet.data.crops import write_classes
 from tinysegnet.data.palette import distinct_colors
 from tinysegnet.errors import DataError
@@ -36,7 +36,18 @@ COLORED = ["{2} {3} {4} {1}", "{2} {3} {4}\t\t{1}", "{2},{3},{4},{1}", "{2}, {3}
            "{1}\t{2}\t{3}\t{4}", "{1},{2},{3},{4}", "{1}; {2}; {3}; {4}", '"{1}","{2}","{3}","{4}"',
            '"{1}",{2},{3},{4}',
            "{hex} {1}", "{1} {hex}", "{1},{hex}", "{1}:{2},{3},{4}::", "{1}:{2},{3},{4}:part,other:action"]  # fmt: skip
-NUMBERED = ["{0}: {1}", "{0}:{1}", "{0} {1}", "{0},{1}", "{0}\t{1}", '{0};"{1}"']
+NUMBERED = [
+    "{0}: {1}",
+    "{0}:{1}",
+    "{0} {1}",
+    "{0},{1}",
+    "{0}\t{1}",
+    '{0};"{1}"',
+    "{0}. {1}",
+    "{0}) {1}",
+    "{0}={1}",
+    "{0} = {1}",
+]
 BOTH = ["{0}: {1} {2} {3} {4}", "{0},{1},{2},{3},{4}", "{0} {hex} {1}", "{0},{1},{hex}"]
 HEADERS = {"{1},{2},{3},{4}": ["name,r,g,b", "Name, Red, Green, Blue", "class_name,r,g,b"],
            "{2} {3} {4} {1}": ["r g b label"], "{0},{1}": ["Pixel Value, Class", "id,name", '"index","class"'],
@@ -67,6 +78,13 @@ def test_headers_are_no_classes(tmp_path, form, header):
         ("Klasse,rot,grün,blau\napple,1,2,3\nleaf,4,5,6", "header"),
         ("name,b,g,r\napple,1,2,3\nleaf,4,5,6", "line 1: .*r, g, b"),
         ("apple\n__ignore__\nleaf", "__ignore__ .*first"),
+        *(
+            (f"{start}\napple 1 2 3\nleaf 4 5 6", "header")
+            for start in ("Klasse R G B", "Name\tFarbe", "my two classes")
+        ),
+        *((f"{start}\napple\nleaf", f"line 1: '{start}'") for start in ("% fruit", "; fruit", "-- fruit", "My fruit:")),
+        ("- apple\n- leaf", "line 1: '- apple'"),
+        *((f"apple{a}7{b}\nleaf{a}11{b}", "ends of the lines") for a, b in (("=", ""), (" = ", ""), (" (", ")"))),
         ("apple # red\nleaf", "line 1: 'apple # red'"),
         ("leaf\napple // red", "line 2: 'apple // red'"),
         ("#f00 apple\n#ff0000 leaf", "line 1: '#f00 apple'"),
@@ -89,6 +107,18 @@ def test_lists_that_could_mean_two_things_are_refused(tmp_path, text, fact):
     with pytest.raises(DataError, match=f"classes.txt: .*{fact}") as caught:
         read(tmp_path, text)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("line", ["a" + " " * 60000 + "b", "a" + " 1" * 30000 + " b", '"' + "a" * 200000 + '"', "a\0b"])
+def test_long_lines_and_zeros_are_refused_quickly(tmp_path, line):
+    with pytest.raises(DataError, match=r"classes.txt: .*2000 characters, or contains zeros.*UTF-8"):
+        read(tmp_path, f"{line}\nleaf\n")
+
+
+def test_a_first_class_without_a_colour_may_be_a_word_or_have_a_number(tmp_path):
+    assert read(tmp_path, "background\n1 2 3 leaf\n4 5 6 apple").colors[0] is None
+    assert read(tmp_path, '"on the table"\n1 2 3 leaf\n4 5 6 apple').names[0] == "on the table"
+    assert read(tmp_path, "0 on the table\n1 leaf 1 2 3\n2 apple 4 5 6").names[0] == "on the table"
 
 
 def test_ignore_of_labelme_has_number_255(tmp_path):
@@ -117,7 +147,7 @@ quick = settings(
 def test_names_of_any_kind_are_read_or_refused_but_never_shifted(tmp_path, names, form, is_quoted):
     numbers = (3, 1, 20, 8)[: len(names)] if form in NUMBERED + BOTH else tuple(range(len(names)))
     if not is_quoted:  # "# apple" is a comment, and a list of "7 apple" gives the numbers of the classes
-        assume(not any(name[0] == "#" for name in names))
+        assume(not any(name[0] == "#" or name.startswith("- ") for name in names))
         assume(form not in PLAIN + COLORED or not all(name[0].isdecimal() for name in names))
     written = [f'"{name}"' for name in names] if is_quoted and '"' not in form else names
     try:
@@ -167,3 +197,24 @@ def test_a_csv_file_of_a_spreadsheet_is_read(tmp_path):
     writer = csv.writer(text, quoting=csv.QUOTE_ALL)
     writer.writerows([("name", "r", "g", "b"), ("grass, wet", 1, 2, 3), ('12" pipe', 4, 5, 6)])
     assert read(tmp_path, text.getvalue()).names == ("grass, wet", '12" pipe')
+
+
+@pytest.mark.parametrize("name", ["void", "Ignore", "ignored", "don't care", "DontCare", "ignore_region", "_ignore_",
+                                  "Not labelled", "unlabeled"])  # fmt: skip
+def test_names_for_pixels_without_a_label_are_void(name):
+    assert is_void_name(name)
+
+
+@pytest.mark.parametrize("name", ["background", "other", "voids", "unknown", "ignorance", "label"])
+def test_other_names_are_classes(name):
+    assert not is_void_name(name)
+
+
+def test_names_may_begin_with_numbers(tmp_path):
+    found = read(tmp_path, "0: background\n1: 1 euro\n2: 2 euro\n")
+    assert (found.names, found.numbers) == (("background", "1 euro", "2 euro"), (0, 1, 2))
+
+
+def test_colours_as_fractions_are_refused(tmp_path):
+    with pytest.raises(DataError, match=r"line 1.*0\.0 0\.5 0\.0 road"):
+        read(tmp_path, "0.0 0.5 0.0 road\n0.0 0.0 0.5 tree\n")

@@ -2,12 +2,14 @@
 
 import json
 import re
+import warnings
 
 import numpy as np
 import pytest
 from folder_samples import H, W, fastai, label_map, picture, save, spoil, write
 from PIL import Image
 
+from tinysegnet.cli.data_options import load_splits
 from tinysegnet.cli.main import main
 from tinysegnet.data import CAMVID, Folder, duplicates
 from tinysegnet.data.palette import SAFE_COLORS
@@ -175,7 +177,9 @@ def test_a_folder_without_training_pictures_is_not_called_usable(tmp_path, capsy
 def test_shared_pictures_are_reported_by_check_and_train(tmp_path, capsys, monkeypatch):
     write(tmp_path / "d", "images/{}.png", "labels/{}.png", 5)
     given = []
-    monkeypatch.setattr(duplicates, "shared_pictures", lambda folders: given.append(len([*folders])) or ["p0 is in both"])
+    monkeypatch.setattr(
+        duplicates, "shared_pictures", lambda folders: given.append(len([*folders])) or ["p0 is in both"]
+    )
     assert main(["data", "check", str(tmp_path / "d")]) == 0
     assert "p0 is in both" in capsys.readouterr().out.splitlines()
     assert main(["data", "check", str(tmp_path / "d"), "--json"]) == 0
@@ -204,3 +208,43 @@ def test_predict_draws_in_safe_colours_on_request(tmp_path, palette):
     assert main(["predict", "toy", str(tmp_path / "p.png"), "--out", str(tmp_path), "--palette", palette]) == 0
     colors = np.unique(np.asarray(Image.open(tmp_path / "p_colours.png")).reshape(-1, 3), axis=0).tolist()
     assert {tuple(color) for color in colors} <= {*CAMVID.with_colors(palette).colors}
+
+
+def scene(k):
+    """A bright box on a dark ground, and its label map, both (32, 32). No transform but the identity keeps the box."""
+    labels = np.zeros((32, 32), np.uint8)
+    labels[3 + k : 12 + k, 5 : 11 + k] = 1
+    return (np.where(labels[..., None], 220, 40) + np.arange(3, dtype=int)).astype(np.uint8), labels
+
+
+@pytest.mark.parametrize("orientation", [2, 3, 4, 5, 6, 7, 8])
+@pytest.mark.parametrize("are_stored", [True, False])
+def test_label_maps_drawn_on_the_stored_pixels_are_reported(tmp_path, capsys, orientation, are_stored):
+    to_stored = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}[orientation]  # the inverse, as a Pillow transposition
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for k in range(6):
+        image, labels = (Image.fromarray(array) for array in scene(k))
+        for path, upright, turn in (("images", image, True), ("labels", labels, are_stored)):
+            (tmp_path / path).mkdir(exist_ok=True)
+            stored = upright.transpose(Image.Transpose(to_stored)) if turn else upright
+            stored.save(tmp_path / path / f"p{k}.png", **({"exif": exif} if path == "images" else {}))
+    assert main(["data", "check", str(tmp_path), "--json"]) == 0
+    lines = json.loads(capsys.readouterr().out)["rotations"]
+    assert len(lines) == are_stored * 2  # one per split
+    assert all("labels" in line and "exiftool" in line for line in lines)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        load_splits(str(tmp_path), ("train",))
+    assert ["exiftool" in str(warning.message) for warning in caught] == [True] * are_stored
+
+
+def test_data_check_names_classes_that_never_occur_and_much_void(tmp_path, capsys):
+    void = np.full((H, W), 3, np.uint8)
+    split_folder(tmp_path, train=[void, void, void + 252], val=[np.zeros((H, W), np.uint8)])
+    (tmp_path / "classes.txt").write_text("sky\nroad\ntree\nvoid\n")
+    assert main(["data", "check", str(tmp_path)]) == 0
+    text = capsys.readouterr().out
+    assert "classes that occur in no label map: road, tree" in text
+    assert "more than half of train is void" in text
+    assert "more than half of val" not in text

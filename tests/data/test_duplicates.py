@@ -76,3 +76,11 @@ def test_missing_files_do_not_prevent_the_comparison(tmp_path):
     write_pairs(tmp_path, "train/a", "train/b", "val/c")
     (tmp_path / "images/train/a.png").unlink()
     assert reported(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["missing", "x" * 300])
+def test_missing_pictures_are_not_compared(tmp_path, name):
+    write_pairs(tmp_path, "train/a", "val/b")
+    (tmp_path / "train.txt").write_text(f"images/train/{name}.png labels/train/{name}.png\n")
+    (tmp_path / "val.txt").write_text("images/val/b.png labels/val/b.png\n")
+    assert reported(tmp_path) == []

@@ -11,6 +11,7 @@ from PIL import Image, ImageFilter
 import tinysegnet.data.label_survey as label_survey
 from tinysegnet.data import CAMVID, Folder
 from tinysegnet.data.label_files import read_label_pixels
+from tinysegnet.data.layouts import find_layout
 from tinysegnet.errors import DataError
 
 SHAPES = np.repeat(np.repeat(label_map(3)[:3, :4], 12, 0), 12, 1)  # (36, 48), three classes in large squares
@@ -99,9 +100,13 @@ def test_masks_need_a_list_of_two_classes(tmp_path, classes):
     np.testing.assert_array_equal(labels_of(tmp_path, ignore=255)[0], MASK * 255)
 
 
-@pytest.mark.parametrize("maps", [[MASK * 255] * 3, [one_bit(MASK)] * 3], ids=["grey", "1 bit"])
-def test_masks_whose_greys_contradict_the_order_of_the_list_are_refused(tmp_path, maps):
-    folder(tmp_path, *maps, classes="255 255 255 paper\n0 0 0 ink\n")
+def test_masks_go_by_the_greys_of_the_list_in_any_order(tmp_path):
+    folder(tmp_path, *[MASK * 255] * 3, classes="255 255 255 paper\n0 0 0 ink\n")
+    np.testing.assert_array_equal(labels_of(tmp_path)[0], 1 - MASK)
+
+
+def test_black_and_white_masks_beside_a_list_that_begins_with_white_are_refused(tmp_path):
+    folder(tmp_path, *[one_bit(MASK)] * 3, classes="255 255 255 paper\n0 0 0 ink\n")
     assert all(fact in refused(tmp_path) for fact in ("paper", "ink", "grey"))
 
 
@@ -154,7 +159,7 @@ def test_one_odd_value_may_be_ignored(tmp_path, odd):
 
 @pytest.mark.parametrize("count", [65, 150, 254])
 def test_more_than_64_classes_need_a_list(tmp_path, count):
-    values = np.arange(count).repeat(100).reshape(-1, 50)
+    values = np.random.default_rng(0).permutation(count).repeat(160).reshape(-1, 40)
     folder(tmp_path, *[values] * 3)
     assert all(fact in refused(tmp_path) for fact in ("64", "classes.txt"))
     (tmp_path / "classes.txt").write_text("".join(f"c{n}\n" for n in range(count)))
@@ -216,9 +221,76 @@ def test_one_stray_grey_is_an_error_of_its_file(tmp_path):
 
 def test_greys_that_are_numbers_of_other_classes_are_refused(tmp_path):
     folder(tmp_path, *[SHAPES] * 3, classes="2 2 2 a\n1 1 1 b\n0 0 0 c\n")
-    assert all(fact in refused(tmp_path) for fact in ("p", "number", "grey", "Remove the colours"))
+    assert all(fact in refused(tmp_path) for fact in ("p", "number", "grey", "Order the list"))
     (tmp_path / "classes.txt").write_text("0 0 0 a\n1 1 1 b\n2 2 2 c\n")
     np.testing.assert_array_equal(labels_of(tmp_path)[0], SHAPES)
+
+
+def blurred(kind, numbers):
+    labels = Image.fromarray(np.array(numbers, np.uint8)[SHAPES])
+    if kind == "resized":
+        return labels.resize((100, 70), Image.Resampling.BILINEAR)
+    file = io.BytesIO()
+    labels.save(file, "JPEG", quality=kind)
+    return Image.open(file).convert("L")
+
+
+@pytest.mark.parametrize("numbers", [(0, 5, 15), (20, 1, 9), (3, 12, 7)])
+@pytest.mark.parametrize("kind", ["resized", 95, 80])
+@pytest.mark.parametrize("classes", [None, "".join(f"c{n}\n" for n in range(40))])
+def test_numbers_that_were_interpolated_or_a_jpeg_are_refused(tmp_path, numbers, kind, classes):
+    folder(tmp_path, *[blurred(kind, numbers)] * 3, classes=classes)
+    assert all(fact in refused(tmp_path) for fact in ("p0.png", "3 of 3", "JPEG"))
+    folder(tmp_path, *[np.array(numbers)[SHAPES]] * 3, classes="".join(f"c{n}\n" for n in range(40)))
+    np.testing.assert_array_equal(labels_of(tmp_path)[0], np.array(numbers)[SHAPES])
+
+
+def test_classes_one_pixel_thin_are_no_blur(tmp_path):
+    values = np.zeros((40, 60), int)
+    for number in range(1, 8):  # thin poles, each between a smaller and a larger number
+        values[:, 7 * number], values[:, 7 * number + 1 :] = number, number + 1
+    values[30:] = np.arange(60) // 6
+    folder(tmp_path, *[values] * 3, classes="".join(f"c{n}\n" for n in range(10)))
+    np.testing.assert_array_equal(labels_of(tmp_path)[0], values)
+
+
+def test_palettes_beside_greys_are_refused_without_listed_colours(tmp_path):
+    maps = [indexed(SHAPES, BLACK_RED_GREEN[::-1]), SHAPES, SHAPES]
+    folder(tmp_path, *maps, classes="a\nb\nc\n")
+    assert all(fact in refused(tmp_path) for fact in ("p0.png", "p1.png", "palette", "grey"))
+
+
+@pytest.mark.parametrize("values", [(0, 65535), (0, 1, 2, 65535)])
+def test_the_largest_16_bit_number_means_what_255_means(tmp_path, values):
+    found = []
+    for name, dtype, largest in (("8", np.uint8, 255), ("16", np.uint16, 65535)):
+        numbers = np.array([min(value, largest) for value in values], dtype)
+        for k in range(3):
+            save(tmp_path / name / f"images/p{k}.png", np.zeros((*SHAPES.shape, 3), np.uint8))
+            save(tmp_path / name / f"labels/p{k}.png", numbers[SHAPES % len(values)])
+        found.append(labels_of(tmp_path / name)[0])
+    np.testing.assert_array_equal(*found)
+
+
+@pytest.mark.parametrize("place", ["train", "train/labels", "train/images", "."])
+def test_a_list_of_classes_beside_the_files_counts(tmp_path, place):
+    folder(tmp_path, *[SHAPES] * 3, layout="train/images/{}.png train/labels/{}.png")
+    (tmp_path / place / "classes.txt").write_text("sky\nroad\ntree\n")
+    assert Folder(tmp_path).palette.names == ("sky", "road", "tree")
+
+
+def test_splits_with_different_lists_are_refused(tmp_path):
+    for split, names in (("train", "sky\nroad\ntree\n"), ("val", "tree\nroad\nsky\n")):
+        folder(tmp_path, *[SHAPES] * 3, layout=f"{split}/images/{{}}.png {split}/labels/{{}}.png")
+        (tmp_path / split / "classes.txt").write_text(names)
+    assert all(str(Path(split, "classes.txt")) in refused(tmp_path) for split in ("train", "val"))
+
+
+@pytest.mark.parametrize("name", ["classes.json", "data.yaml", "labelmap.xml"])
+def test_lists_in_other_formats_are_named(tmp_path, name):
+    folder(tmp_path, *[SHAPES] * 3)
+    (tmp_path / name).write_text("{}")
+    assert f"{name} is not read" in Folder(tmp_path).source
 
 
 # The tutorial's layout
@@ -288,3 +360,15 @@ def test_the_survey_skips_damaged_files(tmp_path):
     dataset = Folder(tmp_path)
     assert (dataset.palette.num_classes, dataset[0].labels.shape) == (3, (H, W))
     assert len(dataset.problems()) == 2
+
+
+def test_a_survey_of_16_bit_pictures_keeps_few_numbers(tmp_path):
+    folder(tmp_path, *[np.zeros((60, 60))] * 3)
+    for k in range(3):
+        save(
+            tmp_path / f"labels/p{k}.png", np.random.default_rng(k).permutation(3600).reshape(60, 60).astype(np.uint16)
+        )
+    facts = label_survey.survey(find_layout(tmp_path), skip_colors=False)
+    assert [len(fact.counts) for fact in facts] == [300] * 3
+    with pytest.raises(DataError, match=r"p0\.png: .*3 of 3 label maps"):
+        Folder(tmp_path)

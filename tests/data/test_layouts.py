@@ -27,7 +27,17 @@ SPLIT_PATTERNS = [
 
 
 @pytest.mark.parametrize(
-    ("train", "val"), [("training", "validation"), ("Train", "Val"), ("TRAIN", "DEV"), ("trn", "valid")]
+    ("train", "val"),
+    [
+        ("training", "validation"),
+        ("Train", "Val"),
+        ("TRAIN", "DEV"),
+        ("trn", "valid"),
+        ("train2017", "val2017"),
+        ("train_set", "val-set"),
+        ("1_train", "2_val"),
+        ("tr", "va"),
+    ],
 )
 @pytest.mark.parametrize(("image", "labels"), SPLIT_PATTERNS)
 def test_names_of_splits_are_read_in_any_case_and_with_synonyms(tmp_path, image, labels, train, val):
@@ -301,6 +311,21 @@ def test_listed_names_may_contain_spaces(tmp_path, name, line):
     assert names_of(tmp_path) == {"train": ["a", "b"], "val": ["my town"]}
 
 
+@pytest.mark.parametrize("stem", ["a", "my a"])
+def test_listed_pairs_may_have_the_separators_of_windows(tmp_path, stem):
+    write_pairs(tmp_path, f"train/{stem}", "val/b", image="{}.png", labels="{folder}annot/{stem}.png")
+    (tmp_path / "train.txt").write_text(f"C:\\data\\train\\{stem}.png C:\\data\\trainannot\\{stem}.png\n")
+    assert names_of(tmp_path) == {"train": [stem], "val": ["b"]}
+
+
+def test_a_split_without_pictures_is_counted(tmp_path):
+    write_pairs(tmp_path, "a")
+    folder = Folder(tmp_path)
+    assert "pictures: 1 train, 0 val" in folder.description
+    with pytest.raises(DataError, match="'val' is empty"):
+        Folder(tmp_path, "val")
+
+
 def test_repeated_lines_of_a_list_are_mentioned(tmp_path):
     write_pairs(tmp_path, *"abcd")
     (tmp_path / "train.txt").write_text("a\na.png\nimages/a\nb\n")
@@ -354,3 +379,33 @@ def test_data_check_accepts_a_folder_with_training_and_validation(tmp_path, caps
     write_pairs(tmp_path, "training/a", "training/b", "validation/c")
     assert main(["data", "check", str(tmp_path)]) == 0
     assert "2 train, 1 val" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("pattern", ["{}_seg", "{}-mask", "mask_{}", "gt.{}.v2", "{}_segmentation"])
+@pytest.mark.parametrize("names", [("a", "b", "ab"), ("1", "10", "11", "2"), ("pic a", "pic b")])
+def test_any_text_around_the_name_of_a_picture_is_understood_if_all_label_maps_have_it(tmp_path, pattern, names):
+    for name in names:
+        write_pairs(tmp_path, name, labels=f"labels/{pattern.format('{}')}.png")
+    pairs = [pair for split in ("train", "val") for pair in Folder(tmp_path, split).pairs]
+    assert {pair.image.stem: pair.labels.stem for pair in pairs} == {name: pattern.format(name) for name in names}
+
+
+def test_names_that_never_agree_are_refused_in_one_line(tmp_path):
+    write_pairs(tmp_path, "a", "b", labels="")
+    write_pairs(tmp_path, "x", "y", image="")
+    with pytest.raises(DataError, match=r"no label map has the name of a picture: x\.png and a\.png"):
+        Folder(tmp_path)
+
+
+def test_a_misspelt_split_is_not_overlooked(tmp_path):
+    write_pairs(tmp_path, "train/a", "train/b", "validaton/c")
+    with pytest.raises(DataError, match=r"validaton.*Did you mean 'validation'"):
+        Folder(tmp_path)
+
+
+def test_the_lists_of_pascal_voc_are_read_from_other_folders_too(tmp_path):
+    write_pairs(tmp_path, "a", "b", "c", image="JPEGImages/{}.jpg", labels="SegmentationClass/{}.png")
+    for split, lines in (("train", "a\nb\n"), ("val", "c\n")):
+        (tmp_path / "ImageSets/Main").mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"ImageSets/Main/{split}.txt").write_text(lines)
+    assert names_of(tmp_path) == {"train": ["a", "b"], "val": ["c"]}

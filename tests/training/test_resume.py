@@ -143,9 +143,9 @@ def test_a_run_stopped_while_it_saves_resumes_bit_for_bit(tmp_path, data, val, w
     recipe, last, history, _ = whole
     record = RunFolder.record
 
-    def interrupted(self, model, rows, *arguments, **settings):
-        record(self, model, rows, *arguments, **settings)
-        if len(rows) == recipe.epochs:
+    def interrupted(self, model, scores, progress, optimizer):
+        record(self, model, scores, progress, optimizer)
+        if len(progress.history) == recipe.epochs:
             os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(RunFolder, "record", interrupted)

@@ -59,9 +59,9 @@ def run_folder(path, recipe=SMALL):
 class WatchedRun(RunFolder):
     """A run folder that records for each epoch whether it received scores."""
 
-    def record(self, model, history, scores, **state):
+    def record(self, model, scores, progress, optimizer):
         self.scored = [*getattr(self, "scored", []), scores is not None]
-        super().record(model, history, scores, **state)
+        super().record(model, scores, progress, optimizer)
 
 
 @pytest.fixture(scope="module")
@@ -151,11 +151,11 @@ def test_the_best_checkpoint_has_the_best_mIoU(tmp_path, scenes, val):
     folder = run_folder(tmp_path / "run")
     folder.begin()
     model = small_model()
-    history = [{"epoch": 1.0, "train_loss": 1.0, "val_G": 0.5, "val_C": 0.5, "val_mIoU": 0.5, "seconds": 1.0}]
+    row = {"epoch": 1.0, "train_loss": 1.0, "val_G": 0.5, "val_C": 0.5, "val_mIoU": 0.5, "seconds": 1.0}
     progress = Progress({})
     for epoch, mIoU in [(1, 0.3), (2, 0.5), (3, 0.4), (4, np.nan)]:
-        rows = [{**history[0], "epoch": epoch, "val_mIoU": mIoU}]
-        folder.record(model, rows, None, progress=progress, optimizer={})
+        progress.history = [{**row, "epoch": epoch, "val_mIoU": mIoU}]
+        folder.record(model, None, progress, {})
     assert progress.best == 0.5
     assert checkpoint.read(folder.path / "best.safetensors").training["epoch"] == 2
     assert checkpoint.read(folder.path / "last.safetensors").training["epoch"] == 4

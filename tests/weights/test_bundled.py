@@ -8,15 +8,15 @@ import tinysegnet as ts
 from tinysegnet.cli.main import main
 from tinysegnet.data import CAMVID, InMemory, open_dataset
 from tinysegnet.errors import CheckpointError, SettingError
-from tinysegnet.weights import bundled, checkpoint
+from tinysegnet.weights import checkpoint
 
-PATH = bundled.FOLDER / "toy.safetensors"
+PATH = checkpoint.BUNDLED["toy"]
 
 
 def test_the_bundled_network_is_small_and_complete():
-    assert bundled.bundled_networks() == ["toy"]
+    assert [*checkpoint.BUNDLED] == ["toy"]
     assert PATH.stat().st_size <= 1.1e6
-    loaded = bundled.open_checkpoint("toy")
+    loaded = checkpoint.open_checkpoint("toy")
     assert loaded.palette == CAMVID
     assert loaded.size == (96, 128)
     assert loaded.model.dtype == np.float32
@@ -32,7 +32,7 @@ def test_unknown_names_of_bundled_networks_are_refused():
     with pytest.raises(SettingError, match=r"'camvid'.*toy"):
         ts.load_bundled("camvid")
     with pytest.raises(CheckpointError, match="no such file"):
-        bundled.open_checkpoint("camvid")
+        checkpoint.open_checkpoint("camvid")
 
 
 @pytest.mark.parametrize("old", ["load_ready", "predict_with_doubt"])
@@ -46,7 +46,7 @@ def test_names_of_version_0_1_work_with_a_warning(old):
 def test_a_file_has_priority_over_a_bundled_network_of_the_same_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     ts.save("toy", ts.build("tiny", width=1 / 16))
-    assert bundled.open_checkpoint("toy").model.config["width"] == 1 / 16
+    assert checkpoint.open_checkpoint("toy").model.config["width"] == 1 / 16
 
 
 def test_export_leaves_out_what_only_training_needs(tmp_path, capsys):

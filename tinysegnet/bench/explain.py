@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from ..models import build
-from ..models.shapes import layer_shapes
+from ..models.summary import layer_shapes
 from ..ops.engine import cost_model
 from .workloads import CLASSES, Workload
 

@@ -6,14 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cyclopts import Argument, ArgumentCollection, Token
-from cyclopts.exceptions import (
-    CoercionError,
-    CycloptsError,
-    MissingArgumentError,
-    UnknownOptionError,
-    UnusedCliTokensError,
-)
+from cyclopts import Argument, ArgumentCollection, CycloptsError, Token
+from cyclopts.exceptions import CoercionError, MissingArgumentError, UnknownOptionError, UnusedCliTokensError
 
 from ..errors import MeasurementError, NonFiniteError, SettingError, TinySegNetError, did_you_mean, nearest_name
 from .options import check_order
@@ -27,7 +21,10 @@ def usage_error(error: CycloptsError) -> TinySegNetError:
     command = " ".join(["tinysegnet", *(error.command_chain or ())])
     match error:
         case UnusedCliTokensError(unused_tokens=[word, *_], app=app):
-            sentence = f"unexpected argument {word!r}.{_meant_as_data(word, app)}"
+            sentence = f"unexpected argument {word!r}."
+            takes_data = app and "--data" in app.assemble_argument_collection()
+            if takes_data and (word == "toy" or os.path.isdir(word)):
+                sentence += f" Did you mean --data {word}?"
         case UnknownOptionError(token=token, argument_collection=arguments):
             options = [name for argument in arguments for name in argument.names]
             sentence = _unknown_option(token.keyword or token.value, options)
@@ -74,15 +71,7 @@ def _unknown_option(word: str, options: list[str]) -> str:
     return f"unknown option {word}.{f' Did you mean {names[meant]}?' if meant else ''}"
 
 
-def _meant_as_data(word: str, app: Any) -> str:
-    """Suggest the option that is probably missing, as in `train toy`."""
-    takes_data = app and "--data" in app.assemble_argument_collection()
-    if takes_data and (word == "toy" or os.path.isdir(word)):
-        return f" Did you mean --data {word}?"
-    return ""
-
-
-def explain(error: Exception) -> tuple[str, int]:
+def explain(error: BaseException) -> tuple[str, int]:
     """Return the text of an error, and the exit code."""
     if isinstance(error, TinySegNetError):
         return str(error), 1 if isinstance(error, (NonFiniteError, MeasurementError)) else 2

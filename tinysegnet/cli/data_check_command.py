@@ -32,7 +32,7 @@ def run(
     from ..data import Folder
     from ..data.duplicates import shared_pictures
     from ..data.layouts import find_layout
-    from ..data.pair_statistics import pair_statistics, shares, suspicious
+    from ..data.pair_statistics import doubtful_rotations, pair_statistics, shares, suspicious
 
     if sheet is not None and sheet.suffix.lower() != ".png":
         raise SettingError(f"{sheet}: the contact sheet is a PNG file. Give another --sheet, such as sheet.png")
@@ -57,6 +57,7 @@ def run(
     }  # fmt: skip
     found = {
         **_as_dict(folders), "shares": by_split, "duplicates": shared_pictures(folders),
+        "rotations": [line for split in folders for line in doubtful_rotations(split)],
         "missing_splits": [split for split in ("train", "val") if not _has(layout, split)],
         "bad": [{"file": str(problem.file), "problem": problem.text} for problem in problems],
     }  # fmt: skip
@@ -85,7 +86,7 @@ def _as_text(folders: list[Folder], found: dict[str, Any]) -> str:
         usable = (f"they can be scored (`tinysegnet evaluate CHECKPOINT --data {shlex.quote(str(first.root))} --split "
                   f"{first.split}`). For training, add {' and '.join(found['missing_splits'])}")  # fmt: skip
     description = max(folders, key=lambda folder: folder.void_occurs).description
-    return "\n".join([description, *_table(found["shares"]), *found["duplicates"], *bad,
+    return "\n".join([description, *_table(found["shares"]), *found["duplicates"], *found["rotations"], *bad,
                       f"{sum(map(len, folders))} pairs checked: {usable}"])  # fmt: skip
 
 
@@ -100,6 +101,9 @@ def _table(shares: dict[str, dict[str, float]]) -> list[str]:
         cells = {split: 100 * classes[name] for split, classes in shares.items()}
         texts = {split: "-" if not x else "< 0.1" if x < 0.05 else f"{x:.1f}" for split, x in cells.items()}
         lines.append(name.ljust(left) + "".join(text.rjust(max(8, len(split) + 2)) for split, text in texts.items()))
+    unused = [name for name in names if name != "void" and not any(classes[name] for classes in shares.values())]
+    lines += [f"classes that occur in no label map: {', '.join(unused)}"] if unused else []
+    lines += [f"more than half of {split} is void" for split, classes in shares.items() if classes["void"] > 0.5]
     for here, there in permutations(shares, 2):
         absent = [name for name in names if name != "void" and shares[here][name] and not shares[there][name]]
         lines += [f"classes of {here} that do not occur in {there}: {', '.join(absent)}"] if absent else []

@@ -75,6 +75,7 @@ def load_splits(
     """
     from ..data import Folder, InMemory
     from ..data.duplicates import shared_pictures
+    from ..data.pair_statistics import doubtful_rotations
 
     opened = [labels.open(data, split) for split in splits]
     selected = [labels.select(dataset) for dataset in opened]  # an unknown class is refused before files are read
@@ -83,7 +84,8 @@ def load_splits(
         count = f"{data}: files that cannot be used: {len(problems)}"
         raise DataError(f"{count}. {problems[0].text} List all: tinysegnet data check {shlex.quote(data)}"
                         + labels.written())  # fmt: skip
-    for line in shared_pictures(dataset for dataset in opened if isinstance(dataset, Folder)):
+    folders = [dataset for dataset in opened if isinstance(dataset, Folder)]
+    for line in (*shared_pictures(folders), *(line for folder in folders for line in doubtful_rotations(folder))):
         warnings.warn(line, UserWarning, stacklevel=2)
     if limit is None and data != "toy":
         return selected
@@ -113,4 +115,4 @@ def progress_bar(what: str) -> Any:
     """Return a function that wraps a loop over pictures in a progress bar."""
     from tqdm import tqdm
 
-    return lambda loop: tqdm(loop, desc=what, unit="picture", leave=False, dynamic_ncols=True)
+    return lambda loop: tqdm(loop, desc=what, unit="picture", leave=False, dynamic_ncols=True, disable=None)

@@ -17,13 +17,20 @@ def run(*, clear_cache: bool = False, as_json: Json = False) -> int:
     """
     from ..runtime import kernel_cache
 
+    files = kernel_cache.cached_files()
+    size = f"{len(files)} files, {sum(path.stat().st_size for path in files) / 1e6:.1f} MB"
     if clear_cache:
-        facts = {"removed": _size(), "from": str(kernel_cache.user_cache())}
+        facts: dict[str, Any] = {"removed": size, "from": str(kernel_cache.user_cache())}
         kernel_cache.clear_cache()
     else:
         from ..training.run_folder import environment
 
-        facts = {**environment(), "BLAS": _blas(), **_kernel_cache()}
+        facts = {**environment(), "BLAS": _blas()}
+        if kernel_cache.cache_folder() is None:
+            facts["kernel cache"] = "none, because no folder is writable; every process compiles the kernels again"
+        else:
+            facts["kernel cache"] = str(kernel_cache.user_cache())
+            facts["cached"] = f"{size}; remove them with tinysegnet doctor --clear-cache"
     print(json.dumps(facts) if as_json else "\n".join(f"{name:<16} {fact}" for name, fact in facts.items()))
     return 0
 
@@ -34,19 +41,3 @@ def _blas() -> str:
     pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
     texts = [f"{pool['internal_api']} {pool['version']}, {pool['num_threads']} threads" for pool in pools]
     return ", ".join(texts) or "unknown"
-
-
-def _kernel_cache() -> dict[str, Any]:
-    from ..runtime import kernel_cache
-
-    if kernel_cache.cache_folder() is None:
-        return {"kernel cache": "none, because no folder is writable; every process compiles the kernels again"}
-    return {"kernel cache": str(kernel_cache.user_cache()),
-            "cached": f"{_size()}; remove them with tinysegnet doctor --clear-cache"}  # fmt: skip
-
-
-def _size() -> str:
-    from ..runtime.kernel_cache import cached_files
-
-    files = cached_files()
-    return f"{len(files)} files, {sum(path.stat().st_size for path in files) / 1e6:.1f} MB"

@@ -23,19 +23,11 @@ if TYPE_CHECKING:
 
 
 def run(
-    checkpoint: CheckpointPath,
-    /,
-    *,
-    data: DataPath | None = None,
-    labels: Labels = LabelOptions(),
-    split: str = "val",
-    limit: PositiveInt | None = None,
-    out: OutFolder | None = None,
-    options: Options = PredictionOptions(),
-    no_baseline: bool = False,
-    no_boundary: bool = False,
+    checkpoint: CheckpointPath, /, *, data: DataPath | None = None, labels: Labels = LabelOptions(),
+    split: str = "val", limit: PositiveInt | None = None, out: OutFolder | None = None,
+    options: Options = PredictionOptions(), no_baseline: bool = False, no_boundary: bool = False,
     as_json: Json = False,
-) -> int:
+) -> int:  # fmt: skip
     """Score a trained network on labelled pictures, as a whole and for every class, at the resolution of the labels.
 
     G is the share of correct pixels, C is the mean share per class, and mIoU is the mean intersection over union. BF is
@@ -86,7 +78,10 @@ def run(
         viz.save_figure(viz.confusion_figure(scores, pictures.palette), out / "confusion.png")
         viz.save_figure(viz.per_class_figure(scores, pictures.palette), out / "per_class.png")
     if as_json:
-        print(_as_json(scores, baseline, {"data": data, "split": split, "images": len(pictures)}))
+        baselines = {"position prior": baseline.as_dict()} if baseline else {}
+        facts = {"data": data, "split": split, "images": len(pictures), "baselines": baselines}
+        facts["floors"] = baselines  # the name in version 0.1
+        print(json.dumps({"intervals": None, **scores.as_dict(), **facts}))
     else:
         print(f"{data_name(data)}, split {split}: {count_pictures(pictures)}")
         print(scores.table(baseline, "position prior"))
@@ -94,11 +89,7 @@ def run(
 
 
 def _data_of_training(checkpoint: Path) -> tuple[str, dict[str, Any]]:
-    """Return the data on which a checkpoint was trained, and the config.json of its run.
-
-    Raises:
-        SettingError: The data is unknown, or not in the current folder.
-    """
+    """Return the data on which a checkpoint was trained, and the config.json of its run."""
     from ..training.run_folder import read_config
 
     if not checkpoint.exists():  # but it was opened, so it is a bundled network
@@ -146,22 +137,13 @@ def _check_classes(loaded: Checkpoint, data: Dataset) -> None:
 
 
 def _baseline(data: str, limit: int | None, labels: LabelOptions, pictures: Dataset) -> Scores | None:
-    """Return the scores of the position prior if there are labelled training pictures."""
     from ..data import labelled_images
     from ..metrics import position_prior
 
     try:
         (training_pictures,) = load_splits(data, ("train",), limit, labels)
-        palette = pictures.palette
-        return position_prior(
-            labelled_images(training_pictures), labelled_images(pictures), palette.names, palette.ignore_label
-        )
+        train, val, palette = labelled_images(training_pictures), labelled_images(pictures), pictures.palette
+        return position_prior(train, val, palette.names, palette.ignore_label)
     except DataError as error:  # a missing split or a bad file in it does not prevent the evaluation
         print(f"no position prior, because it needs training pictures: {error}", file=sys.stderr)
         return None
-
-
-def _as_json(scores: Scores, baseline: Scores | None, pictures: dict[str, Any]) -> str:
-    baselines = {"position prior": baseline.as_dict()} if baseline else {}
-    result = {"intervals": None, **scores.as_dict(), **pictures, "baselines": baselines}
-    return json.dumps({**result, "floors": baselines})  # version 0.1 called the baselines "floors"

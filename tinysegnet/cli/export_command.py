@@ -21,7 +21,7 @@ def run(
     from ..files import write_atomically
     from ..models import fold_batchnorm
     from ..weights import checkpoint as checkpoint_files
-    from ..weights.bundled import open_checkpoint
+    from ..weights.checkpoint import open_checkpoint
     from ..weights.torch_state import to_torch_state
 
     if torch and half:

@@ -1,6 +1,7 @@
 """The help page of a command in plain text, at most 100 columns wide."""
 
 import textwrap
+from functools import partial
 from typing import Any
 
 from cyclopts.help import PlainFormatter
@@ -14,10 +15,8 @@ class HelpFormatter(PlainFormatter):
 
     def _print_plain(self, console: Any, text: str) -> None:
         if not text.startswith(" "):  # not a row of options or arguments
-            paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
-            text = "\n\n".join(
-                textwrap.fill(paragraph, _width(console), break_on_hyphens=False) for paragraph in paragraphs
-            )
+            wrap = partial(textwrap.fill, width=_width(console), break_on_hyphens=False)
+            text = "\n\n".join(wrap(" ".join(paragraph.split())) for paragraph in text.split("\n\n"))
         console.print(text.replace("`", ""), markup=False, highlight=False, soft_wrap=True)
 
     def _format_parameter_entry(self, options: Any, desc: str, console: Any, entry: Any) -> None:

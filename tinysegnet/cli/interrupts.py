@@ -6,10 +6,6 @@ import _signal as signal  # the built-in part of `signal`, which is faster to im
 import os
 import sys
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
 EXIT_CODE = 130  #: the exit code that shells expect of an interrupted command
 
 
@@ -32,7 +28,7 @@ def is_interrupt(error: BaseException | None) -> bool:
     return any(isinstance(error, KeyboardInterrupt) for error in chain)
 
 
-def leave(number: int = 0, frame: Any = None) -> None:
+def leave(number: int = 0, frame: object = None) -> None:
     """End the process with one line. The parameters are those of a signal handler."""
     try:
         os.write(2, b"interrupted\n")
@@ -40,7 +36,7 @@ def leave(number: int = 0, frame: Any = None) -> None:
         os._exit(EXIT_CODE)
 
 
-def _report_unraisable(unraisable: Any) -> None:
+def _report_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
     """End the process if an interrupt was lost in a place that cannot raise, such as a destructor."""
     if is_interrupt(unraisable.exc_value):
         leave()

@@ -35,14 +35,15 @@ def main(arguments: list[str] | None = None) -> int:
         code = _run([argument for argument in arguments if argument != "--debug"])
         sys.stdout.flush()  # an error here is still reported
         return code
-    except KeyboardInterrupt:
-        return _interrupted(program)
     except BrokenPipeError:  # the reader of the output, such as `head`, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except Exception as error:
+    except (KeyboardInterrupt, Exception) as error:
         if is_interrupt(error):
-            return _interrupted(program)
+            if program:  # a library whose import was interrupted may crash when Python shuts down
+                leave()
+            print("interrupted", file=sys.stderr)
+            return EXIT_CODE
         if debug:
             raise
         from .cli_errors import explain
@@ -50,13 +51,6 @@ def main(arguments: list[str] | None = None) -> int:
         text, code = explain(error)
         print("error:", " ".join(text.replace("\0", "\\0").split()), file=sys.stderr)
         return code
-
-
-def _interrupted(program: bool) -> int:
-    if program:  # a library whose import was interrupted may crash when Python shuts down
-        leave()
-    print("interrupted", file=sys.stderr)
-    return EXIT_CODE
 
 
 def _run(arguments: list[str]) -> int:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, get_args
 
 import cyclopts
 from cyclopts import Parameter, Token
+from cyclopts.types import PositiveInt
 
 from ..errors import SettingError
 from ..files import kind_of
@@ -94,5 +95,7 @@ FolderPath = Annotated[Path, Parameter(name="DIR", validator=check_folder)]
 OutFolder = Annotated[Path, Parameter(metavar="DIR", validator=check_folder)]
 RunFolderPath = Annotated[Path, Parameter(metavar="DIR", validator=check_run_folder)]
 FilePath = Annotated[Path, Parameter(metavar="FILE")]
-ModelName = Annotated[str, Parameter(choices=MODELS, metavar="MODEL")]
+ModelName = Annotated[str, Parameter(choices=MODELS, metavar="MODEL", help="The network.")]
+Width = Annotated[float, Parameter(metavar="NUMBER", help="A factor on the number of channels of every stage.")]
+BatchSize = Annotated[PositiveInt, Parameter(help="Pictures per batch.")]
 Json = Annotated[bool, Parameter(name="--json", help="Print one JSON object instead of text.")]

@@ -24,35 +24,30 @@ def parse(arguments: list[str]) -> tuple[Callable[..., int], BoundArguments]:
     Raises:
         TinySegNetError: A command or an option is unknown, or a value is wrong.
     """
-    completion = arguments[:1] == ["--install-completion"]
-    name = "" if completion else _command_name(arguments)
-    app = _app(name, arguments)
+    name = "" if arguments[:1] == ["--install-completion"] else _command_name(arguments)
     try:
-        command, bound, _ = app.parse_args(arguments, exit_on_error=False, print_error=False)
+        command, bound, _ = _app(name, arguments).parse_args(arguments, exit_on_error=False, print_error=False)
     except CycloptsError as error:
         raise usage_error(error) from error
     return command, bound
 
 
 def _command_name(arguments: list[str]) -> str:
-    """Return the command that the first words name."""
     for count in (1, 2):
         if (name := " ".join(arguments[:count])) in COMMANDS:
             return name
-    program = "tinysegnet data" if arguments[:1] == ["data"] else "tinysegnet"
-    prefix = program.removeprefix("tinysegnet").lstrip()
-    names = [name.removeprefix("data ") if prefix else name for name in COMMANDS if name.startswith(prefix)]
-    rest = arguments[len(prefix.split()) :]
-    meant = did_you_mean(rest[0], names if prefix else ["data", *names])
-    raise SettingError(f"{program} has no command {rest[0]!r}.{meant} See {program} --help")
+    program, word, known = "tinysegnet", arguments[0], ["data", *COMMANDS]
+    if word == "data":
+        program, word = "tinysegnet data", arguments[1]
+        known = [name.removeprefix("data ") for name in COMMANDS if name.startswith("data ")]
+    raise SettingError(f"{program} has no command {word!r}.{did_you_mean(word, known)} See {program} --help")
 
 
 def _app(name: str, arguments: list[str]) -> App:
     """Build the parser of one command, or of all commands if the name is empty."""
     app = App(
         name="tinysegnet", default_parameter=DEFAULT_PARAMETER, config=partial(check_required, arguments),
-        help_format="plaintext", help_formatter=HelpFormatter(),
-        group_parameters=Group("Options", sort_key=0),
+        help_format="plaintext", help_formatter=HelpFormatter(), group_parameters=Group("Options", sort_key=0),
     )  # fmt: skip
     app.register_install_completion_command()
     data = App(name="data")

@@ -43,7 +43,7 @@ class PredictionOptions:
     def open(self, checkpoint: Path, palette: str = "own") -> Checkpoint:
         """Open the checkpoint, with the chosen colours of the classes. Raises SettingError if samples are wanted but
         the network has no dropout."""
-        from ..weights.bundled import open_checkpoint
+        from ..weights.checkpoint import open_checkpoint
 
         loaded = open_checkpoint(checkpoint)
         if self.samples is not None:

@@ -3,23 +3,18 @@
 import inspect
 import json
 
-from cyclopts.types import PositiveInt
-
-from .options import Json, ModelName, Size
+from .options import BatchSize, Json, ModelName, Size, Width
 
 
 def run(
-    model: ModelName, /, *, size: Size = (360, 480), batch_size: PositiveInt = 1, num_classes: int = 11,
-    width: float = 1.0, as_json: Json = False,
+    model: ModelName, /, *, size: Size = (360, 480), batch_size: BatchSize = 1, num_classes: int = 11,
+    width: Width = 1.0, as_json: Json = False,
 ) -> int:  # fmt: skip
     """Show the shapes, parameters, memory and multiply-adds of a network, layer by layer.
 
     Args:
-        model: The network.
         size: Height and width of the pictures.
-        batch_size: Pictures per batch.
         num_classes: The number of classes, which is the number of output channels.
-        width: A factor on the number of channels of every stage.
     """
     from ..models import build, models
 

@@ -4,6 +4,7 @@ import os
 import shlex
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, make_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -16,7 +17,7 @@ from ..errors import DataError, SettingError
 from ..runtime.settings import convert
 from ..training.recipes import Recipe, papers, recipe_for
 from .data_options import DataPath, LabelOptions, Labels, count_pictures, data_name, load_splits
-from .options import DEFAULT_PARAMETER, FilePath, ModelName, Numbers, OutFolder, RunFolderPath, Size, Switch
+from .options import DEFAULT_PARAMETER, FilePath, ModelName, Numbers, OutFolder, RunFolderPath, Size, Switch, Width
 
 if TYPE_CHECKING:
     from ..data import Dataset
@@ -47,13 +48,12 @@ class Source:
         """Return the name of the model and the settings of the recipe."""
         if self.recipe in papers:
             return papers[self.recipe].model, papers[self.recipe].recipe
-        if self.data == "toy":
-            return "tiny", Recipe()  # as `recipe_for` returns, which would draw a scene
-        dataset = self.labels.open(self.data, "train")
-        try:
-            return "tiny", recipe_for(dataset)
-        except DataError:  # the check before training will name all bad files
-            return "tiny", Recipe()
+        recipe = Recipe()  # for toy scenes, as `recipe_for` returns, which would draw a scene
+        if self.data != "toy":
+            dataset = self.labels.open(self.data, "train")
+            with suppress(DataError):  # the check before training will name all bad files
+                recipe = recipe_for(dataset)
+        return "tiny", recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,9 +65,7 @@ class Train(Source):
     """
 
     model: ModelName = "tiny"
-    """The network."""
-    width: Annotated[float, Parameter(metavar="NUMBER")] = 1.0
-    """A factor on the number of channels of every stage."""
+    width: Width = 1.0
     preprocessing: PreprocessingName = "own"
     """How the first layer prepares a picture. "own" follows the architecture of the network or --encoder."""
     encoder: FilePath | None = None
@@ -105,6 +103,8 @@ class Train(Source):
             raise DataError(f"{path / 'config.json'}: cannot be used: {error}. Start a new run") from error
 
     def _train(self) -> int:
+        from ..data import Folder, OneClass
+        from ..report.run_report import write_report
         from ..training.loop import fit
         from ..weights.encoders import encoder_preprocessing
 
@@ -119,7 +119,9 @@ class Train(Source):
         train, val = load_splits(self.data, ("train", "val"), self.limit, self.labels)
         folder = self._folder(train)
         model = folder.resumed.model if folder.resumed else self._new_model(train.palette.num_classes)
-        _describe(train)
+        whole = train.data if isinstance(train, OneClass) else train
+        if isinstance(whole, Folder):
+            print(whole.description)
         print(f"{self.model}, {model.num_parameters:,} parameters; {data_name(self.data)}: "
               f"{count_pictures(train, 'training')}, {count_pictures(val, 'validation')}")  # fmt: skip
         if folder.resumed:
@@ -127,8 +129,6 @@ class Train(Source):
         result = fit(model, train, val, recipe=Recipe(**asdict(self.settings)), run=folder)
         if result.scores:
             print(result.scores.table())
-        from ..report.run_report import write_report
-
         page = write_report(folder, model, train, val, result)
         print(f"trained for {result.seconds:.0f} s\n{_checkpoints(folder.path, result.history)}\nreport: {page}")
         if result.diverged:
@@ -202,7 +202,6 @@ def _with_defaults(options: type, changed: list[tuple[str, Any, Any]]) -> Any:
 
 
 def _check_combinations(given: list[str]) -> None:
-    """Raise SettingError for options that contradict each other."""
     others = [option for option in given if option not in ("--resume", "--help")]
     if "--resume" in given and others:
         raise SettingError(f"train --resume uses the options of the run. Leave out {others[0]}")
@@ -234,12 +233,3 @@ def _checkpoints(folder: Path, history: list[dict[str, float]]) -> str:
     rows["last"] = history[-1]
     return "\n".join(f"{name}: epoch {row['epoch']}, mIoU {row['val_mIoU']:.3f}, {folder / f'{name}.safetensors'}"
                      for name, row in rows.items())  # fmt: skip
-
-
-def _describe(data: "Dataset") -> None:
-    """Print how the files of a folder are interpreted."""
-    from ..data import Folder, OneClass
-
-    whole = data.data if isinstance(data, OneClass) else data
-    if isinstance(whole, Folder):
-        print(whole.description)

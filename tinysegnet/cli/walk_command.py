@@ -37,10 +37,13 @@ def run(
     from ..data import read_image
     from ..data.image_files import MAX_PIXELS_SINGLE
     from ..data.read_pair import check_sizes
-    from ..walk import walk
-    from ..weights.bundled import open_checkpoint
+    from ..walk import is_walk, walk
+    from ..weights.checkpoint import open_checkpoint
 
-    _check_page(out)
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise SettingError(f"{out}: the output file must end in .html. Give another --out, such as walk.html")
+    if out.exists() and not is_walk(out):
+        raise SettingError(f"{out}: exists already and is not a walk. Choose another --out, or remove it")
     loaded = open_checkpoint(checkpoint)
     picture = read_image(image, max_pixels=MAX_PIXELS_SINGLE)
     label_map = None
@@ -93,13 +96,3 @@ def _read_labels(path: Path, image: Path, loaded: Checkpoint) -> np.ndarray:
     elif palette.ignore_label is not None and encoding.table[VOID] < 0:
         encoding.table[VOID] = palette.ignore_label
     return encoding.decode(pixels, path)
-
-
-def _check_page(path: Path) -> None:
-    """Raise SettingError if the page would overwrite a file that is not a walk, or does not end in .html."""
-    from ..walk import is_walk
-
-    if path.suffix.lower() not in (".html", ".htm"):
-        raise SettingError(f"{path}: the output file must end in .html. Give another --out, such as walk.html")
-    if path.exists() and not is_walk(path):
-        raise SettingError(f"{path}: exists already and is not a walk. Choose another --out, or remove it")

@@ -21,12 +21,18 @@ from .pairs import read_lines, visible
 from .palette import CAMVID_MERGE, Color
 
 _FILES = {"classes.txt", "codes.txt", "label_colors.txt", "class_dict.csv", "labelmap.txt", "labels.txt",
-          "class_names.txt", "classes.csv", "_classes.csv"}  # fmt: skip
+          "class_names.txt", "classes.csv", "_classes.csv", "classes.tsv", "categories.txt", "names.txt"}  # fmt: skip
+_UNREAD = re.compile(r"(?:.*(?:class|categor|label_?map).*|data)\.(?:json|ya?ml|xml|xlsx?|py)", re.IGNORECASE)
+_VOID_NAMES = {"void", "ignore", "ignored", "ignoreregion", "unlabelled", "unlabeled", "notlabelled", "notlabeled",
+               "dontcare", "donotcare"}  # fmt: skip
 _MAX_CLASSES = 255  # a label is one byte
 LABELME_IGNORE = "__ignore__"  # is number -1 in labelme, which becomes 255 in a file
 
 _NUMBER = r"(?:\d+|#[0-9a-fA-F]{6}\b)"  # also a hex colour
-_LINE = re.compile(rf"((?:{_NUMBER}[\s,;:]+)*)((.*?)((?:[\s,;:]+{_NUMBER})*))")  # numbers, the rest: name and numbers
+_BETWEEN = r"(?:[\s,;:=]+|[.)]\s+)"
+_LINE = re.compile(rf"((?:{_NUMBER}{_BETWEEN})*)((.*?)((?:[\s,;:]+{_NUMBER})*))")  # numbers, the rest: name and numbers
+_NUMBERED = re.compile(r"(\d+)\s*[:=]\s*(\d+\s+[^\d\s,;:#].*)")  # the number, and a name that begins with one
+_NOT_A_NAME = re.compile(r"(^|\s)(#|//)|^\d*\.\d|^[%;*!=<{-]|[:{[]$")  # comments, other languages and titles
 _CVAT = re.compile(r'([^"]+?):(\d+,\d+,\d+):[^:"]*:[^:"]*')  # label:color_rgb:parts:actions
 _COMMENT = re.compile(r"//|#(?![0-9a-fA-F]{3,8}\b)")  # a colour such as #fff is no comment, and is reported
 _NAME_WORDS = {"name", "names", "class", "classes", "label", "labels", "category"}
@@ -94,6 +100,16 @@ def find_class_list(folders: Iterable[Path]) -> ClassList | None:
     return max(lists, key=lambda found: sum(map(bool, found.colors)), default=None)
 
 
+def is_void_name(name: str) -> bool:
+    """Return whether a class of this name means "not labelled", such as void, Unlabeled or don't care."""
+    return re.sub(r"[\W_]", "", name.lower()) in _VOID_NAMES
+
+
+def unread_lists(folders: Iterable[Path]) -> list[str]:
+    """Return the names of files that may list classes, but in a format that is not read, such as data.yaml."""
+    return [path.name for folder in folders for path in visible(folder) if _UNREAD.fullmatch(path.name)]
+
+
 def _is_header(where: str, line: str) -> bool:
     words = re.findall(r"[^\W_]+", line.lower())
     if not _NAME_WORDS & set(words) or not set(words) <= _NAME_WORDS | _COLUMN_WORDS:
@@ -111,6 +127,9 @@ def _parse(where: str, line: str) -> tuple[str, Color | None, int | None]:
         return _name(where, cvat[1]), _color(where, cvat[2].split(",")), None
     if line[0] == '"':
         line = re.sub(r'(?<!")"(\d+)"(?!")', r"\1", line)  # a CSV file may quote its numbers, too
+    numbered = _NUMBERED.fullmatch(line)
+    if numbered is not None:
+        return _name(where, numbered[2]), None, _byte(where, "number", numbered[1])
     match = _LINE.fullmatch(line)
     assert match is not None
     before, after = (re.findall(_NUMBER, match[part]) for part in (1, 4))
@@ -134,7 +153,7 @@ def _name(where: str, text: str) -> str:
     elif re.search(r"\.(png|jpe?g|tiff?|bmp)$", text, re.IGNORECASE):
         wrong = f"{text} is the name of a picture, not of a class"
     else:
-        wrong = f"{text!r} contains a comment or a wrong colour" if re.search(r"(^|\s)(#|//)", text) else ""
+        wrong = f"{text!r} contains a comment, a title or a wrong colour" if _NOT_A_NAME.search(text) else ""
     if wrong or not text:
         raise DataError(f"{where}: {wrong or 'a class has no name'}. {_FORMS}.")
     return text
@@ -163,7 +182,8 @@ def _check_columns(
     count, reason = len(lines), ""
     numbered, colored = count - numbers.count(None), count - colors.count(None)
     separated = [re.search(r"[,;\t]", name) and '"' not in line for name, line in zip(names, lines, strict=True)]
-    ends = [end for line in lines if (end := re.fullmatch(r"(.*?)[\s,:]+(\d+)", line))]
+    starts_with_words = re.match(r'[^"]+[\s,;]', lines[0])
+    ends = [end for line in lines if (end := re.fullmatch(r"(.*?)[\s,:=(]+(\d+)\)?", line))]
     last = [int(end[2]) for end in ends] if len({end[1] for end in ends}) == count else []
     last = [int(name) for name in names] if all(map(str.isdecimal, names)) else last
     if 0 < numbered < count:
@@ -172,7 +192,7 @@ def _check_columns(
         reason = f"{LABELME_IGNORE} has no number, so it must be the first class"
     elif has_header and not numbered + colored:
         reason = "the first line could be a header or a class"
-    elif all(separated) or (separated[0] and not colors[0] and colored == count - 1):
+    elif all(separated) or (starts_with_words and not numbered and not colors[0] and colored == count - 1):
         reason = "the first line could be a header, or there are more columns than are known"
     elif not numbered + colored and last not in ([], [*range(count)]):
         reason = "the numbers at the ends of the lines could belong to the names or to the classes"

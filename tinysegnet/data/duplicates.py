@@ -22,7 +22,7 @@ def shared_pictures(splits: Iterable[Folder]) -> list[str]:
     for folder in splits:
         for pair in folder.pairs:
             places.setdefault(Path(os.path.realpath(pair.image)), Counter())[folder.split] += 1
-    sizes = {path: path.stat().st_size for path in places if path.is_file()}
+    sizes = {path: path.stat().st_size for path in places if os.path.isfile(path) and os.access(path, os.R_OK)}
     count_by_size = Counter(sizes.values())
     same: dict[object, list[Path]] = {}
     for path in places:  # only files of equal size are read

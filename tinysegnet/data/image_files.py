@@ -88,6 +88,18 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
+def rotation_of(path: Path) -> Transpose | None:
+    """Return the rotation that turns the stored pixels of a picture upright, or None if they are upright."""
+    try:
+        with (
+            warnings.catch_warnings(action="ignore"),
+            Image.open(path, formats=["PNG", "JPEG", "TIFF", "WEBP"]) as image,
+        ):
+            return _ROTATIONS.get(_orientation(image))
+    except Exception:  # a damaged picture is reported when it is read
+        return None
+
+
 def _formats_of(file: BinaryIO, formats: list[str]) -> list[str]:
     """Return `formats`, or for a HEIC or AVIF picture the installed ones of these."""
     if file.read(12)[4:8] != b"ftyp" or "JPEG" not in formats:

@@ -4,6 +4,7 @@ Together with the list of classes and the layout, the survey of the label maps m
 DataError names a file, the numbers and what to do.
 """
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import replace
@@ -13,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from ..errors import DataError
-from .class_lists import ClassList, find_class_list
+from .class_lists import ClassList, find_class_list, unread_lists
 from .label_encoding import VOID, LabelEncoding
 from .label_survey import LabelFacts, Progress, survey
 from .layouts import Layout
@@ -40,8 +41,11 @@ def infer_label_encoding(
         given: Another folder that may contain the list.
         progress: Wraps the loop over the label maps, such as tqdm.
     """
-    beside = [pair.image.parent for pairs in layout.splits.values() for pair in pairs()[:1]]  # as Roboflow exports it
-    listed = find_class_list(dict.fromkeys((layout.root, given or layout.root, *beside)))
+    firsts = [pair for pairs in layout.splits.values() for pair in pairs()[:1]]
+    parents = [parent for pair in firsts for path in (pair.image, pair.labels) for parent in path.parents]
+    inside = [path for path in parents if path.is_relative_to(layout.root)]
+    folders = [*filter(os.path.isdir, dict.fromkeys([given or layout.root, *inside]))]
+    listed = find_class_list(folders)
     colors = [color for color in listed.colors if color] if listed else []
     files = survey(layout, skip_colors=bool(colors), progress=progress)
     if not colors:
@@ -49,15 +53,17 @@ def infer_label_encoding(
     numbered = [file for file in files if file.counts and not (colors and file.is_palette)]
     is_counted = listed is None or listed.numbers == tuple(range(len(listed.names)))
     are_masks = ignore is None and is_counted and _are_masks(numbered)
-    known = listed or _unlisted_classes(layout, files, numbered, ignore, are_masks)
+    unread = "".join(f"; {name} is not read" for name in unread_lists(folders))
+    known = listed or _unlisted_classes(layout, files, numbered, ignore, are_masks, unread)
     encoding, how = _encoding_of(known, layout, numbered, ignore, classes, are_masks)
     if colors and any(file.is_palette for file in files):
         how += ", by the colours of palettes"
     allowed = {VOID, *np.flatnonzero(encoding.table >= 0).tolist()}
-    if colors and _are_listed_greys(numbered, encoding):
+    if colors and _are_listed_greys(numbered, encoding, are_masks):
         encoding, how = replace(encoding, by_grey=True), f"{how}, by grey levels"
         allowed = {VOID, *(red for red, green, blue in encoding.colors if red == green == blue)}
     _check_soft(numbered, allowed)
+    _check_blurred(numbered)
     if listed is None:
         _check_gaps(numbered, allowed)
     return encoding, f"from {known.source}{how}"
@@ -89,21 +95,29 @@ def _encoding_of(
 
 
 def _unlisted_classes(
-    layout: Layout, files: list[LabelFacts], numbered: list[LabelFacts], ignore: int | None, are_masks: bool
+    layout: Layout,
+    files: list[LabelFacts],
+    numbered: list[LabelFacts],
+    ignore: int | None,
+    are_masks: bool,
+    unread: str,
 ) -> ClassList:
     """Name the classes by the values that occur: a mask, the tutorial's CamVid, or classes 0..K-1.
 
     A number is a class if at least half of the numbers up to it occur, so a single 37 next to 0..11 is not a class.
     """
-    source = "the values in the label maps (there is no classes.txt)"
+    source = f"the values in the label maps (there is no classes.txt{unread})"
     if are_masks:
         return ClassList(("background", "foreground"), (None, None), source)
     numbers = sorted(_values(numbered) - {VOID, ignore})
     believed = [number for count, number in enumerate(numbers, start=1) if number + 1 <= 2 * count]
     count = min(_MAX_UNLISTED, max(2, believed[-1] + 1 if believed else 0))
     most = len(_CAMVID_CLASSES.names)
-    if layout.is_tutorial and count <= most and files and all(_CAMVID_NAMES.match(file.path.name) for file in files):
-        return _CAMVID_CLASSES
+    if layout.is_tutorial and files and all(_CAMVID_NAMES.match(file.path.name) for file in files):
+        if count <= most:
+            return _CAMVID_CLASSES
+        wrong = f"the files have the names of CamVid, but numbers up to {max(numbers)} instead of 11"
+        raise DataError(f"{layout.root}: {wrong}. Add a classes.txt if the classes are others than CamVid's.")
     if layout.is_tutorial and count == most and ignore is None:
         wrong = "the label maps contain 0..11, which could be twelve classes, or CamVid's eleven with 11 as void"
         raise DataError(f"{layout.root}: {wrong}. Add a classes.txt with one name per line, such as void for 11.")
@@ -126,23 +140,35 @@ def _are_masks(files: list[LabelFacts]) -> bool:
     return 0 in _values(files)
 
 
-def _are_listed_greys(files: list[LabelFacts], encoding: LabelEncoding) -> bool:
-    """Return whether more values are listed greys than numbers of classes. Raises DataError if they could be both."""
+def _are_listed_greys(files: list[LabelFacts], encoding: LabelEncoding, are_masks: bool) -> bool:
+    """Return whether more values are listed greys than numbers of classes, or all values of masks.
+
+    Raises DataError if they could be both.
+    """
     found = {(number, color): file.path for file in files for number, color in file.shown.items()}
     by_number = [int(encoding.table[min(number, 256)]) for number, _ in found]
     by_grey = [encoding.colors.get(color, -1) for _, color in found]
+    if are_masks and -1 not in by_grey:
+        return by_grey != by_number
     if by_number.count(-1) != by_grey.count(-1):
         return by_number.count(-1) > by_grey.count(-1)
     names = {encoding.palette.ignore_label: "void"} | dict(enumerate(encoding.palette.names))
     for ((number, (grey, _, _)), path), a, b in zip(found.items(), by_number, by_grey, strict=True):
         if a != b and -1 not in by_number:
             wrong = f"{number} is {names[a]} as a number, but {names[b]} as a grey level ({grey}) of the list"
-            raise DataError(f"{path}: {wrong}. Remove the colours from the list, or order it by these greys.")
+            raise DataError(
+                f"{path}: {wrong}. Order the list by these greys, or remove its colours if the numbers count."
+            )
     return False
 
 
 def _check_palettes(files: list[LabelFacts]) -> None:
+    """Raise DataError if palettes differ, or if only some files have palettes with other colours than greys."""
     first: dict[int, LabelFacts] = {}
+    kinds = [next((f.path for f in files if f.counts and f.is_palette == is_palette), None) for is_palette in (1, 0)]
+    if all(kinds) and any(len({*color}) > 1 for f in files if f.is_palette for color in f.shown.values()):
+        wrong = f"this label map has a palette of colours, but {kinds[1]} has grey levels"
+        raise DataError(f"{kinds[0]}: {wrong}. Save all in one form, or add a classes.txt with lines `R G B name`.")
     for file in files:
         for number, color in file.shown.items() if file.is_palette else ():
             other = first.setdefault(number, file)
@@ -150,6 +176,17 @@ def _check_palettes(files: list[LabelFacts]) -> None:
                 colors = "colour {} {} {} here, but {} {} {}".format(*color, *other.shown[number])
                 remedy = "Add a classes.txt with lines `R G B name`, so that the colours of palettes count"
                 raise DataError(f"{file.path}: number {number} has the {colors} in {other.path}. {remedy}.")
+
+
+def _check_blurred(files: list[LabelFacts]) -> None:
+    """Raise DataError if a quarter of the numbers occur only at blurred edges, in most files with many numbers."""
+    many = [file for file in files if len(file.counts) > 4 and not file.is_palette]
+    blurred = [file for file in many if file.blurred >= max(3, len(file.counts) / 4)]
+    if 2 * len(blurred) > len(many):
+        wrong = f"{blurred[0].blurred} of {len(blurred[0].counts)} numbers occur only at edges"
+        count = f"{len(blurred)} of {len(files)} label maps are of this kind"
+        remedy = "Export the label maps as PNG, and resize them only with nearest-neighbour interpolation"
+        raise DataError(f"{blurred[0].path}: {wrong}; {count}. They come from a former JPEG or resizing. {remedy}.")
 
 
 def _check_soft(files: list[LabelFacts], allowed: set[int]) -> None:
@@ -162,9 +199,7 @@ def _check_soft(files: list[LabelFacts], allowed: set[int]) -> None:
             soft.append((file.path, between))
     if soft:
         (path, between), share = soft[0], f"{len(soft)} of {len(files)} label maps are of this kind"
-        wrong = (
-            f"{len(between)} grey values, such as {_examples(between, 3)}, lie between those of the classes; {share}"
-        )
+        wrong = f"grey values such as {_examples(between, 3)} lie between those of the classes; {share}"
         remedy = "Export the label maps as PNG without smoothing, or list these classes in a classes.txt"
         raise DataError(f"{path}: {wrong}. They come from soft edges, a former JPEG or resizing. {remedy}.")
 
@@ -177,9 +212,12 @@ def _check_gaps(files: list[LabelFacts], allowed: set[int]) -> None:
         wrong = (
             f"the values {_examples(_values(files), 40)} in the label maps have gaps or are above {_MAX_UNLISTED - 1}"
         )
-        remedy = f"Add a classes.txt with lines such as `{min(odd)}: name`"
-        remedy += " and values up to 255" if max(odd) > 255 else ""
-        remedy += f", or --ignore {min(odd)} if this value means not labelled" if len(odd) == 1 else ""
+        remedy = f"Add a classes.txt that lists all of them, in lines such as `{min(odd)}: name`"
+        if VOID in _values(files):
+            remedy += "; 255 is void unless it is listed"
+        elif len(odd) == 1:
+            remedy += f", or --ignore {min(odd)} if this value means not labelled"
+        remedy = "Use numbers up to 255" if max(odd) > 255 else remedy
         raise DataError(f"{holders[0]}: {wrong}. {remedy}.")
 
 

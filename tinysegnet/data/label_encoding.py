@@ -18,12 +18,11 @@ from os import PathLike
 import numpy as np
 
 from ..errors import DataError, SettingError
-from .class_lists import LABELME_IGNORE, ClassList
+from .class_lists import ClassList, is_void_name
 from .label_files import LabelPixels, read_label_pixels
 from .palette import CAMVID, CAMVID_MERGE, Color, Palette, distinct_colors
 
 VOID = 255  # the default label for "not labelled"
-_VOID_NAMES = {"void", "unlabelled", "unlabeled", "ignore", LABELME_IGNORE}
 _SOFT = 8  # more unknown colours than this in one file are soft edges rather than classes
 _MANY = 1000  # more different colours are not counted
 _PART = 1 << 16  # pixels whose colours are looked up at once, at 30 bytes per pixel
@@ -62,7 +61,7 @@ class LabelEncoding:
     def of_classes(cls, classes: ClassList, *, ignore: int | None = None, strays: float = 0.0) -> LabelEncoding:
         """Renumber the classes from 0 in the order of the list. Classes named void and number `ignore` become void."""
         entries = [*zip(classes.numbers, classes.names, _fill(classes.colors), strict=True)]
-        void = {number: color for number, name, color in entries if number == ignore or name.lower() in _VOID_NAMES}
+        void = {number: color for number, name, color in entries if number == ignore or is_void_name(name)}
         kept = [entry for entry in entries if entry[0] not in void]
         if not kept:
             raise DataError(f"{classes.source}: every class is void. Add a class that is not void.")

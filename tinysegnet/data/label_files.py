@@ -53,7 +53,8 @@ def read_label_pixels(path: str | PathLike[str]) -> LabelPixels:
     elif image.mode in ("1", "L"):
         pixels = LabelPixels(values.astype(np.uint8, copy=False), bits=1 if image.mode == "1" else 8)
     elif values.min() >= 0 and values.max() <= 65535:
-        pixels = LabelPixels(values.astype(np.uint16), bits=16)
+        # The largest number means what 255 means in files of 8 bits: void, or the foreground of a mask.
+        pixels = LabelPixels(np.where(values == 65535, 255, values).astype(np.uint16), bits=16)
     else:
         raise DataError(f"{path}: the values {values.min()}..{values.max()} are no class numbers. Correct them.")
     _check_opaque(path, image, pixels.values)

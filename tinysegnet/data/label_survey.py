@@ -16,6 +16,11 @@ from .layouts import Layout
 from .pairs import inside
 from .palette import Color
 
+_BLURRED = 0.9  # a number made by interpolation has a larger share of blurred pixels; CamVid's poles have 0.1
+_SMALLEST = 24  # pixels; in smaller label maps, most pixels are at edges
+_STEPS = 3  # pixels; a blurred edge is at most twice as wide
+_MOST = 300  # numbers per file; a file with more contains no label map, and would need much memory
+
 Progress = Callable[[range], Iterable[int]]
 
 
@@ -27,6 +32,7 @@ class LabelFacts:
     counts: dict[int, int]  # number -> pixels
     shown: dict[int, Color]  # number -> its colour on the screen
     is_palette: bool = False  # the numbers have colours of a palette, not grey levels
+    blurred: int = 0  # how many of the numbers occur only where interpolation or JPEG would make them
 
 
 def survey(layout: Layout, *, skip_colors: bool, progress: Progress = iter) -> list[LabelFacts]:
@@ -43,7 +49,7 @@ def survey(layout: Layout, *, skip_colors: bool, progress: Progress = iter) -> l
     return [facts for facts in found if facts]
 
 
-@lru_cache(maxsize=1 << 14)  # the splits of one folder survey the same files
+@lru_cache(maxsize=1 << 17)  # the splits of one folder survey the same files
 def _facts(path: Path, modified: int, skip_colors: bool) -> LabelFacts | None:
     try:
         if skip_colors:
@@ -59,6 +65,24 @@ def _facts(path: Path, modified: int, skip_colors: bool) -> LabelFacts | None:
             return LabelFacts(path, {}, {})
         values = values[..., 0]
     counts = np.bincount(values.ravel())
-    numbers = np.flatnonzero(counts).tolist()
+    numbers = np.flatnonzero(counts)[:_MOST].tolist()
     shown, is_palette = shown_colors(stored, numbers)
-    return LabelFacts(path, {number: int(counts[number]) for number in numbers}, shown, is_palette)
+    if len(numbers) > 4 and min(values.shape) >= _SMALLEST:
+        edges = np.bincount(values[_looks_blurred(values)], minlength=len(counts))
+        blurred = int(np.count_nonzero(edges > _BLURRED * counts))
+    else:
+        blurred = 0
+    return LabelFacts(path, {number: int(counts[number]) for number in numbers}, shown, is_palette, blurred)
+
+
+def _looks_blurred(values: np.ndarray) -> np.ndarray:
+    """Return where a value lies between those of two neighbours at the same distance, or differs from all four."""
+    between, differs = np.zeros(values.shape, bool), np.ones(values.shape, bool)
+    for array, found, alone in ((values, between, differs), (values.T, between.T, differs.T)):
+        for step in range(1, 1 + min(_STEPS, (len(array) - 1) // 2)):
+            before, here, after = array[: -2 * step], array[step:-step], array[2 * step :]
+            found[step:-step] |= ((before < here) & (here < after)) | ((before > here) & (here > after))
+        equal = array[1:] == array[:-1]
+        alone[1:] &= ~equal
+        alone[:-1] &= ~equal
+    return between | differs

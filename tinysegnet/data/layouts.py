@@ -34,11 +34,11 @@ from .pairs import (
     pairs_of_list,
     visible,
 )
-from .splits import SPLITS, by_split, hold_out, listed_pairs, lists_of_names, split_name
+from .splits import KNOWN, SPLITS, by_split, hold_out, listed_pairs, lists_of_names, split_name
 
 _ROLE = re.compile(  # the names of folders, alone or after another name, as in train_labels
-    r"(.*?)[_ -]?(?:(labels?|masks?|masks_machine|annot|annotations?|segmentationclass(?:png)?|gt(?:fine|coarse)?)"
-    r"|images?|imgs?|pictures?|jpegimages|leftimg8bit)",
+    r"(.*?)[_ -]?(?:(labels?|masks?(?:_machine)?|annot(?:ations?)?|ann_dir|segmentationclass(?:png)?|gt(?:fine|coarse)?"
+    r")|images?|imgs?|img_dir|pictures?|jpegimages|leftimg8bit)",
     re.IGNORECASE,
 )
 _NO_LABELS = re.compile(r"_gt(?:Fine|Coarse)_(?:color|instance(?:Train)?Ids)$")  # Cityscapes' other files
@@ -85,6 +85,10 @@ def find_layout(root: Path) -> Layout:
     layout = _by_names(folder)
     if "train" not in layout.splits or "val" in layout.splits:
         return layout
+    if meant := next(
+        (text for name in layout.splits if name not in SPLITS and (text := did_you_mean(name, KNOWN))), ""
+    ):
+        raise DataError(f"{root}: there is no split for validation, but {', '.join(layout.splits)}.{meant}")
     train, val, how = hold_out(layout.splits["train"]())
     note = f"{how} the validation set; to choose others, list them in val.txt, or move them from train/ to val/"
     note += f"\n{layout.note}" if layout.note else ""

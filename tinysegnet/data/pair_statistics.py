@@ -12,6 +12,8 @@ import numpy as np
 from PIL import Image
 
 from ..errors import DataError
+from .folders import Folder
+from .image_files import rotation_of
 from .sample import Dataset, Sample, read_sample
 
 _SIDE = 160  # pixels; at this size, a border that was drawn slightly beside an edge still lies on it
@@ -63,12 +65,35 @@ def suspicious(pairs: Sequence[PairStatistics]) -> dict[PairStatistics, str]:
     return {pair: reason for pair in ordered if (reason := _reason(pair, rare, least))}
 
 
+def doubtful_rotations(folder: Folder) -> list[str]:
+    """Return a line if the label maps of most pictures that EXIF turns fit better when they are turned, too."""
+    turned, doubtful = 0, []
+    for index, pair in enumerate(folder.pairs):
+        rotation = rotation_of(pair.image)
+        if rotation is None:
+            continue
+        try:
+            sample = folder[index]
+        except DataError:
+            continue
+        labels = np.asarray(Image.fromarray(sample.labels).transpose(rotation))
+        if labels.shape == sample.labels.shape:
+            turned += 1
+            fits = [_fits(Sample(sample.image, array, ""))[0] for array in (sample.labels, labels)]
+            doubtful += [pair.labels] if fits[1] > fits[0] else []
+    if 2 * len(doubtful) <= turned:
+        return []
+    count = (
+        f"{len(doubtful)} of {turned} label maps fit better if they are turned by the EXIF orientation of their picture"
+    )
+    return [f"{doubtful[0]}: {count}. If they were drawn on the stored pixels, remove the orientation: exiftool "
+            f"-Orientation= {folder.pairs[0].image.parent}"]  # fmt: skip
+
+
 def _reason(pair: PairStatistics, rare: np.ndarray, least: float) -> str:
     names, present = pair.data.palette.names, pair.pixels[:-1] > 0
     if not present.any():
         return "no pixel is labelled"
-    if pair.mirrored > max(least, pair.fit):
-        return "the label map fits better if it is mirrored"
     if pair.fit < max(least, pair.mirrored):
         return "its borders lie on few edges of the picture"
     if (present & rare).any():

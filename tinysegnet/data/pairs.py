@@ -28,6 +28,7 @@ _PICTURE_NAME = re.compile(rf"(?:{'|'.join(PICTURES).replace('.', '[.]')})\b", r
 _ENDING = re.compile(r"_(?:[LP]|(?i:masks?|labels?|gt(?:Fine|Coarse)_label(?:Train)?Ids))$")
 _PICTURE_ENDING = re.compile(r"_leftImg8bit$", re.IGNORECASE)
 _HIDDEN = (".", "__MACOSX", "lost+found", "System Volume Information", "$RECYCLE.BIN")
+_LONGEST_LINE = 2000  # because the time for a line can grow with the square of its length
 _DEPTH = 4  # limits the search below a folder, which may be a whole home directory
 
 
@@ -116,6 +117,11 @@ def pairs_of_files(root: Path, images: list[Path], labels: list[Path], places: t
         names = label_names(path)
         return next((stems[name] for name in (*names, *map(folded, names)) if name in stems), names[-1])
 
+    if images and labels and not any(stem_of(path) in by_stem for path in labels):
+        stems = _stems_by_affixes(by_stem, labels)
+        if not stems:
+            wrong = f"no label map has the name of a picture: {labels[0].name} and {images[0].name}, for example"
+            raise DataError(f"{places[1]}: {wrong}. Name each label map as its picture, or as its picture and _mask.")
     maps = _unique((stem_of(path), path) for path in labels)
     ending = next((composed(path.stem)[len(stem) :] for stem, path in maps.items()), "")
     suffix = images[0].suffix if images else ".png"
@@ -127,11 +133,24 @@ def pairs_of_files(root: Path, images: list[Path], labels: list[Path], places: t
     return pairs
 
 
+def _stems_by_affixes(stems: Iterable[str], labels: list[Path]) -> dict[str, str]:
+    """Return the picture's stem for each label map's, if all have the same text before and after it, as in seg-a-v2."""
+    names = [composed(path.stem) for path in labels]
+    by_length = sorted(stems, key=len, reverse=True)
+    for before, found, after in (
+        part(names[0], stem) for stem in by_length for part in (str.rpartition, str.partition)
+    ):
+        stem_of = {before + stem + after: stem for stem in stems} if found else {}
+        if stem_of.keys() >= {*names}:
+            return stem_of
+    return {}
+
+
 def _unique(named: Iterable[tuple[str, Path]]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for stem, path in named:
         if stem in found:
-            raise DataError(f"{path}: the file has the same stem as {found[stem].name}. Remove one of them.")
+            raise DataError(f"{path}: the file has the same stem as {found[stem]}. Remove one of them.")
         found[stem] = path
     return found
 
@@ -141,9 +160,12 @@ def read_lines(list_file: Path) -> list[str]:
     if is_special(list_file):
         raise DataError(f"{list_file}: a pipe or a device. Save the list as a text file.")
     try:
-        return list_file.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = list_file.read_text(encoding="utf-8-sig").splitlines()
+        if any("\0" in line or len(line) > _LONGEST_LINE for line in lines):
+            raise ValueError(f"a line is longer than {_LONGEST_LINE} characters, or contains zeros")
+    except (OSError, ValueError) as error:
         raise DataError(f"{list_file}: cannot be read: {error}. Save it as UTF-8 text.") from error
+    return lines
 
 
 def lists_pairs(path: Path) -> bool:
@@ -165,7 +187,7 @@ def pairs_of_list(list_file: Path) -> list[FilePair]:
 
 def _split_line(line: str, where: str) -> tuple[str, str]:
     """Split a line "image labels". If file names contain spaces, the line is split where the two names agree."""
-    words = line.split()
+    words = line.replace("\\", "/").split()
     cuts = [(" ".join(words[:i]), " ".join(words[i:])) for i in range(1, len(words))]
     if len(cuts) > 1:
         cuts = [(a, b) for a, b in cuts if belong_together(PurePosixPath(a), PurePosixPath(b))]

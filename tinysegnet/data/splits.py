@@ -10,16 +10,19 @@ from ..errors import DataError
 from .pairs import FilePair, composed, find_tail, folded, image_stem, read_lines, visible
 
 SPLITS = ("train", "val", "test")
-_SYNONYMS = {"training": "train", "trn": "train", "valid": "val", "validation": "val", "dev": "val", "testing": "test"}
+_SYNONYMS = {"training": "train", "trn": "train", "tr": "train", "valid": "val", "validation": "val", "va": "val",
+             "validate": "val", "dev": "val", "eval": "val", "testing": "test", "te": "test"}  # fmt: skip
+KNOWN = (*SPLITS, *_SYNONYMS)
+_AROUND = re.compile(r"^[\W\d_]+|[\W_]*(?:sets?|split|data)?[\W\d_]*$")  # as in train2017, 1_train or training_set
 _VAL_SHARE = 5  # a fifth of the pictures is used for validation if the folder has no validation set
 _SCENES = 0.10, 0.35  # the smallest and the largest share of the pictures for which whole scenes are used instead
 _NAMED = 3  # the number of scenes that a note names
 
 
 def split_name(name: str) -> str:
-    """Return "train", "val" or "test" for a synonym in any case, such as "Training". Other names stay as they are."""
-    lower = name.lower()
-    return _SYNONYMS.get(lower, lower if lower in SPLITS else composed(name))
+    """Return "train", "val" or "test" for names such as "Training" and "train2017". Other names stay as they are."""
+    core = _AROUND.sub("", name.lower())
+    return _SYNONYMS.get(core, core if core in SPLITS else composed(name))
 
 
 def by_split(paths: Iterable[Path]) -> dict[str, Path]:
@@ -35,8 +38,9 @@ def by_split(paths: Iterable[Path]) -> dict[str, Path]:
 
 def lists_of_names(folder: Path) -> dict[str, Path]:
     """Return the lists of names by split. Pascal VOC's trainval.txt and CVAT's default.txt count if they are alone."""
-    places = [place for place in (folder, folder / "ImageSets" / "Segmentation") if place.is_dir()]
-    texts = [path for place in places for path in visible(place) if path.suffix == ".txt"]
+    sets = folder / "ImageSets"
+    own = [path for path in (sets / "Segmentation", *visible(sets)) if path.is_dir()][:1] if sets.is_dir() else []
+    texts = [path for place in (folder, *own) for path in visible(place) if path.suffix == ".txt"]
     lists = by_split(path for path in texts if split_name(path.stem) in (*SPLITS, "trainval", "default"))
     both = [path for name in ("trainval", "default") if (path := lists.pop(name, None))]
     return {"train": both[0], **lists} if both and not {"train", "val"} & lists.keys() else lists

@@ -73,9 +73,8 @@ class _LayerPoint:
         return report
 
     def _hint(self, at: int, k: int, report: TensorReport) -> str | None:
-        """Return a hint, or None for a sampled gradient, since guesses need the whole numeric gradient."""
         subject, x_name = self.subject, report.name
-        if np.isnan(report.numeric).any():
+        if np.isnan(report.numeric).any():  # guesses need the whole numeric gradient
             return None
         wrong = np.zeros(report.analytic.shape, bool)
         for p in report.probes:
@@ -96,7 +95,6 @@ class _LayerPoint:
         return {"N": first, "the size": int(np.prod(shape)), "the last axis": last, "2": 2}
 
     def _sample_gradient(self, at: int, n: int) -> np.ndarray | None:
-        """Return the gradient for a dout that is 0 except at sample n."""
         if any(d.ndim == 0 or len(d) <= n for d in self.douts):
             return None
         only = [np.zeros_like(d) for d in self.douts]
@@ -105,7 +103,6 @@ class _LayerPoint:
         return self.subject.backward(only, self.subject.forward()[1])[at]
 
     def _gradient_with(self, at: int, name: str, value: np.ndarray) -> np.ndarray:
-        """Return the gradient for another value of the argument `name`."""
         if name not in self.subject.names:
             return self.gradients[at]
         return self.subject.backward(self.douts, self.subject.forward({self.subject.names.index(name): value})[1])[at]

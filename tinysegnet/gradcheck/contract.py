@@ -1,15 +1,13 @@
 """The contract for a layer under test: what it must return, and what it must never do.
 
-    forward(*arrays, **kwargs) -> (out, cache)          out: an array, a number, or a tuple of them
-    backward(dout, cache) -> one gradient for each float array, in argument order (a bare array if there is one)
-
-A layer that returns anything else raises a ShapeError. A layer must not write to its arguments or return different
-results when called again. Its backward must depend only on its cache and be linear in dout, unlike a ReLU that masks by
-the sign of dout. Each violation becomes a line of the report.
+A layer that returns anything other than `check` describes raises a ShapeError. A layer must not write to its arguments
+or return different results when called again. Its backward must depend only on its cache and be linear in dout, unlike
+a ReLU that masks by the sign of dout. Each violation becomes a line of the report.
 """
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -46,10 +44,7 @@ def _same_bits(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 class Subject:
-    """A forward and backward with their arguments. Each call checks the contract.
-
-    names: the arguments' names. `problems`: one line for each violation so far.
-    """
+    """A forward and backward with their arguments. Each call checks the contract."""
 
     def __init__(self, forward: Callable, backward: Callable, arrays: Sequence[Any], kwargs: dict[str, Any],
                  outputs: Sequence[int] | None = None, names: Sequence[str] | None = None):  # fmt: skip
@@ -59,7 +54,7 @@ class Subject:
         self.outputs = (0,) if outputs is None else tuple(outputs)
         self.names = _argument_names(forward, arrays) if names is None else list(names)
         self.floats = [k for k, a in enumerate(self.arrays) if isinstance(a, np.ndarray) and a.dtype.kind == "f"]
-        self.problems: list[str] = []
+        self.problems: list[str] = []  # one line for each violation so far
         self._given: list[tuple[Any, Any]] = []  # the arrays of the last forward, each with the copy that it got
         if len(self.names) != len(self.arrays):
             raise ShapeError(f"names: {self.names} contains {len(self.names)} names for {len(self.arrays)} arrays")
@@ -67,7 +62,6 @@ class Subject:
             kinds = ", ".join(str(getattr(a, "dtype", type(a).__name__)) for a in self.arrays) or "none"
             raise ShapeError(f"nothing to differentiate: no argument is a float array, got {kinds}. "
                              "Convert one with x.astype(float).")  # fmt: skip
-
         for k in self.floats:
             if not self.arrays[k].size:
                 raise ShapeError(f"{self.names[k]} of shape {self.arrays[k].shape} is empty: nothing can be checked")
@@ -181,12 +175,11 @@ class Subject:
 
 def _argument_names(forward: Callable, arrays: Sequence[Any]) -> list[str]:
     """Return the names from forward's signature, or names such as argument0 where it has none."""
-    try:
-        parameters = list(inspect.signature(forward).parameters.values())
-    except (TypeError, ValueError):
-        parameters = []
-    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    return [names[k] if k < len(names) else f"argument{k}" for k in range(len(arrays))]
+    names = []
+    with suppress(TypeError, ValueError):
+        parameters = inspect.signature(forward).parameters.values()
+        names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return [*names[: len(arrays)], *(f"argument{k}" for k in range(len(names), len(arrays)))]
 
 
 def _shape_hint(shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:

@@ -65,7 +65,6 @@ class Probe:
 
     @property
     def error(self) -> float:
-        """The absolute error, |analytic - numeric|."""
         return abs(self.analytic - self.numeric)
 
     @property
@@ -76,35 +75,30 @@ class Probe:
 
 @dataclass
 class Objective:
-    """J as a function of one tensor, at the point x.
+    """J as a function of one tensor, at the point x. Branches are the signs of ReLUs and the maxima of pools."""
 
-    value(moved): J(moved) - J(x). gradient: the result of backward. F: sum |out * dout|. signature(): the branches
-    (signs of ReLUs, maxima of pools) of the last evaluation, or None where they are unknown. branch: the branches at x.
-    """
-
-    value: Callable[[np.ndarray], float]
+    value: Callable[[np.ndarray], float]  # value(moved) is J(moved) - J(x)
     x: np.ndarray
-    gradient: np.ndarray
-    F: float
-    signature: Callable[[], bytes | None] = lambda: None
-    branch: bytes | None = None
+    gradient: np.ndarray  # the result of backward
+    F: float  # sum |out * dout|
+    signature: Callable[[], bytes | None] = lambda: None  # the branches of the last evaluation, or None if unknown
+    branch: bytes | None = None  # the branches at x
 
     def judge(self, move: Move, rule: Rule, where: tuple[int, ...] | str) -> Probe:
         """Measure the slope along `move`, an index or an array of x's shape, and compare it with backward's."""
-        h, first = rule.h, None
+        h, kind = rule.h, None
         while True:
             analytic, numeric, right, left, crossed = self._measure(move, h)
             allowed = rule.allowed(analytic, numeric, self.F, h)
             probe = Probe(where, analytic, numeric, allowed, h, shrunk=h < rule.h)
             if probe.error <= probe.allowed and not crossed:
-                return _with_kind(probe, first)
+                return _with_kind(probe, kind)
             bend, noise = abs(right - left), rule.noise(self.F, h)
-            if first is None:
-                first = self._kind(move, h, bend, noise)
+            kind = kind or self._kind(move, h, bend, noise)  # at the first step
             explained = crossed or (bend > 4 * noise and probe.error <= 0.6 * bend + probe.allowed)
             if not explained or h / 10 < 0.99 * SMALLEST_STEP:
                 probe.status = "crossed" if explained else "wrong"
-                return _with_kind(probe, first)
+                return _with_kind(probe, kind)
             h /= 10
 
     def taylor_slope(self, direction: np.ndarray) -> float | None:

@@ -22,18 +22,13 @@ def _same(a: np.ndarray, b: np.ndarray) -> bool:
 
 @dataclass(frozen=True)
 class Scene:
-    """The context that guesses may use besides the two gradients.
+    """The context that guesses may use besides the two gradients."""
 
-    x: the argument itself. arguments: the layer's other arguments, by name. sizes: candidates for a forgotten factor,
-    such as {"N": 2, "N*H*W": 40}. sample_gradient(n): the analytic gradient for the dout of sample n alone.
-    gradient_with(name, value): the analytic gradient for another value of an argument.
-    """
-
-    x: np.ndarray
-    arguments: Mapping[str, Any]
-    sizes: Mapping[str, int]
-    sample_gradient: Callable[[int], np.ndarray | None]
-    gradient_with: Callable[[str, np.ndarray], np.ndarray]
+    x: np.ndarray  # the argument itself
+    arguments: Mapping[str, Any]  # the layer's other arguments, by name
+    sizes: Mapping[str, int]  # candidates for a forgotten factor, such as {"N": 2, "N*H*W": 40}
+    sample_gradient: Callable[[int], np.ndarray | None]  # the analytic gradient for the dout of sample n alone
+    gradient_with: Callable[[str, np.ndarray], np.ndarray]  # the same for another value of an argument, by name
 
 
 def find_hint(analytic: np.ndarray, numeric: np.ndarray, wrong: np.ndarray, scene: Scene) -> str | None:
@@ -66,10 +61,8 @@ def _factor(analytic, numeric, sizes) -> Iterator[str]:
     if abs(c - 1) < CLOSE:
         apart = np.linalg.norm(numeric - analytic) / np.linalg.norm(numeric)
         yield f"numeric and analytic differ by only {apart:.1e} of their size: does a constant such as eps differ?"
-        return
     if abs(c + 1) < CLOSE:
         yield "numeric = -1 x analytic: is it the wrong sign?"
-        return
     question = " The sign is wrong, too." if c < 0 else ""
     for name, n in sizes.items():
         if n > 1 and abs(abs(c) - 1 / n) < CLOSE * abs(c):
@@ -181,7 +174,6 @@ def _zero_somewhere(analytic, numeric, wrong) -> Iterator[str]:
 
 
 def _confined(wrong) -> Iterator[str]:
-    """Guess that all wrong entries are at one index of an axis, or at its ends."""
     places = np.argwhere(wrong)
     if not len(places) or wrong.ndim < 2:
         return

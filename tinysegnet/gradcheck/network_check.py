@@ -9,6 +9,7 @@ masks and indices, shows whether a step crossed one of them. In that case, the s
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -125,9 +126,8 @@ class _NetworkPoint:
         # pixels reach 255, so the step grows with the values
         scale = max(1.0, float(np.sqrt(np.mean(x**2))))
         rule = Rule(rule.h * scale, rule.rtol, rule.floor)
-        objective = Objective(
-            lambda moved: self.value(name, moved), x, gradient, self.F, lambda: self.branch, self.base
-        )
+        value, signature = partial(self.value, name), lambda: self.branch
+        objective = Objective(value, x, gradient, self.F, signature, self.base)
         moves = choose_moves(x.shape, rng, 0, directions, entries)
         report = check_tensor(name, objective, rule, moves, scale * unit_direction(rng, x.shape))
         report.hint = _hint(report.probes)

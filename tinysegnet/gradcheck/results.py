@@ -11,11 +11,11 @@ import numpy as np
 from ..errors import TinySegNetError
 from .differences import Probe
 
-MOST_CROSSED = 0.02
+MOST_CROSSED = 0.02  # of the probes
 MOST_ROWS, MOST_REFUSALS = 8, 3  # limits for notebooks, since a network has a hundred gradients
 # Phrases in the problems that `contract` reports, and the law that each of them says is broken.
 LAWS = {"not linear in dout": "linear in dout", "called again": "repeatable", "after another forward": "repeatable",
-        "writes to": "arguments unwritten", "written to": "arguments unwritten"}  # fmt: skip
+        "writes to": "arguments unwritten"}  # fmt: skip
 
 
 class GradientError(TinySegNetError, AssertionError):
@@ -49,7 +49,6 @@ class TensorReport:
 
     @property
     def too_many_crossed(self) -> bool:
-        """Whether more than 2 % of the probes are at a kink or jump."""
         return self.count("crossed") > MOST_CROSSED * len(self.probes)
 
     @property
@@ -57,7 +56,6 @@ class TensorReport:
         return not self.count("wrong") and not self.too_many_crossed
 
     def line(self, width: int) -> str:
-        """Return a line of the report's table, with the name padded to `width`."""
         wrong, total = self.count("wrong"), len(self.probes)
         entries = f"{wrong} of {total} wrong" if wrong else f"{total} of {self.analytic.size}"
         shape = "x".join(map(str, self.analytic.shape)) or "number"
@@ -66,7 +64,6 @@ class TensorReport:
                 f"{taylor_text(self.taylor):>6}   {_crossings(self.probes)}")  # fmt: skip
 
     def details(self) -> list[str]:
-        """Return the lines that explain why a tensor failed."""
         p = self.worst if self.count("wrong") else next(p for p in self.probes if p.status == "crossed")
         place = f"[{', '.join(map(str, p.where))}]" if isinstance(p.where, tuple) else f" along {p.where}"
         lines = [f"worst  {self.name}{place}   analytic {p.analytic:+.4e}   numeric {p.numeric:+.4e}   "
@@ -196,10 +193,8 @@ class Report:
         examples = [min((t for t in gradients[name] if not t.ok), key=lambda t: t.hint is None) for name in refused]
         templates = Environment(loader=PackageLoader(__package__, ""), autoescape=True, undefined=StrictUndefined,
                                 trim_blocks=True, lstrip_blocks=True)  # fmt: skip
-        page = templates.get_template("results.html.jinja")
-        return page.render(
-            report=self, rows=rows, more_rows=len(gradients) - len(rows), refused=examples[:MOST_REFUSALS]
-        )
+        found = {"report": self, "rows": rows, "more_rows": len(gradients) - len(rows)}
+        return templates.get_template("results.html.jinja").render(found, refused=examples[:MOST_REFUSALS])
 
     def all_problems(self) -> list[str]:
         """Return the problems of the report and of its parts without duplicates."""
@@ -237,11 +232,10 @@ def table(reports: Sequence[Report]) -> str:
 
 
 def _sides(p: Probe) -> str:
-    if p.kind == "smooth":
-        return "one-sided slopes agree" + ("" if p.ratio is None else f" as the step shrinks, with ratio {p.ratio:.2f}")
-    return (
-        "a branch changes within the step" if p.ratio is None else f"one-sided slopes differ, with ratio {p.ratio:.2f}"
-    )
+    if p.ratio is None:
+        return "one-sided slopes agree" if p.kind == "smooth" else "a branch changes within the step"
+    relation = "agree as the step shrinks" if p.kind == "smooth" else "differ"
+    return f"one-sided slopes {relation}, with ratio {p.ratio:.2f}"
 
 
 def taylor_text(slope: float | None) -> str:
@@ -260,8 +254,7 @@ def _finite(value: float | None) -> float | None:
 
 def _crossings(probes: Sequence[Probe]) -> str:
     """Return a text such as "3 (kink), 1 judged with a smaller step"."""
-    crossed = [p for p in probes if p.status == "crossed"]
-    kinds = sorted({p.kind for p in crossed})
+    crossed = [p.kind for p in probes if p.status == "crossed"]
     shrunk = sum(p.shrunk and p.status == "ok" for p in probes)
-    text = f"{len(crossed)} ({', '.join(kinds)})" if crossed else "0"
+    text = f"{len(crossed)} ({', '.join(sorted(set(crossed)))})" if crossed else "0"
     return text + (f", {shrunk} judged with a smaller step" if shrunk else "")

@@ -4,11 +4,12 @@ import inspect
 import json as json_format
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from ..errors import ShapeError, unknown_name
 from ..ops import REGISTRY, Variant
-from .cases import Case, cases_of
+from .cases import cases_of
 from .checker import check
 from .results import Report, table
 
@@ -58,10 +59,13 @@ def check_op(op: str, variant: str | None = None, *, seed: int = 0, pair: tuple[
     if not cases:
         raise ShapeError(f"{op} has no case with a gradient in tinysegnet/gradcheck/cases.py")
     title = op + (f" [{variant}]" if variant else "")
+    arguments = list(inspect.signature(REGISTRY[op].forward).parameters)
     parts, refused = [], 0
     for case in cases:
+        arrays, kwargs = case.arguments(seed)
+        more = {"seed": seed, "title": case.name, "names": arguments[: len(arrays)], **settings}
         try:
-            parts.append(_check_case(case, forward, backward, seed, settings))
+            parts.append(check(partial(forward, **kwargs), backward, *arrays, **more))
         except ShapeError:
             if pair or variant is None or variant in COMPLETE:
                 raise
@@ -69,13 +73,6 @@ def check_op(op: str, variant: str | None = None, *, seed: int = 0, pair: tuple[
     problems = [] if parts else [f"the variant supports none of the {refused} cases"]
     call = f'ts.gradcheck.check_op("{op}"' + (f', "{variant}"' if variant else "") + f"{own}, seed={seed})"
     return Report(title, parts=[replace(part, reproduce=call) for part in parts], problems=problems, refused=refused)
-
-
-def _check_case(case: Case, forward: Callable, backward: Callable, seed: int, settings: dict[str, Any]) -> Report:
-    arrays, kwargs = case.arguments(seed)
-    names = list(inspect.signature(REGISTRY[case.op].forward).parameters)[: len(arrays)]
-    return check(lambda *a: forward(*a, **kwargs), backward, *arrays, seed=seed, title=case.name, names=names,
-                 **settings)  # fmt: skip
 
 
 def check_all(variant: str | None = None, *, ops: Sequence[str] = (), seed: int = 0, **settings: Any) -> list[Report]:

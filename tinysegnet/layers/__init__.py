@@ -4,8 +4,7 @@
     layer.backward(dout, tape)    removes that record, assigns layer.grads and returns dx
 
 A single layer needs no tape: `layer.forward(x, training=True)` and `layer.backward(dout)` use the tape of the current
-thread. `params` and `grads` have the same keys, and `buffers` contains the running statistics. Calling backward twice,
-or after a forward pass without training, raises an error that names the layer. The classes are named as in torch.nn.
+thread. The classes are named as in torch.nn.
 """
 
 from .batchnorm2d import BatchNorm2d, BatchNormReLU2d
@@ -13,7 +12,7 @@ from .conv2d import Conv2d
 from .conv_transpose2d import ConvTranspose2d
 from .depthwise_conv2d import DepthwiseConv2d
 from .dropout_layer import Dropout
-from .layer import Interval, Layer, digest_branches, he_normal
+from .layer import Interval, Layer, he_normal
 from .layer_trace import LayerTrace, Windows
 from .local_response_layer import LocalResponseNorm
 from .max_pool2d import MaxPool2d
@@ -27,5 +26,5 @@ from .upsample_layer import Upsample
 __all__ = [
     "BatchNorm2d", "BatchNormReLU2d", "Conv2d", "ConvTranspose2d", "DepthwiseConv2d", "Dropout", "FixedUnpool2d",
     "Interval", "Layer", "LayerTrace", "LocalResponseNorm", "MaxPool2d", "MaxUnpool2d", "Normalize", "ReLU", "SkipAdd",
-    "SkipSource", "Tape", "Upsample", "Windows", "digest_branches", "he_normal", "thread_tape",
+    "SkipSource", "Tape", "Upsample", "Windows", "he_normal", "thread_tape",
 ]  # fmt: skip

@@ -21,8 +21,7 @@ class BatchNorm2d(Layer):
         momentum: the weight of each batch in the running statistics.
     """
 
-    keeps = "input"
-    op = "batchnorm2d"
+    op, keeps = "batchnorm2d", "input"
 
     def __init__(self, num_features: int, *, eps: float = 1e-5, momentum: float = 0.1, dtype: Any = np.float32) -> None:
         super().__init__()

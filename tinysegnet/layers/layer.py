@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -67,8 +66,6 @@ class Layer:
         self.params: dict[str, np.ndarray] = {}
         self.grads: dict[str, np.ndarray] = {}
         self.buffers: dict[str, np.ndarray] = {}
-
-    # --- computing ----------------------------------------------------------------------------------------------------
 
     def forward(self, x: np.ndarray, tape: Tape | None = None, *, training: bool = False,
                 sample: bool = False) -> np.ndarray:  # fmt: skip
@@ -168,14 +165,11 @@ class Layer:
         return {}
 
     def explanation(self) -> dict[str, str]:
-        """Return HTML texts that replace the walk's explanation of this kind of layer.
+        """Return HTML texts that replace those of the walk.
 
-        Returns:
-            A dictionary with any of the keys title, what, why, formula, backward and backward_formula.
+        The keys are any of title, what, why, formula, backward and backward_formula.
         """
         return {}
-
-    # --- cost and receptive field -------------------------------------------------------------------------------------
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape (N, H, W, C) of the output. If the layer has a `pool`, callers ignore this H and W."""
@@ -222,12 +216,3 @@ def he_normal(rng: np.random.Generator | None, shape: tuple[int, ...], fan_in: i
     if rng is None:
         return np.broadcast_to(np.zeros((), dtype), shape)
     return (rng.standard_normal(shape) * np.sqrt(2 / fan_in)).astype(dtype)
-
-
-def digest_branches(layers: Iterable[Layer], tape: Tape) -> bytes:
-    """Return one hash of the branch signatures of the given layers."""
-    digest = hashlib.sha256()
-    for layer in layers:
-        signature = (layer.branch_signature(tape.caches[layer]) if layer in tape.caches else None) or b""
-        digest.update(len(signature).to_bytes(8, "little") + signature)
-    return digest.digest()

@@ -43,33 +43,22 @@ class Windows(NamedTuple):
 class LayerTrace:
     """The record of one layer's call. All arrays are float64, and pictures have shape (1, H, W, C).
 
-    Attributes:
-        name, layer: the layer's name in its network, and the layer.
-        kind: selects the explanation: the op's name, "normalize", "skip_source" or "skip_add". For a layer with its own
-            code, it is the name of the class.
-        op: the name of the op whose definition ran, or "".
-        x, out: input and output.
-        params: weight, bias, gamma, ...
-        settings: plain numbers.
-        windows: the correspondence of input and output pixels, for a layer that combines several pixels.
-        positions: the positions of a pool's maxima within their windows, (1, h, w, C).
-        other: the feature maps that a SkipAdd adds or a SkipSource stores.
-        partner: the name of the layer that receives or provides these feature maps or indices.
-        dout, dx, dother, dparams: the gradients, if there is a loss.
+    `kind` selects the explanation: it is the op's name, "normalize", "skip_source" or "skip_add", or the class's name
+    for a layer with its own code. The gradients are there only if there is a loss.
     """
 
-    name: str
+    name: str  # in its network
     layer: Any
     kind: str
-    op: str
+    op: str  # the name of the op whose definition ran, or ""
     x: np.ndarray
     out: np.ndarray
-    params: dict[str, np.ndarray] = field(default_factory=dict)
-    settings: dict[str, Any] = field(default_factory=dict)
-    windows: Windows | None = None
-    positions: np.ndarray | None = None
-    other: np.ndarray | None = None
-    partner: str = ""
+    params: dict[str, np.ndarray] = field(default_factory=dict)  # weight, bias, gamma, ...
+    settings: dict[str, Any] = field(default_factory=dict)  # plain numbers
+    windows: Windows | None = None  # for a layer that combines several pixels
+    positions: np.ndarray | None = None  # of a pool's maxima within their windows, (1, h, w, C)
+    other: np.ndarray | None = None  # the feature maps that a SkipAdd adds or a SkipSource stores
+    partner: str = ""  # the layer that receives or provides these feature maps or indices
     dout: Any = None
     dx: Any = None
     dother: Any = None
@@ -82,5 +71,4 @@ class LayerTrace:
 
     @property
     def dresult(self) -> np.ndarray | None:
-        """The gradient of `result`."""
         return self.dother if self.result is self.other else self.dout

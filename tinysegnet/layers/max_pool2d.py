@@ -43,7 +43,7 @@ class MaxPool2d(Layer):
         return (N, *ops.max_pool2d_output_size(size, size=self.kernel_size, stride=self.stride), C)
 
     def indices_bytes(self, input_shape):
-        size, stride = (self.kernel_size,) * 2, (self.stride,) * 2
+        size, stride, *_ = self.windows("in")
         return int(np.prod(ops.indices_shape(self.output_shape(input_shape), size, stride)))
 
     def receptive_interval(self, axis, interval, size, output_size):

@@ -47,8 +47,7 @@ class Tape:
                  statistics: dict[Any, Any] | None = None,
                  generator: np.random.Generator | None = None) -> None:  # fmt: skip
         self.training, self.sample, self.keep, self.definitions = training, sample, keep, definitions
-        self.statistics = statistics
-        self.generator = generator
+        self.statistics, self.generator = statistics, generator
         self._own = training, sample, generator
         self.caches, self.sizes, self.indices = ByLayer(), ByLayer(), ByLayer()
         self.maps, self.map_gradients = ByLayer(), ByLayer()

@@ -36,13 +36,9 @@ Labelled = Iterable[tuple[np.ndarray, np.ndarray]]  # image (H, W, 3) uint8, lab
 
 
 def baselines(
-    train: Labelled,
-    val: Labelled,
-    class_names: Sequence[str],
-    ignore_label: int | None = None,
-    *,
+    train: Labelled, val: Labelled, class_names: Sequence[str], ignore_label: int | None = None, *,
     kinds: Sequence[str] = (POSITION, COLOR, COLOR_AND_POSITION),
-) -> dict[str, Scores]:
+) -> dict[str, Scores]:  # fmt: skip
     """Compute the scores of the baselines on the validation pictures.
 
     Args:
@@ -113,25 +109,21 @@ def _count(
     """Count the labelled training pixels of each class in each bin: (bins, K) float32 for each binning."""
     totals = {binning: np.zeros(binning.bins * num_classes, np.int64) for binning in binnings}
     for chunk in _chunks(train):
-        known = [slice(None) if ignore_label is None else labels != ignore_label for _, labels in chunk]
         for binning, total in totals.items():
-            pairs = [binning.encode(image) * num_classes + labels for image, labels in chunk]
-            index = [pair[labelled].ravel() for pair, labelled in zip(pairs, known, strict=True)]
-            total += np.bincount(np.concatenate(index), minlength=len(total))
+            pairs = [(binning.encode(image) * num_classes + labels)[labels != ignore_label] for image, labels in chunk]
+            total += np.bincount(np.concatenate(pairs), minlength=len(total))
     _check_labelled("training", totals[EVERYTHING])
     return {b: total.reshape(b.bins, num_classes).astype(np.float32) for b, total in totals.items()}
 
 
 def _chunks(pictures: Labelled) -> Iterator[list[tuple[np.ndarray, np.ndarray]]]:
-    """Yield lists of pictures with about CHUNK pixels each, since the time of each count grows with the number of
-    bins."""
-    chunk, pixels = [], 0
-    for image, labels in pictures:
-        chunk.append((image, labels))
-        pixels += labels.size
-        if pixels > CHUNK:
+    """Yield lists of pictures with about CHUNK pixels, since the time of each count grows with the number of bins."""
+    chunk: list[tuple[np.ndarray, np.ndarray]] = []
+    for picture in pictures:
+        chunk.append(picture)
+        if sum(labels.size for _, labels in chunk) > CHUNK:
             yield chunk
-            chunk, pixels = [], 0
+            chunk = []
     if chunk:
         yield chunk
 
@@ -142,8 +134,7 @@ def _tables(binning: _Binning, counts: dict[_Binning, np.ndarray]) -> list[np.nd
     For pairs of colour and cell, the estimate assumes that the two are independent given the class:
     P(c | colour, cell) ~ P(c | colour) P(c | cell) / P(c).
     """
-    frequency = _shares(counts[EVERYTHING][0])
-    guess = frequency
+    guess = frequency = _shares(counts[EVERYTHING][0])
     if binning.parts:
         by_color, by_cell = (counts[part] + CONFIDENCE * frequency for part in binning.parts)
         inverse = 1.0 / np.maximum(frequency, 1e-9)

@@ -56,15 +56,9 @@ def boundary_map(mask: np.ndarray) -> np.ndarray:
 
 
 def boundary_f1(
-    labels: np.ndarray,
-    predictions: np.ndarray,
-    num_classes: int,
-    ignore_label: int | None = None,
-    *,
-    tolerance: float = TOLERANCE,
-    mask_void: bool = True,
-    partners: Partners | None = None,
-) -> float:
+    labels: np.ndarray, predictions: np.ndarray, num_classes: int, ignore_label: int | None = None, *,
+    tolerance: float = TOLERANCE, mask_void: bool = True, partners: Partners | None = None,
+) -> float:  # fmt: skip
     """Return the mean boundary F1 over the classes of one picture, with boundary pixels matched one to one.
 
     As in the SegNet authors' script, a class counts if it has a boundary in the ground truth *or* in the prediction. If

@@ -40,7 +40,7 @@ class Collector:
         self._counts.append(class_counts(matrix))
         if self.boundary:
             self._boundary_scores.append((boundary_f1(*arguments), boundary_f1_by_distance(*arguments)))
-        counted = np.ones(labels.shape, bool) if self.ignore_label is None else labels != self.ignore_label
+        counted = labels != self.ignore_label  # without an ignore_label, every pixel
         wrong = labels[counted] != predictions[counted]
         for name, uncertainty in uncertainties.items():
             self._uncertainties.setdefault(name, RankCounts()).add(uncertainty[counted], wrong)

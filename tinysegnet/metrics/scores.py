@@ -67,13 +67,10 @@ class Scores:
         if self.BF is not None:
             lines += [self.boundaries()]
         if self.uncertainty_AUROC is not None:
-            by_uncertainty = f"AUROC {_figure(self.uncertainty_AUROC)} (0.5 is chance)"
-            by_MSP = (
-                f"; 1 - maximum softmax probability of one pass: {_figure(self.MSP_AUROC)}"
-                if self.MSP_AUROC is not None
-                else ""
-            )
-            lines += [f"uncertainty as a detector of wrong pixels: {by_uncertainty}{by_MSP}"]
+            value = _figure(self.uncertainty_AUROC)
+            lines += [f"uncertainty as a detector of wrong pixels: AUROC {value} (0.5 is chance)"]
+            if self.MSP_AUROC is not None:
+                lines[-1] += f"; 1 - maximum softmax probability of one pass: {_figure(self.MSP_AUROC)}"
         if baseline:
             lines += [f"{baseline.averages()}  {baseline_name}"]
         if self.intervals:

@@ -35,20 +35,13 @@ STAGES = 4
 
 @dataclass(frozen=True)
 class Decoder:
-    """A description of a network: the encoder of SegNet-Basic and one of the decoders.
-
-    Args:
-        up, convolution: how each stage upsamples, and which convolution with batch norm follows.
-        reduce: whether to classify before the decoder, which then has one feature map per class.
-        add: whether all decoder stages but the last add the output of the encoder's pool of the same size.
-        channels: the number of channels of all convolutions.
-    """
+    """A description of a network: the encoder of SegNet-Basic and one of the decoders."""
 
     up: Literal["indices", "fixed", "nearest", "bilinear", "transposed"]
-    convolution: Literal["full", "depthwise"] | None = None
-    reduce: bool = False
-    add: bool = False
-    channels: int = 64
+    convolution: Literal["full", "depthwise"] | None = None  # after it, with batch norm
+    reduce: bool = False  # whether to classify before the decoder, which then has one feature map per class
+    add: bool = False  # whether all decoder stages but the last add the output of the encoder's pool of the same size
+    channels: int = 64  # of all convolutions
     preprocessing: str = "local_response"
     size_multiple: int = 1
 

@@ -23,18 +23,15 @@ class InitContext:
 
 
 class Architecture(Protocol):
-    """The description of an architecture, which can build its layers.
-
-    Attributes:
-        preprocessing: the default preprocessing, a name in `PREPROCESSING`.
-        size_multiple: heights and widths of pictures must be multiples of this number.
-    """
+    """The description of an architecture, which can build its layers."""
 
     @property
-    def preprocessing(self) -> str: ...
+    def preprocessing(self) -> str:
+        """The default preprocessing, a name in `PREPROCESSING`."""
 
     @property
-    def size_multiple(self) -> int: ...
+    def size_multiple(self) -> int:
+        """Heights and widths of pictures must be multiples of this number."""
 
     def scaled(self, width: float) -> Architecture:
         """Return the same architecture with all numbers of channels multiplied by `width`."""
@@ -52,12 +49,10 @@ class LayerBuilder:
         self.init: dict[str, Any] = {"rng": context.rng, "dtype": context.dtype}
 
     def add(self, name: str, layer: Layer) -> Any:
-        """Add a layer and return it."""
         self.layers[name] = layer
         return layer
 
     def convolution(self, name: str, channels: int, kernel_size: int, *, bias: bool = True) -> None:
-        """Add a convolution with this number of output channels."""
         self.add(name, self.branch_convolution(channels, kernel_size, bias=bias))
         self.channels = channels
 
@@ -74,7 +69,6 @@ class LayerBuilder:
                 self.add(f"{name}.relu{i}", ReLU())
 
     def norm(self, name: str) -> None:
-        """Add a batch norm."""
         self.add(name, BatchNorm2d(self.channels, dtype=self.init["dtype"]))
 
 

@@ -1,15 +1,15 @@
 """A network: named layers in sequence. Forward runs the layers in order, and backward runs them in reverse order."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..errors import CheckpointError, SettingError, ShapeError, StateError
-from ..layers import Layer, Tape, digest_branches, thread_tape
+from ..layers import Layer, Tape, thread_tape
 from .receptive_field import Box, receptive_field
-from .shapes import LayerShapes, layer_shapes
-from .summary import Summary, summarize
+from .summary import LayerShapes, Summary, layer_shapes, summarize
 
 CUSTOM = "custom"  #: the name of networks that `build` cannot make
 
@@ -19,8 +19,7 @@ class Network:
 
         Network({"input": Normalize(127.5, 64), "conv": Conv2d(3, 8, 3, rng=rng), ..., "classifier": ...})
 
-    Inference stores nothing in the network, so many threads can share it. Training changes running statistics and
-    gradients, so only one thread may train at a time. A `Tape` stores what backward needs.
+    Many threads can share a network for inference, but only one may train it at a time; see `Tape`.
 
     Args:
         layers: the layers by name, from the picture to the logits. The first layer gets RGB pictures in 0..255.
@@ -99,7 +98,6 @@ class Network:
 
     @property
     def _first_trained(self) -> int:
-        """The index of the first fused layer that has trained parameters."""
         return next(i for i, layer in enumerate(self.fused_layers) if layer.params and layer.name not in self.frozen)
 
     def samples(self, x: np.ndarray, count: int, *, generator: np.random.Generator | None = None
@@ -232,7 +230,11 @@ class Network:
 
     def branch_signature(self) -> bytes:
         """Return a hash of all ReLU masks and pool indices of this thread's last training call, before its backward."""
-        return digest_branches(self.fused_layers, thread_tape())
+        digest, caches = hashlib.sha256(), thread_tape().caches
+        for layer in self.fused_layers:
+            signature = (layer.branch_signature(caches[layer]) if layer in caches else None) or b""
+            digest.update(len(signature).to_bytes(8, "little") + signature)
+        return digest.digest()
 
     def summary(self, size: tuple[int, int], *, batch_size: int = 1) -> Summary:
         """Return shapes, parameters, memory and multiply-adds for pictures of `size` (H, W), as a printable table."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from ..errors import SettingError, unknown_name
 from ..layers import Interval, Layer
-from .shapes import LayerShapes, layer_shapes
+from .summary import LayerShapes, layer_shapes
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,6 @@ class Box:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(H, W)."""
         return self.bottom - self.top, self.right - self.left
 
     @property

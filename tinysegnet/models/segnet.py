@@ -22,25 +22,15 @@ from .layer_builder import InitContext, LayerBuilder, Widths, narrowed
 
 @dataclass(frozen=True)
 class SegNetConfig:
-    """A description of a SegNet by the output channels of every convolution, stage by stage.
+    """A description of a SegNet by the output channels of every convolution, stage by stage."""
 
-    Args:
-        encoder: the stages of the encoder, from the largest to the smallest feature maps.
-        decoder: the stages of the decoder, one for each pool, from the smallest to the largest feature maps.
-        kernel_size: the kernel size of all convolutions but the classifier.
-        classifier_kernel_size: the kernel size of the classifier.
-        decoder_relu: whether a ReLU follows each batch norm of the decoder.
-        bias: whether convolutions before a batch norm have a redundant bias, as in the authors' model files.
-        dropout_after: the stages that end in dropout with probability 0.5.
-    """
-
-    encoder: Widths
-    decoder: Widths
-    kernel_size: int = 3
+    encoder: Widths  # from the largest to the smallest feature maps
+    decoder: Widths  # one stage for each pool, from the smallest to the largest feature maps
+    kernel_size: int = 3  # of all convolutions but the classifier
     classifier_kernel_size: int = 3
-    decoder_relu: bool = True
-    bias: bool = True
-    dropout_after: tuple[str, ...] = ()
+    decoder_relu: bool = True  # whether a ReLU follows each batch norm of the decoder
+    bias: bool = True  # before a batch norm, where it is redundant, as in the authors' model files
+    dropout_after: tuple[str, ...] = ()  # the stages that end in dropout with probability 0.5
     preprocessing: str = "scaled"
     size_multiple: int = 1
 

@@ -1,50 +1,57 @@
-"""The cost of a network: parameters, memory and multiply-adds, layer by layer, computed from shapes alone."""
+"""The shapes and the cost of a network: parameters, memory and multiply-adds, without running its layers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..layers import Layer
-from .shapes import layer_shapes
+
+
+class LayerShapes(NamedTuple):
+    """A layer, its name, and the shapes (N, H, W, C) of its input and output."""
+
+    name: str
+    layer: Layer
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+
+
+def layer_shapes(layers: Mapping[str, Layer], input_shape: tuple[int, ...]) -> Iterator[LayerShapes]:
+    """Yield the shapes of each layer in order, without computing any arrays."""
+    inputs: dict[Layer, tuple[int, ...]] = {}
+    shape = input_shape
+    for name, layer in layers.items():
+        inputs[layer], shape = shape, layer.output_shape(shape)
+        if layer.pool is not None:
+            shape = (*inputs[layer.pool][:3], shape[3])
+        yield LayerShapes(name, layer, inputs[layer], shape)
 
 
 @dataclass(frozen=True)
 class LayerRow:
-    """The cost of one layer.
-
-    Attributes:
-        kept: bytes of activations that training stores for backward.
-        indices: bytes of pool indices.
-        skip_bytes: bytes of indices or feature maps that are stored for the decoder.
-        multiply_adds: the number of multiply-adds in one forward pass.
-    """
+    """The cost of one layer."""
 
     name: str
     kind: str
     output_shape: tuple[int, ...]
     parameters: int
-    kept: int
-    indices: int
-    skip_bytes: int
-    multiply_adds: int
+    kept: int  # bytes of activations that training stores for backward
+    indices: int  # bytes of pool indices
+    skip_bytes: int  # bytes of indices or feature maps that are stored for the decoder
+    multiply_adds: int  # in one forward pass
 
 
 @dataclass(frozen=True)
 class Summary:
-    """The costs of all layers for one batch. `print` shows them as a table. Memory is in bytes.
-
-    Attributes:
-        itemsize: bytes per parameter.
-        kernels: the number of weights in convolutions, which is the count that papers state.
-    """
+    """The costs of all layers for one batch. `print` shows them as a table. Memory is in bytes."""
 
     model: str
     input_shape: tuple[int, ...]
-    itemsize: int
+    itemsize: int  # bytes per parameter
     rows: tuple[LayerRow, ...]
-    kernels: int
+    kernels: int  # the number of weights in convolutions, which is the count that papers state
 
     def total(self, column: str) -> int:
         """Return the sum of one column, such as "parameters" or "kept", over all layers."""

@@ -41,11 +41,9 @@ def predict(
     return _largest(_working_logits(model, image, size, mirror, scales), image.shape[:2])
 
 
-def predict_logits(
-    model: Network, image: np.ndarray, *, size: Size | None = None, mirror: bool = False, scales: Scales = (1.0,)
-) -> np.ndarray:
-    """Return the logits (H, W, num_classes), resized bilinearly to the picture's size. Arguments: as for `predict`."""
-    return _resized(_working_logits(model, image, size, mirror, scales), image.shape[:2])
+def predict_logits(model: Network, image: np.ndarray, **options: Any) -> np.ndarray:
+    """Return the logits (H, W, num_classes), resized bilinearly. The options are as for `predict`."""
+    return _resized(_working_logits(model, image, **options), image.shape[:2])
 
 
 def predict_probs(model: Network, image: np.ndarray, **options: Any) -> np.ndarray:
@@ -112,7 +110,7 @@ def _sample(model: Network, image: np.ndarray, samples: int, seed: int, size: Si
 
 
 def _working_logits(
-    model: Network, image: np.ndarray, size: Size | None, mirror: bool = False, scales: Scales = (1.0,)
+    model: Network, image: np.ndarray, size: Size | None = None, mirror: bool = False, scales: Scales = (1.0,)
 ) -> np.ndarray:
     """Return the logits (h, w, num_classes) at the largest of the scales."""
     scales = convert("scales", scales, Scales)

@@ -13,9 +13,10 @@ __all__ = ["BACKEND", "HAS_NUMBA", "JIT", "PARALLEL", "announce_compiling", "cac
            "keep_freed_memory", "kernel", "prange", "release_freed_memory", "set_threads", "single_threaded_blas",
            "threads"]  # fmt: skip
 
-import_lazily(__name__, {
-    **dict.fromkeys(("BACKEND", "HAS_NUMBA", "JIT", "PARALLEL", "jit", "kernel", "prange"), "jit"),
-    **dict.fromkeys(("announce_compiling", "cache_folder", "kernel_cache"), "kernel_cache"),
-    **dict.fromkeys(("empty", "empty_like", "keep_freed_memory", "memory", "release_freed_memory"), "memory"),
-    **dict.fromkeys(("set_threads", "single_threaded_blas", "threads"), "threads"),
-})  # fmt: skip
+import_lazily(
+    __name__,
+    jit="BACKEND HAS_NUMBA JIT PARALLEL kernel prange",
+    kernel_cache="announce_compiling cache_folder",
+    memory="empty empty_like keep_freed_memory release_freed_memory",
+    threads="set_threads single_threaded_blas",
+)

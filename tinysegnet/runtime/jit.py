@@ -9,17 +9,33 @@ read once at import:
 """
 
 import os
+import sys
 from collections.abc import Callable
 
-from .kernel_cache import compiled_kernels, enable_cache
-from .numba_settings import remove_invalid_settings
+from .kernel_cache import compiled_kernels
+
+MOST_THREADS = 1024  #: if numba cannot start that many threads, the process ends without a message
+LAYERS = ("default", "safe", "forksafe", "threadsafe", "omp", "tbb", "workqueue")
 
 # GNU's OpenMP threads spin while they wait, which made a launch take 8 ms instead of microseconds on a busy machine.
 # OpenMP reads these settings when the first kernel starts.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-os.environ.setdefault(
-    "GOMP_SPINCOUNT", "20000"
-)  # with some microseconds of spinning, a launch takes 2 us instead of 40
+# With some microseconds of spinning, a launch takes 2 us instead of 40.
+os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+
+
+def remove_invalid_settings() -> None:
+    """Remove numba's invalid settings, which would end the process, from the environment, with one line on stderr."""
+    threads, layer = (os.environ.get(name, "") for name in ("NUMBA_NUM_THREADS", "NUMBA_THREADING_LAYER"))
+    if threads and not (threads.strip().isdecimal() and 1 <= int(threads) <= MOST_THREADS):
+        _remove("NUMBA_NUM_THREADS", f"a whole number from 1 to {MOST_THREADS}")
+    if layer and layer not in LAYERS:
+        _remove("NUMBA_THREADING_LAYER", f"one of {', '.join(LAYERS)}")
+
+
+def _remove(name: str, valid: str) -> None:
+    print(f"tinysegnet: {name}={os.environ.pop(name)} is ignored; set it to {valid}", file=sys.stderr)
+
 
 remove_invalid_settings()
 try:
@@ -35,9 +51,6 @@ BACKEND = "numpy" if not HAS_NUMBA or os.environ.get("TINYSEGNET_BACKEND") == "n
 JIT = HAS_NUMBA and not numba.config.DISABLE_JIT  #: whether kernels are compiled
 PARALLEL = os.environ.get("TINYSEGNET_PARALLEL", "1") != "0"  #: whether kernels run in several threads
 
-# Fusing products and sums is the only fast-math option that neither loses NaN nor changes the order of a sum.
-FASTMATH = {"contract"}
-
 
 def kernel(function: Callable | None = None, *, inline: bool = False) -> Callable:
     """Compile a loop nest with numba. Without numba the function stays plain Python.
@@ -50,9 +63,12 @@ def kernel(function: Callable | None = None, *, inline: bool = False) -> Callabl
         return lambda function: kernel(function, inline=inline)
     if not JIT:
         return function
-    compiled = numba.njit(function, nogil=True, fastmath=FASTMATH, error_model="numpy",
+    # "contract", which fuses products and sums, is the only fast-math option that neither loses NaN nor reorders sums
+    compiled = numba.njit(function, nogil=True, fastmath={"contract"}, error_model="numpy",
                           parallel=PARALLEL and not inline, forceinline=inline)  # fmt: skip
     if not inline:
+        from .safe_cache import enable_cache
+
         enable_cache(compiled)
         compiled_kernels.append(compiled)
         if PARALLEL:

@@ -22,11 +22,8 @@ def _sources_hash() -> str:
     """
     digest = hashlib.sha256()
     package = Path(__file__).parents[1]
-    for path in [
-        package / "runtime" / "jit.py",
-        package / "runtime" / "safe_cache.py",
-        *sorted((package / "ops").rglob("*.py")),
-    ]:
+    here = package / "runtime"
+    for path in (here / "jit.py", here / "safe_cache.py", *sorted((package / "ops").rglob("*.py"))):
         digest.update(path.read_bytes())
     names = (name for name in os.environ if name.startswith(("NUMBA_", "TINYSEGNET_PARALLEL")))
     settings = sorted(f"{name}={os.environ[name]}" for name in names if not name.startswith(SAME_CODE))
@@ -52,13 +49,11 @@ def cache_folder() -> Path | None:
     numba's cache consists of pickles, so anyone who can write there can run code here. Its mode is therefore 0700, and
     it is never in a shared /tmp.
     """
-    try:
+    with suppress(OSError, RuntimeError):
         folder = user_cache() / _sources_hash()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if os.access(folder, os.W_OK):
             return folder
-    except (OSError, RuntimeError):
-        pass
     print("tinysegnet: there is no writable cache folder, so every process compiles its kernels again", file=sys.stderr)
     return None
 
@@ -91,21 +86,3 @@ def say_compiling() -> None:
         _announcing.clear()
         print("Compiling the kernels that this command needs. This takes up to a minute, but only the first time"
               " on this processor.", file=sys.stderr, flush=True)  # fmt: skip
-
-
-def enable_cache(compiled: Any) -> None:
-    """Give one kernel tinysegnet's cache folder. Other users of numba in this process keep their folders."""
-    folder = cache_folder()
-    if folder is None:
-        return
-    import numba
-
-    from .safe_cache import SafeCache
-
-    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder)
-    try:
-        compiled._cache = SafeCache(compiled.py_func, say_compiling)  # instead of compiled.enable_caching()
-    except RuntimeError:  # numba finds no source file in a zip or a frozen program
-        pass
-    finally:
-        numba.config.CACHE_DIR = before

@@ -16,12 +16,6 @@ from .kernel_cache import compiled_kernels
 
 Dispatcher: Any = type(numba.njit(lambda: None))  # numba's own kernels, which launch directly
 
-FORKED = (
-    "this process was forked after kernels had run in its parent, and OpenMP threads do not survive a fork. "
-    'Start worker processes with the "spawn" or "forkserver" method of multiprocessing, or create them before the '
-    "network is first used"
-)
-
 
 class FirstLaunch(Dispatcher):
     """A kernel before any kernel has run."""
@@ -44,14 +38,15 @@ class Forked(Dispatcher):
     """A kernel in a child process without the threads of its parent, where numba would end the process or hang."""
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
-        raise StateError(FORKED)
+        raise StateError("this process was forked after kernels had run in its parent, and OpenMP threads do not "
+                         'survive a fork. Start worker processes with the "spawn" or "forkserver" method of '
+                         "multiprocessing, or create them before the network is first used")  # fmt: skip
 
 
 def start_threads() -> int:
     """Start numba's threads, if they are not running, and return their number.
 
-    Raises:
-        SettingError: NUMBA_THREADING_LAYER names a library that is not installed.
+    Raises SettingError if NUMBA_THREADING_LAYER names a library that is not installed.
     """
     try:
         return numba.get_num_threads()

@@ -29,14 +29,14 @@ class LazyPackage(ModuleType):  # type: ignore[valid-type, misc]
         return sorted({*self.__dict__, *self.__dict__["_homes"]})
 
 
-def import_lazily(package: str, homes: dict[str, str]) -> None:
-    """Make names attributes of a package that are imported on first use.
+def import_lazily(package: str, **submodules: str) -> None:
+    """Make submodules and the public names in them attributes of a package that are imported on first use.
 
     Args:
         package: The `__name__` of the package.
-        homes: The submodule that defines each name. If the submodule does not define the name, the attribute is the
-            submodule itself.
+        submodules: For each submodule, the names that it defines, separated by spaces. A submodule that defines its own
+            name is hidden by what it defines.
     """
     module = sys.modules[package]
-    module.__dict__["_homes"] = homes
+    module.__dict__["_homes"] = {name: home for home, names in submodules.items() for name in (home, *names.split())}
     module.__class__ = LazyPackage

@@ -4,15 +4,17 @@ import glob
 import hashlib
 import io
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numba
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 from ..files import write_atomically
+from . import kernel_cache
 
 
 class KernelFiles(IndexDataCacheFile):
@@ -37,9 +39,8 @@ class KernelFiles(IndexDataCacheFile):
 class SafeCache(FunctionCache):
     """The cache of one kernel: damaged files are replaced, and files that cannot be written are not an error."""
 
-    def __init__(self, function: Any, say_compiling: Callable[[], None]) -> None:
+    def __init__(self, function: Any) -> None:
         super().__init__(function)
-        self.say_compiling = say_compiling
         self._cache_file.__class__ = KernelFiles
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
@@ -48,10 +49,12 @@ class SafeCache(FunctionCache):
         try:
             found = super().load_overload(sig, target_context)
         except Exception:  # wrong content can raise any error
-            self._remove_files()
+            for path in glob.glob(glob.escape(str(Path(self.cache_path) / self._impl.filename_base)) + ".*"):
+                with suppress(OSError):
+                    Path(path).unlink()
             _say(f"a damaged file in the kernel cache {self.cache_path} is replaced")
         if found is None:
-            self.say_compiling()
+            kernel_cache.say_compiling()
         return found
 
     def save_overload(self, sig: Any, data: Any) -> None:
@@ -61,10 +64,17 @@ class SafeCache(FunctionCache):
         except OSError as error:
             _say(f"cannot write the kernel cache {self.cache_path} ({error.strerror}); kernels will be compiled again")
 
-    def _remove_files(self) -> None:
-        for path in glob.glob(glob.escape(str(Path(self.cache_path) / self._impl.filename_base)) + ".*"):
-            with suppress(OSError):
-                Path(path).unlink()
+
+def enable_cache(compiled: Any) -> None:
+    """Give one kernel tinysegnet's cache folder. Other users of numba in this process keep their folders."""
+    if folder := kernel_cache.cache_folder():
+        before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder)
+        try:
+            compiled._cache = SafeCache(compiled.py_func)  # instead of compiled.enable_caching()
+        except RuntimeError:  # numba finds no source file in a zip or a frozen program
+            pass
+        finally:
+            numba.config.CACHE_DIR = before
 
 
 @cache

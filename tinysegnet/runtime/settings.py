@@ -19,8 +19,7 @@ def convert(name: str, value: Any, hint: Any) -> Any:
     An annotation can be bool, int, float, str, Literal or a tuple of these, each also with None. Floats must be finite,
     and variable-length tuples must not be empty. Strings and Booleans are not accepted as numbers.
 
-    Raises:
-        SettingError: The value does not fit. The message begins with the name of the setting.
+    Raises SettingError with a message that begins with the name of the setting.
     """
     try:
         return _converted(value, hint)

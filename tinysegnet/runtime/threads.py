@@ -28,8 +28,7 @@ def single_threaded_blas() -> None:
 def set_threads(count: int) -> None:
     """Use this many threads in the kernels and in NumPy's matrix products.
 
-    Raises:
-        SettingError: The count is below 1, or above NUMBA_NUM_THREADS, which is the number of cores by default.
+    Raises SettingError for a count below 1, or above NUMBA_NUM_THREADS, which is the number of cores by default.
     """
     most = numba.config.NUMBA_NUM_THREADS if JIT else os.cpu_count() or 1
     if not 1 <= count <= most:

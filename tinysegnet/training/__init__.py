@@ -5,7 +5,7 @@
     result = ts.fit(model, train, val, recipe=recipe, run=run)
     ts.write_report(run, model, train, val, result)  # writes runs/mine/report.html
 
-Reading order: recipes, preconditions, training_step, loop, run_folder, signals; optim, schedules, batchnorm_statistics.
+Reading order: recipes, training_step, loop, run_folder, signals; optim, schedules, batchnorm_statistics.
 """
 
 from ..runtime.lazy_imports import import_lazily
@@ -23,9 +23,11 @@ __all__ = ["SGD", "Adam", "Optimizer", "Progress", "Recipe", "RunFolder", "Train
            "paper_recipe", "recipe_for", "recompute_statistics"]  # fmt: skip
 
 # Imported on first use, so that `train --help`, which shows a recipe, does not import networks.
-import_lazily(__name__, {
-    **dict.fromkeys(("Progress", "TrainingResult", "fit"), "loop"),
-    **dict.fromkeys(("SGD", "Adam", "Optimizer", "optim"), "optim"),
-    **dict.fromkeys(("Recipe", "paper_recipe", "recipe_for"), "recipes"),
-    "RunFolder": "run_folder", "recompute_statistics": "batchnorm_statistics",
-})  # fmt: skip
+import_lazily(
+    __name__,
+    batchnorm_statistics="recompute_statistics",
+    loop="Progress TrainingResult fit",
+    optim="SGD Adam Optimizer",
+    recipes="Recipe paper_recipe recipe_for",
+    run_folder="RunFolder",
+)

@@ -10,11 +10,8 @@ def describe_divergence(history: Sequence[Mapping[str, float]], guess: float, le
     """Return a line that says since when training has diverged, and what to do, or "" if it has not.
 
     Training has diverged if the loss is more than twice that of guessing in the last PATIENCE epochs, or in the last
-    epochs and more than EXPLODED times that of guessing in one of them.
-
-    Args:
-        history: one row per epoch with "epoch" and "train_loss".
-        guess: the loss of equal probabilities for all classes, ln K times the mean class weight.
+    epochs and more than EXPLODED times that of guessing in one of them. `history` has one row per epoch with "epoch"
+    and "train_loss". `guess` is the loss of equal probabilities for all classes, ln K times the mean class weight.
     """
     factors = [row["train_loss"] / guess for row in history]
     good = max((i for i, factor in enumerate(factors, 1) if factor <= 2), default=0)  # epochs until the last good one

@@ -27,11 +27,10 @@ from ..prediction import class_logits, evaluate
 from ..weights.checkpoint import Checkpoint
 from .batchnorm_statistics import recompute_statistics
 from .divergence import describe_divergence
-from .preconditions import check_training
 from .recipes import Recipe, recipe_for
 from .run_folder import RunFolder
-from .signals import StopRequests, stop_requests
-from .training_step import TrainingStep
+from .signals import stop_requests
+from .training_step import TrainingStep, check_training
 
 
 @dataclass(frozen=True)
@@ -118,8 +117,9 @@ class _Training:
         if run and run.resumed:
             self._restore(run.resumed)
         else:
-            _start_betas(model, recipe.initial_beta)
-        self.requests = StopRequests()
+            for name, array in model.named_parameters():
+                if name.endswith(".beta") and not array.any():  # only untrained betas are 0
+                    array[...] = recipe.initial_beta
         self.scores: Scores | None = None
         self.began = time.perf_counter() - self.state.seconds
         self.bar = tqdm(total=total, initial=self.state.step, unit="batch", disable=not progress,
@@ -157,7 +157,10 @@ class _Training:
         settings: dict[str, Any] = {"size": recipe.size, "rng": self.rng, "augment": self.augment, "start": p.batch}
         for images, labels in batches(self.data, recipe.batch_size, **settings):
             if self.training_step.is_void(labels):
-                self._count_void()
+                p.void_batches += 1
+                if p.void_batches == 1:
+                    warnings.warn("A batch has no labelled pixel and is skipped. Later void batches will be skipped "
+                                  "silently.", UserWarning, stacklevel=2)  # fmt: skip
             else:
                 loss, logits = self.training_step.run(images, labels, p.step)
                 p.loss_sum += loss
@@ -184,8 +187,7 @@ class _Training:
         p.epoch, p.batch, p.loss_sum, p.loss_count = p.epoch + 1, 0, 0.0, 0
         p.generator = self.rng.bit_generator.state  # type: ignore[assignment]
         if self.folder:
-            optimizer = self.training_step.optimizer.state()
-            self.folder.record(self.model, p.history, self.scores, progress=p, optimizer=optimizer)
+            self.folder.record(self.model, self.scores, p, self.training_step.optimizer.state())
         if diverged := self._divergence():
             warnings.warn(diverged, UserWarning, stacklevel=2)  # the same text is shown only once
         self.on_epoch(p.history)
@@ -197,8 +199,7 @@ class _Training:
         p = self.state
         p.seconds = time.perf_counter() - self.began
         if self.folder:
-            optimizer = self.training_step.optimizer.state()
-            self.folder.save(self.model, p.history, self.scores, progress=p, optimizer=optimizer)
+            self.folder.save(self.model, self.scores, p, self.training_step.optimizer.state())
             self.bar.write(f"Saved at step {p.step}. To continue: {self.folder.how_to_go_on}", file=sys.stderr)
         raise KeyboardInterrupt
 
@@ -208,12 +209,6 @@ class _Training:
             predicted = class_logits(logits[:, ::4, ::4]).argmax(-1)
             accuracy = self.training_step.accuracy(predicted, labels[:, ::4, ::4])
             self.bar.set_postfix(loss=f"{loss:.3f}", accuracy=f"{accuracy:.3f}", refresh=False)
-
-    def _count_void(self) -> None:
-        self.state.void_batches += 1
-        if self.state.void_batches == 1:
-            warnings.warn("A batch has no labelled pixel and is skipped. Later void batches will be skipped silently.",
-                          UserWarning, stacklevel=2)  # fmt: skip
 
     def _validate(self, epoch: int) -> dict[str, float]:
         if self.val is None or (epoch % self.recipe.validate_every and epoch != self.epochs):
@@ -233,9 +228,3 @@ class _Training:
             if self.requests.stop:
                 self._save_and_stop()
             yield sample
-
-
-def _start_betas(model: Network, value: float) -> None:
-    for name, array in model.named_parameters():
-        if name.endswith(".beta") and not array.any():  # only untrained betas are 0
-            array[...] = value

@@ -38,8 +38,7 @@ class Optimizer:
         bias_rate: not negative; a factor for the learning rate of parameters named "bias".
         decayed: the kinds of parameters that weight decay acts on: "weight", "bias", "gamma", "beta".
 
-    Raises:
-        SettingError: a value is out of range.
+    Raises SettingError if a value is out of range.
     """
 
     def __init__(self, model: Trainable, *, learning_rate: float, weight_decay: float = 0.0, bias_rate: float = 1.0,

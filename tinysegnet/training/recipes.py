@@ -115,9 +115,9 @@ def recipe_for(data: "Dataset") -> Recipe:
     )  # fmt: skip
 
 
-def _shrunk(height: int, width: int, area: int = 120 * 160) -> tuple[int, int]:
-    """Reduce a size to about this area, with multiples of 4, which some networks require, and similar proportions."""
-    factor = math.sqrt(area / (height * width))
+def _shrunk(height: int, width: int) -> tuple[int, int]:
+    """Reduce a size to about 120 x 160 in similar proportions, with multiples of 4, which some networks require."""
+    factor = math.sqrt(120 * 160 / (height * width))
     if factor >= 1:
         return height, width
     return min(height, max(4, 4 * round(height * factor / 4))), min(width, max(4, 4 * round(width * factor / 4)))

@@ -49,18 +49,17 @@ class RunFolder:
         config: values that can be saved as JSON, including "size", the (H, W) of the training pictures.
         palette: the palette of the training data.
 
-    Attributes:
         resumed: the checkpoint from which training continues, or None for a new run.
 
-    Raises:
-        DataError: the folder already contains a run, which would be overwritten.
+    Raises DataError if the folder already contains a run, which would be overwritten.
     """
 
-    def __init__(self, path: str | os.PathLike[str], config: dict[str, Any], palette: Palette) -> None:
-        self.path, self.config, self.palette = Path(path), config, palette
-        self.resumed: checkpoint.Checkpoint | None = None
-        self._begun = False
-        self._check_no_run()
+    def __init__(self, path: str | os.PathLike[str], config: dict[str, Any], palette: Palette,
+                 resumed: checkpoint.Checkpoint | None = None) -> None:  # fmt: skip
+        self.path, self.config, self.palette, self.resumed = Path(path), config, palette, resumed
+        self._begun = resumed is not None
+        if not self._begun:
+            self._check_no_run()
 
     def _check_no_run(self) -> None:
         if os.path.exists(self.path / "config.json"):  # unlike Path.exists, False for an invalid name
@@ -70,13 +69,10 @@ class RunFolder:
     @classmethod
     def resume(cls, path: str | os.PathLike[str]) -> RunFolder:
         """Open the folder of a stopped run, which `fit` continues. Raises DataError or CheckpointError."""
-        folder = cls.__new__(cls)
-        folder.path, folder.config, folder._begun = Path(path), read_config(path), True
-        folder.resumed = checkpoint.read(folder.path / "last.safetensors")
-        folder.palette = folder.resumed.palette
-        if not folder.resumed.progress:
-            raise DataError(f"{folder.path}: the last checkpoint lacks the training state, so the run cannot continue.")
-        return folder
+        config, saved = read_config(path), checkpoint.read(Path(path) / "last.safetensors")
+        if not saved.progress:
+            raise DataError(f"{Path(path)}: the last checkpoint lacks the training state, so the run cannot continue.")
+        return cls(path, config, saved.palette, saved)
 
     @property
     def how_to_go_on(self) -> str:
@@ -88,10 +84,8 @@ class RunFolder:
         """Lock the folder against other training runs while the block runs.
 
         The system releases the lock when the process ends, even after a kill, so stale locks cannot occur. On a file
-        system without locks, the folder is not locked.
-
-        Raises:
-            DataError: another run holds the lock, or has written to the folder since it was opened.
+        system without locks, the folder is not locked. Raises DataError if another run holds the lock, or has written
+        to the folder since it was opened.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.path / ".lock")
@@ -126,58 +120,52 @@ class RunFolder:
         for stray in self.path.glob(".*.tmp"):
             stray.unlink(missing_ok=True)
         if self.resumed is None:
-            self._write("config.json", json.dumps({**self.config, "environment": environment()}, indent=2))
+            config = json.dumps({**self.config, "environment": environment()}, indent=2)
+            write_atomically(self.path / "config.json", config.encode())
 
-    def record(self, model: Network, history: list[dict[str, float]], scores: Scores | None, *,
-               progress: Any, optimizer: dict[str, np.ndarray]) -> None:  # fmt: skip
+    def record(self, model: Network, scores: Scores | None, progress: Any, optimizer: dict[str, np.ndarray]) -> None:
         """Write the metrics so far and the checkpoints after an epoch, and update `progress.best`."""
-        self._write("metrics.csv", _as_csv(history))
-        mIoU = history[-1]["val_mIoU"]
-        if mIoU > progress.best or not (self.path / "best.safetensors").exists():
-            progress.best = mIoU if mIoU == mIoU else -math.inf
-            training = self._training(history, scores)
-            checkpoint.save(self.path / "best.safetensors", model, palette=self.palette, training=training)
-        self.save(model, history, scores, progress=progress, optimizer=optimizer)
+        write_atomically(self.path / "metrics.csv", _as_csv(progress.history).encode())
+        mIoU, best = progress.history[-1]["val_mIoU"], self.path / "best.safetensors"
+        if mIoU > progress.best or not best.exists():
+            progress.best = -math.inf if math.isnan(mIoU) else mIoU
+            checkpoint.save(best, model, palette=self.palette, training=self._training(scores, progress))
+        self.save(model, scores, progress, optimizer)
 
-    def save(self, model: Network, history: list[dict[str, float]], scores: Scores | None, *,
-             progress: Any, optimizer: dict[str, np.ndarray]) -> None:  # fmt: skip
+    def save(self, model: Network, scores: Scores | None, progress: Any, optimizer: dict[str, np.ndarray]) -> None:
         """Write the last checkpoint, from which the training can continue."""
-        training = self._training(history, scores)
-        checkpoint.save(self.path / "last.safetensors", model, palette=self.palette, training=training,
-                        progress=asdict(progress), optimizer=optimizer)  # fmt: skip
+        checkpoint.save(
+            self.path / "last.safetensors", model, palette=self.palette, training=self._training(scores, progress),
+            progress=asdict(progress), optimizer=optimizer,
+        )  # fmt: skip
 
-    def _training(self, history: list[dict[str, float]], scores: Scores | None) -> dict[str, Any]:
-        epoch = history[-1]["epoch"] if history else 0
+    def _training(self, scores: Scores | None, progress: Any) -> dict[str, Any]:
+        epoch = progress.history[-1]["epoch"] if progress.history else 0
         # the settings for reading label maps, weighting classes and predicting pictures
         kept = ("ignore", "classes", "one_class", "palette", "class_weights", "mirror", "test_scales")
         how: dict[str, Any] = {name: self.config[name] for name in kept if name in self.config}
         return {**how, "size": self.config["size"], "epoch": epoch, "scores": scores and scores.as_dict()}
 
-    def _write(self, name: str, text: str) -> None:
-        write_atomically(self.path / name, text.encode())
-
 
 def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Return config.json of a run. Raises DataError if it is missing or invalid."""
     file = Path(path) / "config.json"
-    if is_special(file):
-        raise DataError(f"{file}: a pipe or a device. Give the folder of a run, such as runs/NAME.")
     try:
+        if is_special(file):
+            raise ValueError("it is a pipe or a device")
         config = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(config, dict) or "size" not in config:
             raise ValueError("it contains no size")
         return config
-    except FileNotFoundError as error:
-        raise DataError(f"{file}: no such file. Give the folder of a run, such as runs/NAME.") from error
     except (OSError, ValueError) as error:
-        raise DataError(f"{file}: cannot be read: {error}. Give the folder of a run, such as runs/NAME.") from error
+        fault = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error}"
+        raise DataError(f"{file}: {fault}. Give the folder of a run, such as runs/NAME.") from error
 
 
 def _as_csv(history: list[dict[str, float]]) -> str:
     """Return the text of metrics.csv, with empty cells for epochs without validation."""
-    lines = [list(COLUMNS)]
-    lines += [["" if row[name] != row[name] else f"{row[name]:.6g}" for name in COLUMNS] for row in history]
-    return "".join(",".join(cells) + "\n" for cells in lines)
+    rows = [["" if math.isnan(row[name]) else f"{row[name]:.6g}" for name in COLUMNS] for row in history]
+    return "".join(",".join(cells) + "\n" for cells in (COLUMNS, *rows))
 
 
 def environment() -> dict[str, Any]:

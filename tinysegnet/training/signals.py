@@ -11,8 +11,7 @@ from typing import Any
 class StopRequests:
     """A signal handler that sets `stop` to True at the first signal, and raises KeyboardInterrupt at the second."""
 
-    def __init__(self) -> None:
-        self.stop = False
+    stop = False
 
     def __call__(self, number: int, frame: Any) -> None:
         if self.stop:

@@ -1,4 +1,7 @@
-"""One training step: forward, loss, backward, update. The first layer with a non-finite value is reported."""
+"""The checks before training, and one step: forward, loss, backward, update.
+
+An error about a non-finite value names the first layer in which one occurs.
+"""
 
 import copy
 import math
@@ -7,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ..data import Dataset, count_pixels, median_frequency_weights, num_batches, sqrt_median_frequency_weights
-from ..errors import NonFiniteError
+from ..data import Dataset, check_dataset, num_batches, read_sample
+from ..data.class_weights import count_pixels, median_frequency_weights, sqrt_median_frequency_weights
+from ..errors import DataError, NonFiniteError, SettingError
 from ..models import Network
 from ..ops import cross_entropy_for
 from . import optim
@@ -17,6 +21,23 @@ from .recipes import Recipe
 from .schedules import schedule
 
 _WEIGHTS = {"median_frequency": median_frequency_weights, "sqrt_median_frequency": sqrt_median_frequency_weights}
+
+
+def check_training(model: Network, data: Dataset, val: Dataset | None, recipe: Recipe) -> None:
+    """Raise SettingError or DataError unless network, recipe and data fit together and some pixel is labelled."""
+    if not isinstance(recipe, Recipe):
+        raise SettingError(f"recipe: {type(recipe).__name__} is not a tinysegnet.Recipe.")
+    palette, ignore = data.palette, data.palette.ignore_label
+    if model.num_classes != palette.num_classes:
+        raise SettingError(f"the network has {model.num_classes} classes, but {data.name} has {palette.num_classes}. "
+                           f"Build it with num_classes={palette.num_classes}.")  # fmt: skip
+    model.check_size(recipe.size)
+    if val is not None and (check_dataset(val).palette.names, val.palette.ignore_label) != (palette.names, ignore):
+        raise DataError(f"{val.name}: the classes differ from those of {data.name}. Use validation pictures with the "
+                        "same class names, in the same order, and the same ignore_label.")  # fmt: skip
+    labels = (read_sample(data, i).labels for i in range(len(data)))
+    if all((of_picture == ignore).all() for of_picture in labels):  # stops at the first labelled picture
+        raise DataError(f"{data.name}: no pixel is labelled. Check the label maps.")
 
 
 class TrainingStep:
@@ -32,10 +53,11 @@ class TrainingStep:
     ) -> None:
         self.model, self.recipe, self.total_steps, self.checkpoint = model, recipe, total_steps, checkpoint
         self.ignore_label = data.palette.ignore_label
-        counts = None if recipe.class_weights == "none" else count_pixels(data)
-        self.class_weights = None if counts is None else _WEIGHTS[recipe.class_weights](counts)
+        self.class_weights = None
         self.guess = math.log(max(2, data.palette.num_classes))  # the loss of equal probabilities
-        if counts is not None and self.class_weights is not None:
+        if recipe.class_weights != "none":
+            counts = count_pixels(data)
+            self.class_weights = _WEIGHTS[recipe.class_weights](counts)
             self.guess *= float(np.average(self.class_weights, weights=counts.pixels))
         self.steps_per_epoch = num_batches(data, recipe.batch_size)
         self.optimizer = make_optimizer(model, recipe)

@@ -1,7 +1,6 @@
 """Weights: our checkpoints, files from other libraries, pretrained encoders, and the bundled network."""
 
-from .bundled import load_bundled, open_checkpoint
-from .checkpoint import Checkpoint, load, save
+from .checkpoint import Checkpoint, load, load_bundled, open_checkpoint, save
 from .encoders import encoder_preprocessing, load_encoder
 from .torch_state import from_torch_state, to_torch_state
 

@@ -7,13 +7,15 @@ of all arrays, "sha256", reveals damage.
 
 A checkpoint is written atomically: after a crash or on a full disk, the previous file is intact. Before memory is
 allocated, all claimed sizes are compared with the size of the file.
+
+The bundled networks are float16 checkpoints beside this file: "toy" is the network `tiny`, trained on toy streets.
 """
 
 import hashlib
 import json
 import math
 from dataclasses import asdict, dataclass, field
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ import numpy as np
 import safetensors.numpy
 
 from ..data import CAMVID, Palette
-from ..errors import CheckpointError, SettingError, TinySegNetError
+from ..errors import CheckpointError, SettingError, TinySegNetError, did_you_mean, unknown_name
 from ..files import write_atomically
 from ..models import CUSTOM, MAX_CLASSES, MAX_WIDTH, Network, build, count_parameters, models
 from ..runtime.settings import convert
@@ -29,7 +31,7 @@ from .safetensors_file import open_safetensors
 
 FORMAT = "tinysegnet checkpoint 1"
 OPTIMIZER = "optimizer/"
-OPTIONAL = ("layers", "progress")  # parts that may be absent from files of version 0.1
+BUNDLED = {path.stem: path for path in sorted(Path(__file__).parent.glob("*.safetensors"))}  # by name
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ def read(path: str | PathLike[str], *, model: Network | None = None) -> Checkpoi
     """Read everything in a checkpoint. `model` has the same meaning as in `load`. Raises CheckpointError."""
     try:
         with open_safetensors(Path(path), "a checkpoint", "Give a .safetensors file that `train` wrote") as file:
-            metadata = file.metadata() or {}
+            metadata = {"layers": "{}", "progress": "{}"} | (file.metadata() or {})  # version 0.1 may lack these two
             if metadata.get("format") != FORMAT:
                 raise CheckpointError("not a checkpoint of tinysegnet. Give a .safetensors file that `train` wrote")
             parts = {name: _json(metadata, name) for name in ("model", "palette", "training", "progress")}
@@ -129,8 +131,7 @@ def read(path: str | PathLike[str], *, model: Network | None = None) -> Checkpoi
             if not np.isfinite(array).all():
                 raise CheckpointError(f"{name} contains values that are not finite. Use another checkpoint of the run")
         model.load_state(weights)
-        palette = _palette(parts.pop("palette"))
-        found = Checkpoint(model, palette, **parts, optimizer=optimizer)
+        found = Checkpoint(model, _palette(parts.pop("palette")), **parts, optimizer=optimizer)
         _ = found.prediction  # raises SettingError for settings out of range
         return found
     except CheckpointError as error:
@@ -139,9 +140,26 @@ def read(path: str | PathLike[str], *, model: Network | None = None) -> Checkpoi
         raise CheckpointError(f"{path}: damaged or of another version: {error}. Train it again") from error
 
 
+def load_bundled(name: str) -> Network:
+    """Return the bundled network with this name, such as "toy". Raises SettingError for an unknown name."""
+    if name not in BUNDLED:
+        raise SettingError(unknown_name("bundled network", name, BUNDLED))
+    return read(BUNDLED[name]).model
+
+
+def open_checkpoint(name: str | PathLike[str]) -> Checkpoint:
+    """Read a checkpoint by path, or a bundled network by name if there is no such file. Raises CheckpointError."""
+    if not Path(name).exists():
+        if fspath(name) in BUNDLED:
+            return read(BUNDLED[fspath(name)])
+        if meant := did_you_mean(fspath(name), BUNDLED):
+            raise CheckpointError(f"{name}: no such file.{meant}")
+    return read(name)
+
+
 def _json(metadata: dict[str, str], name: str) -> dict[str, Any]:
     try:
-        part = json.loads(metadata[name] if name not in OPTIONAL else metadata.get(name, "{}"))
+        part = json.loads(metadata[name])
     except RecursionError as error:
         raise CheckpointError(f"its {name} is nested too deeply") from error
     if not isinstance(part, dict):

@@ -16,9 +16,10 @@ Only the arrays in the last column are ignored. Kernels are (F, C, K, K) in torc
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from os import PathLike, fspath
+from typing import NamedTuple
 
 import numpy as np
 
@@ -63,12 +64,10 @@ class Encoder:
         return f'encoder: {what} from {self.source}, with preprocessing "{self.preprocessing}"\nignored: {ignored}'
 
 
-@dataclass(frozen=True)
-class _Source:
+class _Source(NamedTuple):
     title: str
     preprocessing: str
-    ours: Callable[[str], str | None]  # our name for an array in the file, or None
-    theirs: Mapping[str, str]  # from our names to those in the file
+    names: dict[str, str]  # from the names in the file to ours
     torch_layout: bool = True
 
 
@@ -91,16 +90,15 @@ def load_encoder(model: Network, path: str | PathLike[str]) -> Encoder:
         CheckpointError: the source is unknown, or an array is missing, unexpected or of the wrong shape.
     """
     check_network(model)
-    ignored: list[str] = []
+    names: list[str] = []
 
     def keep(name: str) -> bool:
-        if IGNORED.fullmatch(name):
-            ignored.append(name)
+        names.append(name)
         return not IGNORED.fullmatch(name)
 
     arrays = read_arrays(path, keep=keep)
     try:
-        source = _recognize([*arrays, *ignored])
+        source = _recognize(names)
         _check_fits(model, source)
         found = _matched(model, source, arrays)
     except (CheckpointError, SettingError) as error:
@@ -112,7 +110,8 @@ def load_encoder(model: Network, path: str | PathLike[str]) -> Encoder:
         for name, layer in model.layers.items():
             if name.startswith("encoder"):
                 layer.make_identity()
-    return Encoder(source.title, source.preprocessing, tuple(found), tuple(ignored))
+    ignored = tuple(name for name in names if name not in arrays)
+    return Encoder(source.title, source.preprocessing, tuple(found), ignored)
 
 
 def encoder_preprocessing(weights: str | PathLike[str] | Iterable[str]) -> str:
@@ -133,24 +132,17 @@ def encoder_preprocessing(weights: str | PathLike[str] | Iterable[str]) -> str:
 def _recognize(names: list[str]) -> _Source:
     if any(name.startswith("features.") for name in names):
         norms = any(name.endswith(".running_mean") for name in names)
-        return _torch_source("torchvision's vgg16_bn" if norms else "torchvision's vgg16", "imagenet", _features(norms))
+        return _Source("torchvision's vgg16_bn" if norms else "torchvision's vgg16", "imagenet", _features(norms))
     if hed := next((match for name in names if (match := re.match("(module|net)Vgg", name))), None):
-        return _torch_source(HED, "caffe", _hed(hed[1]))
-    if any(_keras(name) for name in names):
+        return _Source(HED, "caffe", _hed(hed[1]))
+    if keras := {name: own for name in names if (own := _keras(name))}:
         title = HED if any(re.fullmatch(KERAS_HED, name) for name in names) else "Keras's VGG16"
-        theirs = {
-            f"encoder{stage}.conv{n}.{ours}": f"block{stage}_conv{n} {key}"
-            for stage, n in CONVOLUTIONS
-            for ours, key in (("weight", "kernel"), ("bias", "bias"))
-        }
-        return _Source(title, "caffe", _keras, theirs, torch_layout=False)
+        usual = {f"block{stage}_conv{n} {key}": f"encoder{stage}.conv{n}.{own}" for stage, n in CONVOLUTIONS
+                 for key, own in (("kernel", "weight"), ("bias", "bias"))}  # fmt: skip
+        return _Source(title, "caffe", usual | keras, torch_layout=False)
     first = f"its first array is {names[0]}" if names else "it has no arrays"
     raise CheckpointError(f"unknown VGG16: {first}. Give a file with features.0.weight (torchvision), "
                           "block1_conv1 (Keras) or moduleVggOne.0.weight (HED)")  # fmt: skip
-
-
-def _torch_source(title: str, preprocessing: str, ours: dict[str, str]) -> _Source:
-    return _Source(title, preprocessing, ours.get, {name: theirs for theirs, name in ours.items()})
 
 
 def _features(norms: bool) -> dict[str, str]:
@@ -193,7 +185,7 @@ def _keras(name: str) -> str | None:
 def _check_fits(model: Network, source: _Source) -> None:
     """Raise SettingError unless the network has the same 13 convolutions and the same preprocessing."""
     own = {name for name in model.state() if name.startswith("encoder") and ".conv" in name}
-    if own != {name for name in source.theirs if ".conv" in name}:
+    if own != {f"encoder{stage}.conv{n}.{key}" for stage, n in CONVOLUTIONS for key in ("weight", "bias")}:
         raise SettingError(f'a VGG16 encoder does not fit the network {model.config.get("name")!r}. Build "vgg16"')
     pictures = model.config.get("preprocessing", "scaled")
     if pictures != source.preprocessing:
@@ -203,31 +195,32 @@ def _check_fits(model: Network, source: _Source) -> None:
 
 def _matched(model: Network, source: _Source, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Return the file's arrays under our names and in our layout. Raises CheckpointError with a list of all faults."""
-    own = {name: array for name, array in model.state().items() if name in source.theirs}
+    in_file = {name: theirs for theirs, name in source.names.items()}
+    own = {name: array for name, array in model.state().items() if name in in_file}
     found: dict[str, np.ndarray] = {}
     wrong = []
     for theirs, array in arrays.items():
-        name = source.ours(theirs)
-        if name is None or name not in own or name in found:
+        name = source.names.get(theirs, "")
+        if name not in own or name in found:
             wrong.append(f"unexpected {theirs}")
             continue
-        is_torch = source.torch_layout and array.ndim == 4
-        found[name] = array.transpose(2, 3, 1, 0) if is_torch else array
-        wrong += _faults(theirs, array, found[name], own[name], source)
-    wrong += [f"missing {source.theirs[name]}" for name in own if name not in found]
+        found[name] = array.transpose(2, 3, 1, 0) if source.torch_layout and array.ndim == 4 else array
+        if fault := _fault(theirs, array, found[name], own[name], source):
+            wrong.append(f"{theirs} {fault}")
+    wrong += [f"missing {in_file[name]}" for name in own if name not in found]
     if wrong:
         raise CheckpointError(f"{source.title} does not fit this network: {'; '.join(wrong)}. Give the file as it "
                               "was published")  # fmt: skip
     return {name: found[name] for name in own}
 
 
-def _faults(theirs: str, array: np.ndarray, ours: np.ndarray, own: np.ndarray, source: _Source) -> list[str]:
+def _fault(theirs: str, array: np.ndarray, ours: np.ndarray, own: np.ndarray, source: _Source) -> str | None:
     if ours.shape != own.shape:
         expected = own.transpose(3, 2, 0, 1) if source.torch_layout and own.ndim == 4 else own
-        return [f"{theirs} has shape {array.shape}, expected {expected.shape}"]
+        return f"has shape {array.shape}, expected {expected.shape}"
     if array.dtype.kind != "f":
-        return [f"{theirs} has dtype {array.dtype}, which is not floating-point"]
+        return f"has dtype {array.dtype}, which is not floating-point"
     with np.errstate(over="ignore"):
         if not np.isfinite(array.astype(own.dtype)).all():
-            return [f"{theirs} contains values that are not finite"]
-    return [f"{theirs} has negative values"] if theirs.endswith(".running_var") and (array < 0).any() else []
+            return "contains values that are not finite"
+    return "has negative values" if theirs.endswith(".running_var") and (array < 0).any() else None

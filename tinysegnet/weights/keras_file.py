@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import CheckpointError
-from .limits import MAX_AXES, MAX_TENSORS, check_name, check_total, shown
+from .limits import MAX_AXES, MAX_TENSORS, check_name, check_total, damaged, shown
 
 MAX_DEPTH = 10
 
@@ -39,7 +39,7 @@ def _datasets(h5py: Any, file: Any) -> Iterator[tuple[str, Any]]:
         for name in group:
             seen += 1
             if seen > MAX_TENSORS or depth > MAX_DEPTH:
-                raise CheckpointError("damaged or forged: too many or too deeply nested groups. Download it again")
+                raise damaged("too many or too deeply nested groups")
             inner = check_name(f"{path}{name}")
             if not isinstance(group.get(name, getlink=True), h5py.HardLink):
                 raise CheckpointError(f"{inner} is a link, possibly to another file. Download it again")

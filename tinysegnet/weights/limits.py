@@ -12,15 +12,19 @@ def shown(text: str) -> str:
     return text if text.isprintable() and len(text) <= 100 else ascii(text[:100])
 
 
+def damaged(fact: str) -> CheckpointError:
+    """Return the error about a file that torch.save or Keras cannot have written."""
+    return CheckpointError(f"damaged or forged: {fact}. Download it again")
+
+
 def check_name(name: str) -> str:
     """Return the name of a tensor. Raises CheckpointError if it is not printable, empty or too long."""
     if not name.isprintable() or not 0 < len(name) <= 200:
-        raise CheckpointError(f"damaged: a tensor has the name {shown(name)}. Download it again")
+        raise damaged(f"a tensor has the name {shown(name)}")
     return name
 
 
 def check_total(claimed: int, size: int) -> None:
     """Raise CheckpointError if the claimed bytes of the arrays exceed the size of the file."""
     if claimed > size:
-        raise CheckpointError(f"damaged or forged: its arrays need {claimed:,} bytes, but the file has {size:,}. "
-                              "Download it again")  # fmt: skip
+        raise damaged(f"its arrays need {claimed:,} bytes, but the file has {size:,}")

@@ -8,7 +8,7 @@ import numpy as np
 import safetensors
 
 from ..errors import CheckpointError
-from ..files import UNKNOWN, is_special, kind_of
+from ..files import UNKNOWN, kind_of
 from .limits import MAX_HEADER_BYTES, check_name
 
 
@@ -17,8 +17,6 @@ def open_safetensors(path: Path, what: str, advice: str) -> Any:
 
     Messages name the expected content `what`, such as "a checkpoint", and end with `advice`.
     """
-    if is_special(path):
-        raise CheckpointError(f"a pipe or a device, not a file. {advice}")
     try:
         if (kind := kind_of(path)) not in ("a safetensors file", UNKNOWN):
             inside = [path / name for name in ("best.safetensors", "last.safetensors") if (path / name).is_file()]

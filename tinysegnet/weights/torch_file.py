@@ -22,7 +22,7 @@ from typing import IO, Any
 import numpy as np
 
 from ..errors import CheckpointError
-from .limits import MAX_HEADER_BYTES, MAX_TENSORS, check_name, check_total, shown
+from .limits import MAX_HEADER_BYTES, MAX_TENSORS, check_name, check_total, damaged, shown
 from .torch_pickle import Storage, Tensor, read_pickle
 
 MAGIC, VERSION = 0x1950A86A20F9469CFC6C, 1001
@@ -49,7 +49,7 @@ class _Reader(io.BufferedReader):
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is not None and size > 4 * MAX_HEADER_BYTES:
-            raise CheckpointError(f"damaged or forged: its zip directory has {size:,} bytes. Download it again")
+            raise damaged(f"its zip directory has {size:,} bytes")
         return super().read(size)
 
 
@@ -58,8 +58,7 @@ def _check_promised_digest(path: Path) -> None:
         with open(path, "rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if not found.startswith(promised[1]):
-            wrong = f"its SHA-256 begins with {found[:8]}, but its name contains {promised[1]}"
-            raise CheckpointError(f"damaged: {wrong}. Download it again")
+            raise damaged(f"its SHA-256 begins with {found[:8]}, but its name contains {promised[1]}")
 
 
 def _named_tensors(value: Any) -> dict[str, Tensor]:
@@ -90,12 +89,11 @@ def _arrays(wanted: dict[str, Tensor], numbers_of: Numbers) -> dict[str, np.ndar
 
 def _numbers(stream: IO[bytes], storage: Storage) -> np.ndarray:
     numbers = np.empty(storage.length, storage.dtype)
-    octets, place = numbers.view(np.uint8), 0
-    while place < octets.size:
-        read = stream.readinto(octets[place : place + CHUNK].data)  # type: ignore[attr-defined]
-        if not read:
-            raise CheckpointError(f"the file ends in storage {shown(storage.key)}. Download it again")
-        place += read
+    octets = numbers.view(np.uint8)
+    for place in range(0, octets.size, CHUNK):
+        part = octets[place : place + CHUNK]
+        if stream.readinto(part.data) < part.size:  # type: ignore[attr-defined]
+            raise damaged(f"it ends in storage {shown(storage.key)}")
     return numbers
 
 
@@ -110,8 +108,7 @@ def _open_zip(file: _Reader, size: int) -> tuple[dict[str, Tensor], Numbers]:
     def numbers_of(storage: Storage) -> np.ndarray:
         info = members.get(f"data/{storage.key}")
         if info is None or info.file_size != storage.length * storage.dtype.itemsize:
-            wrong = f"storage {shown(storage.key)} is missing or has the wrong size"
-            raise CheckpointError(f"damaged: {wrong}. Download it again")
+            raise damaged(f"storage {shown(storage.key)} is missing or has the wrong size")
         with archive.open(info) as stream:
             return _numbers(stream, storage)
 
@@ -122,24 +119,22 @@ def _members(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
     """Return the members by their name in the archive's folder. Their claimed sizes must fit into the file."""
     infos = archive.infolist()
     if len(infos) > MAX_TENSORS:
-        raise CheckpointError(f"damaged or forged: {len(infos):,} members. Download it again")
+        raise damaged(f"{len(infos):,} members")
     roots = [info.filename[: -len("data.pkl")] for info in infos if info.filename.endswith("/data.pkl")]
     if len(roots) != 1:
         raise CheckpointError("a zip archive without data.pkl, so not a file of torch.save. Give the weights file")
     members = {info.filename.removeprefix(roots[0]): info for info in infos if info.filename.startswith(roots[0])}
     if len(members) != len(infos):
-        raise CheckpointError("damaged or forged: a member occurs twice or is outside its folder. Download it again")
+        raise damaged("a member occurs twice or is outside its folder")
     if any(info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size for info in infos):
-        raise CheckpointError("its members are compressed, which torch.save never does. Download it again")
+        raise damaged("its members are compressed, which torch.save never does")
     check_total(sum(info.file_size for info in infos), size)
     return members
 
 
 def _small(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     if info.file_size > MAX_HEADER_BYTES:
-        raise CheckpointError(
-            f"damaged or forged: {shown(info.filename)} has {info.file_size:,} bytes, too many. Download it again"
-        )
+        raise damaged(f"{shown(info.filename)} has {info.file_size:,} bytes, too many")
     return archive.read(info)
 
 
@@ -155,17 +150,16 @@ def _open_legacy(file: _Reader, size: int) -> tuple[dict[str, Tensor], Numbers]:
     tensors = _named_tensors(read_pickle(head, storages))
     keys = read_pickle(head)
     if type(keys) is not list or any(type(key) is not str for key in keys) or sorted(keys) != sorted(storages):
-        raise CheckpointError("damaged: its list of storages does not match its tensors. Download it again")
+        raise damaged("its list of storages does not match its tensors")
     places, place = {}, head.tell()
     for storage in (storages[key] for key in keys):
         file.seek(place)
         count, places[storage.key] = int.from_bytes(file.read(8), "little"), place + 8
         place += 8 + storage.length * storage.dtype.itemsize
         if count != storage.length or place > size:
-            wrong = f"storage {shown(storage.key)} does not have {storage.length:,} values"
-            raise CheckpointError(f"damaged: {wrong}. Download it again")
+            raise damaged(f"storage {shown(storage.key)} does not have {storage.length:,} values")
     if place != size:
-        raise CheckpointError(f"damaged: {size - place:,} bytes follow its end. Download it again")
+        raise damaged(f"{size - place:,} bytes follow its end")
 
     def numbers_of(storage: Storage) -> np.ndarray:
         file.seek(places[storage.key])

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, NamedTuple, NoReturn
 import numpy as np
 
 from ..errors import CheckpointError
-from .limits import MAX_AXES, shown
+from .limits import MAX_AXES, damaged, shown
 
 MAX_INSTRUCTIONS = 200_000  # about 30 per tensor
 MAX_MARKS = 50
@@ -143,7 +143,7 @@ class _Machine:
     def storage(self, _: Any) -> None:
         storage = _storage(self.stack.pop())
         if self.storages.setdefault(storage.key, storage) != storage:
-            raise CheckpointError(f"damaged: its storage {shown(storage.key)} has two sizes or types")
+            raise damaged(f"its storage {shown(storage.key)} has two sizes or types")
         self.push(storage)
 
 
@@ -160,7 +160,7 @@ def _fill(items: Sequence[Any], target: Any) -> dict[str, Any]:
         if type(key) is not str:
             raise TypeError(f"the name of an item is {type(key).__name__}, not a string")
         if key in target:
-            raise CheckpointError(f"{shown(key)} occurs twice. Download it again")
+            raise damaged(f"{shown(key)} occurs twice")
         target[key] = value
     return target
 
@@ -185,13 +185,14 @@ def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tenso
     """Make a tensor that lies within its storage and has no more values than the storage."""
     counts = all(map(_is_count, (offset, *size, *stride)))
     if type(storage) is not Storage or not counts or not len(size) == len(stride) <= MAX_AXES:
-        raise CheckpointError("damaged: a malformed tensor. Download it again")
+        raise damaged("a malformed tensor")
     count = math.prod(size)
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True)) if count else offset - 1
     if last >= storage.length or count > storage.length:
         shape = " x ".join(map(str, size))
-        wrong = f"a tensor of {shape}, offset {offset} and strides {stride} exceeds its storage of {storage.length:,}"
-        raise CheckpointError(f"damaged or forged: {wrong}. Download it again")
+        raise damaged(
+            f"a tensor of {shape}, offset {offset}, strides {stride} exceeds its storage of {storage.length:,}"
+        )
     return Tensor(storage, offset, tuple(size), tuple(stride))
 
 

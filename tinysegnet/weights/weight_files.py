@@ -6,7 +6,6 @@ The format is recognised by the content of the file, not by its name. Nothing in
 are compared with the size of the file before memory is allocated.
 """
 
-import os
 import struct
 import zipfile
 from collections.abc import Callable
@@ -16,12 +15,14 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import CheckpointError
-from ..files import is_special, kind_of
+from ..files import kind_of
 from .keras_file import read_keras
 from .safetensors_file import read_safetensors
 from .torch_file import read_torch
 
-ADVICE = "Give a .pth file from torchvision, an .h5 file from Keras, or a .safetensors file"
+_READERS = {"a PyTorch file": read_torch, "a zip archive": read_torch, "a pickle": read_torch,
+            "an HDF5 file": read_keras, "a safetensors file": read_safetensors}  # fmt: skip
+_ADVICE = "Give a .pth file from torchvision, an .h5 file from Keras, or a .safetensors file"
 _ERRORS = (ArithmeticError, EOFError, LookupError, OSError, RuntimeError, TypeError, ValueError, struct.error,
            zipfile.BadZipFile)  # fmt: skip
 
@@ -33,23 +34,12 @@ def read_arrays(path: str | PathLike[str], *, keep: Callable[[str], object] | No
     """
     path = Path(path)
     try:
-        if is_special(path):
-            raise CheckpointError(f"a pipe or a device, not a file. {ADVICE}")
-        if os.path.isdir(path):
-            raise CheckpointError(f"{kind_of(path)}, not a weights file. {ADVICE}")
-        with open(path, "rb") as file:
-            head = file.read(9)
-        if head.startswith((b"PK\x03\x04", b"\x80")):  # a zip archive or a bare pickle
-            read = read_torch
-        elif head.startswith(b"\x89HDF\r\n\x1a\n"):
-            read = read_keras
-        elif head[8:] == b"{":  # after the length of the header
-            read = read_safetensors
-        else:
-            raise CheckpointError(f"{kind_of(path)}, not a known weights file. {ADVICE}")
-        return read(path, keep or (lambda name: True))
+        kind = kind_of(path)
+        if kind not in _READERS:
+            raise CheckpointError(f"{kind}, not a known weights file. {_ADVICE}")
+        return _READERS[kind](path, keep or (lambda name: True))
     except FileNotFoundError as error:
-        raise CheckpointError(f"{path}: no such file. {ADVICE}") from error
+        raise CheckpointError(f"{path}: no such file. {_ADVICE}") from error
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
     except _ERRORS as error:
