@@ -10,8 +10,8 @@ from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.errors import SettingError, ShapeError
 from tinysegnet.layers import Conv2d, Dropout, Normalize
 from tinysegnet.metrics import auroc
-from tinysegnet.prediction import predict_samples, predict_with_uncertainty, working_picture
-from tinysegnet.prediction.predict import predict_logits, predict_probs, working_size
+from tinysegnet.prediction import predict_samples, predict_with_uncertainty
+from tinysegnet.prediction.predict import predict_logits, predict_probs, working_picture, working_size
 
 
 @pytest.fixture(scope="module")

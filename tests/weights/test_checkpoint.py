@@ -140,7 +140,7 @@ def test_a_run_folder_restores_the_whole_state_of_training(tmp_path, model):
     config = {name: value for name, value in TRAINING.items() if name not in ("epoch", "scores")}
     folder = RunFolder(tmp_path / "run", {**config, "model": "tiny"}, PALETTE)
     folder.begin()
-    folder.save(model, history, None, progress=progress, optimizer={"classifier.bias/velocity": np.ones(2, "f4")})
+    folder.save(model, None, progress=progress, optimizer={"classifier.bias/velocity": np.ones(2, "f4")})
     resumed = RunFolder.resume(tmp_path / "run")
     assert Progress(**resumed.resumed.progress) == progress
     assert resumed.palette == PALETTE
