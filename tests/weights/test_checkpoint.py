@@ -173,8 +173,10 @@ def without(path, *parts, setting=None):
     safetensors.numpy.save_file(arrays, path, metadata)
 
 
-def test_files_of_version_0_1_lack_three_parts(tmp_path, model):
-    path = tmp_path / "a.safetensors"
+@pytest.mark.parametrize("name", ["tiny", "basic"])
+def test_files_of_version_0_1_lack_three_parts(tmp_path, name):
+    """Their networks scaled pictures, whatever the architecture's preprocessing is now."""
+    path, model = tmp_path / "a.safetensors", ts.build(name, width=1 / 16, preprocessing="scaled")
     ts.save(path, model)
     without(path, "layers", "progress", setting="preprocessing")
     back = checkpoint.read(path)
