@@ -235,6 +235,17 @@ def test_sizes_are_two_positive_whole_numbers():
             ts.predict(COLORS, np.zeros(empty, np.uint8))
 
 
+@pytest.mark.parametrize(
+    "function", [ts.predict, predict_logits, predict_probs, predict_samples, predict_with_uncertainty]
+)
+@pytest.mark.parametrize("wrong", ["tiny", None, COLORS.layers])
+def test_a_model_must_be_a_network(function, wrong):
+    with pytest.raises(SettingError, match=f"model: {type(wrong).__name__} is not a Network"):
+        function(wrong, noise(4, 5))
+    with pytest.raises(SettingError, match="is not a Network"):
+        ts.evaluate(wrong, ToyScenes(1, size=(16, 16)))
+
+
 # --- sampling ---------------------------------------------------------------------------------------------------------
 
 NOISY = pointwise([[0.02, 0, 0], [0, 0.02, 0], [0, 0, 0.02]], p=0.3)
