@@ -6,6 +6,7 @@ any flip, scale and crop, picture and labels both show where a pixel came from.
 
 import numpy as np
 import pytest
+import resampling
 
 from tinysegnet.data import Augment, Palette, Sample, batches, num_batches, resize_sample
 from tinysegnet.errors import DataError, SettingError
@@ -101,8 +102,76 @@ def test_color_jitter_matches_its_definition(seed):
     np.testing.assert_array_equal(labels, sample.labels)
 
 
-def test_augment_rejects_values_out_of_range():
-    for wrong in ({"scale": (0.5, 1)}, {"scale": (1.5, 1)}, {"flip": 2}, {"color_jitter": 1}):
+@pytest.mark.parametrize("size", [(35, 61), (18, 30), (7, 11), (50, 90), (1, 1)])
+def test_resizing_equals_its_definition_between_pixel_centres(size):
+    sample = noisy_sample(35, 61)  # from odd sizes, no centre lies exactly between two pixels
+    image, labels = resize_sample(sample, size)
+    np.testing.assert_array_equal(labels, resampling.nearest(sample.labels, size))
+    assert np.abs(image - resampling.bilinear(sample.image, size)).max() < 1.01  # Pillow rounds after each axis
+
+
+def noisy_sample(*size):
+    rng, size = np.random.default_rng(4), size or (H, W)
+    return Sample(rng.integers(0, 256, (*size, 3)).astype(np.uint8), rng.integers(0, 99, size).astype(np.uint8), "x")
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_crop_lies_where_its_random_numbers_say(seed):
+    """The numbers are, in this order: flip, scale, and the place from left to right and from top to bottom."""
+    flip, zoom, left, top = np.random.default_rng(seed).random(4)
+    sample, scale, size = noisy_sample(), 1.2 + zoom * (3.0 - 1.2), (20, 28)
+    x, y = left * (W - W / scale), top * (H - H / scale)
+    box = x, y, x + W / scale, y + H / scale
+    augment = Augment(flip=0.4, scale=(1.2, 3.0), color_jitter=0)
+    image, labels = augment(sample, rng=np.random.default_rng(seed), size=size)
+    right = resampling.nearest(sample.labels, size, box)
+    np.testing.assert_array_equal(labels, right[:, ::-1] if flip < 0.4 else right)
+    cut, _ = resize_sample(sample, size, box)
+    np.testing.assert_array_equal(image, cut[:, ::-1] if flip < 0.4 else cut)
+
+
+class Drawn:
+    """A generator whose first numbers are given."""
+
+    def __init__(self, *numbers):
+        self.numbers = numbers
+
+    def random(self, count):
+        return np.array(self.numbers)
+
+    def uniform(self, low, high, count):
+        return np.zeros(count)
+
+
+@pytest.mark.parametrize("left", [0.0, 1 - 2**-53])
+@pytest.mark.parametrize("top", [0.0, 1 - 2**-53])
+def test_a_crop_may_touch_each_border(left, top):
+    """At scale 2, a crop of half the size contains every pixel of a quarter of the picture once."""
+    sample = noisy_sample()
+    augment = Augment(flip=0, scale=(2, 2), color_jitter=0)
+    image, labels = augment(sample, rng=Drawn(0, 0, left, top), size=(H // 2, W // 2))
+    rows, columns = (slice(n // 2, n) if last else slice(n // 2) for n, last in ((H, top), (W, left)))
+    np.testing.assert_array_equal(labels, sample.labels[rows, columns])
+    assert np.abs(image - sample.image[rows, columns].astype(int)).max() <= 1
+
+
+@pytest.mark.parametrize(("drawn", "flip", "mirrored"), [(0.0, 0.0, False), (0.0, 1e-9, True), (0.3, 0.3, False),
+                                                         (0.3, 0.31, True), (1 - 2**-53, 1.0, True)])  # fmt: skip
+def test_a_flip_mirrors_picture_and_labels_exactly(drawn, flip, mirrored):
+    sample = noisy_sample()
+    augment = Augment(flip=flip, scale=(1, 1), color_jitter=0)
+    image, labels = augment(sample, rng=Drawn(drawn, 0, 0, 0), size=(H, W))
+    np.testing.assert_array_equal(image, sample.image[:, ::-1] if mirrored else sample.image)
+    np.testing.assert_array_equal(labels, sample.labels[:, ::-1] if mirrored else sample.labels)
+
+
+def test_augment_has_the_documented_defaults_and_limits():
+    default = Augment()
+    assert (default.flip, default.scale, default.color_jitter) == (0.5, (1.0, 1.5), 0.2)
+    for good in ({"scale": (1, 1)}, {"scale": (2, 2)}, {"flip": 0}, {"flip": 1}, {"color_jitter": 0.999}):
+        assert getattr(Augment(**good), next(iter(good))) == next(iter(good.values()))
+    for wrong in ({"scale": (0.999, 1)}, {"scale": (1.5, 1.4)}, {"flip": 1.001}, {"flip": -0.001}, {"color_jitter": 1},
+                  {"color_jitter": -0.001}, {"scale": 2}, {"scale": (1, 2, 3)}):  # fmt: skip
         with pytest.raises(SettingError, match=next(iter(wrong))):
             Augment(**wrong)
 
@@ -172,6 +241,26 @@ def test_batches_draws_all_random_numbers_at_the_call():
         outs.append(next(epoch)[0])
     assert states[0] == states[1]
     np.testing.assert_array_equal(*outs)
+
+
+@pytest.mark.parametrize(("count", "batch_size", "shuffled", "in_order"),
+                         [(1, 1, 1, 1), (1, 2, 1, 1), (5, 1, 5, 5), (5, 5, 1, 1), (5, 6, 1, 1), (6, 5, 1, 2),
+                          (9, 5, 1, 2), (10, 5, 2, 2), (11, 5, 2, 3)])  # fmt: skip
+def test_the_number_of_batches_is_rounded_down_only_when_shuffling(count, batch_size, shuffled, in_order):
+    for shuffle, number in ((True, shuffled), (False, in_order)):
+        assert num_batches(Solid(count), batch_size, shuffle=shuffle) == number
+        sizes = [len(labels) for _, labels in read(Solid(count), batch_size, shuffle=shuffle)]
+        assert sizes == [min(batch_size, count - k * batch_size) for k in range(number)]
+        assert not read(Solid(count), batch_size, shuffle=shuffle, start=number)
+
+
+def test_batches_in_order_may_be_augmented_and_shuffled_ones_need_not():
+    augmented = read(Solid(5), 2, shuffle=False, augment=Augment())
+    assert [labels[:, 0, 0].tolist() for _, labels in augmented] == [[0, 1], [2, 3], [4]]
+    plain = read(Solid(5), 2, augment=None)
+    for images, labels in plain:
+        for image, label in zip(images, labels, strict=True):
+            np.testing.assert_array_equal(image, Solid(5)[int(label[0, 0])].image)
 
 
 def test_batches_rejects_empty_data_and_batch_size_zero():

@@ -72,6 +72,30 @@ def test_counts_and_weights_match_a_calculation_by_hand():
     np.testing.assert_allclose(sqrt_median_frequency_weights(counts), np.sqrt(weights))
 
 
+def test_the_median_of_an_even_number_of_classes_is_the_mean_of_the_middle_two():
+    counts = count_pixels(Maps([[0] * 8 + [1] * 4], [[2] * 2 + [3] * 6 + [9] * 12], num_classes=4))
+    assert counts.pixels.tolist() == [8, 4, 2, 6]
+    assert counts.image_pixels.tolist() == [12, 12, 20, 20]
+    # the frequencies 2/3, 1/3, 1/10 and 3/10 have the median (3/10 + 1/3) / 2
+    median = 19 / 60
+    np.testing.assert_allclose(median_frequency_weights(counts), [median * f for f in (1.5, 3, 10, 10 / 3)])
+
+
+def test_classes_up_to_254_and_void_at_255_are_counted():
+    names = tuple(f"c{k}" for k in range(255))
+
+    class Wide(Maps):
+        def __init__(self, *labels):
+            super().__init__(*labels)
+            self.palette = Palette(names, ((0, 0, 0),) * 255, ignore_label=255)
+
+    counts = count_pixels(Wide([[0, 253, 254, 254, 255]]))
+    assert counts.pixels[[0, 252, 253, 254]].tolist() == [1, 0, 1, 2]
+    assert counts.pixels.shape == (255,)
+    assert counts.pixels.sum() == 4
+    assert counts.image_pixels[254] == 5
+
+
 def test_an_absent_class_gets_weight_zero_and_a_warning():
     counts = count_pixels(Maps([[0, 0, 0, 1]], num_classes=4))
     with pytest.warns(UserWarning, match="Fence"), pytest.warns(UserWarning, match="Car"):

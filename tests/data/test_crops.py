@@ -59,6 +59,52 @@ def test_crops_are_windows_of_their_pictures(tmp_path):
     assert first == "train/street_0_0.png trainannot/street_0_0.png"
 
 
+class Labelled(Streets):
+    """Pictures in which only the given pixels are labelled."""
+
+    def __init__(self, *pixels):
+        super().__init__(1)
+        self.pixels = pixels
+
+    def __getitem__(self, index):
+        sample = super().__getitem__(index)
+        sample.labels[...] = 11
+        for pixel in self.pixels:
+            sample.labels[pixel] = 10
+        return sample
+
+
+def test_crops_reach_every_border_and_no_further(tmp_path):
+    corners = Labelled((0, 0), (0, -1), (-1, 0), (-1, -1))
+    make_crops({"train": corners}, (H - 1, W - 2), tmp_path / "out", crops_per_picture=60)
+    found = {(int(crop.image[0, 0, 1]), int(crop.image[0, 0, 0])) for crop in CamVid(tmp_path / "out")}
+    assert found == {(y, x) for y in (0, 1) for x in (0, 1, 2)} - {(0, 1), (1, 1)}  # these show no corner
+
+
+@pytest.mark.parametrize("pixel", [(0, 0), (H - 1, W - 1), (H - 1, 0), (0, W - 1)])
+def test_the_first_and_the_last_row_and_column_belong_to_crops(tmp_path, pixel):
+    make_crops({"train": Labelled(pixel)}, (1, 1), tmp_path / "out", crops_per_picture=1)
+    (crop,) = CamVid(tmp_path / "out")
+    assert crop.image[0, 0].tolist() == [pixel[1], pixel[0], 0]
+    assert crop.labels.tolist() == [[10]]
+
+
+def test_a_crop_may_be_as_large_as_the_picture(tmp_path):
+    make_crops({"train": Streets(1)}, (H, W), tmp_path / "out", crops_per_picture=2)
+    for crop in CamVid(tmp_path / "out"):
+        np.testing.assert_array_equal(crop.image, Streets(1)[0].image)
+    for k, size in enumerate([(H + 1, W), (H, W + 1)]):
+        with pytest.raises(DataError, match=r"street 0: .*smaller"):
+            make_crops({"train": Streets(1)}, size, tmp_path / str(k))
+
+
+def test_four_crops_per_picture_from_seed_0_are_the_default(tmp_path):
+    assert make_crops({"train": Streets(2)}, (6, 8), tmp_path / "a") == {"train": 8}
+    make_crops({"train": Streets(2)}, (6, 8), tmp_path / "b", crops_per_picture=4, whole=False, seed=0)
+    for a, b in zip(CamVid(tmp_path / "a"), CamVid(tmp_path / "b"), strict=True):
+        np.testing.assert_array_equal(a.image, b.image)
+
+
 def test_crops_depend_on_the_seed(tmp_path):
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         make_crops({"train": Streets(2)}, (6, 8), tmp_path / name, seed=seed)

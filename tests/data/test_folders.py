@@ -76,6 +76,17 @@ def test_the_description_mentions_void_only_if_it_exists(tmp_path):
     assert dataset.description.endswith("values in label maps: 0..2, void 255")
 
 
+@pytest.mark.parametrize(("make", "options", "values"), [
+    (lambda root: write(root, "images/{}.png", "labels/{}.png", 5, np.uint8([0, 255])), {}, "0..1, 255"),
+    (lambda root: write(root, "images/{}.png", "labels/{}.png", 5, np.uint8([0, 1, 9])), {"ignore": 9}, "0..1, void 9"),
+    (fastai, {}, "0..29, 31, void 30, 255; void becomes 11"),
+    (original, {"classes": "all"}, "0..29, 31, void 30, 255; void becomes 255"),
+])  # fmt: skip
+def test_the_description_lists_the_values_of_classes_and_of_void(tmp_path, make, options, values):
+    make(tmp_path)
+    assert Folder(tmp_path, **options).description.splitlines()[-1] == f"values in label maps: {values}"
+
+
 def test_a_missing_validation_set_is_split_off_from_training(tmp_path):
     write(tmp_path, "images/train/{}.png", "labels/train/{}.png", 5)
     write(tmp_path, "images/test/{}.png", "labels/none/{}.png", 1)

@@ -118,6 +118,12 @@ def test_the_high_byte_of_16_bit_values_is_used(tmp_path, kind, channels, top):
     np.testing.assert_array_equal(read_image(tmp_path / "x"), expected if channels else np.stack([expected] * 3, -1))
 
 
+def test_a_uniform_picture_may_be_compressed_more_than_a_png_can(tmp_path):
+    Image.new("RGB", (2500, 2000), (9, 8, 7)).save(tmp_path / "x.webp", lossless=True)
+    assert (tmp_path / "x.webp").stat().st_size < 2500 * 2000 / 8 / 1032  # deflate's limit for one bit per pixel
+    assert (read_image(tmp_path / "x.webp")[::99, ::99] == (9, 8, 7)).all()
+
+
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
 @pytest.mark.parametrize("channels", [(), (3,)])
 @pytest.mark.parametrize("top", [0, 31, 4095])

@@ -16,7 +16,7 @@ from tinysegnet.data.importing import import_annotations
 from tinysegnet.data.importing.labelme import _draw
 from tinysegnet.errors import DataError
 
-GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "labelme_masks.npz")
+GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "import" / "labelme_masks.npz")
 
 
 def read_back(out, split="train"):
@@ -56,6 +56,19 @@ def test_later_shapes_cover_earlier_ones_and_classes_are_sorted(tmp_path):
     assert (tmp_path / "out/images/a.png").read_bytes() == (tmp_path / "in/a.png").read_bytes()
     assert Image.open(tmp_path / "out/labels/a.png").mode == "P"
     assert not (tmp_path / "out.part").exists()
+
+
+@pytest.mark.parametrize(("label", "value"), [
+    ("background", 0), ("Background", 0), ("_BACKGROUND_", 0), ("VOID", 255), ("__ignore__", 255), ("Unlabelled", 255),
+    ("UnLabeled", 255), ("ignore", 255),
+])  # fmt: skip
+def test_background_and_void_may_be_drawn_in_any_case(tmp_path, label, value):
+    labelme(tmp_path / "in", "a", [box("apple", 2, 2, 12, 12), box(label, 5, 5, 14, 14)])
+    import_annotations(tmp_path / "in", tmp_path / "out")
+    names, labels = all_labels(tmp_path / "out")
+    assert names[1:] == ("apple",)
+    assert names[0].lower() == ("background" if value else label.lower())
+    assert [labels["a"][y, y] for y in (1, 3, 7, 13, 16)] == [0, 1, value, value, 0]
 
 
 @pytest.mark.parametrize(("left", "top"), [(3, 2), (0, 0), (W - 4, H - 3), (-2, -1), (W - 2, 5)])

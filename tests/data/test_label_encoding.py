@@ -31,6 +31,21 @@ def test_a_palette_that_is_a_grey_ramp_means_nothing():
     assert LabelEncoding.of_classes(listed).decode(stored([0, 1, 2], *ramp), "x").tolist() == [[0, 1, 2]]
 
 
+@pytest.mark.parametrize("shape", [(1, 70_000), (70_000, 1), (331, 401), (256, 256), (257, 256)])
+def test_large_pictures_of_colours_are_decoded_like_small_ones(shape):
+    """Colours are looked up in parts. The last rows belong to a smaller part."""
+    encoding, rng = LabelEncoding.of_classes(LISTED), np.random.default_rng(0)
+    labels = rng.integers(0, 3, shape).astype(np.uint8)
+    pixels = LabelPixels(np.array(COLORS, np.uint8)[labels])
+    np.testing.assert_array_equal(encoding.decode(pixels, "x"), labels)
+    for at in ((0, 0), (-1, -1)):
+        pixels.values[at] = 0, 0, 9
+        row, column = at[0] % shape[0], at[1] % shape[1]
+        with pytest.raises(DataError, match=rf"colour 0 0 9 at row {row}, column {column} .*unknown colours: 1\)"):
+            encoding.decode(pixels, "x")
+        pixels.values[at] = COLORS[labels[at]]
+
+
 @pytest.mark.parametrize("number", [1, 2, 7, 254])
 def test_unlisted_colours_of_palettes_are_named(number):
     palette = np.random.default_rng(number).integers(130, 256, (256, 3)).tolist()

@@ -32,11 +32,16 @@ def test_label_maps_of_every_mode_are_read_exactly(tmp_path, mode):
     np.testing.assert_array_equal(read_labels(tmp_path / "x.PNG", palette), labels)
 
 
-def test_16_bit_labels_above_255_are_rejected(tmp_path):
-    labels = np.zeros((H, W), np.uint16)
-    labels[2, 3] = 256 + 1
+@pytest.mark.parametrize("at", [(2, 3), (0, 0), (H - 1, W - 1)])
+@pytest.mark.parametrize("value", [12, 255, 256, 257, 256 + 11, 512, 65534])
+def test_16_bit_labels_above_the_classes_are_rejected(tmp_path, value, at):
+    labels = np.arange(H * W, dtype=np.uint16).reshape(H, W) % 12
     save(tmp_path / "x.png", labels)
-    with pytest.raises(DataError, match=r"x\.png: value 257 at row 2, column 3 .*0\.\.10, void 11"):
+    np.testing.assert_array_equal(read_labels(tmp_path / "x.png", CAMVID), labels)
+    labels[at] = value
+    save(tmp_path / "x.png", labels)
+    place = f"value {value} at row {at[0]}, column {at[1]}"
+    with pytest.raises(DataError, match=rf"x\.png: {place} .*0\.\.10, void 11"):
         read_labels(tmp_path / "x.png", CAMVID)
 
 

@@ -10,6 +10,7 @@ from tinysegnet.data.palette import Palette
 from tinysegnet.data.sample import Sample, labelled_images
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.errors import DataError
+from tinysegnet.metrics import Scores
 from tinysegnet.metrics.baselines import baselines, position_prior
 
 TWO = Palette(("a", "b"), ((255, 0, 0), (0, 0, 255)), ignore_label=9)
@@ -101,6 +102,78 @@ def test_a_single_baseline_gives_the_same_score_as_all_together():
     np.testing.assert_allclose([scores.mIoU for scores in found.values()], [0.159665, 0.156407, 0.206701], atol=1e-6)
     assert _scored(position_prior, train, val).mIoU == found["position prior"].mIoU
     assert _scored(color_classifier, train, val).mIoU == found["colour"].mIoU
+
+
+# The candidates of each baseline: colour levels and the grid, of which one is left out.
+GRIDS = [(1, grid) for grid in ((6, 8), (12, 16), (24, 32), (96, 128))]
+LEVELS = [(levels, (1, 1)) for levels in (8, 16, 32)]
+JOINT = [(8, (6, 8)), (8, (12, 16)), (16, (3, 4)), (16, (6, 8)), (16, (12, 16))]
+CANDIDATES = {"position prior": GRIDS, "colour": LEVELS, "colour and position": JOINT}
+
+
+def test_the_candidates_are_the_documented_ones():
+    module = import_module("tinysegnet.metrics.baselines")
+    assert [(1, grid) for grid in module.GRIDS] == GRIDS
+    assert [(levels, (1, 1)) for levels in module.LEVELS] == LEVELS
+    assert list(module.JOINT) == JOINT
+    assert module.BALANCES == (0.0, 0.5, 1.0)
+    assert module.CONFIDENCE == 10
+
+
+def bin_of(image, i, j, levels, grid):
+    """Return the bin of pixel (i, j): the cube of its colour, and its cell."""
+    cell = tuple(place * cells // size for place, cells, size in zip((i, j), grid, image.shape, strict=False))
+    return tuple(int(value) * levels // 256 for value in image[i, j]), cell
+
+
+def counted(train, classes, levels, grid):
+    found = {}
+    for image, labels in train:
+        for at in np.ndindex(labels.shape):
+            if labels[at] < classes:
+                found.setdefault(bin_of(image, *at, levels, grid), np.zeros(classes))[labels[at]] += 1
+    return found
+
+
+def loop_baseline(train, val, classes, levels, grid):
+    """Return the confusion matrices of one candidate for each balance, by its definition."""
+    frequency = sum(counted(train, classes, 1, (1, 1)).values())
+    frequency = frequency / frequency.sum()
+    own, by_color, by_cell = (counted(train, classes, *b) for b in ((levels, grid), (levels, (1, 1)), (1, grid)))
+    matrices, none = np.zeros((3, classes, classes), int), np.zeros(classes)
+    for image, labels in val:
+        for at in np.ndindex(labels.shape):
+            if labels[at] >= classes:
+                continue
+            color, cell = bin_of(image, *at, levels, grid)
+            guess = frequency
+            if levels > 1 and grid != (1, 1):  # independent, given the class
+                parts = by_color.get((color, (0, 0)), none), by_cell.get(((0, 0, 0), cell), none)
+                guess = np.prod([(part + 10 * frequency) / (part + 10 * frequency).sum() for part in parts], axis=0)
+                guess = guess / np.maximum(frequency, 1e-9)
+                guess = guess / guess.sum()
+            score = own.get((color, cell), none) + 10 * guess
+            for matrix, balance in zip(matrices, (0, 0.5, 1), strict=True):
+                matrix[labels[at], (score / np.maximum(frequency, 1e-9) ** balance).argmax()] += 1
+    return [*matrices]
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_baselines_equal_their_definition_for_every_candidate(seed):
+    rng, pictures = np.random.default_rng(seed), []
+    for size in ((8, 9), (5, 12), (7, 7), (9, 8)):
+        labels = rng.integers(0, 3, size)
+        labels[: size[0] // 3] = np.minimum(labels[: size[0] // 3], 1)
+        image = np.clip(80 * labels[..., None] + rng.integers(0, 90, (*size, 3)), 0, 255).astype(np.uint8)
+        labels[rng.random(size) < 0.1] = 9
+        pictures.append((image, labels.astype(np.uint8)))
+    train, val = pictures[:3], pictures[3:]
+    found = baselines(train, val, "abcd", 9)  # the last class does not occur
+    for kind, candidates in CANDIDATES.items():
+        matrices = [matrix for candidate in candidates for matrix in loop_baseline(train, val, 4, *candidate)]
+        best = max(Scores.from_confusion(matrix).mIoU for matrix in matrices)
+        assert found[kind].mIoU == pytest.approx(best, rel=1e-12)
+        assert any(np.array_equal(found[kind].confusion, matrix) for matrix in matrices)
 
 
 def test_void_is_neither_counted_nor_scored():

@@ -146,6 +146,38 @@ def test_the_papers_tolerance_is_four_and_a_half_pixels(off, score):
     assert boundary_f1(labels, predictions, 2) == boundary_f1_by_distance(labels, predictions, 2) == score
 
 
+@pytest.mark.parametrize(("step", "pixels"), [((3, 0), 3), ((0, 3), 3), ((3, 4), 5), ((4, 3), 5), ((6, 8), 10)])
+@pytest.mark.parametrize("f1", [boundary_f1, boundary_f1_by_distance])
+def test_a_pair_exactly_as_far_as_the_tolerance_counts_and_one_just_beyond_does_not(f1, step, pixels):
+    """In pictures of 30x40, the diagonal is 50. Only two windows of 2 x 2 are known, so each map has one pixel."""
+    labels, predictions, known = np.zeros((3, 30, 40), int)
+    for array, (row, column) in ((labels, (10, 10)), (predictions, (10 + step[0], 10 + step[1]))):
+        array[row + 1, column + 1] = 1
+        known[row : row + 2, column : column + 2] = 1
+    labels[known == 0] = VOID
+    assert f1(labels, predictions, 2, VOID, tolerance=pixels / 50) == 1
+    assert f1(labels, predictions, 2, VOID, tolerance=pixels / 50 - 1e-12) == 0
+
+
+def test_a_tolerance_of_0_counts_equal_pixels_only():
+    labels, predictions = drawn(*4 * ["...###"]), drawn("...###", "...###", "....##", "....##")
+    for f1, one_to_one in ((boundary_f1, True), (boundary_f1_by_distance, False)):
+        assert f1(labels, labels, 2, tolerance=0) == 1
+        right = loop_f1(labels, predictions, 2, 0, one_to_one)
+        assert f1(labels, predictions, 2, tolerance=0) == pytest.approx(right)
+        assert 0 < right < 1
+
+
+@pytest.mark.parametrize("f1", [boundary_f1, boundary_f1_by_distance])
+def test_the_default_tolerance_is_75_in_10000_of_the_diagonal(f1):
+    labels = np.zeros((240, 320), np.uint8)  # a diagonal of 400, so 3 pixels
+    labels[:, 160:] = 1
+    for off, score in ((2, 1), (3, 1), (4, 0)):
+        predictions = np.zeros_like(labels)
+        predictions[:, 160 + off :] = 1
+        assert f1(labels, predictions, 2) == score
+
+
 def test_a_class_in_only_one_of_the_maps_scores_0():
     labels, three = drawn("001111", "001111", "001111"), drawn("001111", "001112", "001111")
     # Class 0 agrees. Class 1 has 3 boundary pixels in one map and 7 in the other, and class 2 has 0 and 4.

@@ -43,6 +43,34 @@ def test_intervals_equal_a_loop_over_resamples():
     assert (expected[:, 0] < expected[:, 1]).all()
 
 
+@pytest.mark.parametrize(("count", "block", "resamples", "level"), [(23, 3, 40, 0.5), (5, 1, 1, 0.9), (31, 6, 25, 0.2)])
+def test_intervals_with_other_settings_equal_a_loop_over_resamples(count, block, resamples, level):
+    """Each draw of blocks is imitated, and the quantiles are found by sorting."""
+    matrices, rng = pictures(count, seed=block), np.random.default_rng(block)
+    options = {"block": block, "resamples": resamples, "level": level}
+    found = bootstrap_intervals(class_counts(matrices), rng=np.random.default_rng(block), **options)
+    starts = range(0, count, block)
+    values = []
+    for times in rng.multinomial(len(starts), [1 / len(starts)] * len(starts), size=resamples):
+        total = sum(n * matrices[i : i + block].sum(axis=0) for i, n in zip(starts, times, strict=True))
+        values.append(
+            [Scores.from_confusion(total).G, Scores.from_confusion(total).C, Scores.from_confusion(total).mIoU]
+        )
+    for name, column in zip(("G", "C", "mIoU"), np.sort(np.transpose(values), axis=1), strict=True):
+        for bound, place in zip(found[name], ((1 - level) / 2, (1 + level) / 2), strict=True):
+            at = place * (resamples - 1)
+            low, high = column[int(at)], column[min(int(at) + 1, resamples - 1)]
+            assert bound == pytest.approx(low + (at - int(at)) * (high - low), rel=1e-12)
+
+
+def test_the_defaults_are_1000_draws_of_blocks_of_10_at_95_per_cent():
+    counts = class_counts(pictures(57))
+    options = {"block": 10, "resamples": 1000, "level": 0.95}
+    assert bootstrap_intervals(counts, rng=np.random.default_rng(0)) == bootstrap_intervals(
+        counts, rng=np.random.default_rng(0), **options
+    )
+
+
 def test_the_interval_of_a_mean_of_independent_pictures_is_that_of_the_normal_distribution():
     values = np.random.default_rng(3).normal(0.5, 0.1, 900)
     counts = np.ones((900, 3, 2), int)

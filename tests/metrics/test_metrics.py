@@ -157,6 +157,76 @@ def test_auroc_equals_that_of_scikit_learn():
     assert np.isnan(RankCounts().auroc())
 
 
+def pairs_in_order(values, positive):
+    """Return the AUROC by its definition: over all pairs, how often the positive is larger, with ties as one half."""
+    values = np.asarray(values).tolist()
+    pairs = [(p, n) for p, yes in zip(values, positive, strict=True) if yes
+             for n, no in zip(values, positive, strict=True) if not no]  # fmt: skip
+    return sum(1.0 if p > n else 0.5 if p == n else 0.0 for p, n in pairs) / len(pairs)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_auroc_equals_the_definition_over_all_pairs(seed):
+    rng = np.random.default_rng(seed)
+    size = (7, 9)
+    values = [rng.random(size), rng.integers(0, 4, size) / 4, np.zeros(size)][seed % 3].astype(np.float32)
+    positive = rng.random(size) < (0.1, 0.7)[seed % 2]
+    right = pairs_in_order(values.ravel(), positive.ravel())
+    assert metrics.auroc(values, positive) == pytest.approx(right, rel=1e-12)
+    counts = RankCounts()
+    for part in (np.s_[:2], np.s_[2:]):
+        counts.add(values[part], positive[part])
+    assert counts.auroc() == pytest.approx(right, abs=2e-3 if seed % 3 == 0 else 1e-12)  # three digits
+
+
+@pytest.mark.parametrize("value", [2.0**-20, 0.25, 1.0, 2.0**20])
+def test_the_histogram_of_auroc_separates_values_that_differ_by_1_in_2048(value):
+    """A power of two begins a bin, which is 2^-11 of it wide."""
+
+    def of_two(low, high):
+        counts = RankCounts()
+        counts.add(np.float32([low, high]), np.array([False, True]))
+        return counts.auroc()
+
+    width = value / 2048
+    assert of_two(value, value + width) == 1
+    assert of_two(value + width, value) == 0
+    assert of_two(value, np.nextafter(np.float32(value + width), np.float32(0))) == 0.5
+    assert of_two(np.nextafter(np.float32(value), np.float32(0)), value) == 1
+    assert of_two(0.0, value) == 1
+    assert of_two(0.0, 0.0) == 0.5
+
+
+def test_the_histogram_of_auroc_takes_the_largest_numbers_and_infinity():
+    counts = RankCounts()
+    counts.add(np.array([0.0, 1e-45, 3e38, np.inf]), np.array([False, False, True, True]))
+    assert counts.auroc() == 1
+
+
+@pytest.mark.parametrize("classes", [1, 2, 11, 127, 128, 254, 255])
+def test_labels_up_to_the_last_class_count_and_the_next_one_is_refused(classes):
+    last = classes - 1
+    labels, predictions = np.array([[0, last], [last, 0]], np.uint8), np.array([[0, last], [0, last]], np.uint8)
+    assert confusion_matrix(labels, predictions, classes).tolist() == loop_confusion(labels, predictions, classes, None)
+    beyond = labels.copy()
+    beyond[-1, -1] = classes
+    with pytest.raises(DataError, match=rf"label {classes} at index \(1, 1\).*0\.\.{last}"):
+        confusion_matrix(beyond, predictions, classes)
+    assert confusion_matrix(beyond, predictions, classes, ignore_label=classes).sum() == 3
+    with pytest.raises(DataError, match=rf"prediction {classes} at index \(1, 1\)"):
+        confusion_matrix(labels, beyond, classes, ignore_label=255 if classes < 255 else None)
+
+
+def test_void_may_be_any_number_outside_the_classes():
+    predictions = np.array([0, 1, 1, 0])
+    for void in (-1, 2, 255, 65535):
+        labels = np.array([0, void, 1, void])
+        assert confusion_matrix(labels, predictions, 2, void).tolist() == [[1, 0], [0, 1]]
+    everything = confusion_matrix(np.full((2, 3), 255), np.zeros((2, 3), int), 4, 255)
+    assert everything.shape == (4, 4)
+    assert not everything.any()
+
+
 def test_a_collector_scores_the_uncertainty_of_labelled_pixels():
     labels, predictions = np.array([[0, 1, 9]]), np.array([[0, 0, 0]])
     collector = metrics.Collector(2, 9)

@@ -1,5 +1,7 @@
 """Networks: published parameter counts, gradients, names, and the memory that `summary` reports."""
 
+import importlib
+
 import numpy as np
 import pytest
 from small_networks import images, shaken, without_memory
@@ -31,6 +33,46 @@ def test_vgg16_has_13_convolutions_in_the_encoder_and_13_in_the_decoder():
     assert sum(not name.startswith("encoder") for name in names) == 13
     encoder = [a.size for key, a in model.named_parameters() if key.startswith("encoder") and ".conv" in key]
     assert sum(encoder) == 14_714_688  # VGG16 without its fully connected layers
+
+
+CBR, CB = "conv norm relu ", "conv norm "
+ENCODER = "lrn " + 4 * (CBR + "pool ")  # of SegNet-Basic
+LAYERS = {
+    "tiny": "scale " + 4 * (CBR + "pool ") + 4 * ("unpool " + CBR) + "conv",
+    "basic": ENCODER + 4 * ("unpool " + CB) + "conv",
+    "vgg16": "scale " + "".join(n * CBR + "pool " for n in (2, 2, 3, 3, 3))
+             + "".join("unpool " + n * CBR for n in (3, 3, 3, 2, 1)) + "conv",
+    "bayesian-basic": "lrn " + 2 * (CBR + "pool ") + 2 * (CBR + "pool drop ") + 2 * ("unpool " + CB + "drop ")
+                      + 2 * ("unpool " + CB) + "conv",
+    "bayesian-vgg16": "scale " + 2 * (2 * CBR + "pool ") + 3 * (3 * CBR + "pool drop ")
+                      + 3 * ("unpool " + 3 * CBR + "drop ") + "unpool " + 2 * CBR + "unpool " + CBR + "conv",
+    "bilinear-interpolation": ENCODER + "conv " + 4 * "bilinear " ,
+    "basic-encoder-addition": "lrn " + 3 * (CBR + "pool source ") + CBR + "pool " + 3 * ("unpool " + CB + "add ")
+                              + "unpool " + CB + "conv",
+    "basic-single-channel-decoder": ENCODER + 4 * "unpool depthwise norm " + "conv",
+    "fcn-basic": "lrn " + 3 * (CBR + "pool source ") + CBR + "pool conv " + 3 * "transposed add " + "transposed",
+    "fcn-basic-no-addition": ENCODER + "conv " + 4 * "transposed ",
+    "fcn-basic-no-dim-reduction": "lrn " + 3 * (CBR + "pool source ") + CBR + "pool " + 3 * "transposed add "
+                                  + "transposed conv",
+    "fcn-basic-no-addition-no-dim-reduction": ENCODER + 4 * "transposed " + "conv",
+    "replication": ENCODER + 4 * ("nearest " + CB) + "conv",
+    "fixed-index": ENCODER + 4 * ("fixed " + CB) + "conv",
+    "article": "scale " + 2 * "conv relu pool " + "conv relu " + 2 * "transposed relu nearest " + "conv",
+}  # fmt: skip
+WORDS = {"Normalize": "scale", "LocalResponseNorm": "lrn", "Conv2d": "conv", "BatchNorm2d": "norm", "ReLU": "relu",
+         "MaxPool2d": "pool", "MaxUnpool2d": "unpool", "FixedUnpool2d": "fixed", "Dropout": "drop", "SkipAdd": "add",
+         "SkipSource": "source", "DepthwiseConv2d": "depthwise", "ConvTranspose2d": "transposed"}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list(ts.models))
+def test_the_layers_follow_the_published_order(name):
+    layers = ts.build(name, 2, width=1 / 64).layers.values()
+    kinds = [WORDS.get(type(layer).__name__) or layer.mode for layer in layers]
+    assert kinds == LAYERS[name].split()
+    pools = [layer for layer in layers if type(layer).__name__ == "MaxPool2d"]
+    ups = [layer.pool for layer in layers if layer.pool is not None]
+    assert ups == ([] if name == "article" else pools[::-1])  # the innermost stage comes first
+    assert all(layer.p == 0.5 for layer in layers if type(layer).__name__ == "Dropout")
 
 
 def test_basic_has_no_relu_in_its_decoder():
@@ -130,6 +172,67 @@ def test_width_scales_the_channels_to_at_least_one():
 
     assert channels(0.05) == [2, 3, 6, 6, 6, 3, 2, 2, 5]
     assert channels(0.001) == [1, 1, 1, 1, 1, 1, 1, 1, 5]
+
+
+@pytest.mark.parametrize("name", list(ts.models))
+def test_every_network_takes_small_odd_sizes_and_batches_of_one(name):
+    """Sizes that no pool divides exactly are rounded up, and restored by the decoder."""
+    model = shaken(ts.build(name, 3, width=1 / 16, dtype=np.float64))
+    for size in ((1, 1), (1, 9), (7, 2), (5, 13), (17, 35)):
+        size = model.fitting_size(size)
+        x = images(2, *size, dtype=np.float64)
+        both = model.forward(x)
+        assert both.shape == (2, *size, 3)
+        for k in range(2):
+            np.testing.assert_allclose(model.forward(x[k : k + 1]), both[k : k + 1], rtol=1e-9, atol=1e-9)
+    dx = model.backward(np.ones_like(model.forward(x[:1], training=True)))  # batch norm needs several pixels
+    assert dx.shape == (1, *size, 3)
+    assert np.isfinite(dx).all()
+
+
+@pytest.mark.parametrize("multiple", [1, 2, 3, 4, 5])
+def test_the_fitting_size_is_the_nearest_one(multiple):
+    layers = ts.build("tiny", width=1 / 16).layers
+    model = ts.Network(layers, {"name": "x", "num_classes": 11}, size_multiple=multiple)
+    for n in range(1, 40):
+        height, width = model.fitting_size((n, 41 - n))
+        assert height % multiple == width % multiple == 0
+        for found, wanted in ((height, n), (width, 41 - n)):
+            assert found > 0
+            assert abs(found - wanted) <= max(multiple / 2, multiple - wanted)
+        assert model.fitting_size((height, width)) == (height, width)
+        model.check_size((height, width))
+        if n % multiple:
+            with pytest.raises(ShapeError, match=rf"multiples of {multiple}, not {n}x{n}. Give {height}x{height}"):
+                model.check_size((n, n))
+
+
+def test_a_number_of_channels_is_rounded_to_the_nearest():
+    for width, channels in ((0.051, 3), (0.054, 3), (0.056, 4), (0.5, 32), (1, 64), (1.01, 65)):
+        assert (
+            ts.build("bilinear-interpolation", 1, width=width).layers["encoder1.conv1"].params["bias"].size == channels
+        )
+
+
+def test_the_largest_width_is_accepted_and_more_refused(monkeypatch):
+    package = importlib.import_module("tinysegnet.models")
+    assert package.MAX_WIDTH == 8
+    assert package.MAX_CLASSES == 255
+    monkeypatch.setattr(package, "MAX_WIDTH", 0.125)
+    assert ts.build("tiny", width=0.125).config["width"] == 0.125
+    with pytest.raises(SettingError, match=r"at most 0\.125"):
+        ts.build("tiny", width=0.1251)
+
+
+def test_the_defaults_of_build_are_the_documented_ones():
+    config = ts.build("bilinear-interpolation").config
+    assert config == {"name": "bilinear-interpolation", "num_classes": 11, "seed": 0, "width": 1.0, "dtype": "float32",
+                      "preprocessing": "local_response"}  # fmt: skip
+    first = {name: make().preprocessing for name, make in ts.models.items()}
+    multiples = {name: make().size_multiple for name, make in ts.models.items()}
+    assert {name for name in first if first[name] != "local_response"} == {"tiny", "vgg16", "bayesian-vgg16", "article"}
+    assert (first["tiny"], first["vgg16"], first["bayesian-vgg16"], first["article"]) == ("scaled",) * 3 + ("unit",)
+    assert multiples == {name: 4 if name == "article" else 1 for name in ts.models}
 
 
 def test_build_rejects_settings_out_of_range():

@@ -2,12 +2,16 @@
 
 import numpy as np
 import pytest
+import resampling
 
 import tinysegnet as ts
 from tinysegnet.data import CAMVID, InMemory, Sample
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.errors import SettingError, ShapeError
-from tinysegnet.prediction.predict import predict_logits, predict_probs, working_size
+from tinysegnet.layers import Conv2d, Dropout, Normalize
+from tinysegnet.metrics import auroc
+from tinysegnet.prediction import predict_samples, predict_with_uncertainty
+from tinysegnet.prediction.predict import predict_logits, predict_probs, working_picture, working_size
 
 
 @pytest.fixture(scope="module")
@@ -124,3 +128,214 @@ def test_a_perfect_network_scores_one():
     scores = ts.evaluate(model, One())
     assert (scores.G, scores.mIoU) == (1.0, 1.0)
     assert scores.pixels.sum() == 15 * 28
+
+
+# --- resizing ---------------------------------------------------------------------------------------------------------
+
+
+def pointwise(weight, *, p=None):
+    """Make a network whose logits are a linear function of each pixel, optionally after dropout."""
+    layers = {"input": Normalize(0, 1)} | ({} if p is None else {"dropout": Dropout(p)})
+    layers["classifier"] = classifier = Conv2d(3, len(weight), 1, rng=None)
+    classifier.params = {"weight": np.float32(weight).T[None, None], "bias": np.zeros(len(weight), np.float32)}
+    return ts.Network(layers)
+
+
+COLORS = pointwise(np.eye(3))  # the logits are the red, green and blue of the working picture
+
+
+def noise(*size, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (*size, 3)).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("size", "area"),
+    [((12, 20), (6, 10)), ((15, 25), (3, 5)), ((9, 15), (6, 10)), ((5, 7), (3, 4)), ((31, 3), (5, 4)),
+     ((1, 8), (1, 2)), ((6, 10), (9, 15))],
+)  # fmt: skip
+def test_scores_are_resized_bilinearly_between_pixel_centres(size, area):
+    image = noise(*size)
+    x = working_picture(COLORS, image, area)[0]
+    assert x.shape[:2] == working_size(size, area) != size
+    assert np.abs(x - resampling.bilinear(image, x.shape[:2])).max() < 1.01  # Pillow rounds after each axis
+    right = resampling.bilinear(x, size)
+    logits = predict_logits(COLORS, image, size=area)
+    np.testing.assert_allclose(logits, right, atol=1e-3)
+    if size > area:  # at the corners, and half a pixel around them, there is nothing to interpolate
+        np.testing.assert_allclose(logits[[0, 0, -1, -1], [0, -1, 0, -1]], x[[0, 0, -1, -1], [0, -1, 0, -1]], atol=1e-3)
+    largest = np.sort(right, axis=-1)
+    clear = largest[..., 2] - largest[..., 1] > 1e-2
+    labels = ts.predict(COLORS, image, size=area)
+    np.testing.assert_array_equal(labels[clear], right.argmax(-1)[clear])
+    assert clear.mean() > 0.9
+
+
+def test_labels_follow_the_enlarged_scores_not_the_enlarged_labels():
+    """Between a red and a green pixel, blue wins, although it is the largest nowhere in the small picture."""
+    small = np.zeros((1, 2, 3), np.uint8)
+    small[0, :, :] = (200, 0, 150), (0, 200, 150)
+    image = np.repeat(small, 16, axis=1).repeat(16, axis=0)
+    labels = ts.predict(COLORS, image, size=(1, 2))
+    # reducing the picture mixes the two colours 6 : 1, so red falls from 171 to 29 between the two centres
+    assert labels[0].tolist() == [0] * 10 + [2] * 12 + [1] * 10
+    np.testing.assert_array_equal(labels, labels[:1].repeat(16, axis=0))
+
+
+def test_of_equal_scores_the_first_class_is_chosen():
+    image = noise(6, 8)
+    image[:, ::2, 1] = image[:, ::2, 0] = 255
+    image[:, 1::2, 2] = image[:, 1::2, 1] = 255
+    image[:, 1::2, 0] = 254
+    assert ts.predict(COLORS, image)[0].tolist() == [0, 1] * 4
+    flat = np.full((6, 8, 3), 7, np.uint8)
+    assert not ts.predict(COLORS, flat, size=(3, 5), mirror=True, scales=(0.5, 1.0)).any()
+
+
+@pytest.mark.parametrize(("value", "label"), [(99, 0), (100, 0), (101, 1)])
+def test_a_single_logit_of_exactly_0_is_class_0(value, label):
+    model = pointwise([[1, 0, 0]])
+    model.layers["classifier"].params["bias"][0] = -100
+    image = np.full((4, 5, 3), value, np.uint8)
+    assert (ts.predict(model, image) == label).all()
+    np.testing.assert_allclose(predict_probs(model, image)[0, 0, 1], 1 / (1 + np.exp(100 - value)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_scales_resize_the_picture_and_average_the_scores(mirror):
+    image, scales = noise(10, 14), (0.5, 2.0, 1.0)
+    found = predict_logits(COLORS, image, scales=scales, mirror=mirror)
+    parts = [predict_logits(COLORS, image, size=(round(10 * s), round(14 * s))) for s in scales]
+    largest = []
+    for s in scales:
+        x = working_picture(COLORS, image, None, s)[0]
+        assert x.shape[:2] == (round(10 * s), round(14 * s))
+        largest.append(resampling.bilinear(x, (20, 28)))
+    np.testing.assert_allclose(found, resampling.bilinear(np.mean(largest, axis=0), (10, 14)), atol=0.01)
+    assert np.abs(found - np.mean(parts, axis=0)).max() > 0.01  # averaged at the largest scale
+    assert working_picture(COLORS, image, None, 0.01).shape == (1, 1, 1, 3)
+    assert working_picture(COLORS, image, (5, 7), 2.0).shape == (1, 10, 14, 3)
+    assert working_picture(COLORS, image, None, 0.25).shape == (1, 2, 4, 3)  # 2.5 and 3.5, rounded to even
+
+
+def test_a_working_size_is_the_nearest_that_the_network_can_process():
+    model = ts.Network(COLORS.layers, size_multiple=4)
+    for size, expected in (((45, 61), (44, 60)), ((47, 63), (48, 64)), ((1, 5), (4, 4)), ((9, 7), (8, 8))):
+        assert working_picture(model, noise(*size), None).shape == (1, *expected, 3)
+        assert ts.predict(model, noise(*size)).shape == size
+
+
+def test_sizes_are_two_positive_whole_numbers():
+    for good in ((1, 1), [4, 5], (np.int64(3), 2)):
+        assert ts.predict(COLORS, noise(3, 4), size=good).shape == (3, 4)
+    for wrong in ((0, 5), (5, 0), (-1, 5), (5,), (5, 5, 5), 5, (5.0, 5), "55"):
+        with pytest.raises(SettingError, match=r"size: .*not a size"):
+            ts.predict(COLORS, noise(3, 4), size=wrong)
+    for empty in ((0, 4, 3), (4, 0, 3)):
+        with pytest.raises(ShapeError, match="image"):
+            ts.predict(COLORS, np.zeros(empty, np.uint8))
+
+
+@pytest.mark.parametrize(
+    "function", [ts.predict, predict_logits, predict_probs, predict_samples, predict_with_uncertainty]
+)
+@pytest.mark.parametrize("wrong", ["tiny", None, COLORS.layers])
+def test_a_model_must_be_a_network(function, wrong):
+    with pytest.raises(SettingError, match=f"model: {type(wrong).__name__} is not a Network"):
+        function(wrong, noise(4, 5))
+    with pytest.raises(SettingError, match="is not a Network"):
+        ts.evaluate(wrong, ToyScenes(1, size=(16, 16)))
+
+
+# --- sampling ---------------------------------------------------------------------------------------------------------
+
+NOISY = pointwise([[0.02, 0, 0], [0, 0.02, 0], [0, 0, 0.02]], p=0.3)
+
+
+def softmaxes(model, image, count, seed, size):
+    """Return the probabilities (count, h, w, K) of each sample at the working size, in float64."""
+    x = working_picture(model, image, size)
+    logits = np.stack([z[0] for z in model.samples(x, count, generator=np.random.default_rng([seed]))]).astype(float)
+    e = np.exp(logits - logits.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+@pytest.mark.parametrize(("count", "seed", "size"), [(1, 0, None), (2, 3, None), (7, 1, (4, 6)), (50, 0, None)])
+def test_samples_have_the_mean_and_variance_of_their_definition(count, seed, size):
+    image = noise(8, 12)
+    probs = softmaxes(NOISY, image, count, seed, size)
+    assert count == 1 or probs.std(axis=0).max() > 0.05
+    mean = sum(probs) / count
+    variance = sum((p - mean) ** 2 for p in probs) / count
+    found = predict_samples(NOISY, image, samples=count, seed=seed, size=size)
+    for array, right in zip(found, (mean, variance), strict=True):
+        assert (array.shape, array.dtype) == ((8, 12, 3), np.float32)
+        np.testing.assert_allclose(array, resampling.bilinear(right, (8, 12)), atol=1e-6)
+    labels, uncertainty = predict_with_uncertainty(NOISY, image, samples=count, seed=seed, size=size)
+    np.testing.assert_array_equal(labels, found[0].argmax(-1))
+    np.testing.assert_allclose(uncertainty, found[1].mean(-1), atol=1e-6)
+    assert (labels.dtype, uncertainty.dtype) == (np.uint8, np.float32)
+
+
+def test_fifty_samples_from_seed_0_are_the_default():
+    for function in (predict_samples, predict_with_uncertainty):
+        for array, same in zip(
+            function(NOISY, noise(4, 5)), function(NOISY, noise(4, 5), samples=50, seed=0), strict=True
+        ):
+            np.testing.assert_array_equal(array, same)
+        assert (function(NOISY, noise(4, 5), seed=1)[1] != array).any()
+        for wrong in ({"samples": 0}, {"samples": -1}, {"seed": -1}, {"samples": 1.5}):
+            with pytest.raises(SettingError, match=next(iter(wrong))):
+                function(NOISY, noise(4, 5), **wrong)
+
+
+# --- scoring ----------------------------------------------------------------------------------------------------------
+
+
+class Labelled:
+    """Random pictures of different sizes. The label is often the strongest colour, and sometimes void."""
+
+    palette, name = ts.data.Palette(("r", "g", "b"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)), ignore_label=7), "noise"
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, index):
+        if not 0 <= index < 3:
+            raise IndexError
+        image = noise(8 + index, 12 - index, seed=index)
+        rng = np.random.default_rng(index)
+        labels = (image + rng.integers(0, 100, image.shape)).argmax(-1).astype(np.uint8)
+        labels[rng.random(labels.shape) < 0.2] = 7
+        return Sample(image, labels, str(index))
+
+
+@pytest.mark.parametrize("options", [{}, {"size": (4, 6)}, {"mirror": True}, {"scales": (0.5, 1.5)}], ids=str)
+def test_evaluate_scores_the_predictions_of_its_options(options):
+    model = pointwise([[1, -1, 0], [0, 1, -1], [-1, 0, 1]])
+    data, seen = Labelled(), []
+    matrix = sum(ts.metrics.confusion_matrix(s.labels, ts.predict(model, s.image, **options), 3, 7) for s in data)
+    scores = ts.evaluate(model, data, **options, progress=lambda samples: (seen.append(s.name) or s for s in samples))
+    np.testing.assert_array_equal(scores.confusion, matrix)
+    assert scores.names == ("r", "g", "b")
+    assert seen == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("size", [None, (4, 6)])
+def test_evaluate_scores_the_uncertainty_of_samples_against_one_pass(size):
+    data, uncertainties, doubts, wrong, matrix = Labelled(), [], [], [], 0
+    for sample in data:
+        labels, uncertainty = predict_with_uncertainty(NOISY, sample.image, samples=5, size=size)
+        one_pass = softmaxes(pointwise(0.02 * np.eye(3), p=0.0), sample.image, 1, 0, size)[0]
+        msp = resampling.bilinear(1 - one_pass.max(-1)[..., None], labels.shape)[..., 0]
+        known = sample.labels != 7
+        uncertainties.append(uncertainty[known])
+        doubts.append(msp[known])
+        wrong.append(labels[known] != sample.labels[known])
+        matrix = matrix + ts.metrics.confusion_matrix(sample.labels, labels, 3, 7)
+    scores = ts.evaluate(NOISY, data, samples=5, size=size)
+    np.testing.assert_array_equal(scores.confusion, matrix)
+    wrong = np.concatenate(wrong)
+    found = scores.uncertainty_AUROC, scores.MSP_AUROC
+    assert found == pytest.approx([auroc(np.concatenate(maps), wrong) for maps in (uncertainties, doubts)], abs=2e-3)
+    assert abs(found[0] - found[1]) > 0.005
+    assert ts.evaluate(NOISY, data).uncertainty_AUROC is None

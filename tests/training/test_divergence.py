@@ -49,6 +49,21 @@ def test_losses_far_above_guessing_are_a_divergence(guess, factors, epoch):
         assert "\n" not in line
 
 
+@pytest.mark.parametrize(("losses", "epoch"), [
+    ((0.5, 2, 2, 2, 2), None),  # twice the loss of guessing is not yet more
+    ((0.5, 2.001, 2.001, 2.001), 2),
+    ((2, 2.001, 2.001), None),
+    ((24,), None),
+    ((24.001,), 1),
+    ((2.001, 24), None),
+])  # fmt: skip
+def test_a_divergence_begins_just_beyond_its_limits(losses, epoch):
+    line = describe_divergence(history(*losses), 1.0, 0.5)
+    assert bool(line) == (epoch is not None)
+    if epoch:
+        assert f"since epoch {epoch}: its loss was {losses[epoch - 1]:.3g}" in line
+
+
 @pytest.mark.parametrize("weights", ["none", "sqrt_median_frequency", "median_frequency"])
 def test_guessing_has_the_loss_of_equal_probabilities(weights):
     data = InMemory(ToyScenes(3, size=(24, 32)))

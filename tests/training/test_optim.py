@@ -1,12 +1,15 @@
-"""Optimizers compared with calculations by hand, and schedules at their turning points."""
+"""Optimizers compared with calculations by hand and, over several steps, with their definition for one number."""
+
+import inspect
+import math
 
 import numpy as np
 import pytest
 from backends import ops_run_as
 
 from tinysegnet import runtime
-from tinysegnet.errors import SettingError
-from tinysegnet.training.optim import SGD, Adam, schedule, schedules
+from tinysegnet.errors import CheckpointError, SettingError
+from tinysegnet.training.optim import SGD, Adam
 
 
 @pytest.fixture(autouse=True, params=["numpy", "numba"])
@@ -103,34 +106,140 @@ def test_the_factor_of_a_schedule_scales_the_step():
     assert full.arrays["layer.weight"] == 2 * half.arrays["layer.weight"]
 
 
-def test_one_cycle_rises_to_1_and_falls_below_a_thousandth():
-    factors = [schedule("one_cycle", k, 1000) for k in range(1000)]
-    assert factors[0] == pytest.approx(1 / 25)
-    assert max(factors) == pytest.approx(1, abs=1e-4)
-    assert np.argmax(factors) == 300
-    assert factors[-1] < 1e-3
-
-
-def test_step_poly_and_constant_match_their_formulas():
-    assert [schedule("step", k, 100) for k in (0, 49, 50, 75)] == [1, 1, 0.1, 0.01]
-    assert schedule("poly", 50, 100) == pytest.approx(0.5**0.9)
-    assert all(schedule("constant", k, 10) == 1 for k in range(10))
-
-
-@pytest.mark.parametrize("name", list(schedules))
-def test_schedules_stay_between_0_and_1(name):
-    factors = [schedule(name, k, 37) for k in range(37)]
-    assert min(factors) >= 0
-    assert max(factors) <= 1
-
-
-def test_optimizers_and_schedules_reject_invalid_settings():
-    with pytest.raises(SettingError, match="one_cycle"):
-        schedule("cosine", 0, 1)
+def test_optimizers_reject_invalid_settings():
     with pytest.raises(SettingError, match="learning_rate"):
         SGD(OneParameter(1.0, 1.0), learning_rate=0.0)
     with pytest.raises(SettingError, match="bias_rate"):
-        Adam(OneParameter(1.0, 1.0), bias_rate=-1)
+        Adam(OneParameter(1.0, 1.0), bias_rate=-1e-9)
+    with pytest.raises(SettingError, match="weight_decay"):
+        SGD(OneParameter(1.0, 1.0), weight_decay=-1e-9)
+    Adam(OneParameter(1.0, 1.0), learning_rate=1e-300, bias_rate=0, weight_decay=0, decayed=())
     for wrong in ("weight", ("weights",)):
         with pytest.raises(SettingError, match=r"decayed.*weight, bias, gamma, beta"):
             SGD(OneParameter(1.0, 1.0), decayed=wrong)
+
+
+# --- the definitions for one number, over several steps ---------------------------------------------------------------
+
+FACTORS = (1.0, 0.7, 0.7, 0.25, 1.5, 0.01, 1.0)  # of a schedule
+KINDS = ("weight", "bias", "gamma", "beta")
+
+
+class Numbers:
+    """A model with parameters of every kind and of several shapes, and new random gradients in each step."""
+
+    def __init__(self, dtype, seed=0):
+        self.rng = np.random.default_rng(seed)
+        shapes = {"weight": (3, 3, 2, 5), "bias": (5,), "gamma": (1,), "beta": (37,)}
+        self.arrays = {f"layer.{kind}": self.rng.normal(size=shape).astype(dtype) for kind, shape in shapes.items()}
+        self.draw()
+
+    def draw(self):
+        self.gradients = {name: (self.rng.normal(size=a.shape) * 10 ** self.rng.uniform(-6, 1, a.shape)).astype(a.dtype)
+                          for name, a in self.arrays.items()}  # fmt: skip
+
+    def named_parameters(self):
+        return iter(self.arrays.items())
+
+    def named_gradients(self):
+        return iter(self.gradients.items())
+
+
+def sgd(w, gradients, rates, *, decay, momentum, rate_in_velocity):
+    velocity = 0.0
+    for g, rate in zip(gradients, rates, strict=True):
+        g = g + decay * w
+        velocity = momentum * velocity + (rate * g if rate_in_velocity else g)
+        w = w - (velocity if rate_in_velocity else rate * velocity)
+    return w
+
+
+def adam(w, gradients, rates, *, decay, betas, eps):
+    """Algorithm 1 of Kingma and Ba, line by line."""
+    m = v = 0.0
+    for t, (g, rate) in enumerate(zip(gradients, rates, strict=True), start=1):
+        g = g + decay * w
+        m = betas[0] * m + (1 - betas[0]) * g
+        v = betas[1] * v + (1 - betas[1]) * g**2
+        w = w - rate * (m / (1 - betas[0] ** t)) / (math.sqrt(v / (1 - betas[1] ** t)) + eps)
+    return w
+
+
+CASES = {
+    "sgd": (SGD, sgd, {"momentum": 0.8, "rate_in_velocity": False}),
+    "caffe_sgd": (SGD, sgd, {"momentum": 0.55, "rate_in_velocity": True}),
+    "sgd without momentum": (SGD, sgd, {"momentum": 0.0, "rate_in_velocity": False}),
+    "adam": (Adam, adam, {"betas": (0.7, 0.95), "eps": 1e-8}),
+    "adam with a large eps": (Adam, adam, {"betas": (0.85, 0.6), "eps": 0.03}),
+}
+
+
+@pytest.mark.parametrize(("dtype", "bound"), [(np.float64, 1e-12), (np.float32, 1e-5)])
+@pytest.mark.parametrize("case", CASES)
+def test_several_steps_equal_the_definition_for_each_number(case, dtype, bound):
+    kind, definition, settings = CASES[case]
+    model, decayed = Numbers(dtype), ("weight", "beta")
+    optimizer = kind(model, learning_rate=0.03, weight_decay=0.2, bias_rate=1.75, decayed=decayed, **settings)
+    start, gradients = {name: a.copy() for name, a in model.arrays.items()}, []
+    for factor in FACTORS:
+        model.draw()
+        gradients.append(model.gradients)
+        optimizer.step(factor)
+    assert optimizer.steps == len(FACTORS)
+    for name, array in model.arrays.items():
+        part = name.rpartition(".")[2]
+        rates = [0.03 * factor * (1.75 if part == "bias" else 1) for factor in FACTORS]
+        decay = 0.2 if part in decayed else 0.0
+        for at in np.ndindex(array.shape):
+            own = [float(g[name][at]) for g in gradients]
+            right = definition(float(start[name][at]), own, rates, decay=decay, **settings)
+            assert array[at] == pytest.approx(right, rel=bound, abs=bound), (name, at)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_an_optimizer_continues_from_its_state(case):
+    kind, _, settings = CASES[case]
+    whole, halves = Numbers(np.float64), Numbers(np.float64)
+    optimizer = kind(whole, **settings)
+    for _ in range(5):
+        whole.draw()
+        optimizer.step()
+    first = kind(halves, **settings)
+    for _ in range(2):
+        halves.draw()
+        first.step()
+    second, state = kind(halves, **settings), first.state()
+    second.load_state(state, first.steps)
+    for array in state.values():
+        array[...] = np.nan  # the new optimizer has copies
+    for _ in range(3):
+        halves.draw()
+        second.step()
+    assert second.steps == 5
+    for name, array in whole.arrays.items():
+        np.testing.assert_array_equal(halves.arrays[name], array)
+
+
+def test_the_state_is_named_by_parameter_and_slot_and_must_fit():
+    for kind, slots in ((SGD, {"velocity"}), (Adam, {"mean", "square"})):
+        model = Numbers(np.float32)
+        optimizer = kind(model)
+        assert optimizer.state() == {}
+        optimizer.step()
+        state = optimizer.state()
+        assert set(state) == {f"layer.{part}/{slot}" for part in KINDS for slot in slots}
+        assert all(array.shape == model.arrays[name.split("/")[0]].shape for name, array in state.items())
+    for wrong in ({"layer.gamma/mean": np.zeros(2)}, {"other.gamma/mean": np.zeros(1)}):
+        with pytest.raises(CheckpointError, match=f"{next(iter(wrong))} .*another network"):
+            optimizer.load_state(wrong, 1)
+
+
+def test_defaults_are_the_documented_ones():
+    """Adam's are those of Kingma and Ba, algorithm 1; only weights decay, and only if asked to."""
+    defaults = {kind: {name: p.default for name, p in inspect.signature(kind).parameters.items()
+                       if p.default is not p.empty} for kind in (SGD, Adam)}  # fmt: skip
+    assert defaults[SGD] == {"learning_rate": 0.1, "momentum": 0.9, "rate_in_velocity": False}
+    assert defaults[Adam] == {"learning_rate": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8}
+    for kind in (SGD, Adam):
+        optimizer = kind(Numbers(np.float32))
+        assert (optimizer.weight_decay, optimizer.bias_rate, set(optimizer.decayed)) == (0.0, 1.0, {"weight"})

@@ -8,10 +8,11 @@ import pytest
 
 import tinysegnet as ts
 from tinysegnet.cli.main import main
-from tinysegnet.data import CAMVID, InMemory
+from tinysegnet.data import CAMVID, InMemory, Sample
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.errors import SettingError
-from tinysegnet.training.recipes import Recipe, papers
+from tinysegnet.training.optim import SGD, Adam
+from tinysegnet.training.recipes import Recipe, papers, recipe_for
 from tinysegnet.training.run_folder import RunFolder
 from tinysegnet.training.training_step import make_optimizer
 from tinysegnet.weights import checkpoint
@@ -91,6 +92,114 @@ def test_exact_statistics_are_scored_and_saved(tmp_path, data):
         ts.recompute_statistics(saved, data, size=SIZE, batch_size=2)
         same = [np.array_equal(left[name], array) for name, array in saved.named_buffers()]
         assert all(same) if statistics == "exact" else not any(same)
+
+
+# --- defaults and limits ---------------------------------------------------------------------------------------------
+
+DEFAULTS = {
+    "epochs": 5, "iterations": None, "batch_size": 2, "size": (96, 128), "optimizer": "adam", "learning_rate": 0.005,
+    "momentum": 0.9, "bias_rate": 1.0, "weight_decay": 0.0, "decayed": "weight", "initial_beta": 0.0,
+    "schedule": "one_cycle", "class_weights": "sqrt_median_frequency", "flip": 0.5, "scale": (1.0, 1.0),
+    "color_jitter": 0.0, "statistics": "running", "mirror": False, "test_scales": (1.0,), "validate_every": 1,
+    "seed": 0, "freeze_encoder": False,
+}  # fmt: skip
+PICTURES = {  # what differs for pictures from disk
+    "epochs": 200, "batch_size": 4, "optimizer": "sgd", "learning_rate": 0.1, "weight_decay": 5e-4, "scale": (1.0, 2.0),
+    "color_jitter": 0.4, "mirror": True, "test_scales": (0.75, 1.0, 1.5, 2.0), "validate_every": 25,
+}  # fmt: skip
+PAPERS = {  # what all of the papers' recipes share
+    "batch_size": 4, "size": (360, 480), "optimizer": "caffe_sgd", "weight_decay": 5e-4, "bias_rate": 2.0,
+    "schedule": "constant", "class_weights": "median_frequency", "flip": 0.0, "statistics": "exact",
+    "validate_every": 10,
+}  # fmt: skip
+
+
+class OnePicture:
+    """A data set of one picture from disk."""
+
+    palette, name = CAMVID, "photographs"
+
+    def __init__(self, size):
+        self.size = size
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        return Sample(np.zeros((*self.size, 3), np.uint8), np.zeros(self.size, np.uint8), "a")
+
+
+def test_every_setting_of_the_default_recipes_is_the_documented_one(data):
+    assert dataclasses.asdict(Recipe()) == DEFAULTS
+    assert dataclasses.asdict(recipe_for(data)) == DEFAULTS | {"size": SIZE}
+    assert dataclasses.asdict(recipe_for(OnePicture((360, 480)))) == DEFAULTS | PICTURES | {"size": (120, 160)}
+
+
+@pytest.mark.parametrize("name", AUTHORS)
+def test_every_setting_of_the_papers_recipes_is_the_authors(name):
+    _, rate, iterations, decayed, beta = AUTHORS[name]
+    own = {"learning_rate": rate, "iterations": iterations, "decayed": decayed, "initial_beta": beta}
+    assert dataclasses.asdict(ts.paper_recipe(name)) == DEFAULTS | PAPERS | own
+
+
+@pytest.mark.parametrize(
+    ("picture", "size"),
+    [((120, 160), (120, 160)), ((119, 161), (119, 161)), ((121, 160), (120, 160)), ((360, 480), (120, 160)),
+     ((480, 360), (160, 120)), ((500, 375), (160, 120)), ((7, 9000), (4, 4968)), ((3, 9000), (3, 7588)),
+     ((9000, 3), (7588, 3)), ((1000, 1000), (140, 140))],
+)  # fmt: skip
+def test_large_pictures_are_reduced_to_multiples_of_4_near_120x160(picture, size):
+    assert recipe_for(OnePicture(picture)).size == size
+
+
+TINY_STEP = 1e-9  # just beyond a limit
+LIMITS = {  # setting: the last accepted values, the first refused ones
+    "epochs": ([1], [0, -1, 1.5]),
+    "iterations": ([1, None], [0, -1]),
+    "batch_size": ([1], [0, -1]),
+    "size": ([(1, 1), (2000, 2000), (1, 4_000_000)], [(0, 1), (1, 0), (2000, 2001), (4_000_001, 1), (5,), 5]),
+    "learning_rate": ([1e-300], [0.0, -TINY_STEP, np.inf, np.nan]),
+    "momentum": ([0.0, 1 - TINY_STEP], [1.0, -TINY_STEP]),
+    "bias_rate": ([0.0], [-TINY_STEP]),
+    "weight_decay": ([0.0], [-TINY_STEP]),
+    "flip": ([0.0, 1.0], [-TINY_STEP, 1 + TINY_STEP]),
+    "scale": ([(1.0, 1.0), (1.5, 1.5), (1.0, 9.0)], [(1 - TINY_STEP, 1.0), (1.5, 1.5 - TINY_STEP)]),
+    "color_jitter": ([0.0, 1 - TINY_STEP], [1.0, -TINY_STEP]),
+    "validate_every": ([1], [0, -1]),
+    "seed": ([0, 2**40], [-1]),
+    "test_scales": ([(TINY_STEP,), (0.5, 2.0)], [(), (0.0,), (1.0, -TINY_STEP)]),
+}
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_settings_are_accepted_up_to_their_limits_and_refused_beyond(name):
+    accepted, refused = LIMITS[name]
+    for value in accepted:
+        assert getattr(Recipe(**{name: value}), name) == value
+    for value in refused:
+        with pytest.raises(SettingError, match=rf"^{name}: "):
+            Recipe(**{name: value})
+
+
+def test_the_largest_test_scale_may_just_reach_the_limit_of_4_megapixels():
+    size = (500, 500)
+    assert Recipe(size=size, test_scales=(1.0, 4.0, 2.0)).test_scales == (1.0, 4.0, 2.0)
+    with pytest.raises(SettingError, match=r"test_scales: .*4 Mpx"):
+        Recipe(size=size, test_scales=(4 + TINY_STEP, 1.0))
+
+
+def test_a_recipe_gives_its_settings_to_the_optimizer_and_to_prediction():
+    model = ts.build("tiny", width=1 / 16)
+    shared = {"learning_rate": 0.3, "momentum": 0.7, "bias_rate": 1.5, "weight_decay": 0.01, "decayed": "weight_gamma"}
+    for name, kind, caffe in (("sgd", SGD, False), ("caffe_sgd", SGD, True), ("adam", Adam, None)):
+        optimizer = make_optimizer(model, Recipe(optimizer=name, **shared))
+        assert type(optimizer) is kind
+        assert (optimizer.learning_rate, optimizer.bias_rate, optimizer.weight_decay) == (0.3, 1.5, 0.01)
+        assert optimizer.decayed == {"weight", "gamma"}
+        if kind is SGD:
+            assert (optimizer.momentum, optimizer.rate_in_velocity) == (0.7, caffe)
+    recipe = Recipe(size=(20, 30), mirror=True, test_scales=(1.0, 0.5))
+    assert recipe.prediction == {"size": (20, 30), "mirror": True, "scales": (1.0, 0.5)}
 
 
 # --- the command line ------------------------------------------------------------------------------------------------

@@ -241,6 +241,76 @@ def test_recipe_rejects_invalid_settings():
             Recipe(**wrong)
 
 
+def test_the_loss_of_an_epoch_is_the_mean_over_its_batches(scenes):
+    """At a negligible learning rate and with one picture per batch, the order does not matter."""
+    model = small_model()
+    recipe = Recipe(epochs=2, batch_size=1, size=SIZE, flip=0.0, class_weights="median_frequency", learning_rate=1e-12)
+    weights = ts.data.median_frequency_weights(ts.data.count_pixels(scenes))
+    losses = []
+    for sample in scenes:
+        logits = model.forward(sample.image[None].astype(np.float32), training=True)
+        losses.append(ts.ops.softmax_cross_entropy_forward(logits, sample.labels[None], class_weights=weights,
+                                                           ignore_label=11)[0])  # fmt: skip
+    for row in fit(model, scenes, recipe=recipe, progress=False).history:
+        assert row["train_loss"] == pytest.approx(np.mean(losses), rel=1e-4)
+
+
+def test_dropout_masks_depend_on_the_seed_and_the_step_only(scenes):
+    images, labels = (np.stack([array, array]) for array in (scenes[0].image.astype(np.float32), scenes[0].labels))
+
+    def logits(seed, step):
+        model = ts.build("bayesian-basic", width=1 / 16)
+        training = TrainingStep(model, scenes, Recipe(batch_size=2, size=SIZE, seed=seed), 9, None)
+        if step:  # another step before does not matter
+            model.generator.random(3)
+        return training.run(images, labels, step)[1]
+
+    drawn = {at: logits(*at) for at in ((0, 0), (0, 1), (0, 2), (1, 1))}
+    np.testing.assert_array_equal(logits(0, 1), drawn[0, 1])
+    for a, b in (((0, 0), (0, 1)), ((0, 1), (0, 2)), ((0, 1), (1, 1))):
+        assert (drawn[a] != drawn[b]).mean() > 0.5
+    assert (drawn[0, 0][0] != drawn[0, 0][1]).mean() > 0.5  # equal pictures in one batch have different masks
+
+
+def test_a_run_folder_may_lie_in_a_missing_folder(tmp_path):
+    folder = run_folder(tmp_path / "a" / "b" / "run")
+    assert not (tmp_path / "a").exists()
+    with folder.held():
+        folder.begin()
+        folder.begin()
+    assert json.loads((tmp_path / "a/b/run/config.json").read_text())["size"] == list(SIZE)
+
+
+def relabelled(data, **changes):
+    """The same pictures with another palette."""
+    samples = Samples(list(data))
+    samples.palette = dataclasses.replace(CAMVID, **changes)
+    return samples
+
+
+def test_training_and_validation_need_the_same_classes_in_the_same_order(scenes):
+    model, swapped = small_model(), (CAMVID.names[1], CAMVID.names[0], *CAMVID.names[2:])
+    for changes in ({"names": swapped}, {"ignore_label": 12}):
+        val = relabelled([], **changes)
+        val.samples = [Sample(np.zeros((*SIZE, 3), np.uint8), np.zeros(SIZE, np.uint8), "a")]
+        with pytest.raises(DataError, match="classes differ"):
+            fit(model, scenes, val, recipe=SMALL, progress=False)
+    other_colors = relabelled(scenes, ignore_color=(1, 2, 3))
+    fit(model, scenes, other_colors, recipe=dataclasses.replace(SMALL, epochs=1), progress=False)
+
+
+def test_one_labelled_pixel_in_the_last_picture_suffices():
+    void = np.full(SIZE, 11, np.uint8)
+    samples = [Sample(np.zeros((*SIZE, 3), np.uint8), void.copy(), str(k)) for k in range(2)]
+    recipe = dataclasses.replace(SMALL, epochs=1, class_weights="none", flip=0.0)
+    with pytest.raises(DataError, match=r"no pixel is labelled"):
+        fit(small_model(), Samples(samples), recipe=recipe, progress=False)
+    samples[1].labels[-1, -1] = 10
+    result = fit(small_model(), Samples(samples), recipe=recipe, progress=False)
+    assert result.void_batches == 0
+    assert result.history[0]["train_loss"] > 0
+
+
 @pytest.mark.parametrize("name", ["basic", "vgg16"])
 def test_large_networks_learn_at_an_odd_size(name):
     """`tests/oracle` compares every gradient with PyTorch at this size."""

@@ -225,6 +225,7 @@ def test_freeze_rejects_unknown_prefixes_and_the_whole_network():
     model.freeze("decoder")  # the backward pass crosses the frozen layers
     step(model)
     assert not any(name.startswith("decoder") for name, _ in model.named_gradients())
+    assert not any(layer.grads for name, layer in model.layers.items() if name.startswith("decoder"))
     assert any(name.startswith("encoder1") for name, _ in model.named_gradients())
 
 

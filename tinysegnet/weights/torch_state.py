@@ -26,7 +26,7 @@ def to_torch_state(model: Network) -> dict[str, np.ndarray]:
     """Return copies of the model's arrays under PyTorch's names and in PyTorch's layouts."""
     state = {}
     for name, array in model.state().items():
-        state[_torch_name(name)] = np.ascontiguousarray(array.transpose(3, 2, 0, 1) if array.ndim == 4 else array)
+        state[_torch_name(name)] = np.array(array.transpose(3, 2, 0, 1) if array.ndim == 4 else array, order="C")
     means = [name for name in state if name.endswith(".running_mean")]
     return state | {name.replace("running_mean", _BATCHES): np.zeros((), np.int64) for name in means}
 
