@@ -1,4 +1,4 @@
-"""Lists of classes in the forms of many tools are read to the same classes, or refused, but never shifted."""
+"""Lists of classes in the forms of many tools give the same classes or an error, but never shifted classes."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Pictures of all formats, channels and bits give the same RGB values, upright, or one line that says what to do."""
+"""Pictures of all formats, channels and bits give the same upright RGB values, or a one-line error with a remedy."""
 
 import builtins
 import io

@@ -1,8 +1,7 @@
 """The classes in each label map of a data set, and the pairs that look wrong.
 
 The borders of a correct label map lie on edges of its picture. The `fit` of a pair is the mean gradient of the picture
-along the borders, relative to the mean gradient of the whole picture. The fit is about 1 if
-the picture and the label map are unrelated.
+along the borders, relative to the mean gradient of the whole picture. The fit is about 1 if the two are unrelated.
 """
 
 from collections.abc import Sequence

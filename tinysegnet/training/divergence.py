@@ -9,9 +9,9 @@ EXPLODED = 24  # then the average pixel's true class has a probability below K^-
 def describe_divergence(history: Sequence[Mapping[str, float]], guess: float, learning_rate: float) -> str:
     """Return a line with the epoch since which training has diverged and the remedy, or "" if it has not diverged.
 
-    An epoch is bad if its loss is more than twice the loss of guessing. Training has diverged if the last PATIENCE epochs
-    are bad, or if the latest bad epochs include one above EXPLODED times that loss. `history` has rows with "epoch" and
-    "train_loss". `guess` is the loss of equal probabilities for all classes, ln K times the mean class weight.
+    An epoch is bad if its loss is more than twice the loss of guessing. Training has diverged if the last PATIENCE
+    epochs are bad, or if one of the latest bad epochs exceeds EXPLODED times that loss. `history` has rows with "epoch"
+    and "train_loss". `guess` is the loss of equal probabilities for all classes, ln K times the mean class weight.
     """
     factors = [row["train_loss"] / guess for row in history]
     good = max((i for i, factor in enumerate(factors, 1) if factor <= 2), default=0)  # epochs up to the last good one
