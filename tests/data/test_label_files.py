@@ -73,7 +73,7 @@ def test_transparent_pixels_are_refused_with_their_number(tmp_path, mode, kind, 
     mask = np.full(H * W, 255, np.uint8)
     mask[:count] = alpha
     with_alpha(label_map(), COLORS, mask.reshape(H, W), mode).save(tmp_path / "x.png", kind)
-    with pytest.raises(DataError, match=rf"x\.png: {count} transparent pixels.*row 0, column 0.* Fill"):
+    with pytest.raises(DataError, match=rf"x\.png: there are {count} transparent pixels.*row 0, column 0.* Fill"):
         read_labels(tmp_path / "x.png", PALETTE)
 
 
@@ -113,7 +113,7 @@ def test_numbers_and_colours_declared_transparent_are_refused_where_they_occur(t
     make, used, unused = TRANSPARENT[kind]
     count = (label_map() == 1).sum()
     make(label_map()).save(tmp_path / "x.png", transparency=used)
-    with pytest.raises(DataError, match=rf"x\.png: {count} transparent pixels.*row 0, column 1.* Fill"):
+    with pytest.raises(DataError, match=rf"x\.png: there are {count} transparent pixels.*row 0, column 1.* Fill"):
         read_labels(tmp_path / "x.png", PALETTE)
     if unused is not None:
         make(label_map()).save(tmp_path / "x.png", transparency=unused)

@@ -20,7 +20,7 @@ def find_pictures(paths: Iterable[str | PathLike[str]]) -> list[Path]:
     """Return the given files and, in natural order, the pictures directly inside each given folder.
 
     In a folder, a file counts as a picture if it has the suffix or the content of a picture, even in a format that
-    cannot be read. Reading it then raises an error with the reason. Hidden files and all other files are skipped (see
+    cannot be read. Reading such a file raises an error that says why. Hidden files and all other files are skipped (see
     `other_files`). A file given twice is returned once. Raises DataError for a folder without pictures.
     """
     found: dict[Path, Path] = {}

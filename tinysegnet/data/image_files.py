@@ -101,7 +101,7 @@ def rotation_of(path: Path) -> Transpose | None:
 
 
 def _formats_of(file: BinaryIO, formats: list[str]) -> list[str]:
-    """Return `formats`, or, for a HEIC or AVIF picture, those of these two formats that are installed."""
+    """Return `formats` or, for a HEIC or AVIF picture, the installed ones of these two formats."""
     if file.read(12)[4:8] != b"ftyp" or "JPEG" not in formats:
         return formats
     with contextlib.suppress(ImportError):
@@ -113,7 +113,7 @@ def _formats_of(file: BinaryIO, formats: list[str]) -> list[str]:
 
 
 def open_picture(path: Path, formats: list[str], max_pixels: int) -> tuple[Image.Image, str]:
-    """Read a picture in one of Pillow's `formats`. Return it upright, and its raw mode. Raises DataError."""
+    """Read a picture in one of Pillow's `formats`. Returns the upright picture and its raw mode."""
     if is_special(path):
         raise DataError(f"{path}: a pipe or a device. Save the picture as a PNG file.")
     if os.path.isdir(path):

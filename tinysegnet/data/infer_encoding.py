@@ -168,7 +168,7 @@ def _check_palettes(files: list[LabelFacts]) -> None:
     kinds = [next((f.path for f in files if f.counts and f.is_palette == is_palette), None) for is_palette in (1, 0)]
     if all(kinds) and any(len({*color}) > 1 for f in files if f.is_palette for color in f.shown.values()):
         wrong = f"this label map has a palette of colours, but {kinds[1]} has grey levels"
-        raise DataError(f"{kinds[0]}: {wrong}. Save all alike, or add a classes.txt with lines `R G B name`.")
+        raise DataError(f"{kinds[0]}: {wrong}. Save all files alike, or add a classes.txt with lines `R G B name`.")
     for file in files:
         for number, color in file.shown.items() if file.is_palette else ():
             other = first.setdefault(number, file)

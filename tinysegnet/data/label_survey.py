@@ -16,7 +16,7 @@ from .layouts import Layout
 from .pairs import inside
 from .palette import Color
 
-_BLURRED = 0.9  # a number made by interpolation has a larger share of blurred pixels; CamVid's poles have 0.1
+_BLURRED = 0.9  # a number made by interpolation has a larger share of blurred pixels; in CamVid's poles, it is 0.1
 _SMALLEST = 24  # pixels; in smaller label maps, most pixels are at edges
 _STEPS = 3  # pixels; blurred edges of up to twice this width are recognised
 _MOST = 300  # numbers per file; a file with more numbers is not a label map and would need much memory

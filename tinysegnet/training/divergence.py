@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 PATIENCE = 3  # epochs; the first steps at a high learning rate may be worse than guessing
-EXPLODED = 24  # then the average pixel's true class has a probability below K^-24, and float32 rounds to 2^-24
+EXPLODED = 24  # then an average pixel's true class has a probability below K^-24; float32's rounding unit is 2^-24
 
 
 def describe_divergence(history: Sequence[Mapping[str, float]], guess: float, learning_rate: float) -> str:

@@ -26,7 +26,7 @@ def contact_sheet(title: str, pairs: Sequence[PairStatistics], found: Mapping[Pa
     """
     palette, (*of_classes, void) = pairs[0].data.palette, map(percent, shares(pairs))
     names = tuple(f"{k}  {class_name(palette, k)}, {share}" for k, share in enumerate(of_classes))
-    legend = legend_strip(replace(palette, names=names), _WIDTH - 2 * _MARGIN + 14)  # 7 pixels are the strip's margin
+    legend = legend_strip(replace(palette, names=names), _WIDTH - 2 * _MARGIN + 14)  # the strip has a 7-pixel margin
     rows = [*_heading(title, f"{len(pairs)} pairs, {void} not labelled"), Image.fromarray(legend)]
     others = [pair for pair in pairs if pair not in found]
     count = min(_MOST, len(others))

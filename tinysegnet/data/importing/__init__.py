@@ -54,7 +54,7 @@ def import_annotations(
             else:
                 imported.dropped["JSON files of other kinds"] += 1
     if len(formats) > 1:
-        raise DataError(f"{source}: there are annotations of both labelme and COCO. Give a folder with only one kind.")
+        raise DataError(f"{source}: there are annotations of both labelme and COCO. Give a folder with one format.")
     if 0 < imported.largest <= 1:
         raise DataError(f"{source}: coordinates lie between 0 and 1, so they may be relative. Export them in pixels.")
     labels, listed = sorted({label for drawing in drawings for label, _ in drawing.shapes}), None
