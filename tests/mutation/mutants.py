@@ -45,7 +45,7 @@ def draw(area, seed, count):
 
 
 def tests_for(file, near):
-    """Return the area's tests that name the file, other areas' tests that name it, the area's other tests, and the rest."""
+    """Return the area's tests that name the file, other tests that name it, the area's other tests, and the rest."""
     names = "|".join([Path(file).stem, *re.findall(r"^(?:def|class) (\w+)", (ROOT / file).read_text(), re.M)])
     rank = {name: 2 * (not re.search(rf"\b({names})\b", text)) + (name.split("/")[1] != file.split("/")[1])
             for name, text in TESTS.items()}  # fmt: skip

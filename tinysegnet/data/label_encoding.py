@@ -41,7 +41,7 @@ class LabelEncoding:
 
     @classmethod
     def plain(cls, palette: Palette) -> LabelEncoding:
-        """Use the palette's own numbers and colours. Black means void only in CamVid, as it is the default elsewhere."""
+        """Use the palette's own numbers and colours. Black is void only in CamVid, as it is the default elsewhere."""
         void = palette.ignore_label
         labels, colors = list(range(palette.num_classes)), _numbered(palette.colors)
         if void is not None:
