@@ -30,8 +30,8 @@ torture: .venv/.test
 		tests/weights/test_keras_files.py tests/training/test_soak.py tests/training/test_resume.py
 
 # Plant bugs in a copy of the package, one at a time, and list those that no test finds. SEED and COUNT choose the bugs,
-# and MUTANTS has further options: "--areas ops --near" takes bugs of ops/ only and runs the tests near each bug only.
-# 200 bugs take some hours; a second run continues the first.
+# and MUTANTS adds further options: "--areas ops --near" plants bugs in ops/ only and runs only tests near each bug.
+# 200 bugs take some hours. A second run continues the first.
 SEED ?= 1
 COUNT ?= 200
 mutants: .venv/.test
@@ -73,8 +73,8 @@ package: .venv/.test
 	cd $(TRIED) && .venv/bin/tinysegnet doctor && .venv/bin/tinysegnet lessons my-lessons \
 		&& .venv/bin/tinysegnet data scenes --out scenes && .venv/bin/tinysegnet predict toy scenes/images --out pictures
 
-# Compare results with PyTorch, which is a large download and is not needed otherwise, and imports with pycocotools and
-# labelme, of which only one file is used. labelme's dependencies, such as Qt, are not needed for it.
+# Compare results with PyTorch, which is a large download and is not needed otherwise, and imported masks with
+# pycocotools and labelme. Only one file of labelme is used, which does not need its dependencies, such as Qt.
 oracle: .venv/.test
 	$(PIP) torch==2.13.0 pycocotools==2.0.11
 	$(PIP) --no-deps labelme==6.3.1

@@ -81,7 +81,7 @@ def write_pairs(root, *names, image="images/{}.png", labels="labels/{}.png"):
 
 
 def names_of(root):
-    """Return the stems of the pictures by split, as `find_layout` divides a folder, after checking every pair."""
+    """Check every pair of a folder, and return the stems of the pictures in each split of `find_layout`."""
     layout = find_layout(root)
     pairs = {split: found() for split, found in layout.splits.items()}
     assert all(pair.image.is_file() and pair.labels.is_file() for found in pairs.values() for pair in found)

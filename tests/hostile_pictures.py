@@ -57,7 +57,7 @@ def many_scans(count, side=6000):
 
 
 def tiff(pixels=bytes(W * H), next_ifd=0, **claims):
-    """A grey TIFF of one strip. `claims` changes tags or, with None, removes them; a pair is (type, count, value)."""
+    """A grey TIFF of one strip. `claims` replaces tags by numbers or (type, count, value), and None removes a tag."""
     tags = {"ImageWidth": W, "ImageLength": H, "BitsPerSample": 8, "Compression": 1, "PhotometricInterpretation": 1,
             "StripOffsets": 8, "SamplesPerPixel": 1, "RowsPerStrip": H, "StripByteCounts": len(pixels)}  # fmt: skip
     tags = {Tag[name].value: value for name, value in (tags | claims).items() if value is not None}

@@ -1,4 +1,4 @@
-"""Lists of classes in the forms of many tools are read to the same classes, or refused, but never shifted."""
+"""Lists of classes in the forms of many tools give the same classes or an error, but never shifted classes."""
 
 import csv
 import io
@@ -111,7 +111,7 @@ def test_lists_that_could_mean_two_things_are_refused(tmp_path, text, fact):
 
 @pytest.mark.parametrize("line", ["a" + " " * 60000 + "b", "a" + " 1" * 30000 + " b", '"' + "a" * 200000 + '"', "a\0b"])
 def test_long_lines_and_zeros_are_refused_quickly(tmp_path, line):
-    with pytest.raises(DataError, match=r"classes.txt: .*2000 characters, or contains zeros.*UTF-8"):
+    with pytest.raises(DataError, match=r"classes.txt: .*2000 characters, or contains null.*UTF-8"):
         read(tmp_path, f"{line}\nleaf\n")
 
 

@@ -211,7 +211,7 @@ def test_predict_draws_in_safe_colours_on_request(tmp_path, palette):
 
 
 def scene(k):
-    """A bright box on a dark ground, and its label map, both (32, 32). No transform but the identity keeps the box."""
+    """A bright box on a dark ground, and its label map, both (32, 32). Every rotation and reflection moves the box."""
     labels = np.zeros((32, 32), np.uint8)
     labels[3 + k : 12 + k, 5 : 11 + k] = 1
     return (np.where(labels[..., None], 220, 40) + np.arange(3, dtype=int)).astype(np.uint8), labels

@@ -1,4 +1,4 @@
-"""Pictures of all formats, channels and bits give the same RGB values, upright, or one line that says what to do."""
+"""Pictures of all formats, channels and bits give the same upright RGB values, or a one-line error with a remedy."""
 
 import builtins
 import io
@@ -89,7 +89,7 @@ def test_without_pillow_heif_the_error_says_how_to_install_it(tmp_path, monkeypa
     monkeypatch.setattr(builtins, "__import__", without_heif)
     monkeypatch.delitem(Image.OPEN, "HEIF", raising=False)
     (tmp_path / "x.jpg").write_bytes(b"\0\0\0\x18ftyp" + brand + bytes(100))
-    with pytest.raises(DataError, match=rf"x\.jpg: an? {kind} picture.*pip install .*pillow-heif"):
+    with pytest.raises(DataError, match=rf"x\.jpg: .*{kind} picture.*pip install .*pillow-heif"):
         read_image(tmp_path / "x.jpg")
 
 

@@ -53,7 +53,7 @@ def attempt(read, path, total):
 
 
 def assert_silence(capfd, path):
-    """Nothing is printed, except that libtiff, a library in C, describes damage in TIFF files."""
+    """Nothing is printed, except for libtiff's own lines about damaged TIFF files."""
     out, err = capfd.readouterr()
     assert out == ""
     assert err == "" or path.read_bytes()[:2] in (b"II", b"MM")

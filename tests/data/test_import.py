@@ -1,4 +1,4 @@
-"""Annotations of labelme become label maps, and what cannot be imported is counted or refused with its reason."""
+"""Annotations of labelme become label maps. Shapes that cannot be drawn are counted, and bad files are refused."""
 
 import json
 import os
@@ -20,14 +20,14 @@ GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "import" / "labelme_mask
 
 
 def read_back(out, split="train"):
-    """Return the labels of a split by the names of the pictures, after checking all files."""
+    """Check all files of a split, and return its label maps by the names of the pictures."""
     folder = Folder(out, split)
     folder.check()
     return folder.palette.names, {sample.name: sample.labels for sample in folder}
 
 
 def all_labels(out):
-    """Return the labels of an import without splits, which Folder divides into train and val."""
+    """Return the label maps of an import without splits, which `Folder` divides into train and val."""
     found = {}
     for split in Folder(out, "train").layout.splits:
         if Folder(out, "train").layout.splits[split]():

@@ -1,4 +1,4 @@
-"""COCO files, as different programs export them, become label maps."""
+"""COCO files, as exported by different programs, become label maps."""
 
 import json
 
@@ -199,7 +199,7 @@ def test_two_uploads_that_lose_their_prefixes_are_not_mixed_up(tmp_path):
 
 
 def refusal(tmp_path, *facts, **fields):
-    """Import a COCO file that must be refused as a whole, in an error that names the source and the facts."""
+    """Import a COCO file that must raise an error, which names the source and the facts."""
     drawn = {"a.png": [(1, [square(2, 3, 5, 7)]), (2, [square(12, 3, 15, 7)])]}
     coco(tmp_path / "in" / "result.json", fields.pop("pictures", drawn), **fields)
     photos(tmp_path / "in", "a.png", "b.png")

@@ -1,4 +1,4 @@
-"""Damaged annotations are refused in one line that names the file. They never cost much memory or time."""
+"""Damaged annotations are refused in one line that names the file. Reading them never takes much memory or time."""
 
 import copy
 import json
@@ -45,7 +45,7 @@ def places(record, path=()):
 
 
 def replaced(record, path, value):
-    """Return a copy of a record in which the value at this path is another one."""
+    """Return a copy of a record with another value at this path."""
     changed = inner = copy.deepcopy(record)
     for key in path[:-1]:
         inner = inner[key]
@@ -76,7 +76,7 @@ def photo_mask():
 
 
 def check_import(folder, out, capsys):
-    """Import a folder, whose import must succeed, or name what was refused."""
+    """Import a folder. The import must succeed, or name everything that it refused."""
     tracemalloc.start()
     start = time.perf_counter()
     code = main(["data", "import", str(folder), "--out", str(out)])

@@ -78,7 +78,7 @@ def test_transparent_pixels_are_refused_with_their_number(tmp_path, mode, kind, 
     mask = np.full(H * W, 255, np.uint8)
     mask[:count] = alpha
     with_alpha(label_map(), COLORS, mask.reshape(H, W), mode).save(tmp_path / "x.png", kind)
-    with pytest.raises(DataError, match=rf"x\.png: {count} transparent pixels.*row 0, column 0.* Fill"):
+    with pytest.raises(DataError, match=rf"x\.png: there are {count} transparent pixels.*row 0, column 0.* Fill"):
         read_labels(tmp_path / "x.png", PALETTE)
 
 
@@ -104,7 +104,7 @@ def indexed(labels):
     return image
 
 
-TRANSPARENT = {  # the picture, the value that stands for number 1, and one that does not occur
+TRANSPARENT = {  # the picture, the value that stands for number 1, and a value that does not occur
     "P": (indexed, b"\xff\0\xff", b"\xff\xff\xff\0"), "P, one number": (indexed, 1, 3),
     "P, nearly opaque": (indexed, b"\xff\xfe", b"\xff" * 3), "L": (Image.fromarray, 1, 200),
     "RGB": (lambda labels: Image.fromarray(COLORS[labels]), (10, 20, 30), (10, 20, 31)),
@@ -118,7 +118,7 @@ def test_numbers_and_colours_declared_transparent_are_refused_where_they_occur(t
     make, used, unused = TRANSPARENT[kind]
     count = (label_map() == 1).sum()
     make(label_map()).save(tmp_path / "x.png", transparency=used)
-    with pytest.raises(DataError, match=rf"x\.png: {count} transparent pixels.*row 0, column 1.* Fill"):
+    with pytest.raises(DataError, match=rf"x\.png: there are {count} transparent pixels.*row 0, column 1.* Fill"):
         read_labels(tmp_path / "x.png", PALETTE)
     if unused is not None:
         make(label_map()).save(tmp_path / "x.png", transparency=unused)
@@ -129,7 +129,7 @@ def test_numbers_and_colours_declared_transparent_are_refused_where_they_occur(t
 def test_transparent_grey_values_of_few_bits_are_compared_as_stored(tmp_path, bits):
     from hostile_samples import chunk, header, png
 
-    pixels = chunk(b"IDAT", zlib.compress(b"\0\x40"))  # the first number is 1, 1 or 4 of 1 to 4 bits
+    pixels = chunk(b"IDAT", zlib.compress(b"\0\x40"))  # the first number is 0, 1 or 4 with 1, 2 or 4 bits
     first = 0x40 >> (8 - bits)
     for number, is_used in ((first, True), (first + 1, bits == 1)):
         content = png(header(1, 1, depth=bits), chunk(b"tRNS", struct.pack(">H", number)), pixels)
@@ -148,7 +148,7 @@ TURNS = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSP
 
 
 def turned_folder(root, orientation, *, stored_labels, suffix="jpg"):
-    """Write a folder of pictures that viewers turn, with label maps as viewers show them or as pictures are stored."""
+    """Write a folder of pictures that EXIF turns, with label maps of the upright pictures or of the stored pixels."""
     exif = Image.Exif()
     exif[0x0112] = orientation
     for k in range(3):

@@ -1,4 +1,4 @@
-"""The label maps of a folder have one meaning, or are refused with a file, the numbers and what to do."""
+"""The label maps of a folder have one meaning, or an error names a file, the numbers and the remedy."""
 
 import io
 from pathlib import Path
@@ -19,7 +19,7 @@ BLACK_RED_GREEN = [(0, 0, 0), (128, 0, 0), (0, 128, 0)]
 
 
 def folder(root, *maps, classes=None, layout="images/{}.png labels/{}.png", names="p{}"):
-    """Write pairs with these label maps, arrays or Pillow images, and return a function that opens the folder."""
+    """Write pairs with these label maps (arrays or Pillow images), and return a function that opens the folder."""
     for k, labels in enumerate(maps):
         image = labels if isinstance(labels, Image.Image) else Image.fromarray(np.asarray(labels, np.uint8))
         shape = image.size[::-1]
@@ -66,7 +66,7 @@ MASK = (SHAPES == 1).astype(np.uint8)
 )
 @pytest.mark.parametrize("ones", [[], [0], [0, 1], [2]], ids=str)
 def test_255_is_the_foreground_of_masks(tmp_path, classes, ones):
-    """Files of 1 bit and files that are completely one class do not change that."""
+    """Files of 1 bit and files with only one class do not change the meaning of 255."""
     maps = [one_bit(MASK) if k in ones else MASK * 255 for k in range(3)] + [MASK * 0, MASK * 0 + 255]
     folder(tmp_path, *maps, classes=classes)
     for found, expected in zip(labels_of(tmp_path), [MASK, MASK, MASK, MASK * 0, MASK * 0 + 1], strict=True):

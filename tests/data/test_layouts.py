@@ -1,4 +1,4 @@
-"""Folders as data sets have them: names of splits, folders inside folders, lists, scenes, and forms of names."""
+"""The folders of data sets are recognised: names of splits, nested folders, lists, scenes, and forms of names."""
 
 import shutil
 import unicodedata

@@ -1,4 +1,4 @@
-"""The colours of classes: people with any colour vision can tell the safe ones apart, and no class has the error's red.
+"""People with any colour vision can tell safe colours apart, and no class has the red that marks errors.
 
 Colour blindness is simulated as in Machado, Oliveira & Fernandes, "A Physiologically-based Model for Simulation of
 Color Vision Deficiency", 2009, with the matrices for severity 1.0, which are applied to linear RGB. Distances are
@@ -22,7 +22,7 @@ XYZ = np.array(
 
 
 def lab(colors, vision="normal"):
-    """Convert (N, 3) sRGB colours in 0..255 to CIELAB as seen with this vision."""
+    """Convert (N, 3) sRGB colours in 0..255 to CIELAB as seen with this colour vision."""
     srgb = np.array(colors, float) / 255
     linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
     seen = np.clip(linear @ np.transpose(VISION[vision]), 0, 1)
@@ -32,7 +32,7 @@ def lab(colors, vision="normal"):
 
 
 def closest(colors, others=None):
-    """Return the smallest distance between two of the colours, or to the others, in the worst vision."""
+    """Return the smallest distance between two of the colours, or to the others, for the worst colour vision."""
     smallest = []
     for vision in VISION:
         a, b = lab(colors, vision), lab(colors if others is None else others, vision)

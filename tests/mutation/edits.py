@@ -1,4 +1,4 @@
-"""Small realistic bugs in numerical code: each is one edit of a source file, and all other bytes stay as they are.
+"""Small realistic bugs in numerical code. Each bug is one edit of a source file, and all other bytes stay as they are.
 
 Only code that computes is changed: no docstring, annotation, decorator, message, `raise` or `__repr__`.
 """

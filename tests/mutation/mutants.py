@@ -1,8 +1,8 @@
-"""Plant one small bug at a time in a copy of the project, and see whether a test fails (`make mutants`).
+"""Plant one small bug at a time in a copy of the project, and check whether a test fails (`make mutants`).
 
-A bug that no test finds is a survivor. Survivors that cannot change a result stand in equivalent.toml, each with the
-reason, and do not count. Every area has the same share of the sample, within an area all edits are equally likely, and
-a larger sample contains the smaller one. Results are kept in build/mutants, so a second run continues the first.
+A bug that no test finds is a survivor. Survivors that cannot change a result are listed in equivalent.toml, each with
+the reason, and do not count. Every area has the same share of the sample, and within an area, all edits are equally
+likely. A larger sample contains the smaller one. A second run continues the first from its results in build/mutants.
 """
 
 import json
@@ -32,7 +32,7 @@ PYTEST = (sys.executable, "-m", "pytest", "-qxp", "no:cacheprovider", "--timeout
 
 
 def draw(area, seed, count):
-    """Draw bugs of an area without repeats: {(file, line, operator, lines before, lines after): (start, end, text)}."""
+    """Draw bugs of an area once each, as {(file, line, operator, lines before, lines after): (start, end, text)}."""
     found = {}
     for path in sorted((ROOT / "tinysegnet" / area).rglob("*.py")):
         source = path.read_bytes()
@@ -45,7 +45,7 @@ def draw(area, seed, count):
 
 
 def tests_for(file, near):
-    """Return the area's tests that name the file, other tests that do, other tests of the area, and all others."""
+    """Return the area's tests that name the file, other tests that name it, the area's other tests, and the rest."""
     names = "|".join([Path(file).stem, *re.findall(r"^(?:def|class) (\w+)", (ROOT / file).read_text(), re.M)])
     rank = {name: 2 * (not re.search(rf"\b({names})\b", text)) + (name.split("/")[1] != file.split("/")[1])
             for name, text in TESTS.items()}  # fmt: skip
@@ -59,7 +59,7 @@ class Copy:
         self.folder = BUILD / f"copy{number}"
         shutil.rmtree(self.folder, ignore_errors=True)
         unused = shutil.ignore_patterns(".git", ".venv", "build", "runs", "__pycache__", ".*_cache")
-        shutil.copytree(ROOT, self.folder, ignore=unused)  # with the times of the files, which numba compares
+        shutil.copytree(ROOT, self.folder, ignore=unused)  # preserves the times of the files, which numba compares
         self.imports = {path.stem: set(re.findall(r"\w+", " ".join(re.findall(" *from .*", path.read_text()))))
                         for path in (self.folder / "tinysegnet").rglob("*.py")}  # fmt: skip
 
@@ -71,20 +71,20 @@ class Copy:
                                    stdout=output, stderr=output)  # fmt: skip
             with suppress(subprocess.TimeoutExpired):
                 run.wait(1800)
-            with suppress(ProcessLookupError):  # whatever the tests have started
+            with suppress(ProcessLookupError):  # ends all processes that the tests have started
                 os.killpg(run.pid, signal.SIGKILL)
             output.seek(0)
             failed = re.findall(r"^(?:FAILED|ERROR) (\S+)", output.read(), re.M)
         return "" if run.wait() == 0 else (failed or ["crash or hang"])[0]
 
     def kernels(self, name):
-        """Create and return the folder of the compiled kernels for the sources as they are now."""
+        """Create and return the folder of the compiled kernels for the current sources."""
         cache = runpy.run_path(str(self.folder / "tinysegnet" / "runtime" / "kernel_cache.py"))
         (folder := Path(f"{self.folder}-{name}", cache["_sources_hash"]())).mkdir(parents=True, exist_ok=True)
         return folder
 
     def failure_with(self, file, start, end, text, tests):
-        """Plant a bug and run tests. Kernels are compiled again only where their file imports the changed file."""
+        """Plant a bug and run tests. Kernels are compiled again only if their file imports the changed file."""
         path, changed, compiled = self.folder / file, {Path(file).stem}, self.kernels("kernels")
         source, times = path.read_bytes(), path.stat()
         while more := {stem for stem, words in self.imports.items() if words & changed} - changed:
@@ -101,7 +101,7 @@ class Copy:
 
 
 def report(done):
-    """Print the survivors, and the score of each area and of all, as markdown."""
+    """Print the survivors, and the scores of each area and of all areas as Markdown."""
     listed = tomllib.loads((Path(__file__).parent / "equivalent.toml").read_text())["mutant"]
     same = [{name: row[name] for name in row if name != "reason"}.items() for row in listed]
     survivors = {bug: dict(zip(("file", "line", "operator", "before", "after"), bug, strict=True)).items()
@@ -120,7 +120,7 @@ def report(done):
 
 def main(*, seed: int = 1, count: int = 200, areas: tuple[str, ...] = AREAS, near: bool = False, again: bool = False):
     """Try `count` bugs. near: run only tests of the area and tests that name the file. again: try survivors again."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # tests send it, but background jobs ignore it
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # tests send this signal, but background jobs ignore it
     most = resource.getrlimit(resource.RLIMIT_AS)[1]
     resource.setrlimit(resource.RLIMIT_AS, (16 << 30, most))  # a bug may ask for any amount of memory
     bugs, log = {}, BUILD / ("near.jsonl" if near else "all.jsonl")

@@ -1,6 +1,6 @@
-"""Sizes one below, at and one above every constant by which kernels divide their work, compared with the definition.
+"""Kernels agree with the definition for sizes just below, at and above every constant that divides their work.
 
-The sizes follow from the constants, so a changed constant changes the cases. Random sizes follow at the end.
+The sizes are computed from the constants, so a changed constant changes the cases. Random sizes follow at the end.
 """
 
 import numpy as np
@@ -48,7 +48,7 @@ def compare(op, *arrays, **settings):
 
 
 def drawn(shape, kernel, features=None):
-    """Return x, weight and bias of a convolution, which is depthwise if it has no number of features."""
+    """Return x, weight and bias of a convolution, which is depthwise without a number of features."""
     rng = np.random.default_rng(0)
     weight = rng.standard_normal((*kernel, shape[3], features) if features else (*kernel, 1, shape[3]))
     return rng.standard_normal(shape), weight / np.sqrt(weight[..., 0].size), rng.standard_normal(weight.shape[3])
@@ -59,7 +59,7 @@ def drawn(shape, kernel, features=None):
 
 @pytest.mark.parametrize("size", [*around(winograd.PANEL, winograd.ROWS), winograd.PANEL * 3 // 2])
 def test_channels_may_fill_several_panels(size):
-    """In the input gradient, channels and features change places."""
+    """In the input gradient, channels and features swap roles."""
     compare("conv2d", *drawn((1, 5, 6, size), (3, 3), 2))
     compare("conv2d", *drawn((1, 6, 5, 2), (4, 4), size))
 
@@ -101,7 +101,7 @@ def test_weight_gradient_may_be_summed_in_many_chunks(chunks, stride, monkeypatc
     out, _ = conv.conv2d_forward_numpy(x, weight, bias, stride=stride)
     monkeypatch.setattr(direct, "CHUNK", out.nbytes // chunks)
     compare("conv2d", x, weight, bias, stride=stride)
-    monkeypatch.setattr(direct, "PARTIAL", weight.nbytes * 2)  # two chunks at most
+    monkeypatch.setattr(direct, "PARTIAL", weight.nbytes * 2)  # at most two chunks
     compare("conv2d", x, weight, bias, stride=stride)
 
 
@@ -164,7 +164,7 @@ def test_pixels_may_fill_several_tasks(task, more):
 def test_last_class_counts_however_many_classes_there_are(K):
     """Labels of more than 127 and more than 255 classes do not fit in small integers."""
     logits, labels = np.zeros((2, 3, K)), np.full((2, 3), K - 1, np.uint8 if K <= 256 else np.uint16)
-    logits[..., -1] = np.log(K - 1)  # so the last class has a probability of one half
+    logits[..., -1] = np.log(K - 1)  # then the last class has a probability of one half
     weights = np.arange(1.0, K + 1)
     for forward, backward in find_variants("softmax_cross_entropy").values():
         loss, cache = forward(logits, labels, class_weights=weights)
@@ -174,7 +174,7 @@ def test_last_class_counts_however_many_classes_there_are(K):
 
 @pytest.mark.parametrize("width", range(1, 10))
 def test_rows_of_batchnorm2d_may_have_any_width(width):
-    """The backward reads four pixels at a time."""
+    """The backward pass reads four pixels at a time."""
     rng = np.random.default_rng(0)
     for op in ("batchnorm2d", "batchnorm2d_relu"):
         compare(op, rng.standard_normal((2, 3, width, 3)) + 1, *rng.standard_normal((2, 3)))

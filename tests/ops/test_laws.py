@@ -280,7 +280,7 @@ def test_number_of_threads_does_not_change_a_bit(op, variant, dtype):
                 assert all(same_bits(a, b) for a, b in pairs)
 
 
-# In a process of its own, because the short form compiles kernels without threads.
+# A separate process is needed, because the short form compiles kernels without threads.
 THREADS = """
 import numba, numpy as np, tinysegnet as ts
 rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""NaN and infinity in fused ReLU, in pooling and in unpooling: at the right places, and never lost."""
+"""Fused ReLU, pooling and unpooling return NaN and infinity in the right places, and never lose them."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ SPECIAL = [np.nan, np.inf, -np.inf, 0.0, -0.0]
 
 
 def inference(name):
-    """Return conv2d_inference with ReLU by one of the algorithms."""
+    """Return the result of conv2d_inference with ReLU by one of the algorithms."""
     return lambda x, weight, bias, padding: conv._forward(x, weight, bias, 1, padding, relu=True, name=name)[0]
 
 
@@ -29,7 +29,7 @@ ALGORITHMS = {
 @pytest.mark.parametrize("K", [3, 5])
 @pytest.mark.parametrize("padding", ["same", "valid"])
 def test_fused_relu_keeps_nan_of_every_feature_and_pixel(algorithm, K, padding):
-    """A NaN or infinite bias makes its feature so. Negative infinity becomes 0, and other features do not change."""
+    """A bias of NaN or infinity fills its feature. Negative infinity becomes 0, and other features do not change."""
     rng = np.random.default_rng(0)
     x, weight = rng.standard_normal((2, 9, 10, 2)), rng.standard_normal((K, K, 2, 6))
     bias = np.array([0.5, *SPECIAL])

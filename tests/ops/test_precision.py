@@ -1,18 +1,18 @@
-"""Relative errors of single values, with bounds that follow from the arithmetic. Norms would hide small values."""
+"""Relative errors of single values have bounds that follow from the arithmetic. Norms would hide small values."""
 
 import numpy as np
 import pytest
 from forms import amount
 from properties import both, op, typed
 
-RANGES = {np.float32: -87.0, np.float64: -708.0}  # below, results are no normal numbers and become 0
+RANGES = {np.float32: -87.0, np.float64: -708.0}  # below this, results are subnormal and become 0
 
 
 @typed
 def test_exponential_of_softmax_is_exact_to_a_few_units_in_the_last_place(variant, dtype):
-    """probs of (x, 0) are e^x / s and 1 / s. Their ratio takes the exponential and three roundings."""
+    """The probabilities of (x, 0) are e^x / s and 1 / s. Their ratio contains the exponential and three roundings."""
     eps, least = np.finfo(dtype).eps, RANGES[dtype]
-    steps = np.log(2) * np.arange(-120, 1)  # around these and their middles, the series begins and ends
+    steps = np.log(2) * np.arange(-120, 1)  # the series begins and ends around these values and their midpoints
     x = np.concatenate(
         [np.linspace(least, 0, amount(20_000, 1_000_000)), steps, steps - np.log(2) / 2, [-1e-7, -1e-12]]
     )

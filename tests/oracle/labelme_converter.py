@@ -1,4 +1,4 @@
-"""The converter of labelme, loaded from its own file, because importing the whole program would need Qt."""
+"""The converter of labelme is loaded from its own file, because importing the whole program would need Qt."""
 
 import importlib.util
 import sys

@@ -23,7 +23,7 @@ def labelme_mask():
 
 
 def random_polygon(rng, height, width):
-    """Return corners around a centre, or in a third of the cases anywhere, so that edges cross."""
+    """Return corners around a centre or, in a third of the cases, anywhere, so that edges cross."""
     count = rng.integers(3, 16)
     if rng.random() < 1 / 3:
         return rng.uniform(0, [width, height], (count, 2))
@@ -43,7 +43,7 @@ def near_outline(points, height, width):
 
 
 def test_coco_polygons_differ_from_pycocotools_only_at_their_outlines(coco_mask):
-    """Of the pixels inside, 0.6 % differ. With polygons drawn by Pillow, it would be 6 %."""
+    """0.6 % of the pixels inside differ. If Pillow drew the polygons, 6 % would differ."""
     rng = np.random.default_rng(0)
     different = inside = 0
     for _ in range(200):

@@ -1,4 +1,4 @@
-"""A training that has diverged says so, and normal training never does."""
+"""A training run that has diverged reports it, and a normal run never does."""
 
 import dataclasses
 import math

@@ -1,4 +1,4 @@
-"""The statistics of a data set find pairs that look wrong, and the contact sheet shows them before typical ones."""
+"""The statistics of a data set find pairs that look wrong, and the contact sheet shows these before typical pairs."""
 
 from functools import cache
 

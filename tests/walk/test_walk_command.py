@@ -75,7 +75,7 @@ def test_walk_shows_a_network_that_was_trained_on_a_folder(workplace, capsys):
 
 @pytest.mark.parametrize("void", [0, 2, 9])
 def test_walk_reads_255_as_void(workplace, capsys, void):
-    """As does training, whatever the number of void in the network's palette is."""
+    """Training does the same, for any number of void in the network's palette."""
     palette = ts.data.Palette(FIVE.names, FIVE.colors, 200)
     ts.save("other.safetensors", lively("tiny"), palette=palette, training={"size": list(SIZE)})
     labels = np.random.default_rng(0).integers(0, 5, SIZE).astype(np.uint8)

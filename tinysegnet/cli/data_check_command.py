@@ -27,7 +27,7 @@ def run(
 
     Args:
         folder: A folder with pictures and label maps.
-        sheet: A PNG file for a contact sheet, which shows typical pairs, and pairs that look wrong with the reasons.
+        sheet: A PNG file for a contact sheet of typical pairs, and of pairs that look wrong, with the reasons.
     """
     from ..data import Folder
     from ..data.duplicates import shared_pictures
@@ -35,7 +35,7 @@ def run(
     from ..data.pair_statistics import doubtful_rotations, pair_statistics, shares, suspicious
 
     if sheet is not None and sheet.suffix.lower() != ".png":
-        raise SettingError(f"{sheet}: the contact sheet is a PNG file. Give another --sheet, such as sheet.png")
+        raise SettingError(f"{sheet}: the contact sheet must be a PNG file. Give another --sheet, such as sheet.png")
     layout = find_layout(folder)
     folders = [
         Folder(folder, split, ignore=labels.ignore, classes=labels.classes, layout=layout)
@@ -84,7 +84,7 @@ def _as_text(folders: list[Folder], found: dict[str, Any]) -> str:
     usable = f"{len(bad)} files cannot be used" if bad else "all can be used"
     if found["missing_splits"] and not bad:
         usable = (f"they can be scored (`tinysegnet evaluate CHECKPOINT --data {shlex.quote(str(first.root))} --split "
-                  f"{first.split}`). For training, add {' and '.join(found['missing_splits'])}")  # fmt: skip
+                  f"{first.split}`). To train, add the split {' and '.join(found['missing_splits'])}")  # fmt: skip
     description = max(folders, key=lambda folder: folder.void_occurs).description
     return "\n".join([description, *_table(found["shares"]), *found["duplicates"], *found["rotations"], *bad,
                       f"{sum(map(len, folders))} pairs checked: {usable}"])  # fmt: skip

@@ -9,10 +9,10 @@ from .options import OutFolder
 
 
 def run(source: Annotated[Path, Parameter(name="SOURCE")], /, *, out: OutFolder) -> int:
-    """Make a data set from annotations of labelme, or in COCO's format as CVAT, Label Studio and Roboflow export it.
+    """Make a data set from labelme annotations, or from COCO annotations of CVAT, Label Studio or Roboflow.
 
-    Pixels without a shape become background, and later shapes cover earlier ones. What is not imported is counted or
-    listed. The exit code is 1 if pictures or classes are missing from the result, and 2 if nothing can be imported.
+    Pixels without a shape become background, and later shapes cover earlier ones. Everything that is not imported is
+    counted or listed. The exit code is 1 if pictures or classes are missing in the result, and 2 if there is no result.
 
     Args:
         source: A folder with pictures and JSON files, or one JSON file. For labelme, labels.txt may list the classes.

@@ -55,7 +55,7 @@ class LabelOptions:
         return "".join(f" --{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in given)
 
     def select(self, data: Dataset) -> Dataset:
-        """Return the data with the chosen colours. If a class was named, its labels are this class and all else."""
+        """Return the data with the chosen colours. If one class was chosen, the others become one."""
         from ..data import OneClass
 
         selected = data if self.one_class is None else OneClass(data, self.one_class)
@@ -71,7 +71,7 @@ def load_splits(
 ) -> list[Dataset]:
     """Load splits of at most `limit` pictures each. Toy scenes are drawn, and every label map of a folder is checked.
 
-    Warns if splits share pictures. Raises DataError for bad files, with the number of bad files in all splits.
+    Warns about repeated pictures and doubtful rotations. Raises DataError with the number of bad files in all splits.
     """
     from ..data import Folder, InMemory
     from ..data.duplicates import shared_pictures

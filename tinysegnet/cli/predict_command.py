@@ -37,8 +37,8 @@ def run(
     """Segment pictures of any size, and write STEM_overlay.png, STEM_colours.png and STEM_labels.png for each.
 
     The overlay has a legend, and small pictures are enlarged in it. The colour map and the labels have the size of the
-    picture. The labels are a palette PNG whose values are the class numbers. Photographs are turned upright first. Bad
-    pictures are reported and skipped, and the exit code is then 1, or 2 if no picture remains.
+    picture. The labels are a palette PNG whose values are the class numbers. Photographs are turned upright first.
+    Pictures that fail are reported and skipped. The exit code is then 1, or 2 if no picture was segmented.
 
     Args:
         images: Pictures of any size (PNG, JPEG, TIFF, WebP, BMP, GIF, AVIF, and HEIC if pillow-heif is installed), or

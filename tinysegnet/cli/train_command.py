@@ -48,7 +48,7 @@ class Source:
         """Return the name of the model and the settings of the recipe."""
         if self.recipe in papers:
             return papers[self.recipe].model, papers[self.recipe].recipe
-        recipe = Recipe()  # for toy scenes, as `recipe_for` returns, which would draw a scene
+        recipe = Recipe()  # the result of `recipe_for` for toy scenes, without drawing a scene
         if self.data != "toy":
             dataset = self.labels.open(self.data, "train")
             with suppress(DataError):  # the check before training will name all bad files

@@ -29,8 +29,8 @@ def run(
     Args:
         image: A picture in a format that `predict` reads.
         out: The page, such as walk.html. Only an older walk is overwritten.
-        labels: The picture's label map. In the folder of a data set with the network's classes, it is read as in
-            training; elsewhere, it contains the numbers or colours of the classes, or 255 for void. Without it, the
+        labels: The picture's label map. If it belongs to a data set with the network's classes, it is read as in
+            training. Otherwise, it contains the numbers or colours of the classes, and 255 for void. Without it, the
             walk ends with the prediction, because there is no loss.
         size: Height and width whose area the network's input has. Default: the size of its training pictures.
     """
@@ -43,7 +43,7 @@ def run(
     if out.suffix.lower() not in (".html", ".htm"):
         raise SettingError(f"{out}: the output file must end in .html. Give another --out, such as walk.html")
     if out.exists() and not is_walk(out):
-        raise SettingError(f"{out}: exists already and is not a walk. Choose another --out, or remove it")
+        raise SettingError(f"{out}: this file exists already and is not a walk. Choose another --out, or remove it")
     loaded = open_checkpoint(checkpoint)
     picture = read_image(image, max_pixels=MAX_PIXELS_SINGLE)
     label_map = None
@@ -64,9 +64,9 @@ def run(
 
 
 def _read_labels(path: Path, image: Path, loaded: Checkpoint) -> np.ndarray:
-    """Read a label map (H, W) as in training if it lies with its picture in a data set that has the network's classes.
+    """Read a label map (H, W) as in training if it and its picture belong to a data set with the network's classes.
 
-    Elsewhere, its values are the network's class numbers or colours, and 255 is void or, in a mask, class 1.
+    Otherwise, its values are the network's class numbers or colours, and 255 is void or, in a mask, class 1.
     """
     import numpy as np
 
@@ -77,14 +77,14 @@ def _read_labels(path: Path, image: Path, loaded: Checkpoint) -> np.ndarray:
 
     pixels, palette, options = read_label_pixels(path), loaded.palette, LabelOptions.of(loaded.training)
     place, beside = Path(os.path.abspath(path)), Path(os.path.abspath(image))
-    # A data set contains both files, whose names begin alike. The nearest common folder may be that of a split.
+    # In a data set, both names begin with the same character. The nearest common folder may be the folder of a split.
     roots = [root for root in place.parents if root in beside.parents][: 1 if place.parent == beside.parent else 2]
     for root in roots if place.name[0] == beside.name[0] else []:
         try:
             folders = [Folder(root, split, ignore=options.ignore, classes=options.classes)
                        for split in find_layout(root).splits]  # fmt: skip
             sets = [(folder.pairs, options.select(folder)) for folder in folders]
-        except TinySegNetError:  # the folder is no data set, or has other classes
+        except TinySegNetError:  # the folder is not a data set, or has other classes
             continue
         for pairs, data in sets:
             if (data.palette.names, data.palette.ignore_label) == (palette.names, palette.ignore_label):

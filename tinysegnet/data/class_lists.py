@@ -5,7 +5,7 @@
     index,name,r,g,b  7,road,128,64,128     colours as hex      #804080 road
     labelme           __ignore__ first      CVAT                road:128,64,128::
 
-A list that could mean two things is refused, because a name that moves by one line would not be noticed in training.
+An ambiguous list is refused, because training would not reveal that the names are shifted by one line.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ _UNREAD = re.compile(r"(?:.*(?:class|categor|label_?map).*|data)\.(?:json|ya?ml|
 _VOID_NAMES = {"void", "ignore", "ignored", "ignoreregion", "unlabelled", "unlabeled", "notlabelled", "notlabeled",
                "dontcare", "donotcare"}  # fmt: skip
 _MAX_CLASSES = 255  # a label is one byte
-LABELME_IGNORE = "__ignore__"  # is number -1 in labelme, which becomes 255 in a file
+LABELME_IGNORE = "__ignore__"  # labelme gives it the number -1, which becomes 255 in a label file
 
-_NUMBER = r"(?:\d+|#[0-9a-fA-F]{6}\b)"  # also a hex colour
+_NUMBER = r"(?:\d+|#[0-9a-fA-F]{6}\b)"  # a decimal number or a hex colour
 _BETWEEN = r"(?:[\s,;:=]+|[.)]\s+)"
-_LINE = re.compile(rf"((?:{_NUMBER}{_BETWEEN})*)((.*?)((?:[\s,;:]+{_NUMBER})*))")  # numbers, the rest: name and numbers
-_NUMBERED = re.compile(r"(\d+)\s*[:=]\s*(\d+\s+[^\d\s,;:#].*)")  # the number, and a name that begins with one
-_NOT_A_NAME = re.compile(r"(^|\s)(#|//)|^\d*\.\d|^[%;*!=<{-]|[:{[]$")  # comments, other languages and titles
+_LINE = re.compile(rf"((?:{_NUMBER}{_BETWEEN})*)((.*?)((?:[\s,;:]+{_NUMBER})*))")  # numbers, then name and numbers
+_NUMBERED = re.compile(r"(\d+)\s*[:=]\s*(\d+\s+[^\d\s,;:#].*)")  # a number, then a name that begins with a number
+_NOT_A_NAME = re.compile(r"(^|\s)(#|//)|^\d*\.\d|^[%;*!=<{-]|[:{[]$")  # comments, other file formats and titles
 _CVAT = re.compile(r'([^"]+?):(\d+,\d+,\d+):[^:"]*:[^:"]*')  # label:color_rgb:parts:actions
-_COMMENT = re.compile(r"//|#(?![0-9a-fA-F]{3,8}\b)")  # a colour such as #fff is no comment, and is reported
+_COMMENT = re.compile(r"//|#(?![0-9a-fA-F]{3,8}\b)")  # a short colour such as #fff is reported as an error
 _NAME_WORDS = {"name", "names", "class", "classes", "label", "labels", "category"}
 _COLUMN_WORDS = {"r", "g", "b", "red", "green", "blue", "color", "colour", "rgb", "hex", "id", "index",
                  "number", "value", "pixel"}  # fmt: skip
@@ -43,7 +43,7 @@ _FORMS = "Write each line as `R G B name`, `name` or `index: name`"
 
 @dataclass(frozen=True)
 class ClassList:
-    """Class names, their colours where known, the name of the file, and the number of each class in label files."""
+    """Class names, their colours if known, their numbers in label files, and the name of the list's file."""
 
     names: tuple[str, ...]
     colors: tuple[Color | None, ...]
@@ -56,7 +56,7 @@ class ClassList:
 
     @classmethod
     def read(cls, path: Path) -> ClassList:
-        """Read a list in one of the forms above. Raises DataError if it is faulty or could mean two things."""
+        """Read a list in one of the forms of this module. Raises DataError if the list is faulty or ambiguous."""
         lines = [(f"{path}: line {i}", line.strip()) for i, line in enumerate(read_lines(path), start=1)]
         lines = [(where, line) for where, line in lines if line and not _COMMENT.match(line)]
         has_header = bool(lines) and _is_header(*lines[0])
@@ -80,14 +80,14 @@ class ClassList:
         return set(self.names) == merged | {"Void"}
 
     def agrees_with(self, other: ClassList) -> bool:
-        """Whether two lists have the same names and numbers, and the same colours where both have them."""
+        """Return whether two lists have the same names and numbers, and the same colours where both give colours."""
         pairs = zip(self.colors, other.colors, strict=False)
         equal = (self.names, self.numbers) == (other.names, other.numbers)
         return equal and all(a == b for a, b in pairs if a and b)
 
 
 def find_class_list(folders: Iterable[Path]) -> ClassList | None:
-    """Read the list of classes in these folders, if there is one; of several equal lists, the one with most colours.
+    """Return the list of classes in these folders, or None. Of equal lists, return the one with the most colours.
 
     Raises:
         DataError: A list is faulty, or two lists differ.
@@ -101,12 +101,12 @@ def find_class_list(folders: Iterable[Path]) -> ClassList | None:
 
 
 def is_void_name(name: str) -> bool:
-    """Return whether a class of this name means "not labelled", such as void, Unlabeled or don't care."""
+    """Return whether the name of a class means "not labelled", such as void, Unlabeled or don't care."""
     return re.sub(r"[\W_]", "", name.lower()) in _VOID_NAMES
 
 
 def unread_lists(folders: Iterable[Path]) -> list[str]:
-    """Return the names of files that may list classes, but in a format that is not read, such as data.yaml."""
+    """Return the names of files that may list classes in an unsupported format, such as data.yaml."""
     return [path.name for folder in folders for path in visible(folder) if _UNREAD.fullmatch(path.name)]
 
 
@@ -126,7 +126,7 @@ def _parse(where: str, line: str) -> tuple[str, Color | None, int | None]:
     if cvat is not None:
         return _name(where, cvat[1]), _color(where, cvat[2].split(",")), None
     if line[0] == '"':
-        line = re.sub(r'(?<!")"(\d+)"(?!")', r"\1", line)  # a CSV file may quote its numbers, too
+        line = re.sub(r'(?<!")"(\d+)"(?!")', r"\1", line)  # a CSV file may also quote its numbers
     numbered = _NUMBERED.fullmatch(line)
     if numbered is not None:
         return _name(where, numbered[2]), None, _byte(where, "number", numbered[1])
@@ -149,7 +149,7 @@ def _name(where: str, text: str) -> str:
     text = text.strip()
     if text[:1] == '"':
         (text, *more) = next(csv.reader([text], skipinitialspace=True))
-        wrong = f"{text!r} is followed by more columns than are known" if more else ""
+        wrong = f"{text!r} is followed by unknown columns" if more else ""
     elif re.search(r"\.(png|jpe?g|tiff?|bmp)$", text, re.IGNORECASE):
         wrong = f"{text} is the name of a picture, not of a class"
     else:
@@ -170,14 +170,14 @@ def _color(where: str, parts: list[str]) -> Color:
 
 def _byte(where: str, what: str, text: str) -> int:
     if len(text) > 3 or int(text) > 255:
-        raise DataError(f"{where}: {what} has a value above 255, {text[:9]}. Correct the line.")
+        raise DataError(f"{where}: {what} has the value {text[:9]}, which is above 255. Correct the line.")
     return int(text)
 
 
 def _check_columns(
     path: Path, lines: list[str], found: list[tuple[str, Color | None, int | None]], has_header: bool
 ) -> None:
-    """Raise DataError if the lines have different forms, or a form that could mean two things."""
+    """Raise DataError if the lines have different forms, or an ambiguous form."""
     names, colors, numbers = zip(*found, strict=True)
     count, reason = len(lines), ""
     numbered, colored = count - numbers.count(None), count - colors.count(None)
@@ -193,7 +193,7 @@ def _check_columns(
     elif has_header and not numbered + colored:
         reason = "the first line could be a header or a class"
     elif all(separated) or (starts_with_words and not numbered and not colors[0] and colored == count - 1):
-        reason = "the first line could be a header, or there are more columns than are known"
+        reason = "the first line could be a header, or the lines have unknown columns"
     elif not numbered + colored and last not in ([], [*range(count)]):
         reason = "the numbers at the ends of the lines could belong to the names or to the classes"
     elif colored < count and any(line[0] == "#" for line in lines):

@@ -1,4 +1,4 @@
-"""Finding pictures that occur more than once in a data set, which makes scores look better than they are."""
+"""Finding pictures that occur more than once in a data set and therefore inflate the scores."""
 
 import hashlib
 import os
@@ -9,16 +9,16 @@ from pathlib import Path
 from .folders import Folder
 from .pairs import image_stem
 
-_NAMED = 3  # the number of repeated pictures that are named
+_NAMED = 3  # the maximum number of repeated pictures that are named
 
 
 def shared_pictures(splits: Iterable[Folder]) -> list[str]:
-    """Describe pictures that occur in several splits, or repeatedly in one, in at most a few lines.
+    """Return a few lines that describe the pictures that occur in several splits, or more than once in one split.
 
-    Pictures are the same if their files have the same path or content. A last line counts the names in several splits
-    that stand for different pictures.
+    Pictures are the same if their files have the same path or content. The last line counts the names
+    that belong to different pictures in different splits.
     """
-    places: dict[Path, Counter[str]] = {}  # the splits of each file
+    places: dict[Path, Counter[str]] = {}  # the number of occurrences of each file per split
     for folder in splits:
         for pair in folder.pairs:
             places.setdefault(Path(os.path.realpath(pair.image)), Counter())[folder.split] += 1

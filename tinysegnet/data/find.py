@@ -19,8 +19,8 @@ _SUFFIXES = PICTURES | RAW | {".apng", ".dib", ".exr", ".hdr", ".hif", ".j2k", "
 def find_pictures(paths: Iterable[str | PathLike[str]]) -> list[Path]:
     """Return the given files and, in natural order, the pictures directly inside each given folder.
 
-    In a folder, a file counts as a picture if it has the suffix or the content of one, even of a format that cannot be
-    read; reading it then reports the reason, as for a missing file. Hidden files and all other files are skipped (see
+    In a folder, a file counts as a picture if it has the suffix or the content of a picture, even in a format that
+    cannot be read. Reading such a file raises an error that says why. Hidden files and all other files are skipped (see
     `other_files`). A file given twice is returned once. Raises DataError for a folder without pictures.
     """
     found: dict[Path, Path] = {}
@@ -36,7 +36,7 @@ def find_pictures(paths: Iterable[str | PathLike[str]]) -> list[Path]:
 
 
 def other_files(paths: Iterable[str | PathLike[str]]) -> list[Path]:
-    """Return the files directly inside the given folders that `find_pictures` skips, by name, with hidden ones."""
+    """Return the files directly inside the given folders that `find_pictures` skips, including hidden files."""
     entries = (entry for path in map(Path, paths) if os.path.isdir(path) for entry in sorted(path.iterdir()))
     return [path for path in entries if path.is_file() and (path.name[0] == "." or not _looks_like_picture(path))]
 

@@ -36,7 +36,7 @@ _ROTATIONS = {
     6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE, 8: Transpose.ROTATE_90,
 }  # fmt: skip
 
-_FORMATS = ["PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF"]  # HEIC and AVIF are added where they are installed
+_FORMATS = ["PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF"]  # HEIC and AVIF are added if their decoders are installed
 _NOT_FOR_LABELS = {"a JPEG picture", "a WebP picture", "a GIF picture", "a HEIC picture", "an AVIF picture"}
 UNSUPPORTED = "F: floating-point numbers, I: 32 bits or signed"  #: for messages
 _MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "I;16", "I;16B", "I;16L"}
@@ -46,14 +46,14 @@ RAW = {".3fr", ".arw", ".cr2", ".cr3", ".dng", ".erf", ".kdc", ".nef", ".nrw", "
 
 
 def read_image(path: str | PathLike[str], *, max_pixels: int | None = None) -> np.ndarray:
-    """Read a picture, recognised by its content, upright according to its EXIF orientation. Transparency is dropped.
+    """Read a picture in the format of its content, and turn it upright by its EXIF data. Transparency is dropped.
 
-    The formats are PNG, JPEG, TIFF, WebP, BMP and GIF, and HEIC and AVIF where Pillow or pillow-heif can read them. A
-    file with several frames is refused. From 16 bits per channel, the high byte of each value is used, in grey and in
-    colour; the picture is refused if no value reaches 4096, because it would be black.
+    The formats are PNG, JPEG, TIFF, WebP, BMP and GIF, and HEIC and AVIF if Pillow or pillow-heif supports them. A
+    file with several frames is refused. If a picture has 16 bits per channel, the high byte of each value is used. A
+    16-bit picture is refused if no value reaches 4096, because it would be almost black.
 
     Args:
-        max_pixels: the largest number of pixels, by default MAX_PIXELS; use MAX_PIXELS_SINGLE for single pictures.
+        max_pixels: the maximum number of pixels, by default MAX_PIXELS. Use MAX_PIXELS_SINGLE for single pictures.
 
     Returns:
         (H, W, 3) uint8, RGB.
@@ -77,7 +77,7 @@ def read_image(path: str | PathLike[str], *, max_pixels: int | None = None) -> n
 
 def is_deep(image: Image.Image, raw_mode: str) -> bool:
     """Return whether a picture has 16 bits per channel."""
-    return image.mode.startswith("I;16") or (";16" in raw_mode and raw_mode != "BGR;16")  # 16 bits for three channels
+    return image.mode.startswith("I;16") or (";16" in raw_mode and raw_mode != "BGR;16")  # 16 bits per pixel
 
 
 def _orientation(image: Image.Image) -> int:
@@ -101,7 +101,7 @@ def rotation_of(path: Path) -> Transpose | None:
 
 
 def _formats_of(file: BinaryIO, formats: list[str]) -> list[str]:
-    """Return `formats`, or for a HEIC or AVIF picture the installed ones of these."""
+    """Return `formats` or, for a HEIC or AVIF picture, the installed ones of these two formats."""
     if file.read(12)[4:8] != b"ftyp" or "JPEG" not in formats:
         return formats
     with contextlib.suppress(ImportError):
@@ -113,23 +113,23 @@ def _formats_of(file: BinaryIO, formats: list[str]) -> list[str]:
 
 
 def open_picture(path: Path, formats: list[str], max_pixels: int) -> tuple[Image.Image, str]:
-    """Read a picture in one of Pillow's `formats` upright, and return it with its raw mode. Raises DataError."""
+    """Read a picture in one of Pillow's `formats`. Returns the upright picture and its raw mode."""
     if is_special(path):
         raise DataError(f"{path}: a pipe or a device. Save the picture as a PNG file.")
     if os.path.isdir(path):
         raise DataError(f"{path}: {kind_of(path)}, not a picture. Choose a file in it.")
     if path.suffix.lower() in RAW:
-        raise DataError(f"{path}: a camera's raw file. Develop it with a raw converter, and save it as PNG.")
+        raise DataError(f"{path}: this is a camera's raw file. Develop it with a raw converter, and save it as PNG.")
     try:
         # Pillow's warnings about large pictures and malformed EXIF data are not needed, because both are checked here.
         with warnings.catch_warnings(action="ignore"), open(path, "rb") as file:
-            # From a file object, because from a name, Pillow scrambles grey TIFFs that it turns by 90 degrees.
+            # Pillow gets a file object, because it scrambles grey TIFFs that it opens by name and turns by 90 degrees.
             image = Image.open(file, formats=_formats_of(file, formats))
             _check_claims(path, image, max_pixels)
             arguments = image.tile[0].args if image.tile else image.mode
             raw_mode = arguments[0] if isinstance(arguments, tuple) else arguments
             image.load()
-            is_turned = image.format in ("TIFF", "HEIF")  # Pillow and pillow-heif turn them while they load them
+            is_turned = image.format in ("TIFF", "HEIF")  # Pillow and pillow-heif turn these when they load them
             rotation = None if is_turned else _ROTATIONS.get(_orientation(image))
             return image if rotation is None else image.transpose(rotation), str(raw_mode)
     except (DataError, MemoryError):
@@ -141,7 +141,9 @@ def open_picture(path: Path, formats: list[str], max_pixels: int) -> tuple[Image
     except UnidentifiedImageError:
         raise _unidentified(path, formats) from None
     except Image.DecompressionBombError:  # Pillow's own limit is checked before ours
-        raise DataError(f"{path}: claims more than 178 Mpx; at most {max_pixels // 1_000_000} are allowed.") from None
+        raise DataError(
+            f"{path}: claims over 178 Mpx; at most {max_pixels // 1_000_000} are allowed. Scale it."
+        ) from None
     except Exception as error:  # for damaged bytes, Pillow raises OSError, SyntaxError, ValueError, zlib.error, ...
         reason = " ".join(str(error).split()).rstrip(".")
         raise DataError(f"{path}: damaged: {reason}. Replace the file.") from error
@@ -160,14 +162,14 @@ def _check_claims(path: Path, image: Image.Image, max_pixels: int) -> None:
     if image.format == "PNG" and size * _MAX_INFLATION < W * H / 8:  # a pixel takes at least one bit
         raise DataError(f"{path}: damaged: it claims {W} x {H} pixels in {size} bytes. Replace the file.")
     if image.format == "BMP" and image.info.get("compression") in (1, 2):  # Pillow decodes it slowly in Python
-        raise DataError(f"{path}: the BMP is compressed. Save it as PNG.")
+        raise DataError(f"{path}: the BMP file is compressed. Save it as PNG.")
     if isinstance(image, TiffImageFile):
         _check_tiff(path, image, max_pixels)
     # A JPEG file may contain variants of its first picture (MPO).
     if getattr(image, "is_animated", False) and image.format != "MPO":
         is_slow = image.format in ("GIF", "TIFF") and size > 500_000  # to count
         count = "several" if is_slow else getattr(image, "n_frames", "several")
-        raise DataError(f"{path}: the file contains {count} frames or pages. Save one of them as a picture of its own.")
+        raise DataError(f"{path}: the file contains {count} frames or pages. Save one of them as a separate file.")
     if image.info.get("progressive"):
         with open(path, "rb") as file:
             scans = sum(len(_SCAN.findall(block)) for block in iter(lambda: file.read(1 << 20), b""))
@@ -177,12 +179,12 @@ def _check_claims(path: Path, image: Image.Image, max_pixels: int) -> None:
 
 
 def _check_tiff(path: Path, image: TiffImageFile, max_pixels: int) -> None:
-    """Check the size of a TIFF's tiles, and refuse channels and bits that Pillow reads incompletely or wrongly."""
+    """Check the size of a TIFF's tiles, and refuse channels and bit depths that Pillow misreads."""
     tags, (W, H) = image.tag_v2, image.size
     w, h = tags.get(Tag.TileWidth) or 1, tags.get(Tag.TileLength) or 1
     _check_size(path, "tiles of ", -(-W // w) * w * -(-H // h) * h, max_pixels)  # tiles at the edges are decoded whole
     photometric, bits = tags.get(Tag.PhotometricInterpretation, 0), max(tags.get(Tag.BitsPerSample, (1,)))
-    colors = {2: 3, 5: 4, 6: 3, 8: 3}.get(photometric, 1)  # RGB, CMYK, YCbCr, Lab; else one
+    colors = {2: 3, 5: 4, 6: 3, 8: 3}.get(photometric, 1)  # RGB, CMYK, YCbCr, Lab; all others have one channel
     channels, alpha = tags.get(Tag.SamplesPerPixel, colors), tags.get(Tag.ExtraSamples) in ((1,), (2,))
     if channels > colors + alpha:
         raise DataError(f"{path}: the TIFF has {channels} channels. Save three colour channels, with alpha if needed.")
@@ -191,15 +193,15 @@ def _check_tiff(path: Path, image: TiffImageFile, max_pixels: int) -> None:
 
 
 def _unidentified(path: Path, formats: list[str]) -> DataError:
-    """Return an error that describes a file in none of the formats."""
+    """Return the error about a file that has none of the `formats`."""
     kind = kind_of(path)
     if kind in _NOT_FOR_LABELS and "JPEG" not in formats:
-        return DataError(f"{path}: {kind}, but this format changes class numbers. Export the label map again as PNG.")
+        return DataError(f"{path}: this is {kind}, but its format changes class numbers. Export the label map as PNG.")
     if {"a HEIC picture": "HEIF", "an AVIF picture": "AVIF"}.get(kind, "PNG") not in Image.OPEN:
         install = "pip install --upgrade pillow pillow-heif"
-        return DataError(f"{path}: {kind}, which needs the package pillow-heif: {install}. Or save it as PNG.")
+        return DataError(f"{path}: reading {kind} requires pillow-heif. Run {install}, or save it as PNG.")
     if " ".join(kind.split()[1:-1]).upper() in [*formats, "HEIC", "AVIF"]:
-        return DataError(f"{path}: {kind}, but damaged, or with channels that cannot be read. Save it as 8-bit PNG.")
+        return DataError(f"{path}: this is {kind} that is damaged or has unsupported channels. Save it as 8-bit PNG.")
     if kind.endswith(("picture", "drawing")):
         return DataError(f"{path}: the file contains {kind}. Save it as PNG; changing its name is not enough.")
     if kind != UNKNOWN:

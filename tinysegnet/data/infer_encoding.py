@@ -1,7 +1,7 @@
 """Inferring the meaning of the values in the label maps of a folder.
 
-Together with the list of classes and the layout, the survey of the label maps must have one meaning. Otherwise, a
-DataError names a file, the numbers and what to do.
+The label maps, the list of classes and the layout together must have exactly one meaning. Otherwise, a DataError names
+a file, the numbers and the remedy.
 """
 
 import os
@@ -22,8 +22,8 @@ from .palette import CAMVID
 
 _STRAYS = 1e-3  # one of CamVid's 701 label maps has about 200 pixels whose colour belongs to no class
 _MAX_UNLISTED = 64  # more classes than this need a list
-_RARE = 0.02  # the grey levels of a soft edge have fewer pixels each
-_CAMVID_NAMES = re.compile("0001TP_|0006R0_|0016E5_|Seq05VD_")  # its four videos
+_RARE = 0.02  # each grey level of a soft edge has a smaller share of the pixels
+_CAMVID_NAMES = re.compile("0001TP_|0006R0_|0016E5_|Seq05VD_")  # the names of CamVid's four videos
 _CAMVID_CLASSES = ClassList((*CAMVID.names, "void"), (*CAMVID.colors, CAMVID.ignore_color), "CamVid")
 
 Classes = Literal["merged", "all"]
@@ -39,7 +39,7 @@ def infer_label_encoding(
         ignore: The value that means void, or None to infer it.
         classes: "merged" or "all", see `Folder`.
         given: Another folder that may contain the list.
-        progress: Wraps the loop over the label maps, such as tqdm.
+        progress: A function that wraps the loop over the label maps, such as tqdm.
     """
     firsts = [pair for pairs in layout.splits.values() for pair in pairs()[:1]]
     parents = [parent for pair in firsts for path in (pair.image, pair.labels) for parent in path.parents]
@@ -72,7 +72,7 @@ def infer_label_encoding(
 def _encoding_of(
     known: ClassList, layout: Layout, files: list[LabelFacts], ignore: int | None, classes: Classes, are_masks: bool
 ) -> tuple[LabelEncoding, str]:
-    """Return the encoding of a list of classes, and how it was understood."""
+    """Return the encoding of a list of classes, and a description of how the list was interpreted."""
     if are_masks and len(known.names) > 2:
         example = next(file.path for file in files if VOID in file.counts)
         wrong = f"the label maps contain only 0 and 255, but {known.source} lists {len(known.names)} classes"
@@ -116,8 +116,8 @@ def _unlisted_classes(
     if layout.is_tutorial and files and all(_CAMVID_NAMES.match(file.path.name) for file in files):
         if count <= most:
             return _CAMVID_CLASSES
-        wrong = f"the files have the names of CamVid, but numbers up to {max(numbers)} instead of 11"
-        raise DataError(f"{layout.root}: {wrong}. Add a classes.txt if the classes are others than CamVid's.")
+        wrong = f"the files are named like CamVid's, but have numbers up to {max(numbers)} instead of 11"
+        raise DataError(f"{layout.root}: {wrong}. Add a classes.txt if these are not CamVid's classes.")
     if layout.is_tutorial and count == most and ignore is None:
         wrong = "the label maps contain 0..11, which could be twelve classes, or CamVid's eleven with 11 as void"
         raise DataError(f"{layout.root}: {wrong}. Add a classes.txt with one name per line, such as void for 11.")
@@ -125,9 +125,9 @@ def _unlisted_classes(
 
 
 def _are_masks(files: list[LabelFacts]) -> bool:
-    """Return whether 255 is the foreground: there are only 0 and 255. Raises DataError if some files have 1 instead.
+    """Return whether all values are 0 or 255, the foreground. Raises DataError if some files have 1 instead of 255.
 
-    Files in which 0 is black and 1 is white do not count, because their 1 is class 1 in any case.
+    Files in which 0 is black and 1 is white are ignored, because their 1 always means class 1.
     """
     black_and_white = {(0, (0, 0, 0)), (1, (255, 255, 255))}
     certain = [file for file in files if not file.shown.items() <= black_and_white]
@@ -141,9 +141,9 @@ def _are_masks(files: list[LabelFacts]) -> bool:
 
 
 def _are_listed_greys(files: list[LabelFacts], encoding: LabelEncoding, are_masks: bool) -> bool:
-    """Return whether more values are listed greys than numbers of classes, or all values of masks.
+    """Return whether the listed greys explain more values than the class numbers or, in masks, all values.
 
-    Raises DataError if they could be both.
+    Raises DataError if both explain all values, but differently.
     """
     found = {(number, color): file.path for file in files for number, color in file.shown.items()}
     by_number = [int(encoding.table[min(number, 256)]) for number, _ in found]
@@ -155,38 +155,38 @@ def _are_listed_greys(files: list[LabelFacts], encoding: LabelEncoding, are_mask
     names = {encoding.palette.ignore_label: "void"} | dict(enumerate(encoding.palette.names))
     for ((number, (grey, _, _)), path), a, b in zip(found.items(), by_number, by_grey, strict=True):
         if a != b and -1 not in by_number:
-            wrong = f"{number} is {names[a]} as a number, but {names[b]} as a grey level ({grey}) of the list"
+            wrong = f"{number} is {names[a]} as a class number, but {names[b]} as a grey level ({grey}) of the list"
             raise DataError(
-                f"{path}: {wrong}. Order the list by these greys, or remove its colours if the numbers count."
+                f"{path}: {wrong}. Order the list by these greys, or remove its colours to use the numbers."
             )
     return False
 
 
 def _check_palettes(files: list[LabelFacts]) -> None:
-    """Raise DataError if palettes differ, or if only some files have palettes with other colours than greys."""
+    """Raise DataError if palettes differ, or if only some files have palettes with colours other than greys."""
     first: dict[int, LabelFacts] = {}
     kinds = [next((f.path for f in files if f.counts and f.is_palette == is_palette), None) for is_palette in (1, 0)]
     if all(kinds) and any(len({*color}) > 1 for f in files if f.is_palette for color in f.shown.values()):
         wrong = f"this label map has a palette of colours, but {kinds[1]} has grey levels"
-        raise DataError(f"{kinds[0]}: {wrong}. Save all in one form, or add a classes.txt with lines `R G B name`.")
+        raise DataError(f"{kinds[0]}: {wrong}. Save all files alike, or add a classes.txt with lines `R G B name`.")
     for file in files:
         for number, color in file.shown.items() if file.is_palette else ():
             other = first.setdefault(number, file)
             if other.shown[number] != color:
                 colors = "colour {} {} {} here, but {} {} {}".format(*color, *other.shown[number])
-                remedy = "Add a classes.txt with lines `R G B name`, so that the colours of palettes count"
+                remedy = "Add a classes.txt with lines `R G B name`, so that the colours define the classes"
                 raise DataError(f"{file.path}: number {number} has the {colors} in {other.path}. {remedy}.")
 
 
 def _check_blurred(files: list[LabelFacts]) -> None:
-    """Raise DataError if a quarter of the numbers occur only at blurred edges, in most files with many numbers."""
+    """Raise DataError if, in most files with many numbers, a quarter of the numbers occur only at blurred edges."""
     many = [file for file in files if len(file.counts) > 4 and not file.is_palette]
     blurred = [file for file in many if file.blurred >= max(3, len(file.counts) / 4)]
     if 2 * len(blurred) > len(many):
         wrong = f"{blurred[0].blurred} of {len(blurred[0].counts)} numbers occur only at edges"
-        count = f"{len(blurred)} of {len(files)} label maps are of this kind"
+        count = f"{len(blurred)} of {len(files)} label maps are affected"
         remedy = "Export the label maps as PNG, and resize them only with nearest-neighbour interpolation"
-        raise DataError(f"{blurred[0].path}: {wrong}; {count}. They come from a former JPEG or resizing. {remedy}.")
+        raise DataError(f"{blurred[0].path}: {wrong}; {count}. They come from JPEG compression or resizing. {remedy}.")
 
 
 def _check_soft(files: list[LabelFacts], allowed: set[int]) -> None:
@@ -198,21 +198,21 @@ def _check_soft(files: list[LabelFacts], allowed: set[int]) -> None:
         if rare and not file.is_palette and len(between) > 2 and max(between) > 127:
             soft.append((file.path, between))
     if soft:
-        (path, between), share = soft[0], f"{len(soft)} of {len(files)} label maps are of this kind"
-        wrong = f"grey values such as {_examples(between, 3)} lie between those of the classes; {share}"
-        remedy = "Export the label maps as PNG without smoothing, or list these classes in a classes.txt"
-        raise DataError(f"{path}: {wrong}. They come from soft edges, a former JPEG or resizing. {remedy}.")
+        (path, between), share = soft[0], f"{len(soft)} of {len(files)} label maps are affected"
+        wrong = f"grey values such as {_examples(between, 3)} lie between the values of the classes; {share}"
+        remedy = "Export the label maps as PNG without smoothing, or list the values in a classes.txt"
+        raise DataError(f"{path}: {wrong}. They come from soft edges, JPEG compression or resizing. {remedy}.")
 
 
 def _check_gaps(files: list[LabelFacts], allowed: set[int]) -> None:
-    """Raise DataError if several files have values that are not classes. A single one is reported when it is read."""
+    """Raise DataError if several files have values that are not classes. A single bad file is reported on reading."""
     odd = _values(files) - allowed
     holders = [file.path for file in files if odd & file.counts.keys()]
     if odd and (len(holders) > 1 or len(files) == 1):
         wrong = (
             f"the values in the label maps have gaps or are above {_MAX_UNLISTED - 1} ({_examples(_values(files), 40)})"
         )
-        remedy = f"Add a classes.txt that lists all of them, in lines such as `{min(odd)}: name`"
+        remedy = f"Add a classes.txt that lists all values, in lines such as `{min(odd)}: name`"
         if VOID in _values(files):
             remedy += "; 255 is void unless it is listed"
         elif len(odd) == 1:

@@ -4,8 +4,8 @@ The numbers in a file are not always the class numbers: masks use 255 for class 
 of 0..31, and CamVid's 32 classes become the papers' eleven. A `LabelEncoding` has two tables, one from file values to
 labels and one from colours to labels. Any other value raises an error with the file and the pixel.
 
-If a list of classes gives colours, a file with a colour palette goes by the colours of its palette, because its numbers
-are often only the order in which the colours were first used.
+If a list of classes gives colours, a file with a colour palette is decoded by the colours of its palette, because many
+programs number the colours in the order of their first use.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from .label_files import LabelPixels, read_label_pixels
 from .palette import CAMVID, CAMVID_MERGE, Color, Palette, distinct_colors
 
 VOID = 255  # the default label for "not labelled"
-_SOFT = 8  # more unknown colours than this in one file are soft edges rather than classes
-_MANY = 1000  # more different colours are not counted
-_PART = 1 << 16  # pixels whose colours are looked up at once, at 30 bytes per pixel
+_SOFT = 8  # more unknown colours than this in one file come from soft edges
+_MANY = 1000  # counting different colours stops at about this number
+_PART = 1 << 16  # pixels whose colours are looked up at once; each needs 30 bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,15 +33,15 @@ class LabelEncoding:
     """A mapping from the pixels of a label file to labels of `palette`."""
 
     palette: Palette
-    table: np.ndarray  # (257,) int16, file value -> label, or -1 if not allowed; the last entry is for values above 255
-    colors: dict[Color, int] = field(default_factory=dict)  # (R, G, B) -> label
-    strays: float = 0.0  # up to this share of the pixels, unknown colours become void instead of an error
-    by_palette: bool = False  # files with a colour palette go by its colours, not by their numbers
-    by_grey: bool = False  # grey files go by the greys among the colours, not by their numbers
+    table: np.ndarray  # (257,) int16, the label of each file value, -1 if not allowed; the last is for values above 255
+    colors: dict[Color, int] = field(default_factory=dict)  # the label of each colour (R, G, B)
+    strays: float = 0.0  # the share of pixels up to which unknown colours become void instead of an error
+    by_palette: bool = False  # files with a colour palette are decoded by its colours, not by their numbers
+    by_grey: bool = False  # grey files are decoded by the greys among the colours, not by their numbers
 
     @classmethod
     def plain(cls, palette: Palette) -> LabelEncoding:
-        """Use the palette's own numbers and colours. Black is void only in CamVid, or if it is no default colour."""
+        """Use the palette's own numbers and colours. Black is void only in CamVid, as it is the default elsewhere."""
         void = palette.ignore_label
         labels, colors = list(range(palette.num_classes)), _numbered(palette.colors)
         if void is not None:
@@ -52,7 +52,7 @@ class LabelEncoding:
 
     @classmethod
     def of_mask(cls, classes: ClassList) -> LabelEncoding:
-        """Use 0 for the first of two classes, and 1 and 255 for the second."""
+        """Decode masks of two classes: 0 is the first class, and 1 and 255 are the second."""
         _check_names(classes, classes.names)
         palette = Palette(classes.names, _fill(classes.colors))
         colors = _numbered(classes.colors)
@@ -60,7 +60,7 @@ class LabelEncoding:
 
     @classmethod
     def of_classes(cls, classes: ClassList, *, ignore: int | None = None, strays: float = 0.0) -> LabelEncoding:
-        """Renumber the classes from 0 in the order of the list. Classes named void and number `ignore` become void."""
+        """Renumber the classes from 0 in list order. The number `ignore` and classes with void names become void."""
         entries = [*zip(classes.numbers, classes.names, _fill(classes.colors), strict=True)]
         void = {number: color for number, name, color in entries if number == ignore or is_void_name(name)}
         kept = [entry for entry in entries if entry[0] not in void]
@@ -120,7 +120,7 @@ class LabelEncoding:
             label = self.colors.get(color, void if number in (VOID, void) else None)
             if label is None:
                 wrong = "number {} has the colour {} {} {}, which belongs to no class".format(number, *color)
-                remedy = "Add the colour to the list of classes, or remove all colours from it to use the numbers"
+                remedy = "Add the colour to the list of classes, or remove all colours from the list to use the numbers"
                 raise DataError(f"{where}: {wrong}. {remedy}.")
             labels[number] = label
         return _table(labels)[pixels].astype(np.uint8)
@@ -149,7 +149,7 @@ class LabelEncoding:
             if self.palette.ignore_label is None or unknown.mean() > self.strays:
                 if len(different) > _SOFT:
                     wrong = f"{len(different)} or more colours, such as {found}, belong to no class"
-                    remedy = "It has soft edges or was a JPEG. Export it again as PNG without smoothing"
+                    remedy = "The label map has soft edges or was a JPEG. Export it again as PNG without smoothing"
                     raise DataError(f"{where}: {wrong}. {remedy}.")
                 wrong = f"colour {found} belongs to no class (pixels with unknown colours: {unknown.sum()})"
                 raise DataError(f"{where}: {wrong}. Correct the label map, or add the colour to the list of classes.")
@@ -170,9 +170,9 @@ class LabelEncoding:
 
 
 def shown_colors(stored: LabelPixels, numbers: list[int]) -> tuple[dict[int, Color], bool]:
-    """Return the colours on the screen of numbers in a file, and whether they come from a palette.
+    """Return the displayed colours of numbers in a file, and whether the colours come from a palette.
 
-    A palette that is a grey ramp means nothing, so the file counts as grey. A single black could be the start of any.
+    A file whose palette is a grey ramp counts as grey. A palette that contains only black does not count as a ramp.
     """
     table = [] if stored.palette is None else stored.palette.tolist()
     if len(table) != 1 and table == [[grey] * 3 for grey in range(len(table))]:

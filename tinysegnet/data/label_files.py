@@ -27,14 +27,14 @@ class LabelPixels(NamedTuple):
 
     values: np.ndarray  # numbers (H, W) uint8 or, from 16-bit files, uint16; or colours (H, W, 3) uint8
     palette: np.ndarray | None = None  # (K, 3) uint8, the colour of each number, if the file has a colour palette
-    bits: int = 8  # per value as stored: 1, 2, 4, 8 or 16
+    bits: int = 8  # bits per stored value: 1, 2, 4, 8 or 16
 
 
 def read_label_pixels(path: str | PathLike[str]) -> LabelPixels:
     """Read a label map: numbers from 1-bit, grey and palette files, colours from RGB files.
 
-    It is turned upright by its own EXIF orientation. Transparent pixels are refused, because their class is unknown.
-    Raises DataError for these and for files that are damaged, lossy or too large, or contain no class numbers.
+    The label map is turned upright by its own EXIF orientation. Raises DataError for transparent pixels,
+    whose class is unknown, and for files that are damaged, lossy or too large, or contain no class numbers.
     """
     image, raw_mode = open_picture(Path(path), _FORMATS, MAX_PIXELS)
     if image.info.get("compression") in _LOSSY or (image.mode == "L" and "I" in raw_mode):
@@ -42,7 +42,7 @@ def read_label_pixels(path: str | PathLike[str]) -> LabelPixels:
     if image.mode in ("RGB", "RGBA", "LA") and is_deep(image, raw_mode):
         raise DataError(f"{path}: the label map has 16 bits per channel. Convert it to 8 bits per channel.")
     if image.mode not in ("1", "L", "LA", "P", "RGB", "RGBA", "I") and not image.mode.startswith("I;16"):
-        raise DataError(f"{path}: Pillow's mode {image.mode} ({UNSUPPORTED}) is not supported. Export 8-bit PNG.")
+        raise DataError(f"{path}: Pillow's mode {image.mode} ({UNSUPPORTED}) is not supported. Export 8-bit PNG files.")
     values = np.asarray(image)
     if image.mode == "P":
         pixels = LabelPixels(values, np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3))
@@ -53,16 +53,16 @@ def read_label_pixels(path: str | PathLike[str]) -> LabelPixels:
     elif image.mode in ("1", "L"):
         pixels = LabelPixels(values.astype(np.uint8, copy=False), bits=1 if image.mode == "1" else 8)
     elif values.min() >= 0 and values.max() <= 65535:
-        # The largest number means what 255 means in files of 8 bits: void, or the foreground of a mask.
+        # In 16-bit files, 65535 means what 255 means in 8-bit files: void, or the foreground of a mask.
         pixels = LabelPixels(np.where(values == 65535, 255, values).astype(np.uint16), bits=16)
     else:
-        raise DataError(f"{path}: the values {values.min()}..{values.max()} are no class numbers. Correct them.")
+        raise DataError(f"{path}: the values {values.min()}..{values.max()} are not class numbers. Correct them.")
     _check_opaque(path, image, pixels.values)
     return pixels
 
 
 def _check_opaque(path: object, image: Image.Image, values: np.ndarray) -> None:
-    """Raise DataError if a pixel is transparent, by its alpha value or because its number or colour is transparent."""
+    """Raise DataError if a pixel is transparent according to its alpha value, its number or its colour."""
     key = image.info.get("transparency")
     if image.mode in ("LA", "RGBA"):
         alpha = np.asarray(image.getchannel("A"))
@@ -70,7 +70,7 @@ def _check_opaque(path: object, image: Image.Image, values: np.ndarray) -> None:
             wrong = "all pixels have one colour, and only their transparency differs"
             raise DataError(f"{path}: {wrong}. Save the alpha channel as a grey picture.")
         transparent = alpha < 255
-    elif isinstance(key, bytes):  # the alpha value of each number, up to the last that is not opaque
+    elif isinstance(key, bytes):  # the alpha values of numbers, up to the last one that is not opaque
         transparent = np.frombuffer(key.ljust(256, b"\xff"), np.uint8)[values] < 255
     elif key is None:
         return
@@ -80,5 +80,5 @@ def _check_opaque(path: object, image: Image.Image, values: np.ndarray) -> None:
         transparent = values == (bool(key) if image.mode == "1" else key)
     if transparent.any():
         row, column = np.argwhere(transparent)[0]
-        wrong = f"{transparent.sum()} transparent pixels, such as row {row}, column {column}"
+        wrong = f"there are {transparent.sum()} transparent pixels, such as the one at row {row}, column {column}"
         raise DataError(f"{path}: {wrong}. Fill them with the colour of their class or of void.")

@@ -1,4 +1,4 @@
-"""What occurs in the label maps of a folder: numbers, their colours and pixels. `infer_encoding` concludes from it."""
+"""Collecting the numbers in the label maps of a folder, with their colours and pixel counts, for `infer_encoding`."""
 
 import os
 import warnings
@@ -16,32 +16,32 @@ from .layouts import Layout
 from .pairs import inside
 from .palette import Color
 
-_BLURRED = 0.9  # a number made by interpolation has a larger share of blurred pixels; CamVid's poles have 0.1
+_BLURRED = 0.9  # a number made by interpolation has a larger share of blurred pixels; in CamVid's poles, it is 0.1
 _SMALLEST = 24  # pixels; in smaller label maps, most pixels are at edges
-_STEPS = 3  # pixels; a blurred edge is at most twice as wide
-_MOST = 300  # numbers per file; a file with more contains no label map, and would need much memory
+_STEPS = 3  # pixels; blurred edges of up to twice this width are recognised
+_MOST = 300  # numbers per file; a file with more numbers is not a label map and would need much memory
 
 Progress = Callable[[range], Iterable[int]]
 
 
 @dataclass(frozen=True)
 class LabelFacts:
-    """What occurs in one label map. A file with colours instead of numbers has no counts."""
+    """The numbers in one label map. If the file contains colours instead of numbers, `counts` is empty."""
 
     path: Path
-    counts: dict[int, int]  # number -> pixels
-    shown: dict[int, Color]  # number -> its colour on the screen
-    is_palette: bool = False  # the numbers have colours of a palette, not grey levels
-    blurred: int = 0  # how many of the numbers occur only where interpolation or JPEG would make them
+    counts: dict[int, int]  # the pixel count of each number
+    shown: dict[int, Color]  # the displayed colour of each number
+    is_palette: bool = False  # whether the colours come from a palette; otherwise, they are grey levels
+    blurred: int = 0  # how many numbers occur almost only where interpolation or JPEG would create them
 
 
 def survey(layout: Layout, *, skip_colors: bool, progress: Progress = iter) -> list[LabelFacts]:
-    """Return the facts of all label maps in all splits. Files that cannot be read are skipped.
+    """Return the facts about all label maps in all splits. Files that cannot be read are skipped.
 
     Args:
-        layout: The label maps.
-        skip_colors: Do not decode RGB files, which is slow, because the list of classes gives their colours.
-        progress: Wraps the loop over the files, such as tqdm.
+        layout: The layout of the folder.
+        skip_colors: Whether to skip RGB files, which are slow to decode, because their colours are listed.
+        progress: A function that wraps the loop over the files, such as tqdm.
     """
     paths = sorted({pair.labels for pairs in layout.splits.values() for pair in pairs()})
     paths = [path for path in paths if os.path.isfile(path) and inside(path, layout.root)]
@@ -49,7 +49,7 @@ def survey(layout: Layout, *, skip_colors: bool, progress: Progress = iter) -> l
     return [facts for facts in found if facts]
 
 
-@lru_cache(maxsize=1 << 17)  # the splits of one folder survey the same files
+@lru_cache(maxsize=1 << 17)  # each split of a folder surveys the same files
 def _facts(path: Path, modified: int, skip_colors: bool) -> LabelFacts | None:
     try:
         if skip_colors:
@@ -76,7 +76,7 @@ def _facts(path: Path, modified: int, skip_colors: bool) -> LabelFacts | None:
 
 
 def _looks_blurred(values: np.ndarray) -> np.ndarray:
-    """Return where a value lies between those of two neighbours at the same distance, or differs from all four."""
+    """Return where a value lies between the values of two opposite neighbours, or differs from all four neighbours."""
     between, differs = np.zeros(values.shape, bool), np.ones(values.shape, bool)
     for array, found, alone in ((values, between, differs), (values.T, between.T, differs.T)):
         for step in range(1, 1 + min(_STEPS, (len(array) - 1) // 2)):

@@ -5,10 +5,10 @@
     by split    train/images/ train/labels/ ...  or  train/ train_labels/ ...
     endings     pictures *.png and label maps *_L.png or *_mask.png, anywhere           (CamVid's original)
 
-Names of folders are read in any case and with synonyms, such as Training/, in any order, below other folders (as after
-unpacking an archive) and above others, such as one folder per scene. A folder without splits is divided by lists of
-names (val.txt). Without lists, the last scenes, or the last fifth by name, are the validation set: successive names are
-often frames of a video, so a random division would inflate the scores.
+Folder names are recognised in any case and order, and by synonyms such as Training/. They may be inside other folders,
+as in an unpacked archive, and contain others, such as one folder per scene. A folder without splits is divided by lists
+of names (val.txt). Without lists, the last scenes or the last fifth of the names become the validation set. Successive
+names are often frames of a video, so a random division would inflate the scores.
 """
 
 import itertools
@@ -41,10 +41,10 @@ _ROLE = re.compile(  # the names of folders, alone or after another name, as in 
     r")|images?|imgs?|img_dir|pictures?|jpegimages|leftimg8bit)",
     re.IGNORECASE,
 )
-_NO_LABELS = re.compile(r"_gt(?:Fine|Coarse)_(?:color|instance(?:Train)?Ids)$")  # Cityscapes' other files
+_NO_LABELS = re.compile(r"_gt(?:Fine|Coarse)_(?:color|instance(?:Train)?Ids)$")  # Cityscapes' other annotations
 _TRAIN_IDS = "_labelTrainIds"  # Cityscapes' classes without gaps, which are used instead of its _labelIds
 _TEXTS = {".txt", ".csv", ".xml", ".json"}  # lists and other descriptions of a data set
-_INNER = 2  # the number of additional folders that are entered
+_INNER = 2  # the maximum number of enclosing folders that are entered
 
 Pairs = Callable[[], list[FilePair]]
 
@@ -54,8 +54,8 @@ class Layout:
     """The arrangement of the files in a folder."""
 
     root: Path
-    title: str  # the kind of arrangement
-    splits: Mapping[str, Pairs]  # "train", "val" and "test" stand for their synonyms; other names are as found
+    title: str  # a description of the arrangement
+    splits: Mapping[str, Pairs]  # synonyms become "train", "val" and "test"; other names stay as they are
     note: str = ""  # how the pictures were divided into splits, and which files are left out
     is_tutorial: bool = False
 
@@ -97,7 +97,7 @@ def find_layout(root: Path) -> Layout:
 
 
 def _unpacked(root: Path) -> Iterator[Path]:
-    """Yield the folder, and the folders below as long as each contains one folder and no data, as in an archive."""
+    """Yield the folder and, while a folder contains only one other folder, as in unpacked archives, the inner one."""
     yield root
     for _ in range(_INNER):
         folders = [path for path in visible(root) if path.is_dir()]
@@ -129,7 +129,7 @@ def _pairs_of_folders(root: Path, images: Path, labels: Path) -> list[FilePair]:
 
 
 class _Place(NamedTuple):
-    """What the names in the path of a folder mean, such as data/images/train/berlin."""
+    """The meanings of the names in the path of a folder, such as data/images/train/berlin."""
 
     outer: tuple[str, ...]  # ("data",): the names before the first known one
     split: str  # "train", or ""
@@ -157,7 +157,7 @@ def _place(folder: PurePath) -> _Place:
 def _by_names(root: Path) -> Layout:
     """Pair pictures and label maps whose folders differ only in their kind or, failing that, agree in the split.
 
-    Among folders inside others, only the outermost are used. Their remaining names are further splits, or scenes.
+    If folders of images and labels are nested, only the outermost are used. All other names are splits or scenes.
     """
     files, notes = files_below(root), []
     pictures = [path for path in files if path.suffix.lower() in PICTURES and not _NO_LABELS.search(path.stem)]
@@ -210,7 +210,7 @@ def _by_names(root: Path) -> Layout:
 def _groups(
     pictures: list[Path], labels: set[Path], places: Mapping[Path, _Place], by_folder: bool
 ) -> dict[tuple[str, tuple[str, ...]], tuple[list[Path], list[Path]]]:
-    """Return pictures and label maps by split and remaining names. Without `by_folder`, only the splits must agree."""
+    """Group pictures and label maps by split and remaining folder names or, without `by_folder`, only by split."""
     groups: dict[tuple[str, tuple[str, ...]], tuple[list[Path], list[Path]]] = {}
     for path in pictures:
         place = places[path.parent]
@@ -236,7 +236,7 @@ def _pairs_of_group(root: Path, images: list[Path], maps: list[Path], places: Ma
 
 
 def _count(root: Path, files: list[Path]) -> str:
-    """Count files, with an example of an unknown kind if possible. Texts, and files beside the folders, are usual."""
+    """Count files, and give an example. Texts and, directly in `root`, files that are not pictures do not count."""
     pictures = [path for path in files if path.suffix.lower() in PICTURES]
     others = [path for path in files if path.suffix.lower() not in {*PICTURES, *_TEXTS} and path.parent != root]
     return f"{len(others + pictures)}, such as {(others + pictures)[0].relative_to(root)}" if others + pictures else ""

@@ -1,7 +1,7 @@
 """The classes in each label map of a data set, and the pairs that look wrong.
 
 The borders of a correct label map lie on edges of its picture. The `fit` of a pair is the mean gradient of the picture
-along the borders, relative to the mean gradient of the whole picture. It is about 1 if the two are unrelated.
+along the borders, relative to the mean gradient of the whole picture. The fit is about 1 if the two are unrelated.
 """
 
 from collections.abc import Sequence
@@ -21,22 +21,22 @@ _SIDE = 160  # pixels; at this size, a border that was drawn slightly beside an 
 
 @dataclass(frozen=True, eq=False)
 class PairStatistics:
-    """What the label map of one pair contains, and how well it fits the picture."""
+    """The pixel counts of one label map, and how well the label map fits its picture."""
 
     data: Dataset
     index: int
-    pixels: np.ndarray  # (K + 1,) int64, the pixels of each class and of void
+    pixels: np.ndarray  # (K + 1,) int64, the number of pixels of each class and of void
     fit: float  # NaN if the label map has no borders, or if it was not computed
-    mirrored: float  # the best fit of the mirrored label map, left to right, top to bottom or both
+    mirrored: float  # the best fit of the label map mirrored left to right, top to bottom or both
 
 
 def pair_statistics(data: Dataset, *, fits: bool = False, progress: Any = iter) -> list[PairStatistics]:
-    """Return the statistics of all readable pairs, with their fits if `fits`. `progress` wraps the loop over them."""
+    """Return the statistics of all readable pairs, with their fits if `fits` is true. `progress` wraps the loop."""
     pairs, K = [], data.palette.num_classes
     for index in progress(range(len(data))):
         try:
             sample = read_sample(data, index)
-        except DataError:  # `Folder.problems` reports it
+        except DataError:  # `Folder.problems` reports the error
             continue
         counts = np.bincount(sample.labels.ravel(), minlength=256)
         pixels = np.append(counts[:K], counts[K:].sum())
@@ -45,16 +45,16 @@ def pair_statistics(data: Dataset, *, fits: bool = False, progress: Any = iter) 
 
 
 def shares(pairs: Sequence[PairStatistics]) -> np.ndarray:
-    """Return the share of each class and of void among all pixels of at least one pair, (K + 1,) float64."""
+    """Return the share of each class and of void among the pixels of one or more pairs, (K + 1,) float64."""
     pixels = np.sum([pair.pixels for pair in pairs], axis=0)
     return pixels / pixels.sum()
 
 
 def suspicious(pairs: Sequence[PairStatistics]) -> dict[PairStatistics, str]:
-    """Return the pairs that look wrong, with the reason in words. The pairs with the worst fit come first.
+    """Return the pairs that look wrong, each with the reason in words. The pairs with the worst fit come first.
 
-    A fit is bad if the mirrored label map has a better one, or if it is nearer to 1, the fit of an unrelated label map,
-    than to the median of all pairs.
+    A fit is bad if the mirrored label map fits better, or if the fit is nearer to 1, the fit of an unrelated label map,
+    than to the median fit of all pairs.
     """
     fits = [pair.fit for pair in pairs if np.isfinite(pair.fit)]
     least = float(np.sqrt(np.median(fits or [0.0])))  # halfway between 1 and the median, because fits are ratios
@@ -66,7 +66,7 @@ def suspicious(pairs: Sequence[PairStatistics]) -> dict[PairStatistics, str]:
 
 
 def doubtful_rotations(folder: Folder) -> list[str]:
-    """Return a line if the label maps of most pictures that EXIF turns fit better when they are turned, too."""
+    """Return a line if most label maps of pictures that EXIF turns would fit better if they were turned as well."""
     turned, doubtful = 0, []
     for index, pair in enumerate(folder.pairs):
         rotation = rotation_of(pair.image)

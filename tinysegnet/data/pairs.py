@@ -3,7 +3,7 @@
 If the label maps were shifted by one against the pictures, training would run without an error and reach a global
 accuracy of 0.8, but a class accuracy of only 0.13. For a missing file, the pair contains the expected path, so that
 reading the pair reports it. Names are compared in Unicode's composed form, because some systems write "ü" as two
-characters. Names that differ only in upper and lower case are accepted where no other name fits.
+characters. Names that differ only in upper and lower case are accepted if no other name fits.
 """
 
 import os
@@ -28,7 +28,7 @@ _PICTURE_NAME = re.compile(rf"(?:{'|'.join(PICTURES).replace('.', '[.]')})\b", r
 _ENDING = re.compile(r"_(?:[LP]|(?i:masks?|labels?|gt(?:Fine|Coarse)_label(?:Train)?Ids))$")
 _PICTURE_ENDING = re.compile(r"_leftImg8bit$", re.IGNORECASE)
 _HIDDEN = (".", "__MACOSX", "lost+found", "System Volume Information", "$RECYCLE.BIN")
-_LONGEST_LINE = 2000  # because the time for a line can grow with the square of its length
+_LONGEST_LINE = 2000  # characters; the time to parse a line can grow with the square of its length
 _DEPTH = 4  # limits the search below a folder, which may be a whole home directory
 
 
@@ -56,7 +56,7 @@ def visible(folder: Path) -> list[Path]:
 
 
 def files_below(folder: Path, depth: int = _DEPTH) -> list[Path]:
-    """Return the files in a folder and in those below it, to this depth. Hidden ones and links upwards are skipped."""
+    """Return the files in a folder and, to this depth, below it. Skip hidden files and links to parent folders."""
     found = []
     for path in visible(folder):
         if not path.is_dir():
@@ -87,30 +87,30 @@ def belong_together(image: PurePath, labels: PurePath) -> bool:
 
 
 def image_names(image: PurePath) -> tuple[str, ...]:
-    """Return the stems that the label map of a picture may have, without an ending."""
+    """Return the stems that the label map of a picture may have, apart from an ending such as _L."""
     return image_stem(image), composed(image.stem), composed(image.name)
 
 
 def label_names(labels: PurePath) -> tuple[str, str]:
-    """Return the stem of a label file, also without its ending: "0001TP_006690_L" and "0001TP_006690"."""
+    """Return the stem of a label file with and without its ending: "0001TP_006690_L" and "0001TP_006690"."""
     stem = composed(labels.stem)
     return stem, _ENDING.sub("", stem)
 
 
 def maps_by_ending(paths: list[Path]) -> set[Path]:
-    """Return the label maps among files in common folders: those whose names end in _L, _mask or similar."""
+    """Return the label maps among files of mixed folders. Their names end in _L, _mask or similar."""
     stems = {image_stem(path) for path in paths}
     names = {path: label_names(path) for path in paths}
     return {path for path, (stem, short) in names.items() if short != stem and (short in stems or stem.endswith("_L"))}
 
 
 def pairs_of_files(root: Path, images: list[Path], labels: list[Path], places: tuple[Path, Path]) -> list[FilePair]:
-    """Pair pictures with label maps by stem, where label maps may have an ending such as _L, and sort them by stem.
+    """Pair pictures with label maps by stem, and sort the pairs. Stems of label maps may have an ending such as _L.
 
     `places` are the folders of the pictures and of the label maps. A missing file gets its expected path there.
     """
     by_stem = _unique((image_stem(path), path) for path in images)
-    # If a picture has exactly the stem of a label map, they belong together. Otherwise the ending is removed first.
+    # If a picture has exactly the stem of a label map, they belong together. Otherwise, the ending is removed.
     stems = {form(name): stem for form in (folded, str) for stem, path in by_stem.items() for name in image_names(path)}
 
     def stem_of(path: Path) -> str:
@@ -121,7 +121,7 @@ def pairs_of_files(root: Path, images: list[Path], labels: list[Path], places: t
         stems = _stems_by_affixes(by_stem, labels)
         if not stems:
             wrong = f"no label map has the name of a picture: {labels[0].name} and {images[0].name}, for example"
-            raise DataError(f"{places[1]}: {wrong}. Name each label map as its picture, or as its picture and _mask.")
+            raise DataError(f"{places[1]}: {wrong}. Name label maps like their pictures, or add _mask.")
     maps = _unique((stem_of(path), path) for path in labels)
     ending = next((composed(path.stem)[len(stem) :] for stem, path in maps.items()), "")
     suffix = images[0].suffix if images else ".png"
@@ -134,7 +134,7 @@ def pairs_of_files(root: Path, images: list[Path], labels: list[Path], places: t
 
 
 def _stems_by_affixes(stems: Iterable[str], labels: list[Path]) -> dict[str, str]:
-    """Return the picture's stem for each label map's, if all have the same text before and after it, as in seg-a-v2."""
+    """Map stems of label maps to those of pictures if all have the same text around the latter, as in seg-a-v2."""
     names = [composed(path.stem) for path in labels]
     by_length = sorted(stems, key=len, reverse=True)
     for before, found, after in (
@@ -162,7 +162,7 @@ def read_lines(list_file: Path) -> list[str]:
     try:
         lines = list_file.read_text(encoding="utf-8-sig").splitlines()
         if any("\0" in line or len(line) > _LONGEST_LINE for line in lines):
-            raise ValueError(f"a line is longer than {_LONGEST_LINE} characters, or contains zeros")
+            raise ValueError(f"a line is longer than {_LONGEST_LINE} characters, or contains null characters")
     except (OSError, ValueError) as error:
         raise DataError(f"{list_file}: cannot be read: {error}. Save it as UTF-8 text.") from error
     return lines
@@ -186,7 +186,7 @@ def pairs_of_list(list_file: Path) -> list[FilePair]:
 
 
 def _split_line(line: str, where: str) -> tuple[str, str]:
-    """Split a line "image labels". If file names contain spaces, the line is split where the two names agree."""
+    """Split a line "image labels". If file names contain spaces, the line is split so that the two names agree."""
     words = line.replace("\\", "/").split()
     cuts = [(" ".join(words[:i]), " ".join(words[i:])) for i in range(1, len(words))]
     if len(cuts) > 1:
@@ -206,7 +206,7 @@ def _resolve(root: Path, listed: str, similar: Callable[[], dict[str, list[Path]
     """Find a listed file below root: the longest trailing part of the listed path that exists there.
 
     Published lists often contain paths from other machines. If no file exists, a file whose name differs only in its
-    Unicode form or in upper and lower case is found. Otherwise the expected path is returned.
+    Unicode form or in upper and lower case is found. Otherwise, the expected path is returned.
     """
     parts = [part for part in PurePosixPath(listed.replace("\\", "/")).parts if part not in ("/", "..")]
     for start in range(len(parts)):

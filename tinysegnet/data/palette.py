@@ -16,7 +16,7 @@ from ..errors import DataError
 Color = tuple[int, int, int]
 
 ERROR_RED: Color = (226, 40, 48)  # marks wrong pixels, so classes get other colours
-_NEAR_RED = 70  # the distance in RGB within which an automatic colour could be mistaken for it
+_NEAR_RED = 70  # the distance in RGB within which an automatic colour could be mistaken for ERROR_RED
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Palette:
         return self.lookup_table()[labels]
 
     def with_colors(self, kind: str) -> "Palette":
-        """Return this palette ("own"), or one in SAFE_COLORS and then `distinct_colors` ("safe")."""
+        """Return this palette ("own"), or a copy with SAFE_COLORS, followed by `distinct_colors` ("safe")."""
         if kind == "own":
             return self
         colors = SAFE_COLORS + distinct_colors(max(0, self.num_classes - len(SAFE_COLORS)), SAFE_COLORS)
@@ -67,8 +67,8 @@ CAMVID = Palette(
     ignore_label=11,
 )  # fmt: skip
 
-# People with any colour vision can tell these colours apart. A search chose them for the largest minimal distance in
-# CIELAB, in normal vision and in simulated protanopia, deuteranopia and tritanopia (Machado et al. 2009), such that
+# People with any colour vision can tell these colours apart. A search maximised their smallest distance in CIELAB for
+# normal vision and simulated protanopia, deuteranopia and tritanopia (Machado et al. 2009), with the condition that
 # CamVid's sky is blue, its trees are green, and so on.
 SAFE_COLORS: tuple[Color, ...] = (
     (180, 195, 255), (105, 0, 0), (150, 255, 210), (90, 45, 75), (180, 135, 150), (75, 150, 75), (255, 255, 0),
@@ -101,7 +101,7 @@ def distinct_colors(count: int, taken: Iterable[Color] = ()) -> tuple[Color, ...
     seen, k, golden = {(0, 0, 0), *taken}, 0, (5**0.5 - 1) / 2
     colors: list[Color] = []
     while len(colors) < count:
-        for hue in (k * golden, k * golden + 0.5):  # the complementary hue replaces reds
+        for hue in (k * golden, k * golden + 0.5):  # the complementary hue replaces hues near ERROR_RED
             parts = colorsys.hsv_to_rgb(hue % 1, (0.75, 0.45)[k // 3 % 2], (0.95, 0.7, 0.5)[k % 3])
             color = round(255 * parts[0]), round(255 * parts[1]), round(255 * parts[2])
             if math.dist(color, ERROR_RED) > _NEAR_RED:

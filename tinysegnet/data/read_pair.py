@@ -41,7 +41,7 @@ def check_sizes(image_path: Path, image: np.ndarray, labels_path: Path, labels: 
     """Raise DataError unless a label map (H, W) has the size of its upright picture (H, W, 3)."""
     (H, W), (h, w) = image.shape[:2], labels.shape[:2]
     remedy = "Export it again."
-    if (w, h) == (H, W):  # a picture that was turned, and a label map that was not
+    if (w, h) == (H, W):  # the picture was turned, but the label map was not
         remedy = f"Export it upright, or remove the picture's EXIF orientation: exiftool -Orientation= {image_path}"
     if (h, w) != (H, W):
         sizes = f"the label map has {w} x {h} pixels, but {image_path} has {W} x {H} when it is upright"

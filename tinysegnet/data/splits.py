@@ -26,18 +26,18 @@ def split_name(name: str) -> str:
 
 
 def by_split(paths: Iterable[Path]) -> dict[str, Path]:
-    """Return folders or lists by the names of their splits. Raises DataError if two of them are the same split."""
+    """Return folders or lists by the names of their splits. Raises DataError if two names mean the same split."""
     found: dict[str, Path] = {}
     for path in paths:
         name = split_name(path.name.removesuffix(".txt"))
         if name in found:
-            raise DataError(f"{found[name]}: {path} is the same split. Move one of them away.")
+            raise DataError(f"{found[name]}: {path} names the same split. Move one of them away.")
         found[name] = path
     return found
 
 
 def lists_of_names(folder: Path) -> dict[str, Path]:
-    """Return the lists of names by split. Pascal VOC's trainval.txt and CVAT's default.txt count if they are alone."""
+    """Return the lists of names by split. trainval.txt and default.txt count only without lists for train and val."""
     sets = folder / "ImageSets"
     own = [path for path in (sets / "Segmentation", *visible(sets)) if path.is_dir()][:1] if sets.is_dir() else []
     texts = [path for place in (folder, *own) for path in visible(place) if path.suffix == ".txt"]
@@ -49,7 +49,7 @@ def lists_of_names(folder: Path) -> dict[str, Path]:
 def listed_pairs(path: Path, pairs: list[FilePair], notes: list[str]) -> list[FilePair]:
     """Return the pairs whose pictures a list names, in the order of `pairs`, and add a note about repeated lines.
 
-    A line may contain folders and a suffix. Raises DataError for a line without a picture, or with several.
+    A line may contain folders and a suffix. Raises DataError for a line that names no picture or several.
     """
     known: dict[str, list[FilePair]] = {}
     for pair in pairs:
@@ -74,8 +74,8 @@ def listed_pairs(path: Path, pairs: list[FilePair], notes: list[str]) -> list[Fi
 def hold_out(pairs: list[FilePair]) -> tuple[list[FilePair], list[FilePair], str]:
     """Divide pairs into training and validation, and describe how.
 
-    Whole scenes are used for validation, from the end by name, as near to a fifth of the pictures as possible. If their
-    share would be too small or too large, the last fifth by name is used.
+    The last scenes by name are used for validation, as close to a fifth of the pictures as possible. If their share is
+    too small or too large, the last fifth of the pictures by name is used.
     """
     scenes = Counter(map(_scene, pairs))
     names = sorted(scenes, reverse=True)

@@ -54,8 +54,8 @@ class Subject:
         self.outputs = (0,) if outputs is None else tuple(outputs)
         self.names = _argument_names(forward, arrays) if names is None else list(names)
         self.floats = [k for k, a in enumerate(self.arrays) if isinstance(a, np.ndarray) and a.dtype.kind == "f"]
-        self.problems: list[str] = []  # one line for each violation so far
-        self._given: list[tuple[Any, Any]] = []  # the arrays of the last forward, each with the copy that it got
+        self.problems: list[str] = []  # one line per violation so far
+        self._given: list[tuple[Any, Any]] = []  # the arrays of the last forward, each with the copy that it received
         if len(self.names) != len(self.arrays):
             raise ShapeError(f"names: {self.names} contains {len(self.names)} names for {len(self.arrays)} arrays")
         if not self.floats:
@@ -69,7 +69,7 @@ class Subject:
     def forward(self, replaced: dict[int, np.ndarray] | None = None) -> tuple[list[np.ndarray], Any]:
         """Return the differentiated results as float64 arrays, and the cache."""
         arrays = [(replaced or {}).get(k, a) for k, a in enumerate(self.arrays)]
-        # Copies show what a layer writes. Read-only arrays would, too, but numba compiles every kernel again for them.
+        # Copies reveal what a layer writes. For read-only arrays, numba would compile every kernel again.
         given, kwargs = [_copy(a) for a in arrays], {name: _copy(value) for name, value in self.kwargs.items()}
         self._given = [*zip(arrays, given, strict=True), *((self.kwargs[name], kwargs[name]) for name in kwargs)]
         result = self._forward(*given, **kwargs)

@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import TinySegNetError
 from .differences import Probe
 
-MOST_CROSSED = 0.02  # of the probes
+MOST_CROSSED = 0.02  # the maximum share of the probes
 MOST_ROWS, MOST_REFUSALS = 8, 3  # limits for notebooks, since a network has a hundred gradients
 # Phrases in the problems that `contract` reports, and the law that each of them says is broken.
 LAWS = {"not linear in dout": "linear in dout", "called again": "repeatable", "after another forward": "repeatable",

@@ -44,10 +44,10 @@ class LayerTrace:
     """The record of one layer's call. All arrays are float64, and pictures have shape (1, H, W, C).
 
     `kind` selects the explanation: it is the op's name, "normalize", "skip_source" or "skip_add", or the class's name
-    for a layer with its own code. The gradients are there only if there is a loss.
+    for a layer with its own code. The gradients are recorded only if there is a loss.
     """
 
-    name: str  # in its network
+    name: str  # the layer's name in its network
     layer: Any
     kind: str
     op: str  # the name of the op whose definition ran, or ""

@@ -16,14 +16,14 @@ def pair(value):
 def check_floats(op, **arrays):
     """Raise ShapeError unless all arrays are float32 or all are float64. Arrays that are None are ignored.
 
-    Both are in this machine's byte order, which is the only one that numba knows.
+    The arrays must have this machine's byte order, because numba supports no other.
     """
     dtypes = {name: array.dtype for name, array in arrays.items() if array is not None}
     dtype = next(iter(dtypes.values()))
     if any(other != dtype for other in dtypes.values()) or dtype.char not in "fd" or not dtype.isnative:
         given = ", ".join(f"{name} {dtype}" for name, dtype in dtypes.items())
-        raise ShapeError(f"{op} needs float32 arrays or float64 arrays, not a mixture, another dtype or another byte "
-                         f"order, got {given}. Convert them with array.astype(numpy.float32)")  # fmt: skip
+        raise ShapeError(f"{op} needs arrays that are all float32 or all float64, in this machine's byte order, but "
+                         f"got {given}. Convert them with array.astype(numpy.float32)")  # fmt: skip
 
 
 def check_pictures(op, x):

@@ -92,7 +92,7 @@ def conv2d_inference_numpy(x, weight, bias=None, *, scale=None, stride=1, paddin
 
 @kernel
 def _rotate_kernel(weight, rotated):
-    """Set rotated[K-1-i, K-1-j, f, c] = weight[i, j, c, f]. A task writes FEATURES rows: whole cache lines."""
+    """Set rotated[K-1-i, K-1-j, f, c] = weight[i, j, c, f]. A task writes FEATURES rows, that is, whole cache lines."""
     KH, KW, C, F = weight.shape
     panels = (F + FEATURES - 1) // FEATURES
     for task in prange(KH * KW * panels):

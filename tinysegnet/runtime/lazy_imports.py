@@ -34,8 +34,8 @@ def import_lazily(package: str, **submodules: str) -> None:
 
     Args:
         package: The `__name__` of the package.
-        submodules: For each submodule, the names that it defines, separated by spaces. A submodule that defines its own
-            name is hidden by what it defines.
+        submodules: For each submodule, the names that it defines, separated by spaces. If a submodule defines its
+            own name, the package has this definition instead of the submodule.
     """
     module = sys.modules[package]
     module.__dict__["_homes"] = {name: home for home, names in submodules.items() for name in (home, *names.split())}

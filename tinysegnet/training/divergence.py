@@ -3,22 +3,22 @@
 from collections.abc import Mapping, Sequence
 
 PATIENCE = 3  # epochs; the first steps at a high learning rate may be worse than guessing
-EXPLODED = 24  # the mean pixel's true class has a probability below K^-24, and float32's rounding unit is 2^-24
+EXPLODED = 24  # then an average pixel's true class has a probability below K^-24; float32's rounding unit is 2^-24
 
 
 def describe_divergence(history: Sequence[Mapping[str, float]], guess: float, learning_rate: float) -> str:
-    """Return a line that says since when training has diverged, and what to do, or "" if it has not.
+    """Return a line with the epoch since which training has diverged and the remedy, or "" if it has not diverged.
 
-    Training has diverged if the loss is more than twice that of guessing in the last PATIENCE epochs, or in the last
-    epochs and more than EXPLODED times that of guessing in one of them. `history` has one row per epoch with "epoch"
+    An epoch is bad if its loss is more than twice the loss of guessing. Training has diverged if the last PATIENCE
+    epochs are bad, or if one of the latest bad epochs exceeds EXPLODED times that loss. `history` has rows with "epoch"
     and "train_loss". `guess` is the loss of equal probabilities for all classes, ln K times the mean class weight.
     """
     factors = [row["train_loss"] / guess for row in history]
-    good = max((i for i, factor in enumerate(factors, 1) if factor <= 2), default=0)  # epochs until the last good one
+    good = max((i for i, factor in enumerate(factors, 1) if factor <= 2), default=0)  # epochs up to the last good one
     if len(factors) - good < PATIENCE and max(factors[good:], default=0) <= EXPLODED:
         return ""
     epoch, loss = history[good]["epoch"], history[good]["train_loss"]
-    return (f"training has diverged since epoch {epoch}: its loss was {loss:.3g}, but guessing has {guess:.3g}. Only "
+    return (f"training has diverged since epoch {epoch}: its loss was {loss:.3g}, but guessing gives {guess:.3g}. Only "
             f"checkpoints of earlier epochs are useful. {lower_rate(learning_rate)}")  # fmt: skip
 
 

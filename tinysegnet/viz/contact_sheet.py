@@ -12,21 +12,21 @@ from .legend import class_name, legend_strip, percent
 from .overlay import as_uint8
 from .panels import scaled_image, truth_panel
 
-_PANEL, _GAP, _MARGIN = (300, 225), 6, 24  # pixels: width and height of a panel, and the space between and around pairs
+_PANEL, _GAP, _MARGIN = (300, 225), 6, 24  # pixels: the size of a panel, the gap between panels, the margin of pairs
 _CARD = 2 * _PANEL[0] + _GAP
 _WIDTH = 2 * _CARD + 3 * _MARGIN
-_MOST = 8  # pairs of each kind
+_MOST = 8  # the maximum number of pairs of each kind
 
 
 def contact_sheet(title: str, pairs: Sequence[PairStatistics], found: Mapping[PairStatistics, str]) -> Image.Image:
-    """Draw suspicious pairs with the reasons, then typical pairs, spread evenly over the others.
+    """Draw suspicious pairs with the reasons, then typical pairs, which are spread evenly over the other pairs.
 
-    Each label map is painted over its picture, beside the picture. The legend lists the number and the share of each
-    class. `pairs` comes from `pair_statistics` and has at least one pair, and `found` comes from `suspicious`.
+    Each picture is shown beside its label map, which is painted over the picture. The legend lists the number and the
+    share of each class. `pairs` comes from `pair_statistics` and is not empty, and `found` comes from `suspicious`.
     """
     palette, (*of_classes, void) = pairs[0].data.palette, map(percent, shares(pairs))
     names = tuple(f"{k}  {class_name(palette, k)}, {share}" for k, share in enumerate(of_classes))
-    legend = legend_strip(replace(palette, names=names), _WIDTH - 2 * _MARGIN + 14)  # the strip has a margin of 7
+    legend = legend_strip(replace(palette, names=names), _WIDTH - 2 * _MARGIN + 14)  # the strip has a 7-pixel margin
     rows = [*_heading(title, f"{len(pairs)} pairs, {void} not labelled"), Image.fromarray(legend)]
     others = [pair for pair in pairs if pair not in found]
     count = min(_MOST, len(others))

@@ -1,4 +1,4 @@
-"""Importing annotations of labelme and COCO, which become label maps in a plain folder."""
+"""Converting annotations of labelme and COCO to label maps in a plain folder."""
 
 import json
 import re
@@ -22,16 +22,16 @@ _KINDS = {"annotations", "images", "labels", "json"}  # folders with these names
 def import_annotations(
     source: str | PathLike[str], out: str | PathLike[str], *, progress: Callable[[list[Drawing]], Iterable[Any]] = iter
 ) -> Imported:
-    """Make a folder with images/, labels/ and classes.txt. Later shapes cover earlier ones; pictures are copied.
+    """Convert annotations to a folder with images/, labels/ and classes.txt. Later shapes cover earlier ones.
 
     Args:
-        source: a JSON file, or a folder with JSON files. Several folders or COCO files become splits. Files outside of
+        source: a JSON file, or a folder with JSON files. Several folders or COCO files become splits. Files outside
             the folder are not read.
-        out: a new or empty folder. It is written to `out`.part, which is renamed at the end.
+        out: a new or empty folder. The files are written to `out`.part, which is renamed to `out` at the end.
         progress: a function that wraps the loop over the pictures, such as tqdm.
 
     Raises:
-        DataError: nothing can be imported, or the annotations can mean two things.
+        DataError: nothing can be imported, or the annotations are ambiguous.
     """
     source, imported = Path(source), Imported(Path(source))
     root = source if source.is_dir() else source.parents[source.parent.name == "annotations"]
@@ -41,9 +41,9 @@ def import_annotations(
     for path in paths:
         with imported.attempt(path):
             if not inside(path, root):
-                raise DataError(f"{path}: the link leads out of {root}. Copy the file into the folder.")
+                raise DataError(f"{path}: the link points outside {root}. Copy the file into the folder.")
             if (kind := kind_of(path)).endswith(("archive", "picture", "device")):
-                raise DataError(f"{path}: {kind}, not a JSON file. Unzip archives, and give the folder or a JSON file.")
+                raise DataError(f"{path}: this is {kind}, not a JSON file. Give a JSON file or an unzipped folder.")
             record = json.loads(path.read_text(encoding="utf-8-sig"))
             if "shapes" in record:
                 drawings.append(read_labelme(path, record, root, _split(path, root, "other"), imported))
@@ -54,14 +54,14 @@ def import_annotations(
             else:
                 imported.dropped["JSON files of other kinds"] += 1
     if len(formats) > 1:
-        raise DataError(f"{source}: annotations of both labelme and COCO. Give the folder of one of them.")
+        raise DataError(f"{source}: there are annotations of both labelme and COCO. Give a folder with one format.")
     if 0 < imported.largest <= 1:
-        raise DataError(f"{source}: all coordinates lie between 0 and 1, so they may be relative. Export pixels.")
+        raise DataError(f"{source}: coordinates lie between 0 and 1, so they may be relative. Export them in pixels.")
     labels, listed = sorted({label for drawing in drawings for label, _ in drawing.shapes}), None
     if categories := imported.categories:
         groups = {group for _, group, _ in categories.values()}
-        if 0 in categories and categories[0][0] in groups and categories[0][0] not in labels:  # as Roboflow writes it
-            imported.dropped["unused category that names the group of the others"] += 1
+        if 0 in categories and categories[0][0] in groups and categories[0][0] not in labels:  # as in Roboflow's files
+            imported.dropped["unused category that only names the group of the others"] += 1
             del categories[0]
         labels = [categories[number][0] for number in sorted(categories)]
     else:
@@ -84,7 +84,7 @@ def _json_files(folder: Path, imported: Imported) -> list[Path]:
     found.sort(key=lambda path: (len(path.parts), path))
     instances = [path for path in found if path.name.startswith("instances_")]
     if instances:  # COCO's other files, such as captions_*.json, describe the same pictures
-        imported.dropped["JSON files beside instances_*.json"] = len(found) - len(instances)
+        imported.dropped["JSON files other than instances_*.json"] = len(found) - len(instances)
     return instances or found
 
 

@@ -1,4 +1,4 @@
-"""Annotations in COCO's format for instances, as CVAT, Label Studio and Roboflow export them."""
+"""Annotations in COCO's instance format, which CVAT, Label Studio and Roboflow export."""
 
 import re
 from functools import partial
@@ -12,9 +12,9 @@ from .plain_folder import Drawing, Imported, find_picture
 
 
 def read_coco(path: Path, record: dict[str, Any], root: Path, split: str, imported: Imported) -> list[Drawing]:
-    """Return the pictures in a COCO file. Adds its categories to `imported`, and counts what is dropped there.
+    """Return the pictures in a COCO file. Adds its categories and the counts of dropped annotations to `imported`.
 
-    Raises DataError if a category contradicts another file, and errors of all kinds if the annotations are damaged.
+    Raises DataError if a category contradicts another file, and other errors if the annotations are damaged.
     """
     known = dict(imported.categories)
     for category in record["categories"]:
@@ -29,19 +29,19 @@ def read_coco(path: Path, record: dict[str, Any], root: Path, split: str, import
     unlisted: list[Any] = []
     for annotation in record["annotations"]:
         if "segments_info" in annotation:
-            raise DataError(f"{path}: the annotations are panoptic ('segments_info'). Export the format for instances.")
+            raise DataError(f"{path}: the annotations are panoptic ('segments_info'). Export COCO's instance format.")
         by_image.get(_id(annotation["image_id"]), unlisted).append(annotation)
     imported.dropped["annotations of pictures that are not listed"] += len(unlisted)
     named = path.stem.removeprefix("instances_")
     own = [folder / name for name in (named, split) for folder in (root / "images", root)]
-    folders = [path.parent / "images", path.parent, *own, root / "images", root]  # where pictures may be
+    folders = [path.parent / "images", path.parent, *own, root / "images", root]  # where the pictures may be
     drawings = []
     for image in record["images"]:
         where = f"{path}: {image['file_name']} (id {image['id']})"
         with imported.attempt(where):
             picture = find_picture(image["file_name"], folders, root)
             if picture is None:
-                raise DataError(f"{where}: there is no such picture in {root}. Add it, or export with pictures.")
+                raise DataError(f"{where}: there is no such picture in {root}. Add it, or export pictures too.")
             shapes = []
             for annotation in by_image[_id(image["id"])]:
                 number, shape = _id(annotation["category_id"]), annotation.get("segmentation")
@@ -63,7 +63,7 @@ def read_coco(path: Path, record: dict[str, Any], root: Path, split: str, import
 
 
 def _id(value: Any) -> Any:
-    """Return an id, where a text such as "7" becomes a number."""
+    """Return an id, converted to a number if it is a text such as "7"."""
     return int(value) if str(value).isdecimal() else value
 
 
@@ -82,13 +82,13 @@ def fill_polygon(mask: np.ndarray, points: np.ndarray) -> None:
     """Set the pixels of a mask (H, W) bool whose centres are inside a polygon, by the even-odd rule.
 
     Coordinates start at the upper left corner of the first pixel, so the centre of pixel (row, column) is at
-    x = column + 0.5 and y = row + 0.5. In each column that an edge crosses, it toggles all pixels below it.
+    x = column + 0.5 and y = row + 0.5. In each column that an edge crosses, the edge toggles all pixels below it.
 
     Args:
         points: (n, 2) float64, x and y of the corners.
     """
     height, width = mask.shape
-    corners = points - 0.5  # now the centres of the pixels have whole numbers
+    corners = points - 0.5  # now the centres of the pixels have integer coordinates
     left, top = np.clip(np.ceil(corners.min(0)), 0, [width, height]).astype(int)
     right, bottom = np.clip(np.ceil(corners.max(0)), 0, [width, height]).astype(int)
     toggles = np.zeros((bottom - top + 1, right - left), bool)
@@ -102,13 +102,13 @@ def fill_polygon(mask: np.ndarray, points: np.ndarray) -> None:
 
 
 def decode_runs(counts: str | list[int], height: int, width: int) -> np.ndarray:
-    """Return the mask (H, W) bool of run lengths, which go down the columns and start with the pixels outside.
+    """Decode run lengths to a mask (H, W) bool. The runs go down the columns, and the first is outside the mask.
 
     Args:
-        counts: the lengths as a list, or as COCO's compressed text.
+        counts: the run lengths as a list, or as COCO's compressed text.
 
     Raises:
-        ValueError: a length is negative, or the sum is not H * W.
+        ValueError: a length is negative, or the lengths do not add up to H * W.
     """
     runs = _decompress(counts) if isinstance(counts, str) else counts
     if min(runs) < 0 or sum(runs) != height * width:
@@ -117,10 +117,10 @@ def decode_runs(counts: str | list[int], height: int, width: int) -> np.ndarray:
 
 
 def _decompress(text: str) -> list[int]:
-    """Return the run lengths of COCO's compressed text. Damaged text gives wrong lengths.
+    """Return the run lengths of COCO's compressed text. Damaged text yields wrong lengths.
 
-    A letter holds five bits of a number, lowest bits first, and one bit that says whether more follow. From the fourth
-    run on, the number is the difference from the length two runs before.
+    Each letter encodes five bits of a number, the lowest bits first, and one bit that says whether more letters follow.
+    From the fourth run on, the number is the difference from the length of the run two places before.
     """
     runs: list[int] = []
     for letters in re.findall("[P-o]{0,12}[0-O]", text):

@@ -1,4 +1,4 @@
-"""Annotations of labelme: one JSON file per picture. Masks are drawn exactly as by labelme's own converter."""
+"""Annotations of labelme: one JSON file per picture. Masks are drawn exactly as in labelme's own converter."""
 
 import base64
 import io
@@ -20,7 +20,7 @@ _FEWEST_POINTS = {"polygon": 3, "oriented_rectangle": 3, "rectangle": 2, "circle
 def read_labelme(path: Path, record: dict[str, Any], root: Path, split: str, imported: Imported) -> Drawing:
     """Return the shapes in a JSON file of labelme, and count those without an area in `imported`.
 
-    Raises DataError if the picture is missing or not certain, and errors of all kinds if the annotations are damaged.
+    Raises DataError if the picture is missing or ambiguous, and other errors if the annotations are damaged.
     """
     listed, embedded = record["imagePath"], record.get("imageData")
     direct = path.parent / listed.replace("\\", "/")
@@ -63,12 +63,12 @@ def _draw(kind: str, points: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def _paste(points: np.ndarray, encoded: str, height: int, width: int) -> np.ndarray:
-    """Return the mask of a box, which is stored as a PNG file in base64."""
+    """Return a mask (H, W) bool whose box is stored as a base64-encoded PNG file."""
     (left, top), (right, bottom) = points[:2].astype(int).tolist()
     try:
         with Image.open(io.BytesIO(base64.b64decode(encoded)), formats=["PNG"]) as image:
             if image.size != (right - left + 1, bottom - top + 1) or image.width > width or image.height > height:
-                raise ValueError("another size than its box, or larger than the picture")
+                raise ValueError("its size differs from its box, or it is larger than the picture")
             inner = Image.fromarray(np.asarray(image) > 0)
     except Exception as error:  # for damaged bytes, Pillow raises OSError, SyntaxError, zlib.error, ...
         raise ValueError(f"a mask cannot be read: {error}") from error

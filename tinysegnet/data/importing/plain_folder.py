@@ -1,4 +1,4 @@
-"""Pictures with shapes, as read from annotations, and writing them as a plain folder, which `Folder` reads."""
+"""Pictures with annotated shapes, and their conversion to a plain folder, which `Folder` reads."""
 
 import base64
 import os
@@ -25,7 +25,7 @@ from ..pairs import inside
 from ..palette import Color, Palette, distinct_colors
 
 _BACKGROUND = ("background", "_background_")  # labels in lower case
-_LONGEST_NAME = 100  # letters of a class
+_LONGEST_NAME = 100  # characters in the name of a class
 _SAME_SIZE = (Image.Transpose.ROTATE_180, Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.FLIP_TOP_BOTTOM)
 _UPLOAD = re.compile(r"^[0-9a-f]{8}-(?=.)")  # Label Studio puts this before the names of uploaded files
 
@@ -37,27 +37,27 @@ class Drawing:
     where: str  # for messages
     split: str
     picture: Path
-    embedded: str | None  # the picture as base64, if it is only in the JSON file `picture`
-    size: tuple[int | None, int | None]  # (H, W), where the annotations give them
+    embedded: str | None  # the picture in base64, if only the JSON file `picture` contains it
+    size: tuple[int | None, int | None]  # (H, W), if the annotations contain them
     shapes: Sequence[tuple[str, Callable[[int, int], np.ndarray]]]  # label, and a function (H, W) -> mask (H, W) bool
 
 
 @dataclass
 class Imported:
-    """What was imported, and what was not."""
+    """The result of an import: what was imported, and what was left out or refused."""
 
     source: Path
     classes: tuple[str, ...] = ()  # without void
-    counts: Counter[str] = field(default_factory=Counter)  # pictures per split; without splits, the name is empty
-    dropped: Counter[str] = field(default_factory=Counter)  # what was left out, or is unusual -> how often
+    counts: Counter[str] = field(default_factory=Counter)  # pictures per split; the only split may have no name
+    dropped: Counter[str] = field(default_factory=Counter)  # how often each kind of item was left out or is unusual
     refused: list[str] = field(default_factory=list)  # one line per file or picture that was not imported
-    categories: dict[int, tuple[str, str, Path]] = field(default_factory=dict)  # COCO's: id -> name, group, file
+    categories: dict[int, tuple[str, str, Path]] = field(default_factory=dict)  # name, group and file of each COCO id
     annotated: set[str] = field(default_factory=set)  # the labels of all shapes, including those that were left out
-    largest: float = 0.0  # coordinate of all shapes
+    largest: float = 0.0  # the largest coordinate of all shapes
 
     @contextmanager
     def attempt(self, where: object) -> Iterator[None]:
-        """Add errors to `refused`. In damaged annotations any value may have any type, which raises any of these."""
+        """Add errors to `refused`. Values in damaged annotations may have any type, which causes these errors."""
         try:
             yield
         except DataError as error:
@@ -78,7 +78,7 @@ class Imported:
 
 
 def find_picture(listed: str, folders: Iterable[Path], root: Path) -> Path | None:
-    """Return the file with the longest part of a listed path that exists in a folder, preferring earlier folders."""
+    """Find the longest trailing part of a listed path that exists in a folder. Earlier folders take priority."""
     for name in dict.fromkeys((listed, unquote(listed))):
         parts = [part for part in re.split(r"[/\\]|\?d=", name) if part not in ("", ".", "..")]
         for start in range(len(parts)):
@@ -97,10 +97,10 @@ def number_classes(source: Path, labels: Iterable[str], listed: ClassList | None
     colors = {first: given.get(first) or (None if (0, 0, 0) in given.values() else (0, 0, 0))}
     colors |= {name: color for name, color in given.items() if _meaning(name) not in ("void", "background")}
     if len(colors) >= VOID:
-        raise DataError(f"{source}: {len(colors)} classes with background; at most {VOID - 1} fit. Merge some.")
+        raise DataError(f"{source}: {len(colors)} classes with background exceed the limit of {VOID - 1}. Merge some.")
     for name in colors:
         if not 0 < len(name) <= _LONGEST_NAME or not name.isprintable():
-            raise DataError(f"{source}: {name[:20]!r} is not a name of a class. Use 1 to {_LONGEST_NAME} letters.")
+            raise DataError(f"{source}: {name[:20]!r} is not a name of a class. Use up to {_LONGEST_NAME} characters.")
     made = iter(distinct_colors(len(colors) + 1, filter(None, colors.values())))
     return {name: color or next(made) for name, color in {**colors, "void": None}.items()}
 
@@ -113,7 +113,7 @@ def write_plain_folder(
     out: Path, drawings: list[Drawing], progress: Callable[[list[Drawing]], Iterable[Drawing]],
     colors: dict[str, Color], imported: Imported,
 ) -> None:  # fmt: skip
-    """Copy pictures to images/ and draw label maps in labels/, with a folder per split if there are several.
+    """Copy pictures to images/ and draw label maps in labels/, with one folder per split if there are several.
 
     The results are added to `imported`. Raises DataError if no class could be drawn.
     """
@@ -164,10 +164,10 @@ def _draw_labels(drawing: Drawing, picture: Path, numbers: dict[str, int], impor
     height, width = read_image(picture).shape[:2]
     if drawing.size[0] not in (None, height) or drawing.size[1] not in (None, width):
         wrong = f"{drawing.size[1]} x {drawing.size[0]} pixels, but the upright picture has {width} x {height}"
-        raise DataError(f"{drawing.where}: the annotations say {wrong}. Use the picture that was annotated.")
+        raise DataError(f"{drawing.where}: the annotations are for {wrong}. Use the picture that was annotated.")
     turned = rotation_of(picture)
     unproven = turned is not None and (turned in _SAME_SIZE or width == height or None in drawing.size)
-    imported.dropped["pictures turned upright by EXIF, whose shapes must have been drawn on upright ones"] += unproven
+    imported.dropped["pictures turned upright by EXIF (shapes must have been drawn on upright pictures)"] += unproven
     labels = np.zeros((height, width), np.uint8)
     for label, draw in drawing.shapes:
         mask = draw(height, width)

@@ -15,7 +15,7 @@ else:
     from llvmlite import ir
     from numba.extending import intrinsic
 
-    ROUNDED_OFF = 2.3190468138462996e-17  # log(2) - math.log(2); times n = 1000, it is 100 units in the last place
+    ROUNDED_OFF = 2.3190468138462996e-17  # log(2) - math.log(2); for n = 1000, it sums to 100 units in the last place
 
     # the bits of the mantissa, the terms of the series, and the most negative x whose result is a normal number
     FORMATS = {32: (23, 8, -87.0), 64: (52, 14, -708.0)}
