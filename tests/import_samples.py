@@ -9,7 +9,7 @@ from PIL import Image
 
 H, W = 20, 30  # of every picture
 
-# Shapes whose masks by labelme's own converter are stored in tests/golden/labelme_masks.npz.
+# Shapes whose masks by labelme's own converter are stored in tests/golden/imports/labelme_masks.npz.
 SHAPES = {
     "polygon": ("polygon", [[2.4, 1.5], [20.7, 3.2], [14.5, 17.8], [5.1, 12.6]]),
     "polygon that crosses itself": ("polygon", [[2, 2], [25, 15], [25, 2], [2, 15]]),

@@ -16,7 +16,7 @@ from tinysegnet.data.importing import import_annotations
 from tinysegnet.data.importing.labelme import _draw
 from tinysegnet.errors import DataError
 
-GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "labelme_masks.npz")
+GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "imports" / "labelme_masks.npz")
 
 
 def read_back(out, split="train"):

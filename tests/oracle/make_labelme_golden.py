@@ -1,4 +1,4 @@
-"""Store masks of labelme's converter: `python tests/oracle/make_labelme_golden.py` writes golden/labelme_masks.npz."""
+"""Store masks of labelme's converter: `python tests/oracle/make_labelme_golden.py` writes golden/imports/labelme_masks.npz."""
 
 import sys
 from pathlib import Path
@@ -13,4 +13,4 @@ from labelme_converter import shape_to_mask
 
 convert = shape_to_mask()
 masks = {name: np.packbits(convert((H, W), points, kind)) for name, (kind, points) in SHAPES.items()}
-np.savez_compressed(Path(__file__).parents[1] / "golden" / "labelme_masks.npz", **masks)
+np.savez_compressed(Path(__file__).parents[1] / "golden" / "imports" / "labelme_masks.npz", **masks)
