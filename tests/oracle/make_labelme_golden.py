@@ -1,4 +1,4 @@
-"""Store masks of labelme's converter: `python tests/oracle/make_labelme_golden.py` writes golden/imports/labelme_masks.npz."""
+"""Store masks of labelme's converter in tests/golden/imports: `python tests/oracle/make_labelme_golden.py`."""
 
 import sys
 from pathlib import Path
