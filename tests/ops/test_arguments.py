@@ -141,7 +141,7 @@ def test_what_is_not_an_array_is_refused_with_the_remedy(op):
     for name, array, call in replaced(op, ops.Variant(declared.forward, declared.backward)):
         if name == "class_weights":
             continue  # may be a list
-        for kind, form in OBJECTS.items():
+        for form in OBJECTS.values():
             value = form(array)
             if value is None and name in ("bias", "mean", "var"):
                 continue  # an optional argument
