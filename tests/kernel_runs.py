@@ -121,10 +121,10 @@ def normalisation(rng):
 
 
 def windows(rng, overlapping=True):
-    """Return settings of pooling. A third are the usual ones, which have kernels of their own."""
-    size = (2, 2) if rng.random() < 0.3 else tuple(int(s) for s in rng.integers(1, 5, 2))
-    if size == (2, 2) and rng.random() < 0.5:
+    """Return settings of pooling. Half of them are the usual ones, which have kernels of their own."""
+    if rng.random() < 0.5:
         return {}
+    size = tuple(int(s) for s in rng.integers(1, 5, 2))
     least = (1, 1) if overlapping else size
     return {"size": size, "stride": tuple(int(rng.integers(low, 6)) for low in least)}
 
