@@ -19,7 +19,9 @@ from forms import amount
 from tinysegnet import ops, runtime
 
 SCRIPT = Path(__file__).parents[1] / "kernel_runs.py"
+CHECKED = os.environ.get("NUMBA_BOUNDSCHECK") == "1"
 needs_numba = pytest.mark.skipif(not runtime.JIT, reason="numba does not compile here")
+unchecked = pytest.mark.skipif(CHECKED, reason="runs without bounds checks")
 needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="the guard pages are written for Linux")
 
 
@@ -43,6 +45,7 @@ def test_every_op_has_random_arguments():
     assert set(program.ARGUMENTS) == set(ops.REGISTRY)
 
 
+@unchecked
 @needs_numba
 @needs_linux
 @pytest.mark.timeout(3600)
@@ -53,6 +56,7 @@ def test_kernels_stay_within_their_arrays(dtype):
     assert "not launched: []" in done.stdout
 
 
+@unchecked
 @needs_numba
 @needs_linux
 @pytest.mark.parametrize("side", amount(["end"], ["end", "start"]))
@@ -62,7 +66,7 @@ def test_guard_pages_find_an_access_outside_an_array(side):
     assert done.stderr.splitlines()[-1] == "planted: (3, 5)"
 
 
-@pytest.mark.skipif(os.environ.get("NUMBA_BOUNDSCHECK") != "1", reason="only for NUMBA_BOUNDSCHECK=1")
+@pytest.mark.skipif(not CHECKED, reason="only for NUMBA_BOUNDSCHECK=1")
 def test_bounds_checks_find_an_access_outside_an_array():
     """numba checks no bounds in parallel loops, and its cache ignores the setting."""
     import kernel_runs as program
@@ -84,6 +88,7 @@ PROCESSORS = {
 }
 
 
+@unchecked
 @needs_numba
 @pytest.mark.long
 @pytest.mark.timeout(3600)
