@@ -11,7 +11,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import llvmlite.binding
 import numpy as np
 import pytest
 from forms import amount
@@ -96,12 +95,14 @@ PROCESSORS = {
 @pytest.mark.parametrize("processor", PROCESSORS)
 def test_kernels_compute_the_same_on_other_processors(processor, dtype, tmp_path):
     """Each width of vectors and each register tile runs on every machine whose processor has the instructions."""
+    import llvmlite.binding
+
+    from tinysegnet.ops.engine import simd
+
     model, features, width, vectors = PROCESSORS[processor]
     present = {name for name, there in llvmlite.binding.get_host_cpu_features().items() if there}
     if features and (platform.machine() not in ("x86_64", "AMD64") or not present.issuperset(features)):
         pytest.skip(f"this processor has no {processor}")
-    from tinysegnet.ops.engine import simd
-
     if simd._vector_bytes() == width:
         pytest.skip(f"the other tests use {processor} here")
     settings = {"NUMBA_CPU_NAME": model, "NUMBA_CPU_FEATURES": ",".join(f"+{name}" for name in features)}
