@@ -9,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --max-worker-
 TYPESCRIPT := 7.0.2
 TSC := .venv/typescript-$(TYPESCRIPT)/node_modules/.bin/tsc
 
-.PHONY: train test test-all torture mutants gradcheck lessons site bundled lint package oracle clean
+.PHONY: train test test-all bounds shuffle torture mutants gradcheck lessons site bundled lint package oracle clean
 
 train: .venv/.run
 	@echo "Training on drawn streets takes about two minutes on two cores, and writes a report to runs/"
@@ -18,9 +18,22 @@ train: .venv/.run
 test: .venv/.test
 	$(PYTEST)
 
-# The same tests with more examples, and the tests that have no short form.
+# The same tests with more examples, and the tests that have no short form. Then the kernels with bounds checks.
 test-all: .venv/.test
 	TINYSEGNET_TESTS=long $(PYTEST)
+	$(MAKE) bounds
+
+# numba checks bounds only in kernels without threads, and its cache ignores the setting: so a new cache is used.
+bounds: .venv/.test
+	rm -rf build/bounds
+	NUMBA_BOUNDSCHECK=1 TINYSEGNET_PARALLEL=0 TINYSEGNET_CACHE=$(CURDIR)/build/bounds $(PYTEST) $(KERNEL_TESTS) \
+		--deselect tests/ops/test_laws.py::test_number_of_threads_does_not_change_a_convolution
+KERNEL_TESTS := tests/ops tests/gradcheck tests/layers tests/training/test_optim.py tests/prediction
+
+# Run the tests in random order, RUNS times, to find tests that depend on others or on chance. SEED is the first seed.
+RUNS ?= 20
+shuffle: .venv/.test
+	$(BIN)/python tests/shuffle.py --runs $(RUNS) --seed $(SEED)
 
 # The longest forms of some tests measure the figures of the robustness page: 200 kills, 10,000 mutants of each kind,
 # 2,000 steps.

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from ..errors import ShapeError
+
 
 def auroc(values: np.ndarray, positive: np.ndarray) -> float:
     """Return the probability that a random positive has a larger value than a random negative. Ties count as one half.
@@ -13,9 +15,16 @@ def auroc(values: np.ndarray, positive: np.ndarray) -> float:
     Returns:
         A value in 0..1: 0.5 if the values carry no information, NaN if there are no positives or no negatives.
 
+    Raises:
+        ShapeError: if the values are not numbers, or `positive` has another shape or is not boolean.
+
     >>> auroc(np.array([0.1, 0.4, 0.4, 0.9]), np.array([False, False, True, True]))
     0.875
     """
+    values, positive = np.asarray(values), np.asarray(positive)
+    if values.shape != positive.shape or values.dtype.kind not in "iufb" or positive.dtype != bool:
+        raise ShapeError(f"auroc needs numbers and booleans of the same shape, got {values.dtype} {values.shape} and "
+                         f"{positive.dtype} {positive.shape}")  # fmt: skip
     positives, negatives = np.sort(values[positive]), np.sort(values[~positive])
     if not len(positives) or not len(negatives):
         return float("nan")

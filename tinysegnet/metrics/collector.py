@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..errors import DataError
+from ..errors import DataError, ShapeError
 from .auroc import RankCounts
 from .boundary import boundary_f1, boundary_f1_by_distance
 from .confusion import class_counts, confusion_matrix
@@ -34,6 +34,7 @@ class Collector:
             uncertainties: maps (H, W) float32 by name, larger where the prediction is less certain. "uncertainty"
                 becomes `Scores.uncertainty_AUROC`, and "MSP" becomes `Scores.MSP_AUROC`.
         """
+        labels, predictions = np.asarray(labels), np.asarray(predictions)
         arguments = labels, predictions, len(self.matrix), self.ignore_label
         matrix = confusion_matrix(*arguments)
         self.matrix += matrix
@@ -43,6 +44,10 @@ class Collector:
         counted = labels != self.ignore_label  # without an ignore_label, every pixel
         wrong = labels[counted] != predictions[counted]
         for name, uncertainty in uncertainties.items():
+            uncertainty = np.asarray(uncertainty)
+            if uncertainty.shape != labels.shape or uncertainty.dtype.kind not in "iuf":
+                raise ShapeError(f"{name} must have one number per pixel, {labels.shape}, got {uncertainty.dtype} "
+                                 f"{uncertainty.shape}")  # fmt: skip
             self._uncertainties.setdefault(name, RankCounts()).add(uncertainty[counted], wrong)
 
     def scores(self, names: Sequence[str] | None = None, *, rng: np.random.Generator | None = None) -> Scores:

@@ -52,8 +52,10 @@ def class_counts(matrix: np.ndarray) -> np.ndarray:
     [[1, 1], [1, 2], [2, 1]]
     """
     matrix = np.asarray(matrix)
-    if matrix.ndim < 2 or matrix.shape[-2] != matrix.shape[-1]:
-        raise ShapeError(f"a confusion matrix is square, (K, K), not {matrix.shape}")
+    if matrix.ndim < 2 or matrix.shape[-2] != matrix.shape[-1] or matrix.dtype.kind not in "iufb":
+        raise ShapeError(
+            f"a confusion matrix is square, (K, K), and consists of numbers, not {matrix.dtype} {matrix.shape}"
+        )
     right = np.diagonal(matrix, axis1=-2, axis2=-1)
     return np.stack([right, matrix.sum(axis=-1), matrix.sum(axis=-2)], axis=-2)
 

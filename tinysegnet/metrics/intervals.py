@@ -50,8 +50,9 @@ def bootstrap_intervals(
         The intervals (low, high) by name, or None if there are fewer than 5 blocks.
     """
     counts, means = np.asarray(counts), {name: np.asarray(values, float) for name, values in (means or {}).items()}
-    if counts.ndim != 3 or counts.shape[1] != 3:
-        raise ShapeError(f"counts: expected the class_counts of N pictures, (N, 3, K), not {counts.shape}")
+    if counts.ndim != 3 or counts.shape[1] != 3 or counts.dtype.kind not in "iuf":
+        raise ShapeError(f"counts: expected the class_counts of N pictures, (N, 3, K), not {counts.dtype} "
+                         f"{counts.shape}")  # fmt: skip
     for name, values in means.items():
         if values.shape != counts.shape[:1]:
             raise ShapeError(f"{name}: expected one score per picture, ({len(counts)},), not {values.shape}")

@@ -33,6 +33,19 @@ def check_pictures(op, x):
     check_floats(op, x=x)
 
 
+def check_rows(op, x):
+    """Return K, the length of x's last axis. Raise ShapeError unless there are one or more numbers along it."""
+    if x.ndim == 0 or x.shape[-1] == 0:
+        raise ShapeError(f"{op} needs an array of shape (..., K) with at least one class, got {x.shape}")
+    return x.shape[-1]
+
+
+def check_dloss(op, dloss):
+    """Raise ShapeError unless dloss is one real number."""
+    if np.ndim(dloss) != 0 or np.asarray(dloss).dtype.kind not in "iuf":
+        raise ShapeError(f"{op}: dloss must be one number, usually 1.0, got {dloss!r}")
+
+
 def check_dout(op, dout, shape, dtype):
     """Raise ShapeError unless dout has the shape and dtype of the forward's result."""
     if dout.shape != tuple(shape) or dout.dtype != dtype or not dout.dtype.isnative:

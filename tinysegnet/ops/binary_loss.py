@@ -16,6 +16,7 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..runtime import empty, kernel, prange
+from .array_checks import check_dloss
 from .engine.elementwise import elementwise
 from .loss import check_loss
 from .op import Op, Variant
@@ -61,6 +62,7 @@ def sigmoid_cross_entropy_forward_numpy(logits, labels, *, class_weights=None, i
 
 def sigmoid_cross_entropy_backward_numpy(dloss, cache):
     """Return dlogits (..., 1) for the scalar dloss."""
+    check_dloss("sigmoid_cross_entropy", dloss)
     logits, classes, weights, divisor = cache
     wrong, _ = sigmoid_forward_numpy(_for_the_wrong_class(logits[..., 0], classes))
     scale = weights[classes] * (dloss / divisor if divisor else 0)
@@ -114,6 +116,7 @@ def sigmoid_cross_entropy_forward_numba(logits, labels, *, class_weights=None, i
 
 def sigmoid_cross_entropy_backward_numba(dloss, cache):
     """Compute the gradient in one pass over memory."""
+    check_dloss("sigmoid_cross_entropy", dloss)
     logits, classes, weights, divisor = cache
     scale = weights.dtype.type(dloss / divisor if divisor else 0)
     return elementwise(_logits_gradient, logits, classes, settings=(weights, scale))

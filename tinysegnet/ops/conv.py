@@ -22,6 +22,7 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..runtime import empty, empty_like, kernel, prange
+from .array_checks import check_floats
 from .engine import cost_model, direct, winograd
 from .op import Op, Variant, public_function
 from .windows import check_convolution, check_convolution_dout, crop, pad, shifted, spread_out
@@ -75,6 +76,13 @@ def conv2d_backward_numpy(dout, cache, *, input_gradient=True):
     return dx, dweight, dout.sum((0, 1, 2)) if has_bias else None
 
 
+def check_scale(weight, scale):
+    """Raise ShapeError unless scale has one value per output channel of weight, or is None."""
+    check_floats("conv2d_inference", weight=weight, scale=scale)
+    if scale is not None and scale.shape != weight.shape[3:]:
+        raise ShapeError(f"conv2d_inference: scale must have shape {weight.shape[3:]}, got {scale.shape}")
+
+
 def conv2d_inference_numpy(x, weight, bias=None, *, scale=None, stride=1, padding="same", relu=False):
     """Convolve for inference, optionally with a scale and a ReLU, and return out without a cache.
 
@@ -82,6 +90,7 @@ def conv2d_inference_numpy(x, weight, bias=None, *, scale=None, stride=1, paddin
         scale: a factor for each output channel of the kernel, such as that of batch normalisation, (F,), or None.
         relu: whether to apply ReLU to the result.
     """
+    check_scale(weight, scale)
     weight = weight if scale is None else weight * scale
     out, _ = conv2d_forward_numpy(x, weight, bias, stride=stride, padding=padding)
     return np.where(out <= 0, 0, out) if relu else out
@@ -207,6 +216,7 @@ conv2d_forward_winograd, conv2d_backward_winograd = _by("winograd")
 
 def conv2d_inference_numba(x, weight, bias=None, *, scale=None, stride=1, padding="same", relu=False):
     """Convolve for inference. ReLU is applied while the pixels are in the processor's cache."""
+    check_scale(weight, scale)
     if scale is not None:
         weight = np.multiply(weight, scale, out=empty_like(weight))
     return _forward(x, weight, bias, stride, padding, relu=relu)[0]

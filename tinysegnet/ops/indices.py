@@ -28,7 +28,8 @@ def indices_shape(pooled_shape, size=(2, 2), stride=(2, 2)):
 
 
 def pack_indices(position):
-    """Pack positions 0..3, uint8 (..., C), into uint8 (..., ceil(C / 4))."""
+    """Pack positions 0..3, uint8 (..., C), into uint8 (..., ceil(C / 4)). Raises ShapeError for other arrays."""
+    _check_bytes("positions", position)
     packed = np.zeros((*position.shape[:-1], -(-position.shape[-1] // 4)), np.uint8)
     for k in range(4):
         channels = position[..., k::4]
@@ -38,11 +39,18 @@ def pack_indices(position):
 
 def unpack_indices(packed, num_channels):
     """Unpack uint8 (..., ceil(C / 4)) into positions 0..3, uint8 (..., C)."""
-    if packed.dtype != np.uint8 or packed.shape[-1] != -(-num_channels // 4):
+    _check_bytes("indices", packed)
+    if packed.shape[-1] != -(-num_channels // 4):
         raise ShapeError(f"indices of {num_channels} channels need uint8 with {-(-num_channels // 4)} bytes per pixel, "
-                         f"got {packed.dtype} {packed.shape}")  # fmt: skip
+                         f"got {packed.shape}")  # fmt: skip
     position = (packed[..., None] >> np.array([0, 2, 4, 6], np.uint8)) & 3
-    return position.reshape(*packed.shape[:-1], -1)[..., :num_channels]
+    return position.reshape(*packed.shape[:-1], 4 * packed.shape[-1])[..., :num_channels]
+
+
+def _check_bytes(what, array):
+    if not isinstance(array, np.ndarray) or array.dtype != np.uint8 or array.ndim == 0:
+        given = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
+        raise ShapeError(f"{what} must be a NumPy array of uint8 with at least one axis, got {given}")
 
 
 def flat_plane_indices(indices, num_channels, input_size, *, size=2, stride=2):
@@ -52,7 +60,10 @@ def flat_plane_indices(indices, num_channels, input_size, *, size=2, stride=2):
     """
     size, stride = pair(size), pair(stride)
     position = unpack_indices(indices, num_channels) if is_packed(size, stride) else indices
+    _check_bytes("indices", position)
     row, column = np.divmod(position.astype(np.int64), size[1])
+    if position.ndim != 4:
+        raise ShapeError(f"indices have the shape (N, h, w, bytes), got {indices.shape}")
     _, h, w, _ = position.shape
     y = row + (np.arange(h) * stride[0])[:, None, None]
     x = column + (np.arange(w) * stride[1])[:, None]

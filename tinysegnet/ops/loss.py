@@ -17,7 +17,7 @@ import numpy as np
 
 from ..errors import DataError, SettingError, ShapeError
 from ..runtime import empty, empty_like, kernel, prange
-from .array_checks import check_floats
+from .array_checks import check_dloss, check_floats, check_rows
 from .op import Op, Variant
 from .softmax import ROWS_PER_TASK, exponentials
 
@@ -32,9 +32,10 @@ def check_loss(op, logits, labels, K, class_weights, ignore_label, normalizer):
     check_floats(op, logits=logits)
     if normalizer not in ("count", "weights"):
         raise SettingError(f'normalizer: expected "count" or "weights", got {normalizer!r}')
-    weights = np.ones(K, logits.dtype) if class_weights is None else np.array(class_weights, logits.dtype, order="C")
-    if weights.shape != (K,):
-        raise ShapeError(f"class_weights must have one value for each of the {K} classes, got {weights.shape}")
+    weights = np.ones(K, logits.dtype) if class_weights is None else np.asarray(class_weights)
+    if weights.shape != (K,) or weights.dtype.kind not in "iufb":
+        raise ShapeError(f"class_weights must have one number for each of the {K} classes, got {weights.dtype} "
+                         f"{weights.shape}")  # fmt: skip
     if labels.dtype.kind not in "iu":
         raise ShapeError(f"labels must be integers, got {labels.dtype}")
     void = np.zeros(labels.shape, bool) if ignore_label is None else labels == ignore_label
@@ -45,7 +46,7 @@ def check_loss(op, logits, labels, K, class_weights, ignore_label, normalizer):
         raise DataError(f"label {labels[where]} at {where} is not allowed; labels are 0..{K - 1}{unlabelled}")
     classes = labels.astype(np.int32)
     classes[void] = -1
-    return weights, classes
+    return np.array(weights, logits.dtype, order="C"), classes
 
 
 def softmax_cross_entropy_forward_numpy(logits, labels, *, class_weights=None, ignore_label=None, normalizer="count"):
@@ -64,7 +65,7 @@ def softmax_cross_entropy_forward_numpy(logits, labels, *, class_weights=None, i
     Raises:
         DataError: if a label is neither in 0..K-1 nor `ignore_label`. The message gives its position.
     """
-    op, K = "softmax_cross_entropy", logits.shape[-1]
+    op, K = "softmax_cross_entropy", check_rows("softmax_cross_entropy", logits)
     weights, classes = check_loss(op, logits, labels, K, class_weights, ignore_label, normalizer)
     labelled = classes >= 0
     some_class = np.where(labelled, classes, 0)
@@ -79,6 +80,7 @@ def softmax_cross_entropy_forward_numpy(logits, labels, *, class_weights=None, i
 
 def softmax_cross_entropy_backward_numpy(dloss, cache):
     """Return dlogits (..., K) for the scalar dloss."""
+    check_dloss("softmax_cross_entropy", dloss)
     probs, classes, weights, divisor = cache
     labelled = classes >= 0
     # forward: loss += weight * (log sum_k exp(logits_k) - logits_y) / D    so: dlogits = weight * (p - one_hot(y)) / D
@@ -125,7 +127,7 @@ def _logits_gradient(probs, classes, scale, dlogits):
 
 def softmax_cross_entropy_forward_numba(logits, labels, *, class_weights=None, ignore_label=None, normalizer="count"):
     """Compute the loss in one pass over memory. A task processes 256 pixels."""
-    op, K = "softmax_cross_entropy", logits.shape[-1]
+    op, K = "softmax_cross_entropy", check_rows("softmax_cross_entropy", logits)
     weights, classes = check_loss(op, logits, labels, K, class_weights, ignore_label, normalizer)
     logits = np.ascontiguousarray(logits)
     probs, sums = empty_like(logits), empty((-(-classes.size // ROWS_PER_TASK), 3), logits.dtype)
@@ -138,6 +140,7 @@ def softmax_cross_entropy_forward_numba(logits, labels, *, class_weights=None, i
 
 def softmax_cross_entropy_backward_numba(dloss, cache):
     """Compute the gradient in one pass over memory."""
+    check_dloss("softmax_cross_entropy", dloss)
     probs, classes, weights, divisor = cache
     scale = weights * weights.dtype.type(dloss / divisor if divisor else 0)
     probs, K = np.ascontiguousarray(probs), probs.shape[-1]

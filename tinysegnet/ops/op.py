@@ -4,11 +4,16 @@ Each op file ends with its declaration, which creates the public functions. `tin
 """
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
+
 from ..errors import ShapeError
 from ..runtime import BACKEND
+
+KEYWORD_ARRAYS = ("mean", "var", "scale")  # all other arguments that must be given by name are settings
 
 
 class Variant(NamedTuple):
@@ -21,11 +26,16 @@ class Variant(NamedTuple):
 def public_function(name: str, *, numpy: Callable, numba: Callable) -> Callable:
     """Return the function that users call: the variant for this backend, with the NumPy variant's docstring."""
     variant = numba if BACKEND == "numba" else numpy
+    parameters = inspect.signature(numpy).parameters
+    arrays = {key: p.default is None for key, p in parameters.items() if key not in ("dloss", "cache")
+              and (p.kind is p.POSITIONAL_OR_KEYWORD or key in KEYWORD_ARRAYS)}  # fmt: skip
 
     @functools.wraps(numpy)
     def public(*args, **kwargs):
-        if any(isinstance(value, list) for value in args):
-            raise ShapeError(f"{name} needs NumPy arrays, got a list. Convert it with numpy.array(...)")
+        for key, value in (*zip(parameters, args, strict=False), *kwargs.items()):
+            if key in arrays and not isinstance(value, np.ndarray | np.generic) and not (value is None and arrays[key]):
+                raise ShapeError(f"{name} needs a NumPy array as {key}, got {type(value).__name__}. "
+                                 "Convert it with numpy.array(...)")  # fmt: skip
         return variant(*args, **kwargs)
 
     public.__name__ = public.__qualname__ = name

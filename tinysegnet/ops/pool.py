@@ -17,7 +17,7 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..runtime import empty
-from .array_checks import check_dout, check_pictures, pair
+from .array_checks import check_dout, check_floats, check_pictures, pair
 from .engine import pool_2x2, pool_windows
 from .indices import indices_shape, is_packed, pack_indices, unpack_indices
 from .op import Op, Variant
@@ -61,7 +61,7 @@ def max_pool2d_forward_numpy(x, *, size=2, stride=2):
 
 def max_pool2d_backward_numpy(dout, cache):
     """Return dx (N, H, W, C) for dout (N, h, w, C). The gradient of a window goes to its maximum."""
-    check_dout("max_pool2d", dout, (*cache.indices.shape[:3], cache.picture_shape[3]), dout.dtype)
+    _check_dout("max_pool2d", dout, (*cache.indices.shape[:3], cache.picture_shape[3]))
     # forward: out[u, v] = x[position]    so: dx[position] += dout[u, v]
     return _scatter_numpy(dout, *cache)
 
@@ -87,7 +87,7 @@ def max_unpool2d_forward_numpy(x, indices, *, output_size, size=2, stride=2):
 
 def max_unpool2d_backward_numpy(dout, cache):
     """Return dx (N, h, w, C), the values of dout (N, H, W, C) at the indices."""
-    check_dout("max_unpool2d", dout, cache.picture_shape, dout.dtype)
+    _check_dout("max_unpool2d", dout, cache.picture_shape)
     indices, picture_shape, size, stride = cache
     position = _positions(indices, picture_shape[3], size, stride)
     # forward: out[position] = x[u, v]    so: dx[u, v] = dout[position]
@@ -120,6 +120,12 @@ def _positions(indices, num_channels, size, stride):
 
 
 # --- arguments -------------------------------------------------------------------------------------------------------
+
+
+def _check_dout(op, dout, shape):
+    """Raise ShapeError unless dout has this shape. Its dtype may differ from that of x, which is not in the cache."""
+    check_dout(op, dout, shape, dout.dtype)
+    check_floats(op, dout=dout)
 
 
 def _check_pool(x, size, stride):
@@ -184,7 +190,7 @@ def max_pool2d_forward_numba(x, *, size=2, stride=2):
 
 def max_pool2d_backward_numba(dout, cache):
     """Scatter dout. A task processes one row of windows, or of the picture where windows may overlap."""
-    check_dout("max_pool2d", dout, (*cache.indices.shape[:3], cache.picture_shape[3]), dout.dtype)
+    _check_dout("max_pool2d", dout, (*cache.indices.shape[:3], cache.picture_shape[3]))
     return _scatter_numba(dout, *cache)
 
 
@@ -196,7 +202,7 @@ def max_unpool2d_forward_numba(x, indices, *, output_size, size=2, stride=2):
 
 def max_unpool2d_backward_numba(dout, cache):
     """Gather dx. A task processes one row of windows."""
-    check_dout("max_unpool2d", dout, cache.picture_shape, dout.dtype)
+    _check_dout("max_unpool2d", dout, cache.picture_shape)
     indices, picture_shape, size, stride = cache
     dx = empty((*indices.shape[:3], picture_shape[3]), dout.dtype)
     kernels, settings = _kernels(size, stride)

@@ -10,7 +10,7 @@ from collections import namedtuple
 import numpy as np
 
 from ..runtime import empty_like, kernel, prange
-from .array_checks import check_dout, check_floats
+from .array_checks import check_dout, check_floats, check_rows
 from .engine.fast_exp import exp
 from .op import Op, Variant
 
@@ -19,6 +19,7 @@ SoftmaxCache = namedtuple("SoftmaxCache", "probs")
 
 def softmax_forward_numpy(x):
     """Return the probabilities (..., K) for x (..., K), and the cache. They sum to 1 over the last axis."""
+    check_rows("softmax", x)
     check_floats("softmax", x=x)
     exps = np.exp(x - x.max(-1, keepdims=True))
     probs = exps / exps.sum(-1, keepdims=True)
@@ -76,6 +77,7 @@ def _softmax_gradient(dout, probs, dx):
 
 def softmax_forward_numba(x):
     """Compute the probabilities. A task processes 256 pixels."""
+    check_rows("softmax", x)
     check_floats("softmax", x=x)
     x = np.ascontiguousarray(x)
     probs = empty_like(x)

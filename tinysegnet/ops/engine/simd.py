@@ -14,8 +14,11 @@ I32, I64 = ir.IntType(32), ir.IntType(64)
 
 
 def _features() -> set[str]:
-    """Return the CPU features that numba compiles for: those in NUMBA_CPU_FEATURES, or else the processor's."""
-    if numba.config.CPU_FEATURES:
+    """Return the CPU features that numba compiles for: those in NUMBA_CPU_FEATURES, or else the processor's.
+
+    With NUMBA_CPU_NAME=generic, numba sets CPU_FEATURES to an empty string.
+    """
+    if numba.config.CPU_FEATURES is not None:
         return {word[1:] for word in numba.config.CPU_FEATURES.split(",") if word.startswith("+")}
     return {name for name, present in llvmlite.binding.get_host_cpu_features().items() if present}
 
