@@ -231,7 +231,7 @@ def test_label_maps_drawn_on_the_stored_pixels_are_reported(tmp_path, capsys, or
             stored.save(tmp_path / path / f"p{k}.png", **({"exif": exif} if path == "images" else {}))
     assert main(["data", "check", str(tmp_path), "--json"]) == 0
     lines = json.loads(capsys.readouterr().out)["rotations"]
-    assert len(lines) == are_stored * 2  # one per split
+    assert len(lines) == are_stored
     assert all("labels" in line and "exiftool" in line for line in lines)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -248,3 +248,11 @@ def test_data_check_names_classes_that_never_occur_and_much_void(tmp_path, capsy
     assert "classes that occur in no label map: road, tree" in text
     assert "more than half of train is void" in text
     assert "more than half of val" not in text
+
+
+def test_a_sheet_without_usable_pairs_is_not_forgotten(tmp_path, capsys):
+    save(tmp_path / "images/a.png", picture())
+    save(tmp_path / "labels/a.png", label_map()[:-1])
+    assert main(["data", "check", str(tmp_path), "--sheet", str(tmp_path / "sheet.png")]) == 2
+    assert "sheet.png: not written" in capsys.readouterr().err
+    assert not (tmp_path / "sheet.png").exists()

@@ -57,12 +57,15 @@ def run(
     }  # fmt: skip
     found = {
         **_as_dict(folders), "shares": by_split, "duplicates": shared_pictures(folders),
-        "rotations": [line for split in folders for line in doubtful_rotations(split)],
+        "rotations": doubtful_rotations(folders),
         "missing_splits": [split for split in ("train", "val") if not _has(layout, split)],
         "bad": [{"file": str(problem.file), "problem": problem.text} for problem in problems],
     }  # fmt: skip
     print(json.dumps(found) if as_json else _as_text(folders, found))
-    if sheet is not None and (pairs := [pair for pairs in statistics for pair in pairs]):
+    pairs = [pair for pairs in statistics for pair in pairs]
+    if sheet is not None and not pairs:
+        print(f"{sheet}: not written, because no pair can be used", file=sys.stderr)
+    elif sheet is not None:
         from .. import viz
 
         odd = suspicious(pairs)
@@ -82,6 +85,7 @@ def _has(layout: Layout, split: str) -> bool:
 def _as_text(folders: list[Folder], found: dict[str, Any]) -> str:
     first, bad = folders[0], [entry["problem"] for entry in found["bad"]]
     usable = f"{len(bad)} files cannot be used" if bad else "all can be used"
+    usable += ", but see the line about EXIF" if found["rotations"] else ""
     if found["missing_splits"] and not bad:
         usable = (f"they can be scored (`tinysegnet evaluate CHECKPOINT --data {shlex.quote(str(first.root))} --split "
                   f"{first.split}`). To train, add the split {' and '.join(found['missing_splits'])}")  # fmt: skip

@@ -29,6 +29,8 @@ def run(source: Annotated[Path, Parameter(name="SOURCE")], /, *, out: OutFolder)
     print(f"{out}: {counts}; classes: {', '.join(imported.classes)}")
     for what, count in (+imported.dropped).items():
         print(f"{what}: {count}")
+    if imported.refused:
+        print(f"{out} is incomplete. To import everything, correct the source, delete {out}, and run the command again.")
     for reason in imported.refused:
         print(f"not imported: {reason}")
     return 1 if imported.refused else 0

@@ -85,7 +85,7 @@ def load_splits(
         raise DataError(f"{count}. {problems[0].text} List all: tinysegnet data check {shlex.quote(data)}"
                         + labels.written())  # fmt: skip
     folders = [dataset for dataset in opened if isinstance(dataset, Folder)]
-    for line in (*shared_pictures(folders), *(line for folder in folders for line in doubtful_rotations(folder))):
+    for line in (*shared_pictures(folders), *doubtful_rotations(folders)):
         warnings.warn(line, UserWarning, stacklevel=2)
     if limit is None and data != "toy":
         return selected

@@ -24,6 +24,7 @@ from .palette import CAMVID, CAMVID_MERGE, Color, Palette, distinct_colors
 
 VOID = 255  # the default label for "not labelled"
 _SOFT = 8  # more unknown colours than this in one file come from soft edges
+_NAMED = 4  # colours in a message
 _MANY = 1000  # counting different colours stops at about this number
 _PART = 1 << 16  # pixels whose colours are looked up at once; each needs 30 bytes
 
@@ -127,8 +128,8 @@ class LabelEncoding:
 
     def _decode_colors(self, pixels: np.ndarray, where: object) -> np.ndarray:
         if not self.colors:
-            wrong = "the label map contains colours, but the colours of the classes are unknown"
-            raise DataError(f"{where}: {wrong}. Add a classes.txt with lines `R G B name`.")
+            wrong = f"the colours of the classes are unknown. The label map contains {_frequent(pixels)}"
+            raise DataError(f"{where}: {wrong}. Add a classes.txt with a line `R G B name` for each class.")
         known = sorted((_key(np.array(color)), label) for color, label in self.colors.items())
         keys, labels = (np.array(column) for column in zip(*known, strict=True))
         result = np.empty(pixels.shape[:2], np.uint8)
@@ -148,9 +149,9 @@ class LabelEncoding:
             found = "{} {} {} at row {}, column {}".format(*pixels[row, column], row, column)
             if self.palette.ignore_label is None or unknown.mean() > self.strays:
                 if len(different) > _SOFT:
-                    wrong = f"{len(different)} or more colours, such as {found}, belong to no class"
-                    remedy = "The label map has soft edges or was a JPEG. Export it again as PNG without smoothing"
-                    raise DataError(f"{where}: {wrong}. {remedy}.")
+                    wrong = f"{len(different)} or more colours belong to no class: {_frequent(pixels[unknown])}"
+                    remedy = "Colours of few pixels come from soft edges or a JPEG: export PNG without smoothing"
+                    raise DataError(f"{where}: {wrong}. {remedy}. Add the others to the list of classes.")
                 wrong = f"colour {found} belongs to no class (pixels with unknown colours: {unknown.sum()})"
                 raise DataError(f"{where}: {wrong}. Correct the label map, or add the colour to the list of classes.")
             count = f"unknown colours, such as {found}, are treated as void (pixels: {unknown.sum()})"
@@ -218,6 +219,17 @@ def _fill(colors: tuple[Color | None, ...]) -> tuple[Color, ...]:
 
 def _first(where: np.ndarray) -> tuple[np.intp, ...]:
     return np.unravel_index(where.argmax(), where.shape)
+
+
+def _frequent(pixels: np.ndarray) -> str:
+    """Return the most frequent colours of an array (..., 3) as text, with their numbers of pixels."""
+    keys, counts = np.unique(_key(pixels), return_counts=True)
+    order = np.argsort(-counts)[:_NAMED]
+    found = [
+        f"{key >> 16} {key >> 8 & 255} {key & 255} ({count} pixels)"
+        for key, count in zip(keys[order], counts[order], strict=True)
+    ]
+    return ", ".join(found + ["..."] * (len(keys) > _NAMED))
 
 
 def _key(colors: np.ndarray) -> np.ndarray:

@@ -65,29 +65,28 @@ def suspicious(pairs: Sequence[PairStatistics]) -> dict[PairStatistics, str]:
     return {pair: reason for pair in ordered if (reason := _reason(pair, rare, least))}
 
 
-def doubtful_rotations(folder: Folder) -> list[str]:
+def doubtful_rotations(folders: Sequence[Folder]) -> list[str]:
     """Return a line if most label maps of pictures that EXIF turns would fit better if they were turned as well."""
     turned, doubtful = 0, []
-    for index, pair in enumerate(folder.pairs):
-        rotation = rotation_of(pair.image)
-        if rotation is None:
-            continue
-        try:
-            sample = folder[index]
-        except DataError:
-            continue
-        labels = np.asarray(Image.fromarray(sample.labels).transpose(rotation))
-        if labels.shape == sample.labels.shape:
-            turned += 1
-            fits = [_fits(Sample(sample.image, array, ""))[0] for array in (sample.labels, labels)]
-            doubtful += [pair.labels] if fits[1] > fits[0] else []
+    for folder in folders:
+        for index, pair in enumerate(folder.pairs):
+            rotation = rotation_of(pair.image)
+            if rotation is None:
+                continue
+            try:
+                sample = folder[index]
+            except DataError:
+                continue
+            labels = np.asarray(Image.fromarray(sample.labels).transpose(rotation))
+            if labels.shape == sample.labels.shape:
+                turned += 1
+                fits = [_fits(Sample(sample.image, array, ""))[0] for array in (sample.labels, labels)]
+                doubtful += [pair] if fits[1] > fits[0] else []
     if 2 * len(doubtful) <= turned:
         return []
-    count = (
-        f"{len(doubtful)} of {turned} label maps fit better if they are turned by the EXIF orientation of their picture"
-    )
-    return [f"{doubtful[0]}: {count}. If they were drawn on the stored pixels, remove the orientation: exiftool "
-            f"-Orientation= {folder.pairs[0].image.parent}"]  # fmt: skip
+    count = f"{len(doubtful)} of {turned} label maps would fit better if they were turned by EXIF as their pictures are"
+    return [f"{doubtful[0].labels}: {count}. If they were drawn on the stored pixels, remove the orientation: exiftool "
+            f"-Orientation= {doubtful[0].image.parent}"]  # fmt: skip
 
 
 def _reason(pair: PairStatistics, rare: np.ndarray, least: float) -> str:

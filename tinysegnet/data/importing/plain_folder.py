@@ -15,7 +15,7 @@ from urllib.parse import unquote
 import numpy as np
 from PIL import Image
 
-from ...errors import DataError
+from ...errors import DataError, did_you_mean
 from ..class_lists import ClassList, is_void_name
 from ..crops import write_classes
 from ..image_files import read_image, rotation_of
@@ -172,7 +172,9 @@ def _draw_labels(drawing: Drawing, picture: Path, numbers: dict[str, int], impor
     for label, draw in drawing.shapes:
         mask = draw(height, width)
         if _meaning(label) not in numbers:
-            raise DataError(f"{drawing.where}: the label {label!r} is not in the list of classes. Add it there.")
+            meant = did_you_mean(label, numbers)
+            remedy = "Rename it in the annotations" if meant else "Add it to the list"
+            raise DataError(f"{drawing.where}: the label {label!r} is not in the list of classes.{meant} {remedy}.")
         labels[mask] = numbers[_meaning(label)]
         imported.dropped["shapes that cover no pixel of the picture"] += not mask.any()
     imported.dropped["pictures without shapes, which become background"] += not drawing.shapes
