@@ -118,7 +118,7 @@ def test_the_loss_rejects_wrong_labels_shapes_and_settings(variant):
         forward(np.zeros((1, 2, 3, 2)), 0 * labels)
     with pytest.raises(ShapeError, match="2 classes"):
         forward(logits, 0 * labels, class_weights=np.ones(3))
-    with pytest.raises(ShapeError, match="sigmoid_cross_entropy needs float32"):
+    with pytest.raises(ShapeError, match="sigmoid_cross_entropy needs arrays that are all float32"):
         forward(logits.astype(np.float16), 0 * labels)
     with pytest.raises(SettingError, match="normalizer"):
         forward(logits, 0 * labels, normalizer="mean")

@@ -176,7 +176,7 @@ def test_a_gradient_that_only_moves_must_be_a_float_array(op, dtype):
     for forward, backward in find_variants(op).values():
         out, cache = forward(*arrays, **settings)
         first = out[0] if isinstance(out, tuple) else out
-        with pytest.raises(ShapeError, match=f"{op} needs float32"):
+        with pytest.raises(ShapeError, match=f"{op} needs arrays that are all float32"):
             backward(np.ones(first.shape).astype(dtype), cache)
 
 

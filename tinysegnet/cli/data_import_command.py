@@ -1,5 +1,6 @@
 """tinysegnet data import."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -29,8 +30,9 @@ def run(source: Annotated[Path, Parameter(name="SOURCE")], /, *, out: OutFolder)
     print(f"{out}: {counts}; classes: {', '.join(imported.classes)}")
     for what, count in (+imported.dropped).items():
         print(f"{what}: {count}")
-    if imported.refused:
-        print(f"{out} is incomplete. To import everything, correct the source, delete {out}, and run the command again.")
     for reason in imported.refused:
         print(f"not imported: {reason}")
+    if imported.refused:
+        hint = f"To import everything, correct the source, delete {out}, and run the command again."
+        print(f"{out} is incomplete. {hint}", file=sys.stderr)
     return 1 if imported.refused else 0
