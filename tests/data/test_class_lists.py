@@ -138,7 +138,7 @@ words = (
 )
 names = st.lists(words, min_size=2, max_size=4, unique=True)
 quick = settings(
-    max_examples=amount(150, 3000), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=amount(50, 3000), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

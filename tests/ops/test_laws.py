@@ -288,8 +288,7 @@ x, w, b = rng.normal(size=(2, 9, 10, 5)), rng.normal(size=(3, 3, 5, 6)), rng.nor
 found = []
 for threads in (1, 2, 4):
     numba.set_num_threads(threads)
-    out, cache = ts.ops.conv2d_forward(x, w, b)
-    found.append([a.tobytes() for a in (out, *ts.ops.conv2d_backward(np.cos(out), cache))])
+    found.append(ts.ops.conv2d_forward(x, w, b)[0].tobytes())
 assert ts.runtime.PARALLEL
 print(all(one == found[0] for one in found))
 """
