@@ -118,7 +118,8 @@ def report(done):
               f" | {found / max(found + len(survived), 1):.1%} |")  # fmt: skip
 
 
-def main(*, seed: int = 1, count: int = 200, areas: tuple[str, ...] = AREAS, near: bool = False, again: bool = False):
+def main(*, seed: int = 1, count: int = 200, areas: tuple[str, ...] = AREAS, near: bool = False, again: bool = False,
+         workers: int = 2):  # fmt: skip
     """Try `count` bugs. near: run only tests of the area and tests that name the file. again: try survivors again."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # tests send this signal, but background jobs ignore it
     most = resource.getrlimit(resource.RLIMIT_AS)[1]
@@ -135,14 +136,14 @@ def main(*, seed: int = 1, count: int = 200, areas: tuple[str, ...] = AREAS, nea
             sorted({test for bug in waiting for test in tests_for(bug[0], near)})
         ):
             raise SystemExit(f"{failed} fails without a bug; see {copy.folder}.txt")
-        for bug in waiting[number::2]:
+        for bug in waiting[number::workers]:
             done[bug] = copy.failure_with(bug[0], *bugs[bug], tests_for(bug[0], near))
             print(f"{done[bug] or 'SURVIVED'}  {bug[0]}:{bug[1]}  {bug[4]}", file=sys.stderr)
             with open(log, "a") as file:
                 print(json.dumps([*bug, done[bug]]), file=file)
 
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(work, range(min(2, len(waiting)))))
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(work, range(min(workers, len(waiting)))))
     report({bug: done[bug] for bug in bugs})
 
 
