@@ -174,6 +174,7 @@ REFUSED = {
     "TIFF: width 0": tiff(ImageWidth=0),
     "TIFF: 30000 x 30000": tiff(ImageWidth=30_000, ImageLength=30_000, RowsPerStrip=30_000),
     "TIFF: 7000 x 7000, almost all pixels missing": tiff(ImageWidth=7000, ImageLength=7000, RowsPerStrip=7000),
+    "TIFF: more rows than its strip": tiff(ImageLength=1_500_000),
     "TIFF: 7000 x 7000, compressed, nearly all missing": tiff(
         zlib.compress(bytes(100)), ImageWidth=7000, ImageLength=7000, RowsPerStrip=7000, Compression=8
     ),

@@ -44,6 +44,12 @@ def memory(field):
     return int(found[1]) * 1024 if found else 0
 
 
+def open_handles():
+    """Return the numbers of threads and of open files of this process."""
+    threads = re.search(r"Threads:\s+(\d+)", STATUS.read_text())
+    return int(threads[1]), len(list(Path("/proc/self/fd").iterdir()))
+
+
 def forget_peak():
     """Reset the peak, and return whether the system supports this."""
     try:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tinysegnet.gradcheck import find_variants
 
 both = pytest.mark.parametrize("variant", ["numpy", "numba"])
-few = settings(max_examples=amount(10, 40))  # for properties that a handful of pictures would refute
+few = settings(max_examples=amount(10, 200))  # for properties that a handful of pictures would refute
 # The short form compiles the kernels for one dtype only. Kernels that depend on the dtype have tests in float32.
 DTYPES = amount([np.float64], [np.float32, np.float64])
 typed = pytest.mark.parametrize(("variant", "dtype"), [

@@ -265,19 +265,20 @@ def test_number_of_threads_does_not_change_a_bit(op, variant, dtype):
     import numba
 
     before = numba.get_num_threads()
-    found = {}
+    cases = list(drawn(op, dtype))
     try:
-        for threads in (1, 2, 4):
+        numba.set_num_threads(1)
+        alone = [run(op, variant, arrays, kwargs) for _, arrays, kwargs in cases]
+        for threads in [2, 4] * 25:
             numba.set_num_threads(threads)
-            found[threads] = [run(op, variant, arrays, kwargs) for _, arrays, kwargs in drawn(op, dtype)]
+            for (case, arrays, kwargs), one in zip(cases, alone, strict=True):
+                many = run(op, variant, arrays, kwargs)
+                assert (one is None) == (many is None)
+                if one is not None:
+                    pairs = zip(sum(map(tuple, one), ()), sum(map(tuple, many), ()), strict=True)
+                    assert all(same_bits(a, b) for a, b in pairs), case.name
     finally:
         numba.set_num_threads(before)
-    for threads in (2, 4):
-        for one, many in zip(found[1], found[threads], strict=True):
-            assert (one is None) == (many is None)
-            if one is not None:
-                pairs = zip(sum(map(tuple, one), ()), sum(map(tuple, many), ()), strict=True)
-                assert all(same_bits(a, b) for a, b in pairs)
 
 
 # A separate process is needed, because the short form compiles kernels without threads.

@@ -5,13 +5,14 @@ from __future__ import annotations
 import golden_values
 import numpy as np
 import pytest
+from forms import amount
 
 from tinysegnet import ops
 from tinysegnet.errors import ShapeError
 from tinysegnet.gradcheck import find_ops, find_variants
 
 FEWEST = 4  # channels: the bias gradient of a single channel, a sum of noise, may be little more than rounding
-ROUNDS = 50  # random shapes per op
+ROUNDS = amount(50, 300)  # random shapes per op
 LIMITS = {np.float64: 1e-10, np.float32: 2e-6}
 
 

@@ -176,6 +176,40 @@ def test_a_new_process_announces_compiling_and_keeps_the_cache_private(tmp_path)
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
+TRAINING_KERNELS = """
+import sys
+import numpy as np
+import tinysegnet as ts
+from tinysegnet.gradcheck import find_variants
+ts.runtime.announce_compiling()
+rng = np.random.default_rng(0)
+for name in ("conv2d", "batchnorm2d", "relu"):
+    forward, backward = find_variants(name)["numba"]
+    x = rng.standard_normal((2, 6, 7, 5))
+    others = {"conv2d": [rng.standard_normal((3, 3, 5, 4))], "batchnorm2d": [np.ones(5), np.zeros(5)]}.get(name, [])
+    out, cache = forward(x, *others)
+    out = out[0] if isinstance(out, tuple) else out
+    gradients = backward(out, cache)
+    print(float(np.sum(gradients[0] if isinstance(gradients, tuple) else gradients)).hex())
+"""
+
+
+@pytest.mark.long
+def test_eight_processes_can_fill_the_cache_at_once(tmp_path):
+    command = [sys.executable, "-c", TRAINING_KERNELS]
+    environment = {**os.environ, "TINYSEGNET_CACHE": str(tmp_path)}
+
+    def start():
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    ended = [(*process.communicate(timeout=500), process.returncode) for process in [start() for _ in range(8)]]
+    assert {code for _, _, code in ended} == {0}
+    ((numbers, _),) = {(out, out.count("\n")) for out, _, _ in ended}
+    assert all("Compiling" in line for _, err, _ in ended for line in err.splitlines())
+    assert start().communicate(timeout=500) == (numbers, "")  # all kernels are in the cache
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
 @pytest.mark.long
 @pytest.mark.skipif(os.name != "posix", reason="resource limits")
 def test_a_write_that_fails_leaves_nothing_behind(tmp_path):

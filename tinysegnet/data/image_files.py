@@ -27,8 +27,9 @@ MAX_PIXELS_SINGLE = 175_000_000
 _USUAL_SCANS = 12
 _SCAN = re.compile(rb"\xff\xda\x00(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")  # marker, length, components
 
-# Pillow may read missing pixels at the end of a PNG as zeros, so 80 bytes could become a picture of 38 Mpx.
-_MAX_INFLATION = 1032  # the largest compression ratio of deflate, which PNG uses
+# Pillow may read missing pixels of a PNG or TIFF as zeros, so 80 bytes could become a picture of 38 Mpx. A pixel takes
+# at least one bit; deflate, which PNG uses, compresses to a 1032nd at most.
+_MOST_PIXELS_PER_BYTE = {"PNG": 8 * 1032, "TIFF": 8}
 
 # EXIF orientation: how to rotate or mirror the stored pixels so that the picture is upright.
 _ROTATIONS = {
@@ -159,7 +160,8 @@ def _check_claims(path: Path, image: Image.Image, max_pixels: int) -> None:
     """Check the size, the frames and the scans that the file claims before they cost memory or time."""
     (W, H), size = image.size, path.stat().st_size
     _check_size(path, f"{W} x {H} = ", W * H, max_pixels)
-    if image.format == "PNG" and size * _MAX_INFLATION < W * H / 8:  # a pixel takes at least one bit
+    is_bounded = image.format == "PNG" or (image.format == "TIFF" and image.info.get("compression") == "raw")
+    if is_bounded and size * _MOST_PIXELS_PER_BYTE[image.format] < W * H:
         raise DataError(f"{path}: damaged: it claims {W} x {H} pixels in {size} bytes. Replace the file.")
     if image.format == "BMP" and image.info.get("compression") in (1, 2):  # Pillow decodes it slowly in Python
         raise DataError(f"{path}: the BMP file is compressed. Save it as PNG.")
