@@ -9,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --max-worker-
 TYPESCRIPT := 7.0.2
 TSC := .venv/typescript-$(TYPESCRIPT)/node_modules/.bin/tsc
 
-.PHONY: train test test-all bounds shuffle torture mutants gradcheck lessons site bundled lint package oracle clean
+.PHONY: train test test-all bounds coverage shuffle torture mutants gradcheck lessons site bundled lint package oracle clean
 
 train: .venv/.run
 	@echo "Training on drawn streets takes about two minutes on two cores, and writes a report to runs/"
@@ -29,6 +29,24 @@ bounds: .venv/.test
 	NUMBA_BOUNDSCHECK=1 TINYSEGNET_PARALLEL=0 TINYSEGNET_CACHE=$(CURDIR)/build/bounds $(PYTEST) $(KERNEL_TESTS) \
 		--deselect tests/ops/test_laws.py::test_number_of_threads_does_not_change_a_convolution
 KERNEL_TESTS := tests/ops tests/gradcheck tests/layers tests/training/test_optim.py tests/prediction
+
+# The share of lines and branches of the package that the tests run. Kernels run as plain Python, because numba runs no
+# lines; compiling and launching them is for a second run, with a new cache. Two tests list what a command imports, to
+# which coverage adds its own imports.
+coverage: .venv/.test
+	$(PIP) coverage
+	rm -rf build/coverage
+	NUMBA_DISABLE_JIT=1 $(COVERED) --timeout 3000 --ignore tests/lessons \
+		--deselect tests/cli/test_start_up.py::test_help_imports_nothing_heavy \
+		--deselect tests/cli/test_start_up.py::test_commands_import_only_what_they_use
+	TINYSEGNET_CACHE=$(CURDIR)/build/coverage/kernels $(COVERED) tests/runtime tests/ops/test_winograd.py \
+		tests/ops/test_blocking.py
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report
+	$(BIN)/python -m coverage json --quiet -o build/coverage/report.json
+	@$(BIN)/python -c "import json; t = json.load(open('build/coverage/report.json'))['totals']; \
+		print(f\"lines {t['percent_statements_covered']:.1f} %, branches {t['percent_branches_covered']:.1f} %\")"
+COVERED := $(subst -m pytest,-m coverage run -m pytest,$(PYTEST))
 
 # Run the tests in random order, RUNS times, to find tests that depend on others or on chance. SEED is the first seed.
 RUNS ?= 20
