@@ -1,6 +1,7 @@
 """Settings of all tests: one kernel thread, or up to four where a test asks for more, and fixed random examples."""
 
 import os
+import signal
 
 from forms import LONG, amount
 
@@ -23,6 +24,10 @@ if runtime.JIT:
     import numba
 
     numba.set_num_threads(1)  # on small arrays, threads that wait for each other would take most of the CPU time
+
+
+# Programs that a shell started in the background ignore Ctrl-C, which some tests send.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config, items):
