@@ -42,7 +42,7 @@ coverage: .venv/.test
 		--deselect tests/gradcheck/test_network_check.py::test_gradients_of_every_model_are_right \
 		--deselect tests/test_examples.py::test_own_pictures_runs_block_by_block
 	TINYSEGNET_CACHE=$(CURDIR)/build/coverage/kernels TINYSEGNET_TESTS=long $(COVERED) --timeout 3000 \
-		tests/runtime tests/ops/test_winograd.py tests/lessons/test_lessons_command.py \
+		tests/runtime tests/lessons/test_lessons_command.py \
 		tests/cli/test_cli.py::test_warmup_compiles_the_kernels
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
