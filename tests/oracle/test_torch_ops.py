@@ -11,7 +11,7 @@ from tinysegnet import ops
 from tinysegnet.errors import ShapeError
 from tinysegnet.gradcheck import find_ops, find_variants
 
-FEWEST = 4  # channels: the bias gradient of a single channel, a sum of noise, may be little more than rounding
+FEWEST = 4  # channels: a sum over a single channel, such as its bias gradient, may be little more than rounding
 ROUNDS = amount(50, 300)  # random shapes per op
 LIMITS = {np.float64: 1e-10, np.float32: 2e-6}
 
@@ -72,7 +72,7 @@ def max_unpool2d(rng):
 
 
 def batchnorm2d(rng):
-    N, H, W, C = rng.integers(1, 4), *rng.integers(1, 14, 2), rng.integers(1, 20)
+    N, H, W, C = rng.integers(1, 4), *rng.integers(1, 14, 2), max(rng.integers(1, 20), FEWEST)
     W = W if N * H * W > 3 else W + 3
     settings = {"eps": float(rng.choice([1e-5, 1e-3, 0.1]))}
     if rng.random() < 0.3:
@@ -90,11 +90,12 @@ def relu(rng):
 
 
 def softmax(rng):
-    return [rng.choice([1, 10]) * rng.standard_normal((*rng.integers(1, 10, 3), rng.integers(1, 20)))], {}
+    """Draw at least 27 pixels, because the gradients of a few saturated ones may be little more than rounding."""
+    return [rng.choice([1, 10]) * rng.standard_normal((*rng.integers(3, 10, 3), rng.integers(1, 20)))], {}
 
 
 def sigmoid(rng):
-    return [rng.choice([1, 10]) * rng.standard_normal(rng.integers(1, 10, 4))], {}
+    return [rng.choice([1, 10]) * rng.standard_normal((*rng.integers(3, 10, 3), rng.integers(1, 10)))], {}
 
 
 def dropout(rng):
