@@ -27,9 +27,8 @@ MAX_PIXELS_SINGLE = 175_000_000
 _USUAL_SCANS = 12
 _SCAN = re.compile(rb"\xff\xda\x00(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")  # marker, length, components
 
-# Pillow may read missing pixels of a PNG or TIFF as zeros, so 80 bytes could become a picture of 38 Mpx. A pixel takes
-# at least one bit; deflate, which PNG uses, compresses to a 1032nd at most.
-_MOST_PIXELS_PER_BYTE = {"PNG": 8 * 1032, "TIFF": 8}
+# Pillow may read missing pixels of a PNG or TIFF as zeros, so 80 bytes could become a picture of 38 Mpx.
+_MAX_INFLATION = 1032  # the largest compression ratio of deflate, which PNG uses
 
 # EXIF orientation: how to rotate or mirror the stored pixels so that the picture is upright.
 _ROTATIONS = {
@@ -160,8 +159,9 @@ def _check_claims(path: Path, image: Image.Image, max_pixels: int) -> None:
     """Check the size, the frames and the scans that the file claims before they cost memory or time."""
     (W, H), size = image.size, path.stat().st_size
     _check_size(path, f"{W} x {H} = ", W * H, max_pixels)
-    is_bounded = image.format == "PNG" or (image.format == "TIFF" and image.info.get("compression") == "raw")
-    if is_bounded and size * _MOST_PIXELS_PER_BYTE[image.format] < W * H:
+    is_raw = image.format == "TIFF" and image.info.get("compression") == "raw"
+    inflation = _MAX_INFLATION if image.format == "PNG" else 1
+    if (image.format == "PNG" or is_raw) and size * inflation < W * H / 8:  # a pixel takes at least one bit
         raise DataError(f"{path}: damaged: it claims {W} x {H} pixels in {size} bytes. Replace the file.")
     if image.format == "BMP" and image.info.get("compression") in (1, 2):  # Pillow decodes it slowly in Python
         raise DataError(f"{path}: the BMP file is compressed. Save it as PNG.")
