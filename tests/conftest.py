@@ -1,6 +1,7 @@
 """Settings of all tests: one kernel thread, or up to four where a test asks for more, and fixed random examples."""
 
 import os
+import signal
 
 from forms import LONG, amount
 
@@ -18,6 +19,8 @@ from tinysegnet import runtime
 # Every run has the same examples. There is no deadline, because a kernel's first call compiles it.
 settings.register_profile("tinysegnet", derandomize=True, deadline=None, max_examples=amount(20, 200), database=None)
 settings.load_profile("tinysegnet")
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores this signal
 
 if runtime.JIT:
     import numba

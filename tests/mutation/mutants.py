@@ -106,7 +106,6 @@ def report(done):
 def main(*, seed: int = 1, count: int = 200, areas: tuple[str, ...] = AREAS, near: bool = False, again: bool = False,
          workers: int = 2):  # fmt: skip
     """Try `count` bugs. near: run only tests of the area and tests that name the file. again: try survivors again."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # tests send this signal, but background jobs ignore it
     most = resource.getrlimit(resource.RLIMIT_AS)[1]
     resource.setrlimit(resource.RLIMIT_AS, (16 << 30, most))  # a bug may ask for any amount of memory
     bugs, log = {}, BUILD / ("near.jsonl" if near else "all.jsonl")
