@@ -191,6 +191,14 @@ def test_of_equal_scores_the_first_class_is_chosen():
     assert not ts.predict(COLORS, flat, size=(3, 5), mirror=True, scales=(0.5, 1.0)).any()
 
 
+def test_scores_of_float64_are_compared_in_float64():
+    """Both scores are rounded to the same float32."""
+    model = ts.Network({"input": Normalize(0, 1, dtype=np.float64),
+                        "classifier": Conv2d(3, 2, 1, rng=None, dtype=np.float64)})  # fmt: skip
+    model.layers["classifier"].params = {"weight": np.zeros((1, 1, 3, 2)), "bias": np.array([1 - 2e-10, 1 - 1e-10])}
+    assert (ts.predict(model, noise(4, 5)) == 1).all()
+
+
 @pytest.mark.parametrize(("value", "label"), [(99, 0), (100, 0), (101, 1)])
 def test_a_single_logit_of_exactly_0_is_class_0(value, label):
     model = pointwise([[1, 0, 0]])

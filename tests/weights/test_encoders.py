@@ -114,6 +114,9 @@ WRONG = {  # a change to torchvision's vgg16, and a part of the error message
     "three axes": (lambda a: a.update({"features.2.weight": np.ones((4, 4, 9), "f4")}), "(4, 4, 9), expected (4, 4, 3"),
     "whole numbers": (lambda a: a.update({"features.0.bias": np.ones(4, "i4")}), "features.0.bias has dtype int32"),
     "a NaN": (lambda a: a["features.0.bias"].__setitem__(1, np.nan), "features.0.bias contains"),
+    "a number beyond float32": (lambda a: a.update({"features.0.bias": np.full(4, 1e300)}), "features.0.bias contains"),
+    "a bias of another length": (lambda a: a.update({"features.0.bias": np.ones(5, "f4")}),
+                                 "features.0.bias has shape (5,), expected (4,)"),
     "a batch norm too many": (lambda a: a.update({"features.1.running_mean": np.ones(4, "f4")}), "missing features.3"),
 }  # fmt: skip
 
@@ -132,6 +135,28 @@ def test_arrays_that_do_not_fit_are_named_and_change_nothing(tmp_path, change, s
         np.testing.assert_array_equal(array, before[name])
 
 
+KERAS_WRONG = {  # a change to Keras's arrays by number, and a part of the error message
+    "another shape": (lambda a: a.update({"layers/conv2d/vars/0": np.ones((3, 3, 3, 5), "f4")}),
+                      "layers/conv2d/vars/0 has shape (3, 3, 3, 5), expected (3, 3, 3, 4)"),
+    "a bias of another length": (lambda a: a.update({"layers/conv2d/vars/1": np.ones(5, "f4")}), "expected (4,)"),
+    "a convolution too many": (lambda a: a.update({"layers/conv2d_13/vars/0": np.ones((3, 3, 32, 32), "f4")}),
+                               "unexpected layers/conv2d_13/vars/0"),
+    "one by two names": (lambda a: a.update({"block1_conv2/kernel:0": a["layers/conv2d_1/vars/0"]}), "unexpected "),
+    "the last one missing": (without("layers/conv2d_12/vars/1"), "missing block5_conv3 bias"),
+    "the last two missing": (without("layers/conv2d_12/vars/0", "layers/conv2d_12/vars/1"), "missing block5_conv3 ker"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "said"), KERAS_WRONG.values(), ids=KERAS_WRONG)
+def test_arrays_of_keras_that_do_not_fit_are_named(tmp_path, change, said):
+    arrays = dict(keras(WIDTH, "3 by number"))
+    change(arrays)
+    path = write(tmp_path / "a.safetensors", arrays)
+    with pytest.raises(CheckpointError, match=re.escape("a.safetensors: Keras's VGG16")) as caught:
+        ts.load_encoder(network("caffe"), path)
+    assert said in str(caught.value)
+
+
 def test_the_error_lists_every_wrong_array(tmp_path):
     path = write(tmp_path / "a.pth", torchvision(1 / 8))
     with pytest.raises(CheckpointError) as caught:
@@ -141,6 +166,8 @@ def test_the_error_lists_every_wrong_array(tmp_path):
 
 def test_a_negative_variance_is_refused(tmp_path):
     arrays = torchvision(WIDTH, norms=True)
+    arrays["features.1.running_var"][0] = 0
+    ts.load_encoder(network(), write(tmp_path / "b.pth", arrays))
     arrays["features.1.running_var"][0] = -1
     with pytest.raises(CheckpointError, match=r"features\.1\.running_var .*negative"):
         ts.load_encoder(network(), write(tmp_path / "a.pth", arrays))
@@ -241,8 +268,9 @@ OPTIONS = ["--model", "vgg16", "--width", str(WIDTH), "--size", "20x28", "--limi
 
 def test_train_loads_and_freezes_the_encoder_and_resumes(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    # drawing takes longer than training
+    # the report takes longer than training
     monkeypatch.setattr("tinysegnet.report.run_report.write_run_page", lambda folder, run: folder / "report.html")
+    monkeypatch.setattr("tinysegnet.report.run_report.compute_baselines", lambda *_: {})
     write(tmp_path / "vgg.pth", torchvision(WIDTH))
     command = ["train", *OPTIONS, "--encoder", "vgg.pth", "--freeze-encoder", "--name", "x"]
     assert main(command) == 0

@@ -157,7 +157,7 @@ def working_size(image_size: Size, training_size: Size) -> Size:
 
 def _largest(planes: np.ndarray, size: Size) -> np.ndarray:
     """Resize the planes (h, w, K) and return, as labels (H, W), the class of the largest value."""
-    best, labels = np.full(size, -np.inf, np.float32), np.zeros(size, np.uint8)
+    best, labels = np.full(size, -np.inf, planes.dtype), np.zeros(size, np.uint8)
     for k in range(planes.shape[2]):  # one at a time, because 11 planes of 4000 x 3000 pixels take half a gigabyte
         plane = _resize(planes[..., k], size)
         larger = plane > best  # of equal values, the first is chosen, as in argmax
