@@ -111,6 +111,9 @@ def test_wrong_shapes_and_settings_are_rejected():
     counts, rng = class_counts(pictures(50)), np.random.default_rng(0)
     with pytest.raises(ShapeError, match=r"\(50, 4, 4\)"):
         bootstrap_intervals(pictures(50), rng=rng)
+    for wrong in (counts[:, 0], counts[None], counts.astype(str), counts > 0):
+        with pytest.raises(ShapeError, match=r"counts: "):
+            bootstrap_intervals(wrong, rng=rng)
     with pytest.raises(ShapeError, match=r"BF: .*\(49,\)"):
         bootstrap_intervals(counts, {"BF": np.zeros(49)}, rng=rng)
     for wrong in ({"block": 0}, {"resamples": 0}, {"level": 0.0}, {"level": 1.0}):

@@ -177,6 +177,25 @@ def test_auroc_equals_that_of_scikit_learn():
     assert np.isnan(RankCounts().auroc())
 
 
+@pytest.mark.parametrize(("values", "positive"), [
+    (np.ones(3), np.ones(2, bool)), (np.ones((2, 3)), np.ones((3, 2), bool)), (np.ones(2), np.ones(2)),
+    (np.array(["a", "b"]), np.ones(2, bool)), (np.ones(2, complex), np.ones(2, bool)),
+])  # fmt: skip
+def test_auroc_takes_numbers_and_booleans_of_one_shape(values, positive):
+    with pytest.raises(ShapeError, match="numbers and booleans"):
+        metrics.auroc(values, positive)
+
+
+@pytest.mark.parametrize("matrix", [np.ones(3), np.ones((2, 3)), np.array([["a"]]), np.ones((2, 3, 2)), np.ones(())])
+def test_counts_need_square_matrices_of_numbers(matrix):
+    for function in (metrics.class_counts, Scores.from_confusion):
+        with pytest.raises(ShapeError, match="square"):
+            function(matrix)
+    with pytest.raises(ShapeError, match="square"):
+        Scores.from_confusion(np.ones((2, 2, 2)))
+    assert metrics.class_counts(np.eye(2, dtype=bool)).tolist() == [[1, 1]] * 3
+
+
 def pairs_in_order(values, positive):
     """Return the AUROC by its definition: over all pairs, how often the positive is larger, with ties as one half."""
     values = np.asarray(values).tolist()

@@ -11,7 +11,7 @@ from tinysegnet.errors import SettingError, ShapeError
 from tinysegnet.layers import Conv2d, Dropout, Normalize
 from tinysegnet.metrics import auroc
 from tinysegnet.prediction import predict_samples, predict_with_uncertainty
-from tinysegnet.prediction.predict import predict_logits, predict_probs, working_picture, working_size
+from tinysegnet.prediction.predict import network_size, predict_logits, predict_probs, working_picture, working_size
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +44,8 @@ def test_predict_keeps_the_pictures_size_without_a_training_size(model):
         ((480, 360), (180, 240), (240, 180)),  # a picture in portrait format
         ((90, 120), (180, 240), (180, 240)),  # small pictures are enlarged
         ((1, 1000), (180, 240), (7, 6573)),
+        ((1, 100_000), (1, 10), (1, 1000)),  # 0.01 rows are rounded up
+        ((100_000, 1), (10, 1), (1000, 1)),
     ],
 )
 def test_working_size_keeps_shape_and_area(image, training, expected):
@@ -221,6 +223,7 @@ def test_scales_resize_the_picture_and_average_the_scores(mirror):
     np.testing.assert_allclose(found, resampling.bilinear(np.mean(largest, axis=0), (10, 14)), atol=0.01)
     assert np.abs(found - np.mean(parts, axis=0)).max() > 0.01  # averaged at the largest scale
     assert working_picture(COLORS, image, None, 0.01).shape == (1, 1, 1, 3)
+    assert network_size(COLORS, (10, 14), None) == (10, 14)
     assert working_picture(COLORS, image, (5, 7), 2.0).shape == (1, 10, 14, 3)
     assert working_picture(COLORS, image, None, 0.25).shape == (1, 2, 4, 3)  # 2.5 and 3.5, rounded to even
 
