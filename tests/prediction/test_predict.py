@@ -191,6 +191,9 @@ def test_of_equal_scores_the_first_class_is_chosen():
     assert ts.predict(COLORS, image)[0].tolist() == [0, 1] * 4
     flat = np.full((6, 8, 3), 7, np.uint8)
     assert not ts.predict(COLORS, flat, size=(3, 5), mirror=True, scales=(0.5, 1.0)).any()
+    lowest = pointwise(np.eye(3))
+    lowest.layers["classifier"].params["bias"][:] = -np.inf
+    assert not ts.predict(lowest, flat).any()
 
 
 def test_scores_of_float64_are_compared_in_float64():

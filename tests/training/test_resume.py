@@ -184,7 +184,7 @@ def test_resuming_a_finished_run_only_writes_the_report(tmp_path, data, val, wit
 
 # --- killed ----------------------------------------------------------------------------------------------------------
 
-OPTIONS = ["--limit", "8", "--epochs", "3", "--size", "20x28", "--width", "0.0625"]
+OPTIONS = ["--limit", amount("4", "8"), "--epochs", "3", "--size", "20x28", "--width", "0.0625"]
 # the program without the report, which takes longer than the training
 WITHOUT_REPORT = """
 import sys
@@ -195,7 +195,7 @@ sys.exit(main())
 """
 ENVIRONMENT = {**os.environ, **amount({"TINYSEGNET_BACKEND": "numpy"}, {})}
 KILLS = int(os.environ.get("TINYSEGNET_KILLS", amount(1, 4)))  # `make torture` takes 200
-KILLED = [*OPTIONS, "--epochs", str(amount(8, 20) + KILLS // 4)]  # a checkpoint every 40 ms
+KILLED = [*OPTIONS, "--limit", "8", "--epochs", str(amount(8, 20) + KILLS // 4)]  # a checkpoint every 40 ms
 
 
 @pytest.fixture

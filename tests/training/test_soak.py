@@ -12,7 +12,7 @@ from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.training import Recipe, fit
 from tinysegnet.training.run_folder import RunFolder
 
-STEPS = int(os.environ.get("TINYSEGNET_SOAK", amount(200, 400)))  # `make torture` takes 2000
+STEPS = int(os.environ.get("TINYSEGNET_SOAK", amount(100, 400)))  # `make torture` takes 2000
 WARM_UP = STEPS // 2  # by then, everything is compiled and every buffer is allocated
 
 
@@ -31,4 +31,4 @@ def test_memory_does_not_grow(tmp_path, record_property):
     fit(ts.build("tiny", width=1 / 16), data, val, recipe=recipe, run=run, progress=False, on_epoch=note)
     growth = max(taken) - taken[0]
     record_property("soak", f"{STEPS} steps, memory grew by {growth / MB:.1f} MB after step {WARM_UP}")
-    assert growth < 5 * MB
+    assert growth < amount(2.5, 5) * MB

@@ -52,12 +52,13 @@ def test_a_program_that_runs_creates_the_canary(monkeypatch):
     os.remove("canary")
 
 
-@pytest.mark.parametrize("write", [zipped, legacy])
 @pytest.mark.parametrize(("program", "said"), PROGRAMS.values(), ids=PROGRAMS)
-def test_programs_are_refused(total, write, program, said):
-    found = attempt(write(program, ROW), total)
-    assert isinstance(found, str)
-    assert said in found
+def test_programs_are_refused(total, program, said):
+    """Both formats are read by the same reader of pickles, so long programs are tried in one of them only."""
+    for write in (zipped, legacy) if len(program) < amount(10_000, 1 << 20) else (zipped,):
+        found = attempt(write(program, ROW), total)
+        assert isinstance(found, str)
+        assert said in found
 
 
 @pytest.mark.parametrize("part", ["magic", "version", "system", "keys"])
