@@ -119,3 +119,16 @@ def test_only_file_systems_without_locks_may_refuse_a_lock(tmp_path, monkeypatch
     with nullcontext() if accepted else pytest.raises(OSError, match=os.strerror(code)), folder.held():
         ran.append(True)
     assert bool(ran) == accepted
+
+
+def test_interrupting_the_report_prints_how_to_get_it(tmp_path, monkeypatch, capsys):
+    def interrupted(*arguments, **settings):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tinysegnet.report.run_report.write_run_page", interrupted)
+    folder = RunFolder(tmp_path / "a run", CONFIG, CAMVID)
+    network, data = model(), InMemory(ToyScenes(2, size=(20, 28)))
+    result = fit(network, data, run=folder, recipe=RECIPE, progress=False)
+    with pytest.raises(KeyboardInterrupt):
+        ts.write_report(folder, network, data, None, result)
+    assert f"tinysegnet train --resume '{folder.path}'\n" in capsys.readouterr().err

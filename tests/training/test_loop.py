@@ -177,8 +177,7 @@ def test_validations_and_exact_statistics_are_computed_only_when_they_are_due(da
         function = getattr(loop, name)
         monkeypatch.setattr(loop, name, lambda *a, name=name, f=function, **k: called.append(name) or f(*a, **k))
     monkeypatch.setattr(loop.runtime, "keep_freed_memory", lambda: called.append("memory"))
-    epochs = []
-    recipe = replaced(epochs=5, validate_every=2, statistics="exact")
+    epochs, recipe = [], replaced(epochs=5, validate_every=2, statistics="exact")
     fit(model(), data, val, recipe=recipe, progress=False, on_epoch=lambda history: epochs.append([*called]))
     evaluations = [row.count("evaluate") for row in epochs]
     assert evaluations == [0, 1, 1, 2, 3]
@@ -283,6 +282,13 @@ def test_the_first_layer_with_non_finite_output_is_found_as_in_training(data):
     training = TrainingStep(broken, data, RECIPE, 9, None)
     with np.errstate(all="ignore"), pytest.raises(NonFiniteError, match="first in the output of decoder2"):
         training.run(*batch(data), 0)
+
+
+def test_the_accuracy_shown_ignores_void(data):
+    step = TrainingStep(model(), data, RECIPE, 1, None)
+    labels = np.array([[1, 11, 2, 5]], np.uint8)
+    assert step.accuracy(np.array([[1, 11, 3, 7]]), labels) == pytest.approx(1 / 3)
+    assert step.accuracy(labels, np.full((1, 4), 11, np.uint8)) == 0
 
 
 def test_without_an_ignore_label_every_pixel_counts(data):

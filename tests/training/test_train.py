@@ -140,13 +140,6 @@ def test_progress_shows_epoch_loss_accuracy_and_validation(scenes, val, capsys):
         assert fact in shown.out + shown.err
 
 
-def test_the_accuracy_shown_ignores_void(scenes):
-    step = TrainingStep(small_model(), scenes, SMALL, 1, None)
-    labels = np.array([[1, 11, 2, 5]], np.uint8)
-    assert step.accuracy(np.array([[1, 11, 3, 7]]), labels) == pytest.approx(1 / 3)
-    assert step.accuracy(labels, np.full((1, 4), 11, np.uint8)) == 0
-
-
 def test_a_run_is_never_overwritten(tmp_path):
     run_folder(tmp_path / "run").begin()
     with pytest.raises(DataError, match=r"run.*--resume"):
