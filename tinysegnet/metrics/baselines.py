@@ -134,7 +134,8 @@ def _tables(binning: _Binning, counts: dict[_Binning, np.ndarray]) -> list[np.nd
     For pairs of colour and cell, the estimate assumes that the two are independent given the class:
     P(c | colour, cell) ~ P(c | colour) P(c | cell) / P(c).
     """
-    guess = frequency = _shares(counts[EVERYTHING][0])
+    (frequency,) = _shares(counts[EVERYTHING])
+    guess = frequency
     if binning.parts:
         by_color, by_cell = (counts[part] + CONFIDENCE * frequency for part in binning.parts)
         inverse = 1.0 / np.maximum(frequency, 1e-9)

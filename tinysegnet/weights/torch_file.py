@@ -122,7 +122,8 @@ def _members(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
     roots = [info.filename[: -len("data.pkl")] for info in infos if info.filename.endswith("/data.pkl")]
     if len(roots) != 1:
         raise CheckpointError("a zip archive without data.pkl, so not a file of torch.save. Give the weights file")
-    members = {info.filename.removeprefix(roots[0]): info for info in infos if info.filename.startswith(roots[0])}
+    (root,) = roots
+    members = {info.filename.removeprefix(root): info for info in infos if info.filename.startswith(root)}
     if len(members) != len(infos):
         raise damaged("a member occurs twice or is outside its folder")
     if any(info.compress_type != zipfile.ZIP_STORED for info in infos):
