@@ -3,6 +3,7 @@
 import numpy as np
 
 import tinysegnet as ts
+from tinysegnet.layers import Conv2d, Dropout, Normalize
 from tinysegnet.models.layer_builder import InitContext
 
 
@@ -24,3 +25,16 @@ def shaken(model, seed=0):
     for array in model.state().values():
         array += 0.1 * rng.random(array.shape).astype(array.dtype)
     return model
+
+
+def pointwise(weight, *, p=None):
+    """Make a network whose logits are a linear function of each pixel, optionally after dropout."""
+    layers = {"input": Normalize(0, 1)} | ({} if p is None else {"dropout": Dropout(p)})
+    layers["classifier"] = classifier = Conv2d(3, len(weight), 1, rng=None)
+    classifier.params = {"weight": np.float32(weight).T[None, None], "bias": np.zeros(len(weight), np.float32)}
+    return ts.Network(layers)
+
+
+def noise(*size, seed=0):
+    """Draw a random picture (H, W, 3) uint8."""
+    return np.random.default_rng(seed).integers(0, 256, (*size, 3)).astype(np.uint8)
