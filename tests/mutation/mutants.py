@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build" / "mutants"
 AREAS = ("ops", "gradcheck", "layers", "models", "metrics", "data", "weights", "prediction", "training")
 TESTS = {str(path.relative_to(ROOT)): path.read_text() for path in sorted((ROOT / "tests").rglob("test_*.py"))
-         if not re.search("/(oracle|lessons|mutation)/|browser", str(path))}  # fmt: skip
+         if not re.search("/(oracle|lessons|mutation)/|browser|reading", str(path))}  # fmt: skip
 PYTEST = (sys.executable, "-m", "pytest", "-qxp", "no:cacheprovider", "--timeout=120", "--timeout-method=thread")
 
 
