@@ -77,8 +77,8 @@ def _one_sample(analytic, scene) -> Iterator[str]:
     for n in range(N if N > 1 else 0):
         gradient = scene.sample_gradient(n)
         if gradient is not None and _same(gradient, analytic):
-            name = "first" if n == 0 else "last" if n == N - 1 else f"{n}th"
-            yield f"only the {name} of {N} samples counts: the gradient must be summed over the batch"
+            name = "the first" if n == 0 else "the last" if n == N - 1 else f"number {n + 1}"
+            yield f"only {name} of {N} samples counts: the gradient must be summed over the batch"
 
 
 def _rearrangements(a) -> Iterator[tuple[np.ndarray, str]]:
@@ -123,7 +123,7 @@ def _shifted(analytic, numeric) -> Iterator[str]:
 
 
 def _factor_per_channel(analytic, numeric, arguments) -> Iterator[str]:
-    if analytic.ndim < 2 or not analytic.any():
+    if analytic.ndim < 2:
         return
     leading = tuple(range(analytic.ndim - 1))
     c = (analytic * numeric).sum(leading) / np.maximum((analytic**2).sum(leading), 1e-300)
@@ -138,7 +138,7 @@ def _factor_per_channel(analytic, numeric, arguments) -> Iterator[str]:
 
 
 def _factor_per_pixel(analytic, numeric) -> Iterator[str]:
-    if analytic.ndim < 2 or analytic.shape[-1] < 2 or not analytic.any():
+    if analytic.ndim < 2 or analytic.shape[-1] < 2:
         return
     c = (analytic * numeric).sum(-1, keepdims=True) / np.maximum((analytic**2).sum(-1, keepdims=True), 1e-300)
     if _same(numeric, c * analytic):
