@@ -129,6 +129,10 @@ def test_a_shift_needs_an_overlap_of_two():
     )
 
 
+def test_parts_of_zeros_are_not_a_shift():
+    assert hint(np.array([0, 0, 0, 3.0]), np.array([2.0, 0, 0, 0]), np.zeros(4, bool)) is None
+
+
 def test_a_factor_per_channel_is_named():
     c = np.array([0.5, 2, -3])
     analytic = TRUE / c
