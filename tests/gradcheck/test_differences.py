@@ -95,6 +95,12 @@ def test_the_half_step_tells_a_jump_from_a_kink(height, kind):
     assert probe.ratio == pytest.approx((1 + 2 * height) / (1 + height))
 
 
+def test_the_first_step_decides_what_is_at_the_point():
+    """With smaller steps, the jump would dominate."""
+    probe = judged(lambda x: max(x, 0) + 0.2e-5 * (x > 0), 0.5)
+    assert (probe.status, probe.kind, probe.ratio) == ("crossed", "kink", pytest.approx(1.4 / 1.2))
+
+
 def test_a_curve_has_ratio_one_half_along_an_entry_and_along_a_direction():
     for move in ((0,), np.ones(1)):
         probe = judged(lambda x: 5 * x + 1e3 * x**2, 5.1, move=move)

@@ -64,11 +64,6 @@ def test_check_rejects_wrong_gradients(slope):
         report.raise_if_failed()
 
 
-def test_check_accepts_only_rounding_errors():
-    assert check(*tanh_pair(1 + 1e-9), LINEAR[0]).ok
-    assert not check(*tanh_pair(1 + 1e-6), LINEAR[0]).ok
-
-
 def test_check_names_a_single_wrong_entry():
     def backward(dout, cache):
         dx, dweight, dbias = linear_backward(dout, cache)
@@ -184,20 +179,6 @@ def test_jumps_have_ratio_two():
     assert report.verdict == "kink"
     assert {p.kind for p in report.tensors[0].probes} == {"jump"}
     assert report.tensors[0].worst.ratio == pytest.approx(2, abs=0.05)
-
-
-def test_bugs_of_curved_functions_have_ratio_one_half():
-    report = check(lambda x: (x**2, x), lambda dout, x: 2.0001 * x * dout, np.linspace(1, 2, 7))
-    assert report.verdict == "bug"
-    assert all(p.kind == "smooth" for p in report.tensors[0].probes)
-    report = check(lambda x: (1e4 * x**2, x), lambda dout, x: 2.0001e4 * x * dout, np.linspace(1, 2, 7))
-    assert report.tensors[0].worst.ratio == pytest.approx(0.5, abs=0.05)
-
-
-def test_wrong_slope_at_a_kink_is_a_bug():
-    """The slope at 0 is undefined, but -3 is not between the one-sided slopes 0 and 1."""
-    report = check(relu_forward, lambda dout, x: np.where(x > 0, dout, -3 * dout * (x == 0)), np.zeros(5))
-    assert report.verdict == "bug"
 
 
 def test_true_zero_gradients_cause_no_false_alarm():

@@ -111,9 +111,9 @@ def test_rearrangements_are_only_tried_for_small_arrays(shape, found):
 
 
 @pytest.mark.parametrize("step", [1, -1, 2, -2, 3, -3])
-@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("axis", [0, 1, 2])
 def test_a_shift_is_named(step, axis):
-    numeric = RNG.standard_normal((6, 5, 2))
+    numeric = RNG.standard_normal((6, 5, 7))
     analytic = np.roll(numeric, -step, axis)
     lost = [slice(None)] * 3
     lost[axis] = slice(-step, None) if step > 0 else slice(None, -step)
@@ -158,6 +158,7 @@ def test_a_factor_per_pixel_is_named():
     assert "one c per pixel, 0 at 2 pixels" in hint(TRUE, void)
     same = TRUE.copy()
     same[3, 4] = 0  # both are 0 at this pixel, which therefore has no factor
+    assert "pixel" not in (hint(TRUE[..., :1] * c, TRUE[..., :1]) or "")  # one channel fits any factors
     weighted = same.copy()
     weighted[0, 0] *= 2
     assert "one c per pixel, 1, 2: is a weight missing?" in hint(same, weighted)
@@ -273,6 +274,14 @@ def test_check_finds_that_only_one_sample_counts(n, name):
     report = check(lambda x, weight: (x @ weight, (x, weight)),
                    lambda d, c: (d @ c[1].T, np.outer(c[0][n], d[n])), x, weight)  # fmt: skip
     assert f"only {name} of 3 samples counts" in report.tensor("weight").hint
+
+
+def test_one_sample_is_recognised_in_results_with_one_axis_and_not_asked_for_in_a_number():
+    x = np.random.default_rng(0).standard_normal((3, 4))
+    report = check(lambda x, w: (x @ w, x), lambda d, x: (np.outer(d, w), x[1] * d[1]), x, w := np.arange(1.0, 5))
+    assert "only number 2 of 3 samples counts" in report.tensor("w").hint
+    report = check(lambda x: ((x**3).sum(), x), lambda d, x: d * x, x)
+    assert report.tensors[0].hint is None
 
 
 def test_check_offers_arguments_and_settings_to_the_hints():

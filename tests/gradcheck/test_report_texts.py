@@ -200,4 +200,5 @@ def test_the_page_for_notebooks_prefers_failed_gradients_and_has_limits():
     assert [f"reason {k}" in text for k in range(4)] == [True, True, True, False]
     assert "case “case with a hint”" in text
     assert "plain case" not in text
+    assert text.split("<pre")[1].split(">", 1)[1].splitlines()[:3] == [f"  {line}" for line in failed[0].details()]
     assert "more" not in Report("r", passed)._repr_html_().split("<details>")[0]

@@ -187,7 +187,7 @@ def _argument_names(forward: Callable, arrays: Sequence[Any]) -> list[str]:
 
 def _shape_hint(shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
     extra = len(shape) - len(wanted)
-    if extra > 0 and shape[extra:] == wanted:
+    if shape[extra:] == wanted:
         return f". Forward broadcast it, so sum over axes {tuple(range(extra))}."
     if sorted(shape) == sorted(wanted):
         return ". The sizes are in another order: is it transposed?"

@@ -65,9 +65,9 @@ def _factor(analytic, numeric, sizes) -> Iterator[str]:
         yield "numeric = -1 x analytic: is it the wrong sign?"
     question = " The sign is wrong, too." if c < 0 else ""
     for name, n in sizes.items():
-        if n > 1 and abs(abs(c) - 1 / n) < CLOSE * abs(c):
+        if abs(abs(c) - 1 / n) < CLOSE * abs(c):
             yield f"numeric = {c:.4g} x analytic: perhaps you forgot to divide by {name} = {n:g}.{question}"
-        elif n > 1 and abs(abs(c) - n) < CLOSE * abs(c):
+        elif abs(abs(c) - n) < CLOSE * abs(c):
             yield f"numeric = {c:.4g} x analytic: perhaps it is a mean where a sum belongs ({name} = {n:g}).{question}"
     yield f"numeric = {c:.6g} x analytic everywhere: a factor is missing or superfluous"
 
