@@ -262,6 +262,14 @@ def test_arguments_that_cannot_be_checked_are_named():
         check(double, lambda d, _: d, X, mask=np.ones(2, complex))
 
 
+@pytest.mark.parametrize(
+    ("result", "found"), [(X[:2], "ndarray"), ([X, None], "list"), (3.0, "float"), ((X,), "tuple of 1")]
+)
+def test_a_forward_must_return_a_tuple_of_two(result, found):
+    with pytest.raises(ShapeError, match=rf"\(out, cache\), a tuple of two, got (a )?{found}\."):
+        check(lambda x: result, lambda dout, _: dout, X)
+
+
 @pytest.mark.parametrize(("outputs", "accepted"), [((0,), True), ((1,), True), ((2,), False), ((0, 2), False)])
 def test_outputs_must_exist(outputs, accepted):
     def run():

@@ -44,6 +44,13 @@ def test_a_gradient_is_wrong_from_the_allowed_error_on(share, status):
         assert probe.error == pytest.approx(abs(share) * probe.allowed, rel=1e-3)
 
 
+def test_a_loss_that_is_zero_needs_no_tolerance():
+    right, wrong = judged(lambda x: 0.0, 0.0), judged(lambda x: 0.0, 1.0)
+    assert (right.status, right.kind) == ("ok", "smooth")
+    assert (wrong.status, wrong.kind, wrong.ratio) == ("wrong", "smooth", None)
+    assert taylor(lambda x: 0.0, 0.0) is None
+
+
 def test_the_ratio_of_a_nan_is_infinite():
     probe = judged(lambda x: x, np.nan)
     assert (probe.excess, probe.status) == (np.inf, "wrong")
@@ -77,6 +84,13 @@ def test_a_kink_counts_from_four_times_the_noise_on(bend, status):
     probe = judged(lambda x: bend * noise * max(x, 0), 1.05 * bend * noise, F=1e6)
     assert (probe.status, probe.kind) == (status, "smooth" if status == "wrong" else "kink")
     assert (probe.ratio is None) == (status == "wrong")
+
+
+@pytest.mark.parametrize(("share", "status"), [(0.95, "ok"), (1.05, "wrong")])
+def test_a_kink_explains_its_share_of_the_bend_and_the_allowed_error(share, status):
+    noise = 10 * EPS * 1e6 / 1e-5
+    error = 0.6 * 8 * noise + share * noise
+    assert judged(lambda x: 8 * noise * max(x, 0), 4 * noise + error, F=1e6).status == status
 
 
 @pytest.mark.parametrize(("distance", "kind"), [(0.19, "kink"), (0.21, "smooth"), (0.42, "smooth"), (0.44, "kink")])

@@ -153,6 +153,7 @@ def test_a_factor_per_pixel_is_named():
     c = np.ones((4, 5, 1))
     c[0, :2], c[1, 0] = 3, 0.5
     assert "one c per pixel, 0.3333, 1, 2: is a weight missing?" in hint(TRUE * c)
+    assert "one c per pixel, 0.3333, 1, 2: is a weight missing?" in hint(TRUE[..., :2] * c, TRUE[..., :2])
     void = TRUE.copy()
     void[0, 1], void[2, 3] = 0, 0
     assert "one c per pixel, 0 at 2 pixels" in hint(TRUE, void)

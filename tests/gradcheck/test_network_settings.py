@@ -158,6 +158,13 @@ def test_the_loss_has_void_pixels_and_class_weights(classes, labels):
     assert void.mean() == pytest.approx(0.1 if labels is None else 0, abs=0.02)
 
 
+def test_label_255_is_void():
+    labels = np.full((1, 2, 3), 255)
+    labels[0, 0, 1] = 2
+    gradient = _make_loss("cross_entropy", labels, np.random.default_rng(3))(np.zeros((1, 2, 3, 4)))[1]()
+    assert [tuple(index) for index in np.argwhere(gradient.any(-1))] == [(0, 0, 1)]
+
+
 def test_the_random_loss_has_one_fixed_normal_dout():
     loss = _make_loss("random", None, np.random.default_rng(0))
     logits = np.full((1, 20, 30, 4), 2.0)
