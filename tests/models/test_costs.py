@@ -1,4 +1,4 @@
-"""Shapes, costs and receptive fields of a small network by hand, the printed summary, and the kernels of all networks."""
+"""Shapes, costs and receptive fields of a small network by hand, the printed summary, and kernels of all networks."""
 
 import numpy as np
 import pytest
