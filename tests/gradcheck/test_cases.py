@@ -38,6 +38,14 @@ def test_a_seed_draws_the_same_arguments_in_every_version():
     assert [name for name in found if str(found[name]) != str(stored[name])] == []
 
 
+def test_the_default_seed_is_zero_and_other_seeds_draw_other_arguments():
+    for case in CASES:
+        default, zero, other = ([figure(a) for a in drawn[0]] for drawn in
+                                (case.arguments(), case.arguments(0), case.arguments(1)))  # fmt: skip
+        assert default == zero
+        assert default != other
+
+
 @pytest.mark.parametrize("op", ["conv2d", "conv_transpose2d", "depthwise_conv2d", "max_pool2d"])
 def test_a_case_is_what_its_name_says(op):
     for case in cases_of(op):
