@@ -39,7 +39,7 @@ def test_a_seed_draws_the_same_arguments_in_every_version():
 
 
 def test_the_default_seed_is_zero_and_other_seeds_draw_other_arguments():
-    for case in CASES:
+    for case in (case for case in CASES if case.gradient):
         default, zero, other = ([figure(a) for a in drawn[0]] for drawn in
                                 (case.arguments(), case.arguments(0), case.arguments(1)))  # fmt: skip
         assert default == zero

@@ -58,6 +58,12 @@ def test_what_is_no_batch_of_pictures_is_refused(picture):
         model.backward(picture if not isinstance(picture, np.ndarray) else picture.astype(float))
 
 
+def test_a_mask_of_pictures_is_not_ignored_in_silence():
+    for training in (False, True):
+        with pytest.raises(ShapeError, match="input needs x .*without a mask, got MaskedArray"):
+            network().forward(np.ma.masked_array(X, X > 9), training=training)
+
+
 def test_models_are_checked_by_their_type():
     model = network()
     assert check_network(model) is model
