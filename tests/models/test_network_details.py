@@ -60,7 +60,7 @@ def test_what_is_no_batch_of_pictures_is_refused(picture):
 
 def test_a_mask_of_pictures_is_not_ignored_in_silence():
     for training in (False, True):
-        with pytest.raises(ShapeError, match="input needs x .*without a mask, got MaskedArray"):
+        with pytest.raises(ShapeError, match=r"input needs x .*without a mask, got MaskedArray"):
             network().forward(np.ma.masked_array(X, X > 9), training=training)
 
 

@@ -126,7 +126,7 @@ def _factor_per_channel(analytic, numeric, arguments) -> Iterator[str]:
     if analytic.ndim < 2:
         return
     leading = tuple(range(analytic.ndim - 1))
-    c = (analytic * numeric).sum(leading) / np.maximum((analytic**2).sum(leading), 1e-300)
+    c = np.nan_to_num((analytic * numeric).sum(leading) / (analytic**2).sum(leading))  # 0 / 0 means 0
     if _same(numeric, c * analytic):
         for name, value in arguments.items():
             if np.shape(value) == c.shape:
@@ -140,7 +140,7 @@ def _factor_per_channel(analytic, numeric, arguments) -> Iterator[str]:
 def _factor_per_pixel(analytic, numeric) -> Iterator[str]:
     if analytic.ndim < 2 or analytic.shape[-1] < 2:
         return
-    c = (analytic * numeric).sum(-1, keepdims=True) / np.maximum((analytic**2).sum(-1, keepdims=True), 1e-300)
+    c = np.nan_to_num((analytic * numeric).sum(-1, keepdims=True) / (analytic**2).sum(-1, keepdims=True))
     if _same(numeric, c * analytic):
         values = np.unique(np.round(c[np.abs(analytic).max(-1, keepdims=True) > 0], 6))
         if 0 in values:
@@ -158,7 +158,7 @@ def _statistics(analytic, numeric, x) -> Iterator[str]:
     if _same(missing, np.broadcast_to(missing.mean(0), missing.shape)):
         yield "numeric - analytic is one value per channel: is the term through the mean missing?"
     values = values - values.mean(0)
-    slope = (missing * values).sum(0) / np.maximum((values**2).sum(0), 1e-300)
+    slope = np.nan_to_num((missing * values).sum(0) / (values**2).sum(0))
     if _same(missing, slope * values):
         yield "numeric - analytic is a multiple of x - mean in each channel: is the term through the variance missing?"
     if _same(missing, missing.mean(0) + slope * values):
