@@ -65,6 +65,16 @@ def test_random_pictures_are_two_of_the_given_size_with_all_brightnesses():
     assert not np.array_equal(other.pictures[0], x)
 
 
+def test_given_pictures_and_labels_are_used():
+    x, labels = np.random.default_rng(1).uniform(0, 255, (1, 4, 5, 3)), np.full((1, 4, 5), 255)
+    labels[0, 2, 3] = 1
+    model = Matrix()
+    report = check_model(model, x, labels)
+    assert report.ok
+    np.testing.assert_array_equal(model.pictures[0], x)
+    assert np.argwhere(report.tensor("x").analytic.any(-1)).tolist() == [[0, 2, 3]]
+
+
 def test_numbers_of_directions_and_entries_and_the_rule_are_those_given():
     x = np.full((1, 2, 2, 3), 3.0)
     report = check_model(Matrix(), x, loss="random", directions=3, entries=1, h=1e-4, rtol=0.25, floor=0)
