@@ -3,7 +3,7 @@
 import numpy as np
 
 import tinysegnet as ts
-from tinysegnet.layers import Conv2d, Dropout, Normalize
+from tinysegnet.layers import BatchNorm2d, Conv2d, Dropout, MaxPool2d, MaxUnpool2d, Normalize, ReLU, SkipAdd, SkipSource
 from tinysegnet.models.layer_builder import InitContext
 
 
@@ -38,3 +38,27 @@ def pointwise(weight, *, p=None):
 def noise(*size, seed=0):
     """Draw a random picture (H, W, 3) uint8."""
     return np.random.default_rng(seed).integers(0, 256, (*size, 3)).astype(np.uint8)
+
+
+def layers(features=8, classes=5, dropout=()):
+    """Make the layers of a network with a pool, a skip connection and an unpooling."""
+    rng, pool = np.random.default_rng(0), MaxPool2d()
+    source = SkipSource()
+    return {
+        "input": Normalize(127.5, 64),
+        "encoder1.conv1": Conv2d(3, features, 3, bias=False, rng=rng),
+        "encoder1.bn1": BatchNorm2d(features),
+        "encoder1.relu1": ReLU(),
+        "encoder1.tap": source,
+        "encoder1.pool": pool,
+        **{name: Dropout(0.25) for name in dropout},
+        "encoder2.conv1": Conv2d(features, features, 3, rng=rng),
+        "decoder1.unpool": MaxUnpool2d(pool),
+        "decoder1.add": SkipAdd(source),
+        "classifier": Conv2d(features, classes, 1, rng=rng),
+    }
+
+
+def network(**settings):
+    """Make a network of these layers."""
+    return shaken(ts.Network(layers(**settings)))
