@@ -7,7 +7,7 @@ import pytest
 
 from tinysegnet.data.palette import CAMVID
 from tinysegnet.data.sample import Dataset
-from tinysegnet.data.toyscenes import ToyScenes, draw_scene, drawing
+from tinysegnet.data.toyscenes import ToyScenes, draw_scene, drawing, houses, street_objects
 from tinysegnet.data.toyscenes.drawing import CAR, MOODS, OVERSAMPLING, Camera, Canvas, develop
 from tinysegnet.errors import DataError
 
@@ -51,17 +51,50 @@ class Brush:
     ellipse = polygon
 
 
-# The published results of toy scenes belong to these pictures. They contain every object in all of its forms.
-CALLS = [(4036, 3661689749), (3910, 1929764851), (3873, 4040582617), (3871, 1889134272), (4031, 710981253)]  # fmt: skip
+# The published results of toy scenes belong to these pictures. The objects have all of their forms in 16 drawings.
+OBJECTS = {
+    "house": (378, 2821538448), "tree": (322, 824800031), "hedge": (320, 4093253815),
+    "garden": (946, 1683694008), "lamp_post": (156, 645562621), "sign": (137, 3695717776),
+    "traffic_light": (144, 3823227450), "car": (448, 1221428863), "crossing_car": (240, 1089542161),
+    "pedestrian": (325, 162815515), "cyclist": (291, 3674409768), "oddity": (144, 3298470427),
+    "fence": (360, 1442169265),
+}  # fmt: skip
+STREETS = (4036, 3661689749), (3910, 1929764851), (3873, 4040582617)  # ten each
+PLACES = {"house": (9.0, 17.5, True), "hedge": (2.0, 9.5), "garden": (4.0, 11.0), "car": (6.0, True)}
 
 
-@pytest.mark.parametrize("part", range(len(CALLS)))
-def test_scenes_are_drawn_as_ever(monkeypatch, part):
+@pytest.fixture
+def notes(monkeypatch):
+    """Return a function that draws, and returns the notes of the brush."""
     monkeypatch.setattr(drawing.ImageDraw, "Draw", Brush)
-    monkeypatch.setattr(Brush, "notes", (0, 0))
-    for index in range(10 * part, 10 * part + 10):
-        draw_scene(np.random.default_rng([5, index]), (24, 32))
-    assert Brush.notes == CALLS[part]
+
+    def draw(function, *arguments):
+        Brush.notes = 0, 0
+        for argument in arguments:
+            function(argument)
+        return Brush.notes
+
+    return draw
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_objects_are_drawn_as_ever(notes, name):
+    def draw(seed):
+        camera, side, sun = Camera(1.2, 1.8, 0.45, 0.6, 0.004, 0.03, 300.0), (-1) ** seed, (-1) ** (seed // 2)
+        canvas, rng = Canvas((100, 130), camera, MOODS[seed % len(MOODS)], sun, 0), np.random.default_rng(seed)
+        if name == "fence":
+            houses.fence(canvas.facing(side, 2.0 + seed), rng, -1.5, 2.5)
+        else:
+            place = [seed % 3 == 0 if value is True else value for value in PLACES.get(name, (5.5,))]
+            getattr(houses if hasattr(houses, name) else street_objects, name)(canvas, rng, 3.5 * side, *place)
+
+    assert notes(draw, *range(16)) == OBJECTS[name]
+
+
+@pytest.mark.parametrize("part", range(len(STREETS)))
+def test_streets_are_drawn_as_ever(notes, part):
+    seeds = range(10 * part, 10 * part + 10)
+    assert notes(lambda seed: draw_scene(np.random.default_rng([5, seed]), (24, 32)), *seeds) == STREETS[part]
 
 
 # The CRC of the labels, and the sum of the colours with random signs and weights.

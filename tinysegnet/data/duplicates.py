@@ -26,7 +26,7 @@ def shared_pictures(splits: Iterable[Folder]) -> list[str]:
     count_by_size = Counter(sizes.values())
     same: dict[object, list[Path]] = {}
     for path in places:  # only files of equal size are read
-        content = hashlib.blake2b(path.read_bytes()).digest() if count_by_size[sizes.get(path, 0)] > 1 else path
+        content = hashlib.blake2b(path.read_bytes()).digest() if count_by_size[sizes.get(path)] > 1 else path
         same.setdefault(content, []).append(path)
     repeated = [paths for paths in same.values() if sum(places[path].total() for path in paths) > 1]
     repeated.sort(key=lambda paths: -len({split for path in paths for split in places[path]}))

@@ -4,7 +4,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +49,7 @@ def survey(layout: Layout, *, skip_colors: bool, progress: Progress = iter) -> l
     return [facts for facts in found if facts]
 
 
-@lru_cache(maxsize=1 << 17)  # each split of a folder surveys the same files
+@cache  # each split of a folder surveys the same files
 def _facts(path: Path, modified: int, skip_colors: bool) -> LabelFacts | None:
     try:
         if skip_colors:

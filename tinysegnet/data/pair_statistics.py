@@ -38,7 +38,7 @@ def pair_statistics(data: Dataset, *, fits: bool = False, progress: Any = iter) 
             sample = read_sample(data, index)
         except DataError:  # `Folder.problems` reports the error
             continue
-        counts = np.bincount(sample.labels.ravel(), minlength=256)
+        counts = np.bincount(sample.labels.ravel(), minlength=K)
         pixels = np.append(counts[:K], counts[K:].sum())
         pairs.append(PairStatistics(data, index, pixels, *(_fits(sample) if fits else (np.nan, np.nan))))
     return pairs

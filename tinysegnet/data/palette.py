@@ -54,7 +54,7 @@ class Palette:
         """Return this palette ("own"), or a copy with SAFE_COLORS, followed by `distinct_colors` ("safe")."""
         if kind == "own":
             return self
-        colors = SAFE_COLORS + distinct_colors(max(0, self.num_classes - len(SAFE_COLORS)), SAFE_COLORS)
+        colors = SAFE_COLORS + distinct_colors(self.num_classes - len(SAFE_COLORS), SAFE_COLORS)
         return replace(self, colors=colors[: self.num_classes], ignore_color=(0, 0, 0))
 
 
@@ -98,7 +98,7 @@ def distinct_colors(count: int, taken: Iterable[Color] = ()) -> tuple[Color, ...
 
     The hue advances by the golden angle, so that similar hues are far apart in the sequence.
     """
-    seen, k, golden = {(0, 0, 0), *taken}, 0, (5**0.5 - 1) / 2
+    seen, k, golden = {*taken}, 0, (5**0.5 - 1) / 2
     colors: list[Color] = []
     while len(colors) < count:
         for hue in (k * golden, k * golden + 0.5):  # the complementary hue replaces hues near ERROR_RED
