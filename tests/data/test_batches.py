@@ -254,6 +254,16 @@ def test_the_number_of_batches_is_rounded_down_only_when_shuffling(count, batch_
         assert not read(Solid(count), batch_size, shuffle=shuffle, start=number)
 
 
+def test_an_epoch_draws_its_order_and_then_one_seed_per_picture():
+    draws, order = np.random.default_rng(3), np.arange(5)
+    draws.shuffle(order)
+    seeds, augment = draws.integers(2**63, size=5), Augment(flip=0.5, scale=(1, 2))
+    found = np.concatenate([images for images, _ in read(Solid(5), 1, seed=3, augment=augment)])
+    for image, index in zip(found, order, strict=True):
+        own, _ = augment(Solid(5)[index], rng=np.random.default_rng(seeds[index]), size=(8, 12))
+        np.testing.assert_array_equal(image, own)
+
+
 def test_batches_in_order_may_be_augmented_and_shuffled_ones_need_not():
     augmented = read(Solid(5), 2, shuffle=False, augment=Augment())
     assert [labels[:, 0, 0].tolist() for _, labels in augmented] == [[0, 1], [2, 3], [4]]

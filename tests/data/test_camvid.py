@@ -62,6 +62,7 @@ def test_samples_are_cached_and_read_only(root, monkeypatch):
     for array in (dataset[0].image, dataset[0].labels):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 0
+    assert folders.CACHE_BYTES == 10**9
     monkeypatch.setattr(folders, "CACHE_BYTES", H * W * 4)  # enough for one sample
     dataset = CamVid(root)
     assert dataset[1] is dataset[1]

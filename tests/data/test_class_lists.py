@@ -172,6 +172,21 @@ def test_written_classes_are_read_back(tmp_path, names, ignore_label):
     assert found.colors[len(names) :] == ((0, 0, 0),) * len(void)
 
 
+@pytest.mark.parametrize(
+    ("count", "ignore_label", "void"), [(254, 254, 1), (254, 255, 1), (255, 255, 0), (254, None, 0)]
+)
+def test_a_written_list_has_at_most_255_lines(tmp_path, count, ignore_label, void):
+    palette = Palette(tuple(f"c{k}" for k in range(count)), distinct_colors(count), ignore_label)
+    write_classes(tmp_path / "classes.txt", palette)
+    assert ClassList.read(tmp_path / "classes.txt").names == palette.names + ("void",) * void
+
+
+def test_the_colour_of_void_is_written_unless_a_class_has_it(tmp_path):
+    for color, expected in (((0, 0, 0), None), ((7, 7, 7), (7, 7, 7))):
+        write_classes(tmp_path / "classes.txt", Palette(("a", "b"), ((0, 0, 0), (1, 1, 1)), 2, color))
+        assert ClassList.read(tmp_path / "classes.txt").colors == ((0, 0, 0), (1, 1, 1), expected)
+
+
 def test_the_list_may_have_the_names_that_tools_use(tmp_path):
     for name in ("classes.txt", "codes.txt", "label_colors.txt", "class_dict.csv", "labelmap.txt", "labels.txt",
                  "class_names.txt", "classes.csv", "_classes.csv", "Classes.TXT"):  # fmt: skip

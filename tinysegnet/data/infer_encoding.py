@@ -194,8 +194,8 @@ def _check_soft(files: list[LabelFacts], allowed: set[int]) -> None:
     soft = []
     for file in files:
         between = {value: count for value, count in file.counts.items() if value not in allowed}
-        rare = np.median([*between.values()] or [0]) < _RARE * sum(file.counts.values())
-        if rare and not file.is_palette and len(between) > 2 and max(between) > 127:
+        is_soft = not file.is_palette and len(between) > 2 and max(between) > 127
+        if is_soft and np.median([*between.values()]) < _RARE * sum(file.counts.values()):
             soft.append((file.path, between))
     if soft:
         (path, between), share = soft[0], f"{len(soft)} of {len(files)} label maps are affected"

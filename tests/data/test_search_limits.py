@@ -1,0 +1,83 @@
+"""How far folders are searched, how long lines may be, and how pictures are divided, at and beyond each limit."""
+
+import pytest
+from folder_samples import names_of, write_pairs
+
+from tinysegnet.data import find_pictures, open_dataset
+from tinysegnet.data.layouts import find_layout
+from tinysegnet.data.pairs import files_below, read_lines
+from tinysegnet.errors import DataError
+
+
+@pytest.mark.parametrize(("outer", "is_found"), [("", True), ("a", True), ("a/b", True), ("a/b/c", False)])
+def test_two_enclosing_folders_are_entered(tmp_path, outer, is_found):
+    write_pairs(tmp_path / outer, "x", image="train/{}.png", labels="trainannot/{}.png")
+    assert find_layout(tmp_path).is_tutorial == is_found
+
+
+@pytest.mark.parametrize("beside", ["other/x.txt", "p.png", "train.txt"])
+def test_an_enclosing_folder_contains_nothing_else(tmp_path, beside):
+    write_pairs(tmp_path / "outer", *"abcde", image="train/{}.png", labels="trainannot/{}.png")
+    assert find_layout(tmp_path).is_tutorial
+    (tmp_path / beside).parent.mkdir(exist_ok=True)
+    (tmp_path / beside).write_text("")
+    layout = find_layout(tmp_path)
+    assert not layout.is_tutorial or layout.root == tmp_path
+
+
+def test_files_are_found_four_folders_below(tmp_path):
+    for depth in range(7):
+        folder = tmp_path.joinpath(*["f"] * depth)
+        folder.mkdir(exist_ok=True)
+        (folder / f"{depth}.png").write_bytes(b"")
+    assert sorted(path.stem for path in files_below(tmp_path)) == ["0", "1", "2", "3", "4"]
+    assert sorted(path.stem for path in files_below(tmp_path, 1)) == ["0", "1"]
+
+
+def test_a_line_may_have_2000_characters(tmp_path):
+    (tmp_path / "x.txt").write_text("a" * 2000 + "\n\nb\n")
+    assert read_lines(tmp_path / "x.txt") == ["a" * 2000, "", "b"]
+    (tmp_path / "x.txt").write_text("b\n" + "a" * 2001)
+    with pytest.raises(DataError, match="longer than 2000"):
+        read_lines(tmp_path / "x.txt")
+
+
+@pytest.mark.parametrize(("counts", "val"), [
+    ({"a": 18, "b": 2}, {"b": 2}), ({"a": 19, "b": 1}, None),  # a tenth, and less
+    ({"a": 13, "b": 7}, {"b": 7}), ({"a": 12, "b": 8}, None),  # 35 %, and more
+    ({"a": 14, "b": 4, "c": 1, "d": 1}, {"c": 1, "d": 1}), ({"a": 16, "b": 3, "c": 1}, {"b": 3, "c": 1}),
+])  # fmt: skip
+def test_scenes_make_up_10_to_35_percent_of_the_pictures(tmp_path, counts, val):
+    names = [f"{scene}_{k:02}" for scene, count in counts.items() for k in range(count)]
+    write_pairs(tmp_path, *names)
+    expected = sorted(names)[-4:] if val is None else sorted(name for name in names if name[0] in val)
+    assert names_of(tmp_path)["val"] == expected
+
+
+@pytest.mark.parametrize("scenes", [3, 4])
+def test_three_scenes_are_named(tmp_path, scenes):
+    write_pairs(tmp_path, *(f"s{scene}_{k}" for scene in range(5 * scenes) for k in range(2)))
+    note = find_layout(tmp_path).note
+    assert note.count("images/s") == 3
+    assert ("*, ...:" in note) == (scenes == 4)
+    assert ("*: " in note) == (scenes == 3)
+
+
+def test_the_toy_data_sets_have_450_and_200_streets_with_different_seeds():
+    train, val = open_dataset("toy"), open_dataset("toy", "val", size=(32, 48))
+    assert [(len(data), data.seed, data.size) for data in (train, val)] == [(450, 0, (96, 128)), (200, 1, (32, 48))]
+    with pytest.raises(DataError, match=r"'test'.*train or val"):
+        open_dataset("toy", "test")
+    for wrong in ("", None, 3):
+        with pytest.raises(DataError, match="is not a path"):
+            open_dataset(wrong)
+
+
+@pytest.mark.parametrize("inner", ["images", "pictures"])
+def test_a_folder_without_pictures_names_one_that_may_have_them(tmp_path, inner):
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(DataError, match="Try another folder"):
+        find_pictures([tmp_path])
+    (tmp_path / inner).mkdir()
+    with pytest.raises(DataError, match=f"Try {tmp_path / inner}"):
+        find_pictures([tmp_path])
