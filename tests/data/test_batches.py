@@ -193,6 +193,7 @@ def test_an_incomplete_last_batch_is_dropped_only_when_shuffling():
     assert [len(labels) for _, labels in read(Solid(7), 3)] == [3, 3]
     assert [len(labels) for _, labels in read(Solid(7), 3, shuffle=False)] == [3, 3, 1]
     assert [len(labels) for _, labels in read(Solid(2), 3)] == [2]
+    assert num_batches(Solid(7), 3) == 2
     for count, batch_size, shuffle in ((7, 3, True), (7, 3, False), (2, 3, True), (6, 3, False)):
         dataset = Solid(count)
         assert num_batches(dataset, batch_size, shuffle=shuffle) == len(read(dataset, batch_size, shuffle=shuffle))

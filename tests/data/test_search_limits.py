@@ -25,6 +25,12 @@ def test_an_enclosing_folder_contains_nothing_else(tmp_path, beside):
     assert not layout.is_tutorial or layout.root == tmp_path
 
 
+def test_a_folder_with_the_name_of_a_picture_is_no_picture(tmp_path):
+    write_pairs(tmp_path, "a", image="train/{}.png", labels="trainannot/{}.png")
+    (tmp_path / "train/b.png").mkdir()
+    assert [pair.image.stem for pair in find_layout(tmp_path).pairs("train")] == ["a"]
+
+
 def test_files_are_found_four_folders_below(tmp_path):
     for depth in range(7):
         folder = tmp_path.joinpath(*["f"] * depth)
