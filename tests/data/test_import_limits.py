@@ -102,6 +102,21 @@ def test_json_files_are_found_two_folders_below(tmp_path):
     assert import_annotations(tmp_path / "in", tmp_path / "out").counts == {"other": 1, "a": 1, "b": 1}
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_files_and_categories_that_are_not_used_are_counted(tmp_path, count):
+    categories = [(0, "fruit"), (1, "apple")]
+    coco(tmp_path / "in" / "instances_x.json", {"a.png": [(1, [square(2, 3, 5, 7)])]}, categories=categories)
+    photos(tmp_path / "in", "a.png")
+    for k in range(count):
+        (tmp_path / "in" / f"captions_{k}.json").write_text("{}")
+    dropped = +import_annotations(tmp_path / "in", tmp_path / "out").dropped
+    assert dropped == {"JSON files other than instances_*.json": count,
+                       "unused category that only names the group of the others": 1}  # fmt: skip
+    (tmp_path / "in" / "instances_x.json").rename(tmp_path / "in" / "x.json")
+    dropped = +import_annotations(tmp_path / "in", tmp_path / "out2").dropped
+    assert dropped["JSON files of other kinds"] == count
+
+
 def test_earlier_folders_and_longer_paths_have_priority(tmp_path):
     photos(tmp_path / "x" / "sub", "a.png")
     photos(tmp_path / "x", "a.png", "b.png")

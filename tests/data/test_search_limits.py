@@ -25,6 +25,13 @@ def test_an_enclosing_folder_contains_nothing_else(tmp_path, beside):
     assert not layout.is_tutorial or layout.root == tmp_path
 
 
+@pytest.mark.parametrize("outer", ["", "data/", "a/b/"])
+def test_a_split_of_any_name_may_stand_beside_the_others(tmp_path, outer):
+    for split in ("train", "val", "night", "far/away"):
+        write_pairs(tmp_path, "a", image=f"{outer}{split}/images/{{}}.png", labels=f"{outer}{split}/labels/{{}}.png")
+    assert names_of(tmp_path) == {"train": ["a"], "val": ["a"], "night": ["a"]}
+
+
 def test_a_folder_with_the_name_of_a_picture_is_no_picture(tmp_path):
     write_pairs(tmp_path, "a", image="train/{}.png", labels="trainannot/{}.png")
     (tmp_path / "train/b.png").mkdir()
