@@ -83,8 +83,8 @@ def is_deep(image: Image.Image, raw_mode: str) -> bool:
 
 def _rotation(image: Image.Image) -> Transpose | None:
     try:
-        return _ROTATIONS.get(image.getexif().get(Tag.Orientation))
-    except Exception:  # damaged EXIF data raises errors of any kind, but the pixels may be intact
+        return _ROTATIONS[image.getexif()[Tag.Orientation]]
+    except Exception:  # most pictures are upright; damaged EXIF data raises errors of any kind
         return None
 
 
