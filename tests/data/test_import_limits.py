@@ -7,10 +7,11 @@ import pytest
 from import_samples import H, W, box, coco, encoded, labelme, photo, photos, shape, square
 from PIL import Image
 
+from tinysegnet.data.class_lists import ClassList
 from tinysegnet.data.importing import _split, import_annotations
 from tinysegnet.data.importing.coco import decode_runs, fill_polygon
 from tinysegnet.data.importing.labelme import _FEWEST_POINTS, _draw
-from tinysegnet.data.importing.plain_folder import Imported, find_picture
+from tinysegnet.data.importing.plain_folder import Imported, find_picture, number_classes
 from tinysegnet.errors import DataError
 
 
@@ -94,6 +95,27 @@ def test_long_reasons_are_shortened_to_100_characters():
 ])  # fmt: skip
 def test_the_split_follows_from_the_path(path, split):
     assert _split(Path("root", path), Path("root"), "other") == split
+
+
+BLACK = (0, 0, 0)
+
+
+@pytest.mark.parametrize(("names", "listed", "expected"), [
+    (("pear",), None, {"background": BLACK, "pear": None, "void": None}),
+    (("a", "b"), ((1, 1, 1), None), {"background": BLACK, "a": (1, 1, 1), "b": None, "void": None}),
+    (("a", "b"), (BLACK, (2, 2, 2)), {"background": None, "a": BLACK, "b": (2, 2, 2), "void": None}),
+    (("a", "_Background_"), ((1, 1, 1), (3, 3, 3)), {"_Background_": (3, 3, 3), "a": (1, 1, 1), "void": None}),
+    (("a", "Void", "background"), (BLACK, (5, 5, 5), None), {"background": None, "a": BLACK, "void": None}),
+])  # fmt: skip
+def test_background_is_black_unless_a_class_is(names, listed, expected):
+    """None stands for an automatic colour, which differs from all others."""
+    classes = None if listed is None else ClassList(names, listed, "classes.txt")
+    found = number_classes(Path("x"), names, classes)
+    assert [*found] == [*expected]
+    assert len({*found.values()}) == len(found)
+    assert {name: color for name, color in found.items() if color in {*(listed or ()), BLACK}} == {
+        name: color for name, color in expected.items() if color
+    }
 
 
 def test_json_files_are_found_two_folders_below(tmp_path):

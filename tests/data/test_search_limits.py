@@ -15,6 +15,15 @@ def test_two_enclosing_folders_are_entered(tmp_path, outer, is_found):
     assert find_layout(tmp_path).is_tutorial == is_found
 
 
+@pytest.mark.parametrize(("image", "labels"), [
+    ("train/images/{}.png", "train/labels/{}.png"), ("images/{}.png", "images/{}_L.png"),
+    ("Test/{}.png", "Test/{}_L.png"),
+])  # fmt: skip
+def test_a_folder_whose_name_has_a_meaning_is_not_entered(tmp_path, image, labels):
+    write_pairs(tmp_path, *"abcde", image=image, labels=labels)
+    assert find_layout(tmp_path).root == tmp_path
+
+
 @pytest.mark.parametrize("beside", ["other/x.txt", "p.png", "train.txt"])
 def test_an_enclosing_folder_contains_nothing_else(tmp_path, beside):
     write_pairs(tmp_path / "outer", *"abcde", image="train/{}.png", labels="trainannot/{}.png")

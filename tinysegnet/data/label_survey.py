@@ -79,7 +79,7 @@ def _looks_blurred(values: np.ndarray) -> np.ndarray:
     """Return where a value lies between the values of two opposite neighbours, or differs from all four neighbours."""
     between, differs = np.zeros(values.shape, bool), np.ones(values.shape, bool)
     for array, found, alone in ((values, between, differs), (values.T, between.T, differs.T)):
-        for step in range(1, 1 + min(_STEPS, (len(array) - 1) // 2)):
+        for step in range(1, 1 + _STEPS):
             before, here, after = array[: -2 * step], array[step:-step], array[2 * step :]
             found[step:-step] |= ((before < here) & (here < after)) | ((before > here) & (here > after))
         equal = array[1:] == array[:-1]
