@@ -196,6 +196,27 @@ def test_the_list_may_have_the_names_that_tools_use(tmp_path):
     assert find_class_list([tmp_path]) is None
 
 
+def test_lists_agree_if_names_numbers_and_known_colours_are_equal():
+    one, two = (1, 2, 3), (4, 5, 6)
+    own = ClassList(("a", "b"), (one, None), "x.txt")
+    for colors in ((one, None), (None, two), (one, two), (None, None)):
+        assert own.agrees_with(ClassList(("a", "b"), colors, "y.txt"))
+    for other in (ClassList(("a", "b"), (two, None), ""), ClassList(("a", "c"), (one, None), ""),
+                  ClassList(("a", "b"), (one, None), "", (0, 2))):  # fmt: skip
+        assert not own.agrees_with(other)
+    assert not ClassList(("a", "b"), (one, two), "").agrees_with(ClassList(("a", "b"), (one, one), ""))
+
+
+def test_an_empty_list_and_a_folder_with_the_name_of_a_list(tmp_path):
+    (tmp_path / "labels.txt").mkdir()
+    assert find_class_list([tmp_path]) is None
+    for text in ("", "\n# nothing\n"):
+        with pytest.raises(DataError, match="number of classes is 0"):
+            read(tmp_path, text)
+    assert read(tmp_path, "255: leaf\n0: apple").numbers == (255, 0)
+    assert read(tmp_path, "255 255 255 leaf\n0 0 255 apple").colors == ((255, 255, 255), (0, 0, 255))
+
+
 def test_two_lists_must_agree(tmp_path):
     write(tmp_path, "images/{}.png", "labels/{}.png", 3)
     (tmp_path / "classes.txt").write_text("a\nb\nc\n")
