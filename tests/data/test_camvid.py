@@ -67,6 +67,10 @@ def test_samples_are_cached_and_read_only(root, monkeypatch):
     dataset = CamVid(root)
     assert dataset[1] is dataset[1]
     assert dataset[0] is not dataset[0]
+    monkeypatch.setattr(folders, "CACHE_BYTES", H * W * 4 - 1)
+    assert CamVid(root)[1] is not CamVid(root)[1]
+    dataset = CamVid(root)
+    assert dataset[1] is not dataset[1]
 
 
 @pytest.mark.parametrize(

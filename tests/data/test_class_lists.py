@@ -207,6 +207,13 @@ def test_lists_agree_if_names_numbers_and_known_colours_are_equal():
     assert not ClassList(("a", "b"), (one, two), "").agrees_with(ClassList(("a", "b"), (one, one), ""))
 
 
+@pytest.mark.parametrize(
+    "names", [("red", "green", "blue"), ("id", "value"), ("colour rgb", "red"), ("names of r", "b")]
+)
+def test_classes_may_have_the_names_of_columns(tmp_path, names):
+    assert read(tmp_path, "\n".join(names)).names == names
+
+
 def test_an_empty_list_and_a_folder_with_the_name_of_a_list(tmp_path):
     (tmp_path / "labels.txt").mkdir()
     assert find_class_list([tmp_path]) is None

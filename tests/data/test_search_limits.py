@@ -1,11 +1,15 @@
 """How far folders are searched, how long lines may be, and how pictures are divided, at and beyond each limit."""
 
+from pathlib import Path
+
 import pytest
 from folder_samples import names_of, write_pairs
 
 from tinysegnet.data import find_pictures, open_dataset
+from tinysegnet.data.find import other_files
 from tinysegnet.data.layouts import find_layout
-from tinysegnet.data.pairs import files_below, read_lines
+from tinysegnet.data.pairs import FilePair, files_below, pairs_of_files, pairs_of_list, read_lines
+from tinysegnet.data.splits import hold_out
 from tinysegnet.errors import DataError
 
 
@@ -54,6 +58,49 @@ def test_files_are_found_four_folders_below(tmp_path):
         (folder / f"{depth}.png").write_bytes(b"")
     assert sorted(path.stem for path in files_below(tmp_path)) == ["0", "1", "2", "3", "4"]
     assert sorted(path.stem for path in files_below(tmp_path, 1)) == ["0", "1"]
+
+
+def test_missing_files_are_expected_where_the_others_are(tmp_path):
+    places = tmp_path / "x", tmp_path / "y"
+
+    def paired(images, labels):
+        paths = [places[0] / name for name in images], [places[1] / name for name in labels]
+        return [(pair.image.relative_to(tmp_path).as_posix(), pair.labels.relative_to(tmp_path).as_posix())
+                for pair in pairs_of_files(tmp_path, *paths, places)]  # fmt: skip
+
+    assert paired(["b.jpg", "a.jpg"], ["a_L.png", "c_L.png"]) == [
+        ("x/a.jpg", "y/a_L.png"), ("x/b.jpg", "y/b_L.png"), ("x/c.jpg", "y/c_L.png")
+    ]  # fmt: skip
+    assert paired([], ["a_mask.png"]) == [("x/a.png", "y/a_mask.png")]
+    assert paired(["a.tif", "b.jpg"], ["b.png"]) == [("x/a.tif", "y/a.png"), ("x/b.jpg", "y/b.png")]
+    assert paired(["a.tif"], []) == [("x/a.tif", "y/a.png")]
+
+
+def test_missing_files_of_a_list_are_expected_in_their_last_folder(tmp_path):
+    (tmp_path / "train.txt").write_text("\n/a/b/c/x.png d/e/x.png\ny.png y.png\n")
+    first, second = pairs_of_list(tmp_path / "train.txt")
+    assert (first.image, first.labels) == (tmp_path / "c/x.png", tmp_path / "e/x.png")
+    assert (first.root, first.origin, second.origin) == (tmp_path, "train.txt line 2", "train.txt line 3")
+    assert second.image == tmp_path / "y.png"
+
+
+@pytest.mark.parametrize(("count", "held_out"), [(0, 0), (1, 0), (2, 1), (7, 1), (8, 2), (12, 2), (13, 3), (20, 4)])
+def test_a_fifth_of_the_pictures_and_at_least_one_of_two_is_held_out(count, held_out):
+    pairs = [FilePair(Path(f"{name}.png"), Path(f"{name}.png"), Path(), "") for name in "abcdefghijklmnopqrst"[:count]]
+    train, val, _ = hold_out(pairs)
+    assert len(val) == held_out
+    assert train + val == pairs
+
+
+def test_files_are_in_natural_order_and_others_are_listed(tmp_path):
+    names = ["2.png", "10.png", "a2.png", "A10.png", "a10.png", "b1c2.png", "b1c10.png", "b.png"]
+    for name in [*names[::-1], "z.txt", ".hidden.png"]:
+        (tmp_path / name).write_text("x")
+    (tmp_path / "folder.png").mkdir()
+    assert [path.name for path in find_pictures([tmp_path])] == names
+    assert [path.name for path in other_files([tmp_path, tmp_path / "2.png"])] == [".hidden.png", "z.txt"]
+    assert find_pictures([tmp_path / "b.png", tmp_path])[0].name == "b.png"
+    assert len(find_pictures([tmp_path / "b.png", tmp_path])) == len(names)
 
 
 def test_a_line_may_have_2000_characters(tmp_path):
