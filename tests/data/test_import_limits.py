@@ -49,6 +49,7 @@ def test_there_are_at_most_254_classes(tmp_path, refused, count, wrong):
 
 @pytest.mark.parametrize(("value", "expected"), [
     ([[1, 2], [3, -7]], [[1, 2], [3, -7]]), ([1, 2, 3, 4], [[1, 2], [3, 4]]), ([], []), ([[1e6, -1e6]], [[1e6, -1e6]]),
+    ([[123456.789, 0.1]], [[123456.789, 0.1]]),
     ([[1e6 + 1, 0]], None), ([[0, -1e6 - 1]], None), ([1, 2, 3], None), ([[1, 2, 3, 4]], None), ([[1], [2]], None),
     ([[[1, 2]]], None), ([[float("nan"), 0]], None), ("ab", None),
 ])  # fmt: skip
@@ -161,6 +162,17 @@ def test_shapes_need_two_or_three_points(tmp_path, kind):
     labelme(tmp_path / "in", "a", drawn)
     dropped = +import_annotations(tmp_path / "in", tmp_path / "out").dropped
     assert dropped == {f"shapes without an area ({kind}), which become background": 1}
+
+
+@pytest.mark.parametrize("kind", [None, ""])
+def test_a_shape_without_a_kind_is_a_polygon(tmp_path, kind):
+    labelme(tmp_path / "in", "a", [shape("apple", kind, [[2, 3], [7, 3], [7, 9], [2, 9]])])
+    import_annotations(tmp_path / "in", tmp_path / "out")
+    with Image.open(tmp_path / "out/labels/a.png") as image:
+        assert np.asarray(image).sum() == 6 * 7
+        colors = np.array(image.getpalette()[:9]).reshape(3, 3).tolist()
+    lines = (tmp_path / "out/classes.txt").read_text().splitlines()
+    assert [line.split()[:3] for line in lines] == [[str(part) for part in color] for color in colors]
 
 
 def test_a_circle_is_at_most_as_large_as_height_and_width_together():

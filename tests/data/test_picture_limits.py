@@ -10,7 +10,7 @@ from hostile_samples import header, png, rows
 from PIL.ExifTags import Base as Tag
 
 from tinysegnet.data import read_image
-from tinysegnet.data.image_files import MAX_PIXELS_SINGLE, _check_tiff
+from tinysegnet.data.image_files import MAX_PIXELS_SINGLE, _check_tiff, is_deep
 from tinysegnet.data.label_encoding import shown_colors
 from tinysegnet.data.label_files import LabelPixels, read_label_pixels
 from tinysegnet.errors import DataError
@@ -88,6 +88,14 @@ def test_a_16_bit_tiff_is_refused_if_pillow_misreads_it():
             assert bool(refusal(**tags, PhotometricInterpretation=2)) == (16 in bits and planar == 2)
 
 
+@pytest.mark.parametrize(("mode", "raw_mode", "expected"), [
+    ("I;16", "I;16B", True), ("RGB", "RGB;16B", True), ("RGB", "RGB", False), ("RGB", "BGR;16", False),
+    ("L", "L", False),
+])  # fmt: skip
+def test_a_picture_is_deep_if_a_channel_and_not_a_pixel_has_16_bits(mode, raw_mode, expected):
+    assert is_deep(SimpleNamespace(mode=mode), raw_mode) == expected
+
+
 def test_only_bmp_files_with_runs_are_called_compressed(said):
     for bits, compression in ((8, 1), (4, 2)):
         assert "is compressed" in said(bmp(bits=bits, compression=compression))
@@ -103,7 +111,7 @@ def test_numbers_of_2_and_4_bits_are_read_in_either_order_of_bits(tmp_path, orde
     size = {"ImageWidth": len(numbers), "ImageLength": 1, "RowsPerStrip": 1}
     (tmp_path / "x.tif").write_bytes(tiff(bytes([byte]), **size, BitsPerSample=bits, FillOrder=order))
     found = read_label_pixels(tmp_path / "x.tif")
-    assert (found.values.tolist(), found.bits) == ([numbers], bits)
+    assert (found.values.tolist(), found.values.dtype, found.bits) == ([numbers], np.uint8, bits)
 
 
 @pytest.mark.parametrize(("bits", "number", "grey"), [(1, 1, 255), (2, 1, 85), (2, 3, 255), (4, 1, 17),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tinysegnet.data import InMemory, OneClass, Palette, Sample, labelled_images
-from tinysegnet.data.sample import check_dataset, read_sample
+from tinysegnet.data.sample import check_classes, check_dataset, read_sample
 from tinysegnet.errors import DataError, SettingError
 
 NAMES = ("Sky", "Road", "Car")
@@ -51,6 +51,14 @@ def test_the_value_255_is_void_only_if_the_palette_says_so():
     for void in (None, 3, 254):
         with pytest.raises(DataError, match="label 255 at row 0, column 1"):
             read_sample(Labels([[0, 255]], ignore_label=void), 0)
+
+
+def test_negative_labels_are_refused_with_the_allowed_ones():
+    for void, allowed in ((None, r"\(0\.\.2\)"), (9, r"\(0\.\.2, void 9\)")):
+        palette = Labels([[0]], ignore_label=void).palette
+        check_classes("x", np.array([[0, 2]]), palette)
+        with pytest.raises(DataError, match=rf"x: label -1 at row 1, column 0 .*{allowed}"):
+            check_classes("x", np.array([[0, 2], [-1, -1]]), palette)
 
 
 def test_the_void_of_a_palette_is_not_one_of_its_classes():

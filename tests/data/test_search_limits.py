@@ -137,8 +137,8 @@ def test_the_toy_data_sets_have_450_and_200_streets_with_different_seeds():
     assert [(len(data), data.seed, data.size) for data in (train, val)] == [(450, 0, (96, 128)), (200, 1, (32, 48))]
     with pytest.raises(DataError, match=r"'test'.*train or val"):
         open_dataset("toy", "test")
-    for wrong in ("", None, 3):
-        with pytest.raises(DataError, match="is not a path"):
+    for wrong, name in (("", "''"), (None, "NoneType"), (3, "int")):
+        with pytest.raises(DataError, match=f"data: {name} is not a path"):
             open_dataset(wrong)
 
 
