@@ -24,6 +24,7 @@ def test_palette_files_go_by_listed_colours(order):
     encoding = LabelEncoding.of_classes(LISTED)
     palette = [COLORS[k] for k in order]
     assert encoding.decode(stored([0, 1, 2, 1], *palette), "x").tolist() == [[*order, order[1]]]
+    assert encoding.decode(stored([0, 1, 2, 1], *palette), "x").dtype == np.uint8
     assert encoding.decode(stored([0, 0], palette[0]), "x").tolist() == [[order[0]] * 2], "a palette of one colour"
 
 
@@ -40,6 +41,7 @@ def test_large_pictures_of_colours_are_decoded_like_small_ones(shape):
     labels = rng.integers(0, 3, shape).astype(np.uint8)
     pixels = LabelPixels(np.array(COLORS, np.uint8)[labels])
     np.testing.assert_array_equal(encoding.decode(pixels, "x"), labels)
+    assert encoding.decode(pixels, "x").dtype == encoding.decode(LabelPixels(labels), "x").dtype == np.uint8
     for at in ((0, 0), (-1, -1)):
         pixels.values[at] = 0, 0, 9
         row, column = at[0] % shape[0], at[1] % shape[1]

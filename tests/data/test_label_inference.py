@@ -8,7 +8,16 @@ import pytest
 from folder_samples import CAMVID_32_COLORS, original, save
 
 from tinysegnet.data import Folder
-from tinysegnet.data.infer_encoding import _check_blurred, _check_gaps, _check_soft, _examples, _unlisted_classes
+from tinysegnet.data.class_lists import ClassList
+from tinysegnet.data.infer_encoding import (
+    _are_listed_greys,
+    _check_blurred,
+    _check_gaps,
+    _check_soft,
+    _examples,
+    _unlisted_classes,
+)
+from tinysegnet.data.label_encoding import LabelEncoding
 from tinysegnet.data.label_survey import LabelFacts, _facts, _looks_blurred
 from tinysegnet.errors import DataError
 
@@ -75,6 +84,17 @@ def test_numbers_that_are_no_classes_are_refused_in_a_single_or_several_files(fi
     assert [fact for fact in facts_expected if fact not in message] == []
     assert ("--ignore" in message) == ("--ignore" in str(facts_expected)) or len(files) == 3
     assert "above 63" in message or not message
+
+
+def test_255_is_a_number_of_a_byte():
+    assert "lines such as `255: name`" in refused(_check_gaps, [facts([0, 255])], {0})
+    assert "Use numbers up to 255" in refused(_check_gaps, [facts([0, 256])], {0})
+
+
+def test_numbers_above_255_do_not_count_as_explained():
+    listed = ClassList(("a", "b"), ((0, 0, 0), (5, 5, 5)), "")
+    shown = {number: (number,) * 3 for number in (5, 300)}
+    assert _are_listed_greys([LabelFacts(Path("x"), {5: 1, 300: 1}, shown)], LabelEncoding.of_classes(listed), False)
 
 
 @pytest.mark.parametrize(("numbers", "count"), [

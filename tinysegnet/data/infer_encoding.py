@@ -111,7 +111,7 @@ def _unlisted_classes(
         return ClassList(("background", "foreground"), (None, None), source)
     numbers = sorted(_values(numbered) - {VOID, ignore})
     believed = [number for count, number in enumerate(numbers, start=1) if number + 1 <= 2 * count]
-    count = min(_MAX_UNLISTED, max(2, believed[-1] + 1 if believed else 0))
+    count = min(_MAX_UNLISTED, max([1, *believed]) + 1)
     most = len(_CAMVID_CLASSES.names)
     if layout.is_tutorial and files and all(_CAMVID_NAMES.match(file.path.name) for file in files):
         if count <= most:

@@ -67,11 +67,10 @@ def _facts(path: Path, modified: int, skip_colors: bool) -> LabelFacts | None:
     counts = np.bincount(values.ravel())
     numbers = np.flatnonzero(counts)[:_MOST].tolist()
     shown, is_palette = shown_colors(stored, numbers)
+    blurred = 0
     if len(numbers) > 4 and min(values.shape) >= _SMALLEST:
         edges = np.bincount(values[_looks_blurred(values)], minlength=len(counts))
         blurred = int(np.count_nonzero(edges > _BLURRED * counts))
-    else:
-        blurred = 0
     return LabelFacts(path, {number: int(counts[number]) for number in numbers}, shown, is_palette, blurred)
 
 
