@@ -268,7 +268,7 @@ def test_damaged_files_raise_only_data_errors(tmp_path, reader):
     save(tmp_path / "whole.png", rng.integers(0, 255, (8, 9), np.uint8))
     whole = np.frombuffer((tmp_path / "whole.png").read_bytes(), np.uint8)
     errors = []
-    for _ in range(300):
+    for _ in range(80):
         mutant = whole.copy()
         mutant[rng.integers(len(whole), size=3)] = rng.integers(256, size=3)
         (tmp_path / "x.png").write_bytes(mutant[: rng.integers(1, len(whole) + 1)].tobytes())
@@ -276,7 +276,7 @@ def test_damaged_files_raise_only_data_errors(tmp_path, reader):
             reader(tmp_path / "x.png")
         except DataError as error:
             errors.append(str(error))
-    assert len(errors) > 200
+    assert len(errors) > 50
     assert all(error.startswith(str(tmp_path / "x.png")) and "\n" not in error for error in errors)
 
 
