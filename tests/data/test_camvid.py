@@ -63,14 +63,11 @@ def test_samples_are_cached_and_read_only(root, monkeypatch):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 0
     assert folders.CACHE_BYTES == 10**9
-    monkeypatch.setattr(folders, "CACHE_BYTES", H * W * 4)  # enough for one sample
-    dataset = CamVid(root)
-    assert dataset[1] is dataset[1]
-    assert dataset[0] is not dataset[0]
-    monkeypatch.setattr(folders, "CACHE_BYTES", H * W * 4 - 1)
-    assert CamVid(root)[1] is not CamVid(root)[1]
-    dataset = CamVid(root)
-    assert dataset[1] is not dataset[1]
+    for limit, is_cached in ((H * W * 4, True), (H * W * 4 - 1, False)):  # enough for one sample, or not
+        monkeypatch.setattr(folders, "CACHE_BYTES", limit)
+        dataset = CamVid(root)
+        assert (dataset[1] is dataset[1]) == is_cached
+        assert dataset[0] is not dataset[0]
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,10 @@ def test_headers_are_no_classes(tmp_path, form, header):
         ("Label\napple\nleaf", "line 1: 'Label'"),
         ("class name\napple\nleaf", "header"),
         ("Klasse,rot,grün,blau\napple,1,2,3\nleaf,4,5,6", "header"),
-        ("name,b,g,r\napple,1,2,3\nleaf,4,5,6", "line 1: .*r, g, b"),
+        *(
+            (f"name,{order}\napple,1,2,3\nleaf,4,5,6", "line 1: .*r, g, b")
+            for order in ("b,g,r", "r,b,g", "blue,green,red", "red,blue,green", "color red,blue", "g")
+        ),
         ("apple\n__ignore__\nleaf", "__ignore__ .*first"),
         *(
             (f"{start}\napple 1 2 3\nleaf 4 5 6", "header")

@@ -102,7 +102,7 @@ def distinct_colors(count: int, taken: Iterable[Color] = ()) -> tuple[Color, ...
     colors: list[Color] = []
     while len(colors) < count:
         for hue in (k * golden, k * golden + 0.5):  # the complementary hue replaces hues near ERROR_RED
-            parts = colorsys.hsv_to_rgb(hue % 1, (0.75, 0.45)[k // 3 % 2], (0.95, 0.7, 0.5)[k % 3])
+            parts = colorsys.hsv_to_rgb(hue, (0.75, 0.45)[k // 3 % 2], (0.95, 0.7, 0.5)[k % 3])
             color = round(255 * parts[0]), round(255 * parts[1]), round(255 * parts[2])
             if math.dist(color, ERROR_RED) > _NEAR_RED:
                 break
