@@ -131,7 +131,7 @@ def test_files_and_categories_that_are_not_used_are_counted(tmp_path, count):
     coco(tmp_path / "in" / "instances_x.json", {"a.png": [(1, [square(2, 3, 5, 7)])]}, categories=categories)
     photos(tmp_path / "in", "a.png")
     for k in range(count):
-        (tmp_path / "in" / f"captions_{k}.json").write_text("{}")
+        (tmp_path / "in" / f"captions_{k}.json").write_text(('{"annotations": []}', '{"images": []}')[k])
     dropped = +import_annotations(tmp_path / "in", tmp_path / "out").dropped
     assert dropped == {"JSON files other than instances_*.json": count,
                        "unused category that only names the group of the others": 1}  # fmt: skip
