@@ -51,6 +51,15 @@ def test_a_folder_with_the_name_of_a_picture_is_no_picture(tmp_path):
     assert [pair.image.stem for pair in find_layout(tmp_path).pairs("train")] == ["a"]
 
 
+@pytest.mark.parametrize("place", ["", "data"])
+def test_lists_of_names_may_stand_beside_the_folder_of_the_data_or_in_it(tmp_path, place):
+    write_pairs(tmp_path / "data", *"abcde")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / place / "val.txt").write_text("b\n")
+    assert names_of(tmp_path) == {"train": ["a", "c", "d", "e"], "val": ["b"]}
+    assert find_layout(tmp_path).root == tmp_path / "data"
+
+
 def test_files_are_found_four_folders_below(tmp_path):
     for depth in range(7):
         folder = tmp_path.joinpath(*["f"] * depth)
