@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from folder_samples import names_of, write_pairs
 
-from tinysegnet.data import find_pictures, open_dataset
+from tinysegnet.data import find, find_pictures, open_dataset
 from tinysegnet.data.find import other_files
 from tinysegnet.data.layouts import find_layout
 from tinysegnet.data.pairs import FilePair, files_below, pairs_of_files, pairs_of_list, read_lines
@@ -110,6 +110,17 @@ def test_files_are_in_natural_order_and_others_are_listed(tmp_path):
     assert [path.name for path in other_files([tmp_path, tmp_path / "2.png"])] == [".hidden.png", "z.txt"]
     assert find_pictures([tmp_path / "b.png", tmp_path])[0].name == "b.png"
     assert len(find_pictures([tmp_path / "b.png", tmp_path])) == len(names)
+
+
+def test_a_file_that_cannot_be_read_is_no_picture_unless_its_name_says_so(tmp_path, monkeypatch):
+    def refuse(path):
+        raise OSError
+
+    for name in ("a", "b.png"):
+        (tmp_path / name).write_bytes(b"x")
+    monkeypatch.setattr(find, "kind_of", refuse)
+    assert [path.name for path in find_pictures([tmp_path])] == ["b.png"]
+    assert [path.name for path in other_files([tmp_path])] == ["a"]
 
 
 def test_a_line_may_have_2000_characters(tmp_path):
