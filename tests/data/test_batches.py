@@ -257,12 +257,12 @@ def test_the_number_of_batches_is_rounded_down_only_when_shuffling(count, batch_
 
 
 def test_an_epoch_draws_its_order_and_then_one_seed_per_picture():
-    draws, order = np.random.default_rng(3), np.arange(5)
+    draws, order = np.random.default_rng(3), np.arange(6)
     draws.shuffle(order)
-    seeds, augment = draws.integers(2**63, size=5), Augment(flip=0.5, scale=(1, 2))
-    found = np.concatenate([images for images, _ in read(Solid(5), 1, seed=3, augment=augment)])
+    seeds, augment = draws.integers(2**63, size=6), Augment(flip=0.5, scale=(1, 2))
+    found = np.concatenate([images for images, _ in read(Solid(6), 3, seed=3, augment=augment)])
     for image, index in zip(found, order, strict=True):
-        own, _ = augment(Solid(5)[index], rng=np.random.default_rng(seeds[index]), size=(8, 12))
+        own, _ = augment(Solid(6)[index], rng=np.random.default_rng(seeds[index]), size=(8, 12))
         np.testing.assert_array_equal(image, own)
 
 

@@ -112,6 +112,25 @@ def test_files_are_in_natural_order_and_others_are_listed(tmp_path):
     assert len(find_pictures([tmp_path / "b.png", tmp_path])) == len(names)
 
 
+@pytest.mark.parametrize(("suffix", "is_picture"), [
+    (".png", True), (".JPE", True), (".heif", True), (".cr2", True), (".exr", True), (".XCF", True), (".txt", False),
+    ("", False),
+])  # fmt: skip
+def test_pictures_are_recognised_by_their_suffixes_even_if_they_cannot_be_read(tmp_path, suffix, is_picture):
+    (tmp_path / "a.png").write_bytes(b"x")
+    (tmp_path / f"b{suffix}").write_bytes(b"x")
+    assert (tmp_path / f"b{suffix}" in find_pictures([tmp_path])) == is_picture
+
+
+def test_folders_without_labelled_pictures_do_not_belong_to_the_data(tmp_path):
+    write_pairs(tmp_path, *"abcde", image="raw/{}.png", labels="approved/{}_L.png")
+    write_pairs(tmp_path, "z", image="small/{}.png", labels="")
+    assert names_of(tmp_path) == {"train": ["a", "b", "c", "d"], "val": ["e"]}
+    assert "files left out: 1, such as small/z.png" in find_layout(tmp_path).note
+    write_pairs(tmp_path, "z", image="raw/{}.png", labels="")  # beside labelled pictures, it is missing
+    assert [pair.labels.name for pair in find_layout(tmp_path).pairs("val")][-1] == "z_L.png"
+
+
 def test_a_file_that_cannot_be_read_is_no_picture_unless_its_name_says_so(tmp_path, monkeypatch):
     def refuse(path):
         raise OSError
