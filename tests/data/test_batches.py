@@ -260,10 +260,11 @@ def test_an_epoch_draws_its_order_and_then_one_seed_per_picture():
     draws, order = np.random.default_rng(3), np.arange(6)
     draws.shuffle(order)
     seeds, augment = draws.integers(2**63, size=6), Augment(flip=0.5, scale=(1, 2))
-    found = np.concatenate([images for images, _ in read(Solid(6), 3, seed=3, augment=augment)])
-    for image, index in zip(found, order, strict=True):
-        own, _ = augment(Solid(6)[index], rng=np.random.default_rng(seeds[index]), size=(8, 12))
-        np.testing.assert_array_equal(image, own)
+    images, labels = map(np.concatenate, zip(*read(Solid(6), 3, seed=3, augment=augment), strict=True))
+    for k, index in enumerate(order):
+        image, own = augment(Solid(6)[index], rng=np.random.default_rng(seeds[index]), size=(8, 12))
+        np.testing.assert_array_equal(images[k], image)
+        np.testing.assert_array_equal(labels[k], own)
 
 
 def test_batches_in_order_may_be_augmented_and_shuffled_ones_need_not():
