@@ -20,6 +20,8 @@ from tinysegnet import runtime
 settings.register_profile("tinysegnet", derandomize=True, deadline=None, max_examples=amount(20, 200), database=None)
 settings.load_profile("tinysegnet")
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores this signal
+
 if runtime.JIT:
     import numba
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 import tinysegnet as ts
+from tinysegnet.layers import BatchNorm2d, Conv2d, Dropout, MaxPool2d, MaxUnpool2d, Normalize, ReLU, SkipAdd, SkipSource
 from tinysegnet.models.layer_builder import InitContext
 
 
@@ -24,3 +25,40 @@ def shaken(model, seed=0):
     for array in model.state().values():
         array += 0.1 * rng.random(array.shape).astype(array.dtype)
     return model
+
+
+def pointwise(weight, *, p=None):
+    """Make a network whose logits are a linear function of each pixel, optionally after dropout."""
+    layers = {"input": Normalize(0, 1)} | ({} if p is None else {"dropout": Dropout(p)})
+    layers["classifier"] = classifier = Conv2d(3, len(weight), 1, rng=None)
+    classifier.params = {"weight": np.float32(weight).T[None, None], "bias": np.zeros(len(weight), np.float32)}
+    return ts.Network(layers)
+
+
+def noise(*size, seed=0):
+    """Draw a random picture (H, W, 3) uint8."""
+    return np.random.default_rng(seed).integers(0, 256, (*size, 3)).astype(np.uint8)
+
+
+def layers(features=8, classes=5, dropout=()):
+    """Make the layers of a network with a pool, a skip connection and an unpooling."""
+    rng, pool = np.random.default_rng(0), MaxPool2d()
+    source = SkipSource()
+    return {
+        "input": Normalize(127.5, 64),
+        "encoder1.conv1": Conv2d(3, features, 3, bias=False, rng=rng),
+        "encoder1.bn1": BatchNorm2d(features),
+        "encoder1.relu1": ReLU(),
+        "encoder1.tap": source,
+        "encoder1.pool": pool,
+        **{name: Dropout(0.25) for name in dropout},
+        "encoder2.conv1": Conv2d(features, features, 3, rng=rng),
+        "decoder1.unpool": MaxUnpool2d(pool),
+        "decoder1.add": SkipAdd(source),
+        "classifier": Conv2d(features, classes, 1, rng=rng),
+    }
+
+
+def network(**settings):
+    """Make a network of these layers."""
+    return shaken(ts.Network(layers(**settings)))

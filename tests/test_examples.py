@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from backends import numpy_in_the_short_form  # noqa: F401
 from filelock import FileLock
 from forms import LONG, amount
 from import_samples import box, labelme

@@ -111,13 +111,14 @@ def described(arrays, make=tensor):
     return value, storages
 
 
-def zipped(pickled, storages, byteorder=b"little", compression=zipfile.ZIP_STORED, root="archive"):
+def zipped(pickled, storages, byteorder=b"little", compression=zipfile.ZIP_STORED, root="archive", deflated=None):
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", compression) as archive:
         archive.writestr(f"{root}/data.pkl", pickled)
-        archive.writestr(f"{root}/byteorder", byteorder)
+        if byteorder is not None:  # versions before 2.1 do not write it
+            archive.writestr(f"{root}/byteorder", byteorder)
         for key, octets in storages.items():
-            archive.writestr(f"{root}/data/{key}", octets)
+            archive.writestr(f"{root}/data/{key}", octets, zipfile.ZIP_DEFLATED if key == deflated else compression)
         archive.writestr(f"{root}/version", b"3\n")
     return stream.getvalue()
 
@@ -270,7 +271,7 @@ PROGRAMS = {  # pickles instead of {name: tensor}, and a part of the error
     "a persistent id that is text": (program(b"Pcanary\n"), "PERSID"),
     "a persistent id of os.system": (dump({"a": Stored("100", 6, Name("os", "system"))}), "os.system"),
     "a storage that is a dict": (dump({"a": Stored("100", 6, Name("collections", "OrderedDict"))}), "storage"),
-    "attributes of a name": (program(b"ctorch\nFloatStorage\n}b"), "attributes"),
+    "attributes of a name": (program(b"ctorch\nFloatStorage\n}b"), "not a dict of tensors"),
     "bytes": (dump({"a": b"xyz"}, protocol=3), "SHORT_BINBYTES"),
     "a set": (dump({"a": {1}}, protocol=4), "EMPTY_SET"),
     "a dict in itself": (program(b"}q\x00", text("a"), b"h\x00s"), "a is dict, not a tensor"),
@@ -280,8 +281,8 @@ PROGRAMS = {  # pickles instead of {name: tensor}, and a part of the error
     "100,000 tuples as a name": (program(b"})" + b"\x85" * 100_000 + b"K\x01s"), "the name of an item"),
     "a list that doubles 45 times": (program(b"}", text("a"), LAUGHS, b"s"), "a is list, not a tensor"),
     "a million instructions": (program(b"N0" * 300_000), "refused"),
-    "200,001 instructions": (program(b"N" * 200_001), "more than 200,000 instructions"),
-    "a memo number of 2^32": (program(b"}r\xff\xff\xff\xff"), "4,294,967,295"),
+    "200,001 instructions": (program(b"N" * 199_999), "more than 200,000 instructions"),
+    "a memo number of 2^32": (program(b"}r\xff\xff\xff\xff"), "not a dict of tensors"),
     "nothing remembered": (program(b"h\x05"), "damaged"),
     "nothing on the stack": (program(b"R"), "damaged"),
     "no mark": (program(b"}u"), "damaged"),
@@ -317,6 +318,7 @@ PROGRAMS = {  # pickles instead of {name: tensor}, and a part of the error
     "a size without strides": (with_tensor(stride=()), "a malformed tensor"),
     "20 axes": (with_tensor(size=(1,) * 20, stride=(1,) * 20), "a malformed tensor"),
     "a tensor of a tensor": (dump({"a": tensor(tensor(Stored("100", 6), 0, (6,), (1,)), 0, (6,), (1,))}), "malformed"),
+    "too many numbers by steps of 0": (with_tensor(size=(7,), stride=(0,)), "forged: a tensor of 7"),
     "a storage of two types": (
         dump({"a": tensor(Stored("100", 6), 0, (6,), (1,)),
               "b": tensor(Stored("100", 3, Name("torch", "DoubleStorage")), 0, (3,), (1,))}), "two sizes or types",

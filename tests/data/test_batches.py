@@ -91,7 +91,8 @@ def test_color_jitter_matches_its_definition(seed):
     draws = np.random.default_rng(seed)
     draws.random(4)
     brightness, contrast, saturation = 1 + 0.5 * draws.uniform(-1, 1, 3)
-    image = np.random.default_rng(99).integers(80, 150, (H, W, 3)).astype(np.uint8)
+    image = np.random.default_rng(99).integers(80, 120, (H, W, 3)).astype(np.uint8)
+    image += np.add.outer(np.arange(H), np.arange(W) // 2).astype(np.uint8)[..., None]  # the mean differs by place
     grey = image @ np.array([0.299, 0.587, 0.114])
     expected = grey[..., None] + saturation * (image - grey[..., None])
     expected = brightness * (grey.mean() + contrast * (expected - grey.mean()))
@@ -193,6 +194,7 @@ def test_an_incomplete_last_batch_is_dropped_only_when_shuffling():
     assert [len(labels) for _, labels in read(Solid(7), 3)] == [3, 3]
     assert [len(labels) for _, labels in read(Solid(7), 3, shuffle=False)] == [3, 3, 1]
     assert [len(labels) for _, labels in read(Solid(2), 3)] == [2]
+    assert num_batches(Solid(7), 3) == 2
     for count, batch_size, shuffle in ((7, 3, True), (7, 3, False), (2, 3, True), (6, 3, False)):
         dataset = Solid(count)
         assert num_batches(dataset, batch_size, shuffle=shuffle) == len(read(dataset, batch_size, shuffle=shuffle))
@@ -252,6 +254,17 @@ def test_the_number_of_batches_is_rounded_down_only_when_shuffling(count, batch_
         sizes = [len(labels) for _, labels in read(Solid(count), batch_size, shuffle=shuffle)]
         assert sizes == [min(batch_size, count - k * batch_size) for k in range(number)]
         assert not read(Solid(count), batch_size, shuffle=shuffle, start=number)
+
+
+def test_an_epoch_draws_its_order_and_then_one_seed_per_picture():
+    draws, order = np.random.default_rng(3), np.arange(6)
+    draws.shuffle(order)
+    seeds, augment = draws.integers(2**63, size=6), Augment(flip=0.5, scale=(1, 2))
+    images, labels = map(np.concatenate, zip(*read(Solid(6), 3, seed=3, augment=augment), strict=True))
+    for k, index in enumerate(order):
+        image, own = augment(Solid(6)[index], rng=np.random.default_rng(seeds[index]), size=(8, 12))
+        np.testing.assert_array_equal(images[k], image)
+        np.testing.assert_array_equal(labels[k], own)
 
 
 def test_batches_in_order_may_be_augmented_and_shuffled_ones_need_not():

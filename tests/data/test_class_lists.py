@@ -76,7 +76,10 @@ def test_headers_are_no_classes(tmp_path, form, header):
         ("Label\napple\nleaf", "line 1: 'Label'"),
         ("class name\napple\nleaf", "header"),
         ("Klasse,rot,grün,blau\napple,1,2,3\nleaf,4,5,6", "header"),
-        ("name,b,g,r\napple,1,2,3\nleaf,4,5,6", "line 1: .*r, g, b"),
+        *(
+            (f"name,{order}\napple,1,2,3\nleaf,4,5,6", "line 1: .*r, g, b")
+            for order in ("b,g,r", "r,b,g", "blue,green,red", "red,blue,green", "color red,blue", "g")
+        ),
         ("apple\n__ignore__\nleaf", "__ignore__ .*first"),
         *(
             (f"{start}\napple 1 2 3\nleaf 4 5 6", "header")
@@ -172,6 +175,21 @@ def test_written_classes_are_read_back(tmp_path, names, ignore_label):
     assert found.colors[len(names) :] == ((0, 0, 0),) * len(void)
 
 
+@pytest.mark.parametrize(
+    ("count", "ignore_label", "void"), [(254, 254, 1), (254, 255, 1), (255, 255, 0), (254, None, 0)]
+)
+def test_a_written_list_has_at_most_255_lines(tmp_path, count, ignore_label, void):
+    palette = Palette(tuple(f"c{k}" for k in range(count)), distinct_colors(count), ignore_label)
+    write_classes(tmp_path / "classes.txt", palette)
+    assert ClassList.read(tmp_path / "classes.txt").names == palette.names + ("void",) * void
+
+
+def test_the_colour_of_void_is_written_unless_a_class_has_it(tmp_path):
+    for color, expected in (((0, 0, 0), None), ((7, 7, 7), (7, 7, 7))):
+        write_classes(tmp_path / "classes.txt", Palette(("a", "b"), ((0, 0, 0), (1, 1, 1)), 2, color))
+        assert ClassList.read(tmp_path / "classes.txt").colors == ((0, 0, 0), (1, 1, 1), expected)
+
+
 def test_the_list_may_have_the_names_that_tools_use(tmp_path):
     for name in ("classes.txt", "codes.txt", "label_colors.txt", "class_dict.csv", "labelmap.txt", "labels.txt",
                  "class_names.txt", "classes.csv", "_classes.csv", "Classes.TXT"):  # fmt: skip
@@ -179,6 +197,34 @@ def test_the_list_may_have_the_names_that_tools_use(tmp_path):
         assert find_class_list([tmp_path]).names == ("apple", "leaf"), name
         (tmp_path / name).unlink()
     assert find_class_list([tmp_path]) is None
+
+
+def test_lists_agree_if_names_numbers_and_known_colours_are_equal():
+    one, two = (1, 2, 3), (4, 5, 6)
+    own = ClassList(("a", "b"), (one, None), "x.txt")
+    for colors in ((one, None), (None, two), (one, two), (None, None)):
+        assert own.agrees_with(ClassList(("a", "b"), colors, "y.txt"))
+    for other in (ClassList(("a", "b"), (two, None), ""), ClassList(("a", "c"), (one, None), ""),
+                  ClassList(("a", "b"), (one, None), "", (0, 2))):  # fmt: skip
+        assert not own.agrees_with(other)
+    assert not ClassList(("a", "b"), (one, two), "").agrees_with(ClassList(("a", "b"), (one, one), ""))
+
+
+@pytest.mark.parametrize(
+    "names", [("red", "green", "blue"), ("id", "value"), ("colour rgb", "red"), ("names of r", "b")]
+)
+def test_classes_may_have_the_names_of_columns(tmp_path, names):
+    assert read(tmp_path, "\n".join(names)).names == names
+
+
+def test_an_empty_list_and_a_folder_with_the_name_of_a_list(tmp_path):
+    (tmp_path / "labels.txt").mkdir()
+    assert find_class_list([tmp_path]) is None
+    for text in ("", "\n# nothing\n"):
+        with pytest.raises(DataError, match="number of classes is 0"):
+            read(tmp_path, text)
+    assert read(tmp_path, "255: leaf\n0: apple").numbers == (255, 0)
+    assert read(tmp_path, "255 255 255 leaf\n0 0 255 apple").colors == ((255, 255, 255), (0, 0, 255))
 
 
 def test_two_lists_must_agree(tmp_path):

@@ -4,6 +4,7 @@ import folder_samples
 import numpy as np
 import pytest
 from folder_samples import fastai, original, write
+from PIL import Image
 
 from tinysegnet.cli.main import main
 from tinysegnet.data import CAMVID, CamVid, Folder, Sample, count_pixels, make_crops
@@ -134,6 +135,12 @@ def test_void_pictures_are_skipped_with_a_warning(tmp_path):
 def test_existing_folders_are_left_alone(tmp_path):
     (tmp_path / "empty").mkdir()
     make_crops({"train": Streets(1)}, (6, 8), tmp_path / "empty")
+    make_crops({"train": Streets(1)}, (6, 8), tmp_path / "new/inner")
+    with Image.open(tmp_path / "new/inner/trainannot/street_0_3.png") as image:
+        assert image.mode == "L"
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match=r"file: .*exists"):
+        make_crops({"train": Streets(1)}, (6, 8), tmp_path / "file")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("mine")
     with pytest.raises(DataError, match=r"full: .*not empty"):

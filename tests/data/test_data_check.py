@@ -90,19 +90,22 @@ def test_commands_reject_bad_files_before_they_start(tmp_path, capsys, monkeypat
     assert not (tmp_path / "r").exists()
 
 
-def test_evaluate_reads_label_maps_as_in_training(tmp_path, capsys):
+def test_evaluate_and_resume_use_the_options_of_training(tmp_path, capsys):
     write(tmp_path / "d", "images/{}.png", "labels/{}.png", 5)
     options = ["--epochs", "1", "--width", "0.1", "--size", "16x24", "--runs", str(tmp_path / "r"), "--name", "x"]
     data = ["--data", str(tmp_path / "d")]
-    assert main(["train", *data, "--ignore", "2", *options]) == 0
-    capsys.readouterr()
+    assert main(["train", *data, "--ignore", "2", "--palette", "safe", *options]) == 0
     weights = str(tmp_path / "r/x/best.safetensors")
-    assert main(["evaluate", weights, *data, "--json"]) == 0
+    assert checkpoint.read(weights).palette.colors == SAFE_COLORS[:2]
+    capsys.readouterr()
+    assert main(["evaluate", weights, "--json"]) == 0
     shown = capsys.readouterr()
     assert set(json.loads(shown.out)["IoU"]) == {"class 0", "class 1"}
-    assert "label maps are read as in training: --ignore 2\n" in shown.err
+    assert "label maps are read as in training: --ignore 2 --palette safe\n" in shown.err
     assert main(["evaluate", weights, *data, "--ignore", "0", "--json"]) == 0  # the option takes precedence
     assert "--ignore 2" not in capsys.readouterr().err
+    assert main(["train", "--resume", str(tmp_path / "r/x")]) == 0
+    assert checkpoint.read(weights).palette.colors == SAFE_COLORS[:2]
 
     loaded = checkpoint.read(weights)
     checkpoint.save(weights, loaded.model, palette=loaded.palette, training={**loaded.training, "ignore": "two"})
@@ -187,19 +190,6 @@ def test_shared_pictures_are_reported_by_check_and_train(tmp_path, capsys, monke
     assert main(["data", "baselines", "--data", str(tmp_path / "d"), "--json"]) == 0
     assert "warning: p0 is in both" in capsys.readouterr().err
     assert given == [2, 2, 2]
-
-
-def test_a_run_with_safe_colours_keeps_them(tmp_path, capsys):
-    write(tmp_path / "d", "images/{}.png", "labels/{}.png", 5)
-    options = ["--epochs", "1", "--width", "0.1", "--size", "16x24", "--runs", str(tmp_path / "r"), "--name", "x"]
-    assert main(["train", "--data", str(tmp_path / "d"), "--palette", "safe", *options]) == 0
-    weights = str(tmp_path / "r/x/best.safetensors")
-    assert checkpoint.read(weights).palette.colors == SAFE_COLORS[:3]
-    capsys.readouterr()
-    assert main(["evaluate", weights, "--json"]) == 0
-    assert "--palette safe" in capsys.readouterr().err
-    assert main(["train", "--resume", str(tmp_path / "r/x")]) == 0
-    assert checkpoint.read(weights).palette.colors == SAFE_COLORS[:3]
 
 
 @pytest.mark.parametrize("palette", ["own", "safe"])

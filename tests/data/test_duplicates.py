@@ -1,5 +1,6 @@
 """Pictures that occur more than once in a data set are reported."""
 
+import os
 import shutil
 
 import pytest
@@ -76,6 +77,19 @@ def test_missing_files_do_not_prevent_the_comparison(tmp_path):
     write_pairs(tmp_path, "train/a", "train/b", "val/c")
     (tmp_path / "images/train/a.png").unlink()
     assert reported(tmp_path) == []
+
+
+def test_files_that_may_not_be_read_and_empty_ones_do_not_prevent_the_comparison(tmp_path, monkeypatch):
+    write_pairs(tmp_path, "train/a", "train/b", "val/c", "val/d", "val/e")
+    shutil.copy(tmp_path / "images/train/a.png", tmp_path / "images/val/c.png")
+    assert len(reported(tmp_path)) == 1
+    monkeypatch.setattr(os, "access", lambda path, mode: path.stem != "a" or mode != os.R_OK)
+    assert reported(tmp_path) == []
+    (tmp_path / "images/train/b.png").unlink()
+    for name in "de":  # a missing file is not compared with these
+        (tmp_path / f"images/val/{name}.png").write_bytes(b"")
+    (line,) = reported(tmp_path)
+    assert "d.png in val, e.png in val" in line
 
 
 @pytest.mark.parametrize("name", ["missing", "x" * 300])

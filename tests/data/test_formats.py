@@ -155,10 +155,10 @@ def test_pictures_with_other_channels_are_refused(tmp_path, fact):
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF", "AVIF"])
 @pytest.mark.parametrize("count", [2, 7])
-def test_several_frames_are_refused_with_their_number(tmp_path, kind, count):
+def test_several_frames_are_refused(tmp_path, kind, count):
     first, *others = [Image.fromarray(picture(k)) for k in range(count)]
     first.save(tmp_path / "x", kind, save_all=True, append_images=others)
-    with pytest.raises(DataError, match=rf"x: .*{count} frames.* Save"):
+    with pytest.raises(DataError, match=r"x: .*several frames.* Save"):
         read_image(tmp_path / "x")
 
 

@@ -19,7 +19,7 @@ from tinysegnet.cli.main import main
 from tinysegnet.data import CAMVID, read_image, read_labels
 from tinysegnet.errors import DataError
 
-MUTANTS = int(os.environ.get("TINYSEGNET_MUTANTS", amount(600, 2000)))  # `make torture` takes 10000
+MUTANTS = int(os.environ.get("TINYSEGNET_MUTANTS", amount(300, 2000)))  # `make torture` takes 10000
 MAX_MEMORY = 600 * MB  # the largest valid picture, of 50 Mpx, takes up to 700 MB
 
 

@@ -1,13 +1,15 @@
 """Label files are decoded by their numbers, by the colours of their palettes, or by listed greys."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tinysegnet.data import CAMVID, Palette
 from tinysegnet.data.class_lists import ClassList
-from tinysegnet.data.label_encoding import VOID, LabelEncoding
+from tinysegnet.data.label_encoding import VOID, LabelEncoding, _frequent
 from tinysegnet.data.label_files import LabelPixels
-from tinysegnet.errors import DataError
+from tinysegnet.errors import DataError, SettingError
 
 COLORS = ((0, 0, 0), (128, 0, 0), (0, 128, 0))
 LISTED = ClassList(("ground", "apple", "leaf"), COLORS, "classes.txt")
@@ -22,6 +24,7 @@ def test_palette_files_go_by_listed_colours(order):
     encoding = LabelEncoding.of_classes(LISTED)
     palette = [COLORS[k] for k in order]
     assert encoding.decode(stored([0, 1, 2, 1], *palette), "x").tolist() == [[*order, order[1]]]
+    assert encoding.decode(stored([0, 1, 2, 1], *palette), "x").dtype == np.uint8
     assert encoding.decode(stored([0, 0], palette[0]), "x").tolist() == [[order[0]] * 2], "a palette of one colour"
 
 
@@ -38,6 +41,7 @@ def test_large_pictures_of_colours_are_decoded_like_small_ones(shape):
     labels = rng.integers(0, 3, shape).astype(np.uint8)
     pixels = LabelPixels(np.array(COLORS, np.uint8)[labels])
     np.testing.assert_array_equal(encoding.decode(pixels, "x"), labels)
+    assert encoding.decode(pixels, "x").dtype == encoding.decode(LabelPixels(labels), "x").dtype == np.uint8
     for at in ((0, 0), (-1, -1)):
         pixels.values[at] = 0, 0, 9
         row, column = at[0] % shape[0], at[1] % shape[1]
@@ -104,3 +108,47 @@ def test_many_unlisted_colours_are_named_as_soft_edges(different):
 def test_values_of_masks_and_greys_are_described():
     assert LabelEncoding.of_mask(ClassList(("a", "b"), (None, None), "")).allowed() == "0..1, 255"
     assert LabelEncoding.of_classes(LISTED).allowed() == "0..2, void 255"
+    shown_greys = ClassList(("a", "b", "c", "d"), ((0, 0, 0), (1, 1, 1), (200, 200, 200), (9, 0, 0)), "")
+    assert replace(LabelEncoding.of_classes(shown_greys), by_grey=True).allowed() == "0..1, 200"
+
+
+@pytest.mark.parametrize("different", [1, 8])
+def test_few_unlisted_colours_are_named_by_their_first_pixel(different):
+    colors = np.zeros((30, 30, 3), np.uint8)
+    for k in range(different):
+        colors[2, 3 + k] = 255, 255, 255 - k  # above all listed colours
+    with pytest.raises(DataError, match=rf"x: colour 255 255 255 at row 2, column 3 .*: {different}\)"):
+        LabelEncoding.of_classes(LISTED).decode(LabelPixels(colors), "x")
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_the_four_most_frequent_colours_are_named(more):
+    colors = [(1, 2, 3)] * 2 + [(200, 0, 9)] * 5 + [(0, 0, 255)] * 3 + [(255, 255, 0)] * 4 + [(7, 7, 7)] * more
+    found = "200 0 9 (5 pixels), 255 255 0 (4 pixels), 0 0 255 (3 pixels), 1 2 3 (2 pixels)" + ", ..." * more
+    assert _frequent(np.array(colors, np.uint8)) == found
+
+
+@pytest.mark.parametrize(("ignore", "void"), [(None, 255), (2, 255), (3, 3), (11, 255), (12, 12), (255, 255), (0, 255)])
+def test_void_keeps_its_number_if_that_is_no_class(ignore, void):
+    encoding = LabelEncoding.of_classes(ClassList(LISTED.names, COLORS, "", (7, 11, 26)), ignore=ignore)
+    assert encoding.palette.ignore_label == void
+    assert encoding.palette.names == (("ground", "leaf") if ignore == 11 else LISTED.names)
+    assert encoding.decode(stored([255 if ignore is None else ignore]), "x").tolist() == [[void]]
+
+
+@pytest.mark.parametrize("ignore", [-1, 256])
+def test_ignore_is_a_number_of_a_byte(ignore):
+    with pytest.raises(SettingError, match=f"ignore: {ignore}"):
+        LabelEncoding.of_classes(LISTED, ignore=ignore)
+
+
+def test_a_palette_that_is_not_black_means_its_void_colour():
+    plain = LabelEncoding.plain(Palette(("a", "b"), COLORS[1:], 7, (9, 0, 0)))
+    assert plain.decode(LabelPixels(np.array([[COLORS[2], (9, 0, 0)]], np.uint8)), "x").tolist() == [[1, 7]]
+    names = ("Sky", "Bicyclist", "Void", "Wall")
+    merged = LabelEncoding.merged(ClassList(names, (*COLORS[1:], (9, 9, 9), (8, 8, 8)), ""))
+    colors = np.array([[*COLORS[1:], (9, 9, 9), (8, 8, 8), (0, 0, 0)]], np.uint8)
+    assert merged.decode(LabelPixels(colors), "x").tolist() == [[0, 10, 11, 1, 11]]
+    assert merged.decode(stored([0, 1, 2, 3, 255]), "x").tolist() == [[0, 10, 11, 1, 11]]
+    ignored = LabelEncoding.merged(ClassList(names, (None,) * 4, ""), ignore=3)
+    assert ignored.decode(stored([0, 1, 2, 3]), "x").tolist() == [[0, 10, 11, 11]]

@@ -175,6 +175,7 @@ def test_palettes_that_differ_are_refused_without_listed_colours(tmp_path, class
     maps = [indexed(SHAPES, BLACK_RED_GREEN) for _ in range(5)]
     folder(tmp_path, *maps, classes=classes)
     np.testing.assert_array_equal(labels_of(tmp_path)[0], SHAPES)
+    assert "by the colours of palettes" not in Folder(tmp_path).description
     folder(tmp_path, *maps[:position], indexed(SHAPES, BLACK_RED_GREEN[::-1]))
     text = refused(tmp_path)
     assert text.startswith(str(tmp_path / f"labels/p{position}.png"))

@@ -5,6 +5,8 @@ Color Vision Deficiency", 2009, with the matrices for severity 1.0, which are ap
 Euclidean in CIELAB (CIE76); a distance of about 2 is just noticeable.
 """
 
+import zlib
+
 import numpy as np
 import pytest
 
@@ -78,6 +80,16 @@ def test_a_safe_palette_has_any_number_of_distinct_colours(count):
     assert len({*safe.colors, safe.ignore_color}) == count + 1
     assert safe.colors[:20] == SAFE_COLORS[:count]
     assert palette.with_colors("own") is palette
+    assert safe.ignore_color == palette.ignore_color == (0, 0, 0)
+
+
+@pytest.mark.parametrize(("colors", "crc"), [
+    (CAMVID.colors, 3918894513), (SAFE_COLORS, 3538173983), (distinct_colors(255), 1013016850),
+    (distinct_colors(9, taken=distinct_colors(5)), 613321928),
+])  # fmt: skip
+def test_colours_never_change(colors, crc):
+    """Label maps in colours, and pictures in reports and lessons, belong to these colours."""
+    assert zlib.crc32(np.array(colors, np.uint8).tobytes()) == crc
 
 
 def test_distinct_colours_avoid_the_red_of_errors_and_keep_the_others():

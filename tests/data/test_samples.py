@@ -1,12 +1,17 @@
 """Samples are checked when they are read, and data sets derived from another one show the same pictures."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tinysegnet.data import InMemory, OneClass, Palette, Sample, labelled_images
-from tinysegnet.data.sample import check_dataset, read_sample
+from tinysegnet.data.label_encoding import LabelEncoding
+from tinysegnet.data.pairs import FilePair
+from tinysegnet.data.read_pair import read_pair
+from tinysegnet.data.sample import check_classes, check_dataset, read_sample
 from tinysegnet.errors import DataError, SettingError
 
 NAMES = ("Sky", "Road", "Car")
@@ -51,6 +56,14 @@ def test_the_value_255_is_void_only_if_the_palette_says_so():
     for void in (None, 3, 254):
         with pytest.raises(DataError, match="label 255 at row 0, column 1"):
             read_sample(Labels([[0, 255]], ignore_label=void), 0)
+
+
+def test_negative_labels_are_refused_with_the_allowed_ones():
+    for void, allowed in ((None, r"\(0\.\.2\)"), (9, r"\(0\.\.2, void 9\)")):
+        palette = Labels([[0]], ignore_label=void).palette
+        check_classes("x", np.array([[0, 2]]), palette)
+        with pytest.raises(DataError, match=rf"x: label -1 at row 1, column 0 .*{allowed}"):
+            check_classes("x", np.array([[0, 2], [-1, -1]]), palette)
 
 
 def test_the_void_of_a_palette_is_not_one_of_its_classes():
@@ -113,7 +126,7 @@ def test_a_data_set_in_memory_has_at_most_its_limit_of_pictures(limit, count):
             InMemory(data, limit=wrong)
 
 
-@pytest.mark.parametrize("void", [None, 3, 200])
+@pytest.mark.parametrize("void", [None, 3, 255])
 @pytest.mark.parametrize("k", range(3))
 def test_one_class_against_all_others_keeps_void(k, void):
     labels = [[0, 1, 2], [2, 0, 1]] if void is None else [[0, 1, 2], [2, void, 1]]
@@ -121,7 +134,34 @@ def test_one_class_against_all_others_keeps_void(k, void):
     expected = [[255 if v == void else int(v == k) for v in row] for row in labels]
     assert data[0].labels.tolist() == expected
     assert data.palette.names == (f"not {NAMES[k]}", NAMES[k])
-    assert data.palette.colors[1] == (k, 0, 0)
+    assert data.palette.colors == ((205, 205, 200), (k, 0, 0))
     assert data.palette.ignore_label == (None if void is None else 255)
     assert (data[0].image == 0).all()
     assert (len(data), data[0].name, data.name) == (1, "picture 0", f"labels: {NAMES[k]} or not")
+
+
+@pytest.mark.parametrize(("image", "labels", "wrong"), [
+    ((6, 9), (6, 9), [""]), ((6, 9), (5, 9), ["5 pixels|x 5"]), ((9, 6), (6, 9), ["upright"]),
+    (None, (6, 9), ["damaged|not a picture", "value 37"]), (None, None, ["", ""]), ((6, 9), None, ["not a picture"]),
+])  # fmt: skip
+def test_a_pair_has_one_error_per_file_and_values_count_only_if_the_sizes_agree(tmp_path, image, labels, wrong):
+    """Every label map has a value that is not allowed. A size of None stands for a damaged file."""
+    encoding = LabelEncoding.plain(Labels([[0]]).palette)
+    pair = FilePair(tmp_path / "a.png", tmp_path / "a_L.png", tmp_path, "folders x/ and y/")
+    for path, size, channels in ((pair.image, image, (3,)), (pair.labels, labels, ())):
+        path.write_bytes(b"damaged")
+        if size:
+            Image.fromarray(np.full((*size, *channels), 37, np.uint8)).save(path)
+    sample, errors = read_pair(pair, encoding)
+    assert sample is None
+    assert len(errors) == len(wrong)
+    assert all(re.search(fact, str(error)) for fact, error in zip(wrong, errors, strict=True))
+    assert ("value 37" in str(errors[-1])) == (labels is not None and image in (None, labels))
+
+
+def test_a_pair_without_errors_is_a_sample_with_the_name_of_its_picture(tmp_path):
+    pair = FilePair(tmp_path / "a.png", tmp_path / "a_L.png", tmp_path, "folders x/ and y/")
+    for path, channels in ((pair.image, (3,)), (pair.labels, ())):
+        Image.fromarray(np.ones((2, 3, *channels), np.uint8)).save(path)
+    sample, errors = read_pair(pair, LabelEncoding.plain(Labels([[0]]).palette))
+    assert (sample.name, sample.labels.tolist(), errors) == ("a", [[1] * 3] * 2, [])

@@ -64,11 +64,6 @@ def test_check_rejects_wrong_gradients(slope):
         report.raise_if_failed()
 
 
-def test_check_accepts_only_rounding_errors():
-    assert check(*tanh_pair(1 + 1e-9), LINEAR[0]).ok
-    assert not check(*tanh_pair(1 + 1e-6), LINEAR[0]).ok
-
-
 def test_check_names_a_single_wrong_entry():
     def backward(dout, cache):
         dx, dweight, dbias = linear_backward(dout, cache)
@@ -157,16 +152,6 @@ def test_kinks_are_not_reported_as_bugs():
     assert "kink" in str(report)
 
 
-def test_up_to_two_percent_of_kinks_are_accepted():
-    x = np.linspace(-1, 1, 200)  # 0 is not one of the arguments
-    x[17] = 0
-    report = check(relu_forward, relu_backward, x)
-    assert report.ok
-    assert report.crossed == 1
-    x[:5] = 0  # 6 of 200, which is 3 %
-    assert not check(relu_forward, relu_backward, x).ok
-
-
 @pytest.mark.parametrize("distance", [1e-6, 3.3e-6, 7e-6, 9e-6])
 def test_kink_within_the_step_is_judged_with_a_smaller_step(distance):
     x = np.linspace(-1, 1, 40)
@@ -184,20 +169,6 @@ def test_jumps_have_ratio_two():
     assert report.verdict == "kink"
     assert {p.kind for p in report.tensors[0].probes} == {"jump"}
     assert report.tensors[0].worst.ratio == pytest.approx(2, abs=0.05)
-
-
-def test_bugs_of_curved_functions_have_ratio_one_half():
-    report = check(lambda x: (x**2, x), lambda dout, x: 2.0001 * x * dout, np.linspace(1, 2, 7))
-    assert report.verdict == "bug"
-    assert all(p.kind == "smooth" for p in report.tensors[0].probes)
-    report = check(lambda x: (1e4 * x**2, x), lambda dout, x: 2.0001e4 * x * dout, np.linspace(1, 2, 7))
-    assert report.tensors[0].worst.ratio == pytest.approx(0.5, abs=0.05)
-
-
-def test_wrong_slope_at_a_kink_is_a_bug():
-    """The slope at 0 is undefined, but -3 is not between the one-sided slopes 0 and 1."""
-    report = check(relu_forward, lambda dout, x: np.where(x > 0, dout, -3 * dout * (x == 0)), np.zeros(5))
-    assert report.verdict == "bug"
 
 
 def test_true_zero_gradients_cause_no_false_alarm():
@@ -319,44 +290,6 @@ def test_several_results_can_be_differentiated():
 def test_errors_name_the_arguments_of_the_caller(forward, backward, message):
     with pytest.raises(ShapeError, match=message):
         check(forward, backward, *LINEAR, names=["x", "weight", "bias"])
-
-
-@pytest.mark.parametrize(("arrays", "message"), [
-    ((np.arange(3),), "nothing to differentiate"),
-    ((np.ones(3, complex),), "real arrays"),
-    ((np.ones((0, 3)),), "empty"),
-])  # fmt: skip
-def test_check_rejects_arguments_without_a_gradient(arrays, message):
-    with pytest.raises(ShapeError, match=message):
-        check(lambda x: (x, None), lambda dout, cache: dout, *arrays)
-
-
-# --- hints ---------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("change", "hint"), [
-    (lambda g, d: 0 * g, "zero everywhere"),
-    (lambda g, d: -g, "wrong sign"),
-    (lambda g, d: g * 4, "forgot to divide by N = 4"),
-    (lambda g, d: g / 4, "a mean where a sum belongs (N = 4)"),
-    (lambda g, d: g * 1.7, "numeric = 0.588235 x analytic everywhere"),
-    (lambda g, d: g * (1 + 1e-6), "differ by only 1.0e-06 of their size"),
-    (lambda g, d: g.T, "transposed over axes (0, 1)"),
-    (lambda g, d: g[::-1], "flipped along axes (0,)"),
-    (lambda g, d: np.roll(g, -1, 0), "shifted by +1 along axis 0"),
-    (lambda g, d: g * np.nan, "NaN or infinite"),
-    (lambda g, d: g * [1, 2, 4], "one c per channel"),
-    (lambda g, d: g + np.eye(3)[1], "at index 1 of axis 1"),
-])  # fmt: skip
-def test_hint_explains_a_typical_mistake(change, hint):
-    def backward(dout, cache):
-        dx, dweight, dbias = linear_backward(dout, cache)
-        return dx, change(dweight, dout), dbias
-
-    with np.errstate(all="ignore"):
-        found = check(linear_forward, backward, *LINEAR).tensor("weight").hint
-    assert found
-    assert hint in found
 
 
 def test_hint_finds_an_argument_used_the_wrong_way_round():

@@ -10,10 +10,8 @@ import tinysegnet as ts
 from tinysegnet.errors import ShapeError
 from tinysegnet.gradcheck import check_model
 
-RNG = np.random.default_rng(0)
 
-
-@pytest.mark.parametrize("size", amount([(21, 27)], [(20, 28), (21, 27)]))
+@pytest.mark.parametrize("size", amount([(17, 19)], [(20, 28), (21, 27)]))
 @pytest.mark.parametrize("name", [name for name in ts.models if LONG or "vgg16" not in name])  # the largest networks
 def test_gradients_of_every_model_are_right(name, size):
     model = ts.build(name, width=1 / 16, dtype=np.float64)
@@ -28,12 +26,6 @@ def test_gradients_of_the_article_with_one_logit_are_right():
 
 def tiny():
     return ts.build("tiny", width=1 / 16, dtype=np.float64)
-
-
-def test_check_model_accepts_pictures_labels_and_a_random_dout():
-    x = RNG.uniform(0, 255, (1, 9, 13, 3))
-    assert check_model(tiny(), x, RNG.integers(0, 11, (1, 9, 13)), entries=0, directions=1).ok
-    assert check_model(tiny(), x, loss="random", entries=0, directions=1).ok
 
 
 def test_check_model_restores_the_model():

@@ -39,6 +39,12 @@ def test_the_gradient_of_dropout_passes_where_the_value_did():
     assert out is x
 
 
+def test_the_seed_of_a_generator_determines_the_masks_for_ever():
+    """A training that is resumed with a newer version continues with the same masks."""
+    out = Dropout(0.3).forward(np.ones((2, 3, 4, 5)), Tape(training=True, generator=np.random.default_rng(6)))
+    np.testing.assert_array_equal(out > 0, np.random.default_rng(6).random((2, 3, 4, 5), np.float32) >= 0.3)
+
+
 # --- initial weights -------------------------------------------------------------------------------------------------
 
 

@@ -176,6 +176,22 @@ def test_baselines_equal_their_definition_for_every_candidate(seed):
         assert any(np.array_equal(found[kind].confusion, matrix) for matrix in matrices)
 
 
+def test_chunks_end_with_the_picture_that_exceeds_their_size(monkeypatch):
+    module = import_module("tinysegnet.metrics.baselines")
+    monkeypatch.setattr(module, "CHUNK", 24)
+    pictures = [(None, np.zeros((2, 6))) for _ in range(7)]  # of 12 pixels
+    assert [len(chunk) for chunk in module._chunks(pictures)] == [3, 3, 1]
+    assert [len(chunk) for chunk in module._chunks(pictures[:6])] == [3, 3]
+
+
+def test_counts_are_kept_in_32_bits():
+    module = import_module("tinysegnet.metrics.baselines")
+    image, labels = np.zeros((2, 3, 3), np.uint8), np.array([[0, 1, 9], [1, 1, 0]])
+    counts = module._count({module.EVERYTHING}, [(image, labels)] * 2, 2, 9)[module.EVERYTHING]
+    assert counts.dtype == np.float32
+    assert counts.tolist() == [[4, 6]]
+
+
 def test_void_is_neither_counted_nor_scored():
     train, val = _pictures(_by_color, 0), _pictures(_by_color, 1)
     for pictures in (train, val):

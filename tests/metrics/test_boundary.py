@@ -228,6 +228,9 @@ def test_predictions_on_void_do_not_affect_the_score(f1):
 @pytest.mark.parametrize("f1", [boundary_f1, boundary_f1_by_distance])
 def test_wrong_shapes_and_labels_are_rejected(f1):
     picture = np.zeros((4, 5), int)
+    for mask in (np.zeros(3), np.zeros((1, 2, 3))):
+        with pytest.raises(ShapeError, match=r"\(H, W\)"):
+            boundary_map(mask)
     with pytest.raises(ShapeError, match=r"\(2, 4, 5\)"):
         f1(np.zeros((2, 4, 5), int), np.zeros((2, 4, 5), int), 2)
     with pytest.raises(ShapeError, match=r"\(4, 5\).*\(5, 4\)"):

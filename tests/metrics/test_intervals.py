@@ -111,6 +111,9 @@ def test_wrong_shapes_and_settings_are_rejected():
     counts, rng = class_counts(pictures(50)), np.random.default_rng(0)
     with pytest.raises(ShapeError, match=r"\(50, 4, 4\)"):
         bootstrap_intervals(pictures(50), rng=rng)
+    for wrong in (counts[:, 0], counts[None], counts.astype(str), counts > 0):
+        with pytest.raises(ShapeError, match=r"counts: "):
+            bootstrap_intervals(wrong, rng=rng)
     with pytest.raises(ShapeError, match=r"BF: .*\(49,\)"):
         bootstrap_intervals(counts, {"BF": np.zeros(49)}, rng=rng)
     for wrong in ({"block": 0}, {"resamples": 0}, {"level": 0.0}, {"level": 1.0}):
@@ -143,6 +146,33 @@ def test_a_collector_equals_its_parts():
     assert scores.intervals == bootstrap_intervals(class_counts(matrices), means, rng=np.random.default_rng(1))
     for name, (low, high) in scores.intervals.items():
         assert low < getattr(scores, name) < high
+
+
+def test_pictures_without_boundaries_do_not_count_towards_the_boundary_score():
+    (labels, predictions), flat = next(label_maps(1)), np.zeros((8, 10), int)
+    collector = Collector(3, 9, boundary=True)
+    collector.add(flat, flat)
+    assert np.isnan(collector.scores().BF)
+    assert collector.scores().as_dict()["BF"] is None
+    for _ in range(2):
+        collector.add(labels, predictions)
+    assert boundary_f1(labels, predictions, 3, 9) == collector.scores().BF
+    assert collector.scores().BF_by_distance == boundary_f1_by_distance(labels, predictions, 3, 9)
+
+
+def test_the_scores_of_a_collector_are_those_of_the_pictures_so_far():
+    collector = Collector(2)
+    for picture in ([[0, 1]], [[1, 1]]):
+        collector.add(np.array(picture), np.array([[0, 0]]), uncertainty=np.array([[0.25, 0.5]]))
+    scores = collector.scores()
+    assert scores.names == ("0", "1")
+    assert scores.intervals is None
+    assert scores.BF is None
+    assert scores.confusion.tolist() == [[1, 0], [3, 0]]
+    assert scores.uncertainty_AUROC == (0.5 + 1 + 1) / 3  # the wrong pixels have 0.25, 0.5 and 0.5, the right one 0.25
+    for wrong in (np.zeros((2, 1)), np.array([["a", "b"]])):
+        with pytest.raises(ShapeError, match=r"doubt must have one number per pixel"):
+            collector.add(np.array([[0, 1]]), np.array([[0, 0]]), doubt=wrong)
 
 
 def test_the_table_shows_boundaries_and_intervals():

@@ -117,13 +117,32 @@ def test_as_dict_returns_plain_numbers_for_json():
     assert values["pixels"] == {"Sky": 4, "Tree": 0}
 
 
+TABLE = """\
+class         pixels    share  accuracy     IoU  guess: IoU
+a                  4   80.0 %     1.000   0.800       0.600
+bc                 0   absent         -       -           -
+d                  1   20.0 %     0.000   0.000       0.000
+G 0.800  C 0.500  mIoU 0.400  (2 of 3 classes present)
+G 0.600  C 0.375  mIoU 0.300  guess"""
+
+
+def test_the_table_has_aligned_columns():
+    """Class d is labelled but never found, and this is not "predicted but absent from the labels"."""
+    names = ("a", "bc", "d")
+    scores = Scores.from_confusion(np.array([[4, 0, 0], [0, 0, 0], [1, 0, 0]]), names)
+    guess = Scores.from_confusion(np.array([[3, 0, 1], [0, 0, 0], [1, 0, 0]]), names)
+    assert scores.table(guess, "guess") == TABLE
+
+
 def test_scores_without_labelled_pixels_are_nan():
-    scores = Scores.from_confusion(np.zeros((2, 2), np.int64))
+    with np.errstate(all="raise"):
+        scores = Scores.from_confusion(np.zeros((2, 2), np.int64))
     assert all(math.isnan(v) for v in (scores.G, scores.C, scores.mIoU))
     assert scores.as_dict()["mIoU"] is None
     assert "nan" in scores.table()
 
 
+@pytest.mark.long  # importing scikit-learn takes a second; the tests above and below make the same claim
 def test_scores_equal_those_of_scikit_learn():
     from sklearn import metrics as sk
 
@@ -143,6 +162,7 @@ def test_scores_equal_those_of_scikit_learn():
     assert np.isnan([scores.accuracy[4], scores.accuracy[5], scores.IoU[5]]).all()
 
 
+@pytest.mark.long
 def test_auroc_equals_that_of_scikit_learn():
     from sklearn.metrics import roc_auc_score
 
@@ -155,6 +175,25 @@ def test_auroc_equals_that_of_scikit_learn():
         counts.add(values[part], positive[part])
     assert abs(counts.auroc() - metrics.auroc(values, positive)) < 1e-12
     assert np.isnan(RankCounts().auroc())
+
+
+@pytest.mark.parametrize(("values", "positive"), [
+    (np.ones(3), np.ones(2, bool)), (np.ones((2, 3)), np.ones((3, 2), bool)), (np.ones(2), np.ones(2)),
+    (np.array(["a", "b"]), np.ones(2, bool)), (np.ones(2, complex), np.ones(2, bool)),
+])  # fmt: skip
+def test_auroc_takes_numbers_and_booleans_of_one_shape(values, positive):
+    with pytest.raises(ShapeError, match="numbers and booleans"):
+        metrics.auroc(values, positive)
+
+
+@pytest.mark.parametrize("matrix", [np.ones(3), np.ones((2, 3)), np.array([["a"]]), np.ones((2, 3, 2)), np.ones(())])
+def test_counts_need_square_matrices_of_numbers(matrix):
+    for function in (metrics.class_counts, Scores.from_confusion):
+        with pytest.raises(ShapeError, match="square"):
+            function(matrix)
+    with pytest.raises(ShapeError, match="square"):
+        Scores.from_confusion(np.ones((2, 2, 2)))
+    assert metrics.class_counts(np.eye(2, dtype=bool)).tolist() == [[1, 1]] * 3
 
 
 def pairs_in_order(values, positive):
@@ -176,6 +215,9 @@ def test_auroc_equals_the_definition_over_all_pairs(seed):
     counts = RankCounts()
     for part in (np.s_[:2], np.s_[2:]):
         counts.add(values[part], positive[part])
+    assert np.isnan(metrics.auroc(values, np.zeros(size, bool)))
+    assert np.isnan(metrics.auroc(values, np.ones(size, bool)))
+    assert np.isnan(RankCounts().auroc())
     assert counts.auroc() == pytest.approx(right, abs=2e-3 if seed % 3 == 0 else 1e-12)  # three digits
 
 
@@ -201,6 +243,7 @@ def test_the_histogram_of_auroc_takes_the_largest_numbers_and_infinity():
     counts = RankCounts()
     counts.add(np.array([0.0, 1e-45, 3e38, np.inf]), np.array([False, False, True, True]))
     assert counts.auroc() == 1
+    assert counts.counts.nbytes == 8 << 20
 
 
 @pytest.mark.parametrize("classes", [1, 2, 11, 127, 128, 254, 255])

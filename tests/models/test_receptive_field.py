@@ -9,30 +9,26 @@ from forms import amount
 
 import tinysegnet as ts
 from tinysegnet.errors import SettingError
+from tinysegnet.layers import Tape
 from tinysegnet.models.network import Network
 from tinysegnet_lessons import figures
 from tinysegnet_lessons.figures.receptive_field_figure import half_box
 from tinysegnet_lessons.influence import influence
 
 
-def effects(model, layer_name, size, tries):
-    """Return which pixels affect which values, (h, w, H, W) bool, found by changing each pixel of random pictures."""
-    rng, pixels, found = np.random.default_rng(0), list(np.ndindex(size)), 0
-    layers = list(model.layers.values())[: list(model.layers).index(layer_name) + 1]
-
-    def values(pictures):
-        for layer in layers:
-            pictures = layer.forward(pictures)
-        return pictures
-
-    for _ in range(tries):
-        picture = rng.uniform(0, 255, (1, *size, 3))
-        for change in (-1e4, 1e4):
-            many = picture.repeat(len(pixels), 0)
-            for n, pixel in enumerate(pixels):
-                many[n][pixel] += change
-            found = found | (np.abs(values(many) - values(picture)) > 1e-8).any(3)  # rounding depends on the batch
-    return np.moveaxis(found, 0, 2).reshape(*found.shape[1:], *size)
+def effects(model, layer_name, size):
+    """Return which pixels affect which values, (h, w, H, W) bool, found by changing each pixel of a picture to NaN."""
+    pixels = list(np.ndindex(size))
+    picture = np.random.default_rng(0).uniform(0, 255, (1, *size, 3))
+    many = picture.repeat(len(pixels), 0)
+    for n, pixel in enumerate(pixels):
+        many[n][pixel] = np.nan
+    tape = Tape(definitions=True)  # fast versions may spread a NaN within a tile
+    values = np.concatenate([picture, many])
+    for layer in list(model.layers.values())[: list(model.layers).index(layer_name) + 1]:
+        values = layer.forward(values, tape)
+    same = np.abs(values[1:] - values[:1]) <= 1e-8  # rounding depends on the batch
+    return np.moveaxis(~same.all(3), 0, 2).reshape(*values.shape[1:3], *size)
 
 
 def box_of(changed):
@@ -49,7 +45,7 @@ def box_at(model, layer_name, at, size):
 FIELDS = [
     ("tiny", "encoder2.relu1", (4, 3)),
     ("tiny", "encoder2.pool", (1, 2)),
-    ("tiny", "decoder1.unpool", (7, 8)),
+    ("tiny", "decoder1.unpool", (6, 8)),
     ("tiny", "encoder3.conv1", (0, 4)),
     ("basic", "encoder1.pool", (3, 3)),
     ("fcn-basic-no-addition", "encoder1.pool", (5, 4)),
@@ -60,7 +56,7 @@ FIELDS = [
 def test_the_receptive_field_is_the_box_of_pixels_that_matter(name, layer, at):
     size = (21, 18)
     model = ts.build(name, 3, width=1 / 8, dtype=np.float64)
-    assert box_at(model, layer, at, size) == box_of(effects(model, layer, size, 4)[at])
+    assert box_at(model, layer, at, size) == box_of(effects(model, layer, size)[at])
 
 
 @pytest.mark.parametrize("name", sorted(ts.models))
@@ -97,7 +93,7 @@ def test_upsampling_layers_pass_on_the_exact_interval(up):
     model = Network(layers, {"name": "sample", "num_classes": 2})
     last = list(layers)[-1]
     for size in ((9, 7), (8, 10)):
-        found = effects(model, last, size, 1)
+        found = effects(model, last, size)
         for at in np.ndindex(size):
             assert box_at(model, last, at, size) == box_of(found[at]), at
 

@@ -10,7 +10,6 @@ import os
 import random
 import re
 import resource
-import runpy
 import shutil
 import signal
 import subprocess
@@ -27,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build" / "mutants"
 AREAS = ("ops", "gradcheck", "layers", "models", "metrics", "data", "weights", "prediction", "training")
 TESTS = {str(path.relative_to(ROOT)): path.read_text() for path in sorted((ROOT / "tests").rglob("test_*.py"))
-         if not re.search("/(oracle|lessons|mutation)/|browser", str(path))}  # fmt: skip
+         if not re.search("/(oracle|lessons|mutation)/|browser|reading", str(path))}  # fmt: skip
 PYTEST = (sys.executable, "-m", "pytest", "-qxp", "no:cacheprovider", "--timeout=120", "--timeout-method=thread")
 
 
@@ -60,12 +59,10 @@ class Copy:
         shutil.rmtree(self.folder, ignore_errors=True)
         unused = shutil.ignore_patterns(".git", ".venv", "build", "runs", "__pycache__", ".*_cache")
         shutil.copytree(ROOT, self.folder, ignore=unused)  # preserves the times of the files, which numba compares
-        self.imports = {path.stem: set(re.findall(r"\w+", " ".join(re.findall(" *from .*", path.read_text()))))
-                        for path in (self.folder / "tinysegnet").rglob("*.py")}  # fmt: skip
 
-    def failure(self, tests, kernels="kernels"):
+    def failure(self, tests):
         """Run tests until one fails, and return its name, or "" if all pass."""
-        env = {"PYTHONPATH": f"{self.folder}:{self.folder}/lessons", "TINYSEGNET_CACHE": f"{self.folder}-{kernels}"}
+        env = {"PYTHONPATH": f"{self.folder}:{self.folder}/lessons", "TINYSEGNET_CACHE": f"{self.folder}-kernels"}
         with open(f"{self.folder}.txt", "w+", errors="replace") as output:
             run = subprocess.Popen([*PYTEST, *tests], cwd=self.folder, env=os.environ | env, start_new_session=True,
                                    stdout=output, stderr=output)  # fmt: skip
@@ -77,24 +74,13 @@ class Copy:
             failed = re.findall(r"^(?:FAILED|ERROR) (\S+)", output.read(), re.M)
         return "" if run.wait() == 0 else (failed or ["crash or hang"])[0]
 
-    def kernels(self, name):
-        """Create and return the folder of the compiled kernels for the current sources."""
-        cache = runpy.run_path(str(self.folder / "tinysegnet" / "runtime" / "kernel_cache.py"))
-        (folder := Path(f"{self.folder}-{name}", cache["_sources_hash"]())).mkdir(parents=True, exist_ok=True)
-        return folder
-
     def failure_with(self, file, start, end, text, tests):
-        """Plant a bug and run tests. Kernels are compiled again only if their file imports the changed file."""
-        path, changed, compiled = self.folder / file, {Path(file).stem}, self.kernels("kernels")
+        """Plant a bug and run tests. A bug in ops/ causes all kernels to be compiled again, other bugs cause none."""
+        path = self.folder / file
         source, times = path.read_bytes(), path.stat()
-        while more := {stem for stem, words in self.imports.items() if words & changed} - changed:
-            changed |= more
         try:
             path.write_bytes(source[:start] + text.encode() + source[end:])
-            shutil.rmtree(f"{self.folder}-planted", ignore_errors=True)
-            shutil.copytree(compiled, self.kernels("planted"), copy_function=os.link, dirs_exist_ok=True,
-                            ignore=lambda _, names: [n for n in names if n.split(".")[0] in changed])  # fmt: skip
-            return self.failure(tests, "planted")
+            return self.failure(tests)
         finally:
             path.write_bytes(source)
             os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
@@ -104,9 +90,8 @@ def report(done):
     """Print the survivors, and the scores of each area and of all areas as Markdown."""
     listed = tomllib.loads((Path(__file__).parent / "equivalent.toml").read_text())["mutant"]
     same = [{name: row[name] for name in row if name != "reason"}.items() for row in listed]
-    survivors = {bug: dict(zip(("file", "line", "operator", "before", "after"), bug, strict=True)).items()
-                 for bug, failed in done.items() if not failed}  # fmt: skip
-    missed = [bug for bug, items in survivors.items() if not any(row <= items for row in same)]
+    rows = {bug: dict(zip(("file", "line", "operator", "before", "after"), bug, strict=True)) for bug in done}
+    missed = [bug for bug, row in rows.items() if not done[bug] and not any(map(row.items().__ge__, same))]
     for bug in missed:
         print("{}:{} ({})\n    {}\n    {}\n".format(*bug))
     print("| area | found | equivalent | survived | score |\n|---|---|---|---|---|")
@@ -121,7 +106,6 @@ def report(done):
 def main(*, seed: int = 1, count: int = 200, areas: tuple[str, ...] = AREAS, near: bool = False, again: bool = False,
          workers: int = 2):  # fmt: skip
     """Try `count` bugs. near: run only tests of the area and tests that name the file. again: try survivors again."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # tests send this signal, but background jobs ignore it
     most = resource.getrlimit(resource.RLIMIT_AS)[1]
     resource.setrlimit(resource.RLIMIT_AS, (16 << 30, most))  # a bug may ask for any amount of memory
     bugs, log = {}, BUILD / ("near.jsonl" if near else "all.jsonl")

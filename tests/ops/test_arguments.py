@@ -36,6 +36,7 @@ OBJECTS = {
     "Python number": lambda a: float(a.flat[0]),
     "None": lambda a: None,
     "string": lambda a: "x",
+    "masked array": lambda a: np.ma.masked_array(a, a == a.flat[0]),
 }
 DTYPES = [">f4", ">f8", ">i8", "i8", "u1", "f2", "g", "?", "c16", "O", "U8", "M8[s]"]
 LAYOUTS = {

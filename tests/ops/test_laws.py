@@ -1,11 +1,11 @@
 """The laws that every op obeys. Ops and variants come from `ops.REGISTRY`, and a test finds ops that are not in it.
 
-1. The op is complete.
+1. The op is complete (test_declarations).
 2. The gradient is right.
 3. The cases reject a wrong gradient.
 4. Every variant returns what the NumPy variant returns, in the dtype of the input and for any number of threads, and
-   any backward can follow any forward.
-5. Arguments are not written to, and may have any memory layout.
+   any backward can follow any forward (test_calls).
+5. Arguments are not written to, and may have any memory layout (test_calls).
 6. NaN and infinity are preserved.
 7. Linear ops are adjoint to their backward.
 
@@ -16,188 +16,36 @@ same cases.
 
 from __future__ import annotations
 
-import ast
-import importlib
-import inspect
-import io
 import os
-import pickle
-import pkgutil
 import subprocess
 import sys
-import tokenize
-from types import ModuleType
 
 import numpy as np
 import pytest
-from forms import LONG, amount
+from forms import amount
+from op_laws import (
+    COMPLETE,
+    FAST,
+    GRADIENTS,
+    OPS,
+    ROUNDING,
+    TYPED,
+    VARIANTS,
+    close,
+    dout_like,
+    drawn,
+    gradients,
+    is_float,
+    run,
+    same_bits,
+)
 
-from tinysegnet import ops, runtime
+from tinysegnet import runtime
 from tinysegnet.errors import ShapeError
-from tinysegnet.gradcheck import check_op, find_ops, find_variants
-from tinysegnet.gradcheck.cases import CASES, cases_of
-
-OPS = find_ops()
-VARIANTS = [(op, variant) for op in OPS for variant in find_variants(op)]
-MIXED = [(op, first, second) for op in OPS for first in find_variants(op) for second in find_variants(op)]
-DTYPE_DEPENDENT = [("softmax", "numba")]  # the exponential function has code for each dtype
-TYPED = [(op, variant, dtype) for op, variant in VARIANTS for dtype in (np.float32, np.float64)
-         if LONG or variant == "numpy" or dtype == np.float64 or (op, variant) in DTYPE_DEPENDENT]  # fmt: skip
-FAST = [row for row in TYPED if row[1] != "numpy"]
-COMPLETE = ("numpy", "numba")  # variants that support every case; others may raise a ShapeError for some shapes
-NEED_NUMBA = ("simd", "gemm_microkernel")
-MODULES = [importlib.import_module(info.name) for info in pkgutil.walk_packages(ops.__path__, "tinysegnet.ops.")
-           if runtime.HAS_NUMBA or not info.name.endswith(NEED_NUMBA)]  # fmt: skip
-
-
-def is_float(value):
-    return isinstance(value, (np.ndarray, np.floating)) and value.dtype.kind == "f"
-
-
-def cast(value, dtype):
-    return value.astype(dtype) if is_float(value) else value
-
-
-def run(op, variant, arrays, kwargs):
-    """Return the results of forward and the gradients for a random dout, or None if the variant rejects the shape.
-
-    No argument may be written to.
-    """
-    forward, backward = find_variants(op)[variant]
-    before = [np.array(a) for a in (*arrays, *kwargs.values())]
-    try:
-        out, cache = forward(*arrays, **kwargs)
-    except ShapeError:
-        assert variant not in COMPLETE
-        return None
-    outs = out if isinstance(out, tuple) else (out,)
-    dout = dout_like(outs[0])
-    kept, results = np.array(dout), [np.array(r) for r in outs]
-    found = gradients(backward, dout, cache)
-    assert same_bits(kept, np.asarray(dout))
-    for a, b in zip((*before, *results), (*arrays, *kwargs.values(), *outs), strict=True):
-        assert not isinstance(b, np.ndarray) or same_bits(a, b), f"{op} [{variant}] writes to an argument"
-    return outs, found
-
-
-def gradients(backward, dout, cache):
-    found = backward(dout, cache)
-    return found if isinstance(found, tuple) else (found,)
-
-
-def dout_like(out):
-    rng, dtype = np.random.default_rng([1, 9]), out.dtype
-    return dtype.type(rng.uniform(0.5, 1.5)) if np.ndim(out) == 0 else rng.standard_normal(out.shape).astype(dtype)
-
-
-def drawn(op, dtype=np.float64):
-    """Yield (case, arrays, kwargs) for every case, including those that check values only."""
-    for case in cases_of(op):
-        arrays, kwargs = case.arguments()
-        yield case, [cast(a, dtype) for a in arrays], {name: cast(a, dtype) for name, a in kwargs.items()}
-
-
-def same_bits(a, b):
-    return a is b is None or (a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes())
-
-
-def close(a, b, tolerance):
-    """Return whether a and b are close as vectors, with NaN and infinity at the same places."""
-    a, b = np.asarray(a, float), np.asarray(b, float)
-    finite = np.isfinite(b)
-    if a.shape != b.shape or not np.array_equal(a[~finite], b[~finite], equal_nan=True):
-        return False
-    return np.linalg.norm((a - b)[finite]) <= tolerance * max(np.linalg.norm(b[finite]), 1e-300)
-
-
-# --- 1 complete -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("op", OPS)
-def test_every_op_is_complete(op):
-    declared, variants = ops.REGISTRY[op], find_variants(op)
-    assert {"numpy", "numba"} <= set(variants)
-    assert (getattr(ops, f"{op}_forward"), getattr(ops, f"{op}_backward")) == (declared.forward, declared.backward)
-    assert issubclass(declared.cache, tuple)
-    assert declared.cache._fields
-    assert [case for case in cases_of(op) if case.gradient], f"{op} has no case in tinysegnet/gradcheck/cases.py"
-
-
-def unregistered(modules, registry, exported):
-    """Return what the modules declare but the registry or __all__ lacks, and forwards that belong to no declaration."""
-    declared = {id(value): value for module in modules for value in vars(module).values() if isinstance(value, ops.Op)}
-    missing = [op.name for op in declared.values() if registry.get(op.name) is not op]
-    for op in declared.values():
-        missing += [name for name in (f"{op.name}_forward", f"{op.name}_backward") if name not in exported]
-    variants = {function for op in declared.values() for pair in op.variants.values() for function in pair}
-    pairs = tuple(f"{way}_{variant}" for way in ("forward", "backward") for variant in COMPLETE)
-    for module in modules:
-        missing += [name for name, value in vars(module).items()
-                    if name.endswith(pairs) and not name.startswith("_") and value not in variants]  # fmt: skip
-    return sorted(missing)
-
-
-def test_every_declared_op_is_registered_and_exported():
-    assert unregistered(MODULES, ops.REGISTRY, ops.__all__) == []
-
-
-def test_unregistered_ops_are_found():
-    """Find a declaration missing from the registry, a name missing from __all__, and a function without a
-    declaration."""
-    forgotten, relu = ModuleType("forgotten"), ops.REGISTRY["relu"]
-    forgotten.CUBE = ops.Op("cube", **relu.variants, cache=relu.cache, differentiable=("x",))
-    assert unregistered([forgotten], {}, ["cube_forward", "cube_backward"]) == ["cube"]
-    assert unregistered([forgotten], {"cube": forgotten.CUBE}, ["cube_forward"]) == ["cube_backward"]
-    forgotten.cube_forward_numpy = lambda x: (x**3, x)
-    exported = ["cube_forward", "cube_backward"]
-    assert unregistered([forgotten], {"cube": forgotten.CUBE}, exported) == ["cube_forward_numpy"]
-
-
-@pytest.mark.parametrize("op", OPS)
-def test_public_functions_look_like_their_definition(op):
-    """A public function has the name, module, docstring, signature and source of the NumPy variant."""
-    for public, definition in zip((ops.REGISTRY[op].forward, ops.REGISTRY[op].backward), find_variants(op)["numpy"],
-                                  strict=True):  # fmt: skip
-        name = definition.__name__.removesuffix("_numpy")
-        assert (public.__name__, public.__qualname__, public.__module__) == (name, name, definition.__module__)
-        assert (public.__doc__, inspect.signature(public)) == (definition.__doc__, inspect.signature(definition))
-        assert getattr(inspect.getmodule(definition), name) is public is getattr(ops, name)
-        assert inspect.unwrap(public) is definition
-        assert pickle.loads(pickle.dumps(public)) is public
-
-
-@pytest.mark.parametrize("op", OPS)
-def test_differentiable_arguments_are_the_float_arrays_of_the_cases(op):
-    names = list(inspect.signature(ops.REGISTRY[op].forward).parameters)
-    seen = set()
-    for case in (case for case in cases_of(op) if case.gradient):
-        arrays, _ = case.arguments()
-        floats = [name for name, value in zip(names, arrays, strict=False) if is_float(value)]
-        assert floats == [name for name in ops.REGISTRY[op].differentiable if name in floats], case.name
-        seen.update(floats)
-    assert seen == set(ops.REGISTRY[op].differentiable)
-
-
-def test_every_case_and_every_variant_belongs_to_a_public_op():
-    assert {case.op for case in CASES} <= set(OPS)
-    assert len({(case.op, case.name) for case in CASES}) == len(CASES)
-    for module in MODULES:
-        for name in vars(module):
-            if "_forward" in name and not name.startswith("_"):
-                assert name.split("_forward")[0] in OPS, f"{module.__name__}.{name} belongs to no public op"
-
-
-@pytest.mark.parametrize(("op", "variant"), VARIANTS)
-def test_variants_have_the_same_signature(op, variant):
-    for mine, definition in zip(find_variants(op)[variant], find_variants(op)["numpy"], strict=True):
-        assert inspect.signature(mine) == inspect.signature(definition)
-        assert mine.__doc__
-
+from tinysegnet.gradcheck import check_op, find_variants
+from tinysegnet.gradcheck.cases import cases_of
 
 # --- 2 gradient, 3 the case can fail ----------------------------------------------------------------------------------
-
-
-GRADIENTS = [row for row in VARIANTS if LONG or row[1] == "numpy" or row == ("relu", "numba")]
 
 
 @pytest.mark.parametrize(("op", "variant"), GRADIENTS)
@@ -224,9 +72,6 @@ def test_cases_reject_a_wrong_gradient(op, factor):
         for part in report.parts:
             if k < len(part.tensors):
                 assert [t.ok for t in part.tensors] == [at != k for at in range(len(part.tensors))], f"\n{part}"
-
-
-ROUNDING = {"winograd": 10}  # powers of Winograd's points 2 and -2 amplify rounding errors
 
 
 # --- 4 variants agree ---------------------------------------------------------------------------------------------
@@ -300,124 +145,6 @@ def test_number_of_threads_does_not_change_a_convolution():
     done = subprocess.run([sys.executable, "-c", THREADS], env={**os.environ, "TINYSEGNET_PARALLEL": "1"},
                           capture_output=True, text=True, timeout=500, check=False)  # fmt: skip
     assert done.stdout == "True\n", done.stderr
-
-
-def mixed(op, forward, backward, cache_type, dtype):
-    """Return the cases in which `backward` does not work after `forward`, and how many cases ran."""
-    wrong, served = [], 0
-    definition = find_variants(op)["numpy"]
-    for case, arrays, kwargs in drawn(op, dtype):
-        expected_out, expected_cache = definition.forward(*arrays, **kwargs)
-        dout = dout_like(expected_out[0] if isinstance(expected_out, tuple) else expected_out)
-        expected = gradients(definition.backward, dout, expected_cache)
-        arrays, kwargs = [strided(a) for a in arrays], {name: strided(a) for name, a in kwargs.items()}
-        try:
-            _, cache = forward(*arrays, **kwargs)
-            found = gradients(backward, dout, cache)
-        except ShapeError:  # not every variant supports every shape
-            continue
-        except (ValueError, TypeError, AttributeError) as error:  # a cache of another type
-            wrong.append(f"{case.name}: {error}")
-            continue
-        served += 1
-        fits = type(cache) is cache_type and len(found) == len(expected)
-        rounding = (2e-6 if dtype == np.float32 else 1e-13) * max(ROUNDING.values())
-        for a, b in zip(found, expected, strict=False):
-            fits &= (a is b is None) or (a is not None and b is not None and a.dtype == dtype and close(a, b, rounding))
-        if not fits:
-            wrong.append(case.name)
-    return wrong, served
-
-
-@pytest.mark.parametrize("dtype", amount([np.float64], [np.float32, np.float64]))
-@pytest.mark.parametrize(("op", "first", "second"), MIXED)
-def test_any_backward_can_follow_any_forward(op, first, second, dtype):
-    variants = find_variants(op)
-    wrong, served = mixed(op, variants[first].forward, variants[second].backward, ops.REGISTRY[op].cache, dtype)
-    assert not wrong
-    assert served
-
-
-def test_mixed_variants_with_different_caches_are_found():
-    """Find variants whose own backward fits, but whose cache has fewer fields or a field of another meaning."""
-    op = ops.REGISTRY["softmax_cross_entropy"]
-    forward, backward = op.variants["numpy"]
-
-    def short_forward(logits, labels, **settings):
-        loss, cache = forward(logits, labels, **settings)
-        return loss, tuple(cache)[:3]
-
-    def doubled_forward(logits, labels, **settings):
-        loss, cache = forward(logits, labels, **settings)
-        return loss, cache._replace(divisor=2 * cache.divisor)
-
-    def doubled_backward(dloss, cache):
-        return backward(dloss, cache._replace(divisor=cache.divisor / 2))
-
-    assert mixed(op.name, doubled_forward, doubled_backward, op.cache, np.float64)[0] == []
-    for planted in (short_forward, doubled_forward):
-        assert mixed(op.name, planted, op.variants["numba"].backward, op.cache, np.float64)[0]
-    assert mixed(op.name, op.variants["numba"].forward, doubled_backward, op.cache, np.float64)[0]
-    assert mixed(op.name, lambda *a, **k: (0.0, tuple(forward(*a, **k)[1])), backward, op.cache, np.float64)[0]
-
-
-# --- 5 arguments -------------------------------------------------------------------------------------------------
-
-
-def read_only(value):
-    if isinstance(value, np.ndarray):
-        value = value.copy()
-        value.flags.writeable = False
-    return value
-
-
-def strided(value):
-    """Return an equal array with gaps between its values and the last axis reversed in memory."""
-    if not isinstance(value, np.ndarray) or value.ndim == 0:
-        return value
-    spaced = np.zeros((*value.shape[:-1], 2 * value.shape[-1]), value.dtype)
-    view = spaced[..., ::-2]
-    view[...] = value
-    assert not view.flags.c_contiguous or view.size == 1
-    return view
-
-
-# For read-only arrays, numba compiles all kernels again, so the short form tests only NumPy and one fast variant.
-LAYOUTS = [(*row, layout) for row in VARIANTS for layout in (read_only, strided)
-           if LONG or layout == strided or row in GRADIENTS]  # fmt: skip
-
-
-@pytest.mark.parametrize(("op", "variant", "layout"), LAYOUTS)
-def test_arguments_may_be_read_only_or_strided(op, variant, layout):
-    forward, backward = find_variants(op)[variant]
-    for case, arrays, kwargs in drawn(op):
-        expected = run(op, variant, arrays, kwargs)
-        if expected is None:
-            continue
-        given, settings = [layout(a) for a in arrays], {name: layout(a) for name, a in kwargs.items()}
-        before = [a.copy() if isinstance(a, np.ndarray) else a for a in (*given, *settings.values())]
-        out, cache = forward(*given, **settings)
-        outs = out if isinstance(out, tuple) else (out,)
-        dout = layout(dout_like(outs[0]))
-        kept = np.array(dout)
-        found = gradients(backward, dout, cache)
-        assert all(close(a, b, 1e-13) for a, b in zip((*outs, *found), sum(map(tuple, expected), ()), strict=True)
-                   if b is not None), case.name  # fmt: skip
-        after = (*given, *settings.values())
-        assert all(same_bits(a, b) if isinstance(a, np.ndarray) else a == b for a, b in zip(before, after, strict=True))
-        assert same_bits(kept, np.array(dout))
-
-
-@pytest.mark.parametrize(("op", "variant"), VARIANTS)
-def test_backward_twice_on_one_cache_gives_the_same_bits(op, variant):
-    forward, backward = find_variants(op)[variant]
-    for case, arrays, kwargs in drawn(op, amount(np.float64, np.float32)):
-        if run(op, variant, arrays, kwargs) is None:
-            continue
-        out, cache = forward(*arrays, **kwargs)
-        dout = dout_like(out[0] if isinstance(out, tuple) else out)
-        first = [None if g is None else g.copy() for g in gradients(backward, dout, cache)]
-        assert all(map(same_bits, first, gradients(backward, dout, cache))), case.name
 
 
 # --- 6 NaN and infinity ---------------------------------------------------------------------------------------------
@@ -539,22 +266,3 @@ def test_backward_is_the_adjoint(op, case, k):
         backward_part = arrays[k] * gradients(backward, y, cache)[k]
         size = np.abs(forward_part).sum() + np.abs(backward_part).sum() + np.abs(at(0 * arrays[k]) * y).sum()
         assert abs(forward_part.sum() - backward_part.sum()) <= 1e-12 * size, variant
-
-
-# --- sources -----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
-def test_ops_do_not_name_float_types(module):
-    """The dtype follows the input, so only comments and docstrings of ops name one."""
-    tokens = tokenize.generate_tokens(io.StringIO(inspect.getsource(module)).readline)
-    names = {token.string for token in tokens if token.type == tokenize.NAME}
-    assert not names & {"float16", "float32", "float64", "double", "float_", "longdouble"}
-
-
-@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
-def test_kernels_never_raise(module):
-    """An exception inside a parallel loop is lost, so only the callers of kernels may raise."""
-    for function in ast.walk(ast.parse(inspect.getsource(module))):
-        if isinstance(function, ast.FunctionDef) and any("kernel" in ast.unparse(d) for d in function.decorator_list):
-            assert not [node for node in ast.walk(function) if isinstance(node, (ast.Raise, ast.Assert, ast.Try))]

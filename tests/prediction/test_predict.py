@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 import resampling
+from small_networks import noise, pointwise
 
 import tinysegnet as ts
 from tinysegnet.data import CAMVID, InMemory, Sample
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.errors import SettingError, ShapeError
-from tinysegnet.layers import Conv2d, Dropout, Normalize
-from tinysegnet.metrics import auroc
+from tinysegnet.layers import Conv2d, Normalize
 from tinysegnet.prediction import predict_samples, predict_with_uncertainty
-from tinysegnet.prediction.predict import predict_logits, predict_probs, working_picture, working_size
+from tinysegnet.prediction.predict import network_size, predict_logits, predict_probs, working_picture, working_size
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +44,8 @@ def test_predict_keeps_the_pictures_size_without_a_training_size(model):
         ((480, 360), (180, 240), (240, 180)),  # a picture in portrait format
         ((90, 120), (180, 240), (180, 240)),  # small pictures are enlarged
         ((1, 1000), (180, 240), (7, 6573)),
+        ((1, 100_000), (1, 10), (1, 1000)),  # 0.01 rows are rounded up
+        ((100_000, 1), (10, 1), (1000, 1)),
     ],
 )
 def test_working_size_keeps_shape_and_area(image, training, expected):
@@ -133,19 +135,7 @@ def test_a_perfect_network_scores_one():
 # --- resizing ---------------------------------------------------------------------------------------------------------
 
 
-def pointwise(weight, *, p=None):
-    """Make a network whose logits are a linear function of each pixel, optionally after dropout."""
-    layers = {"input": Normalize(0, 1)} | ({} if p is None else {"dropout": Dropout(p)})
-    layers["classifier"] = classifier = Conv2d(3, len(weight), 1, rng=None)
-    classifier.params = {"weight": np.float32(weight).T[None, None], "bias": np.zeros(len(weight), np.float32)}
-    return ts.Network(layers)
-
-
 COLORS = pointwise(np.eye(3))  # the logits are the red, green and blue of the working picture
-
-
-def noise(*size, seed=0):
-    return np.random.default_rng(seed).integers(0, 256, (*size, 3)).astype(np.uint8)
 
 
 @pytest.mark.parametrize(
@@ -189,6 +179,17 @@ def test_of_equal_scores_the_first_class_is_chosen():
     assert ts.predict(COLORS, image)[0].tolist() == [0, 1] * 4
     flat = np.full((6, 8, 3), 7, np.uint8)
     assert not ts.predict(COLORS, flat, size=(3, 5), mirror=True, scales=(0.5, 1.0)).any()
+    lowest = pointwise(np.eye(3))
+    lowest.layers["classifier"].params["bias"][:] = -np.inf
+    assert not ts.predict(lowest, flat).any()
+
+
+def test_scores_of_float64_are_compared_in_float64():
+    """Both scores are rounded to the same float32."""
+    model = ts.Network({"input": Normalize(0, 1, dtype=np.float64),
+                        "classifier": Conv2d(3, 2, 1, rng=None, dtype=np.float64)})  # fmt: skip
+    model.layers["classifier"].params = {"weight": np.zeros((1, 1, 3, 2)), "bias": np.array([1 - 2e-10, 1 - 1e-10])}
+    assert (ts.predict(model, noise(4, 5)) == 1).all()
 
 
 @pytest.mark.parametrize(("value", "label"), [(99, 0), (100, 0), (101, 1)])
@@ -213,6 +214,7 @@ def test_scales_resize_the_picture_and_average_the_scores(mirror):
     np.testing.assert_allclose(found, resampling.bilinear(np.mean(largest, axis=0), (10, 14)), atol=0.01)
     assert np.abs(found - np.mean(parts, axis=0)).max() > 0.01  # averaged at the largest scale
     assert working_picture(COLORS, image, None, 0.01).shape == (1, 1, 1, 3)
+    assert network_size(COLORS, (10, 14), None) == (10, 14)
     assert working_picture(COLORS, image, (5, 7), 2.0).shape == (1, 10, 14, 3)
     assert working_picture(COLORS, image, None, 0.25).shape == (1, 2, 4, 3)  # 2.5 and 3.5, rounded to even
 
@@ -244,98 +246,3 @@ def test_a_model_must_be_a_network(function, wrong):
         function(wrong, noise(4, 5))
     with pytest.raises(SettingError, match="is not a Network"):
         ts.evaluate(wrong, ToyScenes(1, size=(16, 16)))
-
-
-# --- sampling ---------------------------------------------------------------------------------------------------------
-
-NOISY = pointwise([[0.02, 0, 0], [0, 0.02, 0], [0, 0, 0.02]], p=0.3)
-
-
-def softmaxes(model, image, count, seed, size):
-    """Return the probabilities (count, h, w, K) of each sample at the working size, in float64."""
-    x = working_picture(model, image, size)
-    logits = np.stack([z[0] for z in model.samples(x, count, generator=np.random.default_rng([seed]))]).astype(float)
-    e = np.exp(logits - logits.max(-1, keepdims=True))
-    return e / e.sum(-1, keepdims=True)
-
-
-@pytest.mark.parametrize(("count", "seed", "size"), [(1, 0, None), (2, 3, None), (7, 1, (4, 6)), (50, 0, None)])
-def test_samples_have_the_mean_and_variance_of_their_definition(count, seed, size):
-    image = noise(8, 12)
-    probs = softmaxes(NOISY, image, count, seed, size)
-    assert count == 1 or probs.std(axis=0).max() > 0.05
-    mean = sum(probs) / count
-    variance = sum((p - mean) ** 2 for p in probs) / count
-    found = predict_samples(NOISY, image, samples=count, seed=seed, size=size)
-    for array, right in zip(found, (mean, variance), strict=True):
-        assert (array.shape, array.dtype) == ((8, 12, 3), np.float32)
-        np.testing.assert_allclose(array, resampling.bilinear(right, (8, 12)), atol=1e-6)
-    labels, uncertainty = predict_with_uncertainty(NOISY, image, samples=count, seed=seed, size=size)
-    np.testing.assert_array_equal(labels, found[0].argmax(-1))
-    np.testing.assert_allclose(uncertainty, found[1].mean(-1), atol=1e-6)
-    assert (labels.dtype, uncertainty.dtype) == (np.uint8, np.float32)
-
-
-def test_fifty_samples_from_seed_0_are_the_default():
-    for function in (predict_samples, predict_with_uncertainty):
-        for array, same in zip(
-            function(NOISY, noise(4, 5)), function(NOISY, noise(4, 5), samples=50, seed=0), strict=True
-        ):
-            np.testing.assert_array_equal(array, same)
-        assert (function(NOISY, noise(4, 5), seed=1)[1] != array).any()
-        for wrong in ({"samples": 0}, {"samples": -1}, {"seed": -1}, {"samples": 1.5}):
-            with pytest.raises(SettingError, match=next(iter(wrong))):
-                function(NOISY, noise(4, 5), **wrong)
-
-
-# --- scoring ----------------------------------------------------------------------------------------------------------
-
-
-class Labelled:
-    """Random pictures of different sizes. The label is often the strongest colour, and sometimes void."""
-
-    palette, name = ts.data.Palette(("r", "g", "b"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)), ignore_label=7), "noise"
-
-    def __len__(self):
-        return 3
-
-    def __getitem__(self, index):
-        if not 0 <= index < 3:
-            raise IndexError
-        image = noise(8 + index, 12 - index, seed=index)
-        rng = np.random.default_rng(index)
-        labels = (image + rng.integers(0, 100, image.shape)).argmax(-1).astype(np.uint8)
-        labels[rng.random(labels.shape) < 0.2] = 7
-        return Sample(image, labels, str(index))
-
-
-@pytest.mark.parametrize("options", [{}, {"size": (4, 6)}, {"mirror": True}, {"scales": (0.5, 1.5)}], ids=str)
-def test_evaluate_scores_the_predictions_of_its_options(options):
-    model = pointwise([[1, -1, 0], [0, 1, -1], [-1, 0, 1]])
-    data, seen = Labelled(), []
-    matrix = sum(ts.metrics.confusion_matrix(s.labels, ts.predict(model, s.image, **options), 3, 7) for s in data)
-    scores = ts.evaluate(model, data, **options, progress=lambda samples: (seen.append(s.name) or s for s in samples))
-    np.testing.assert_array_equal(scores.confusion, matrix)
-    assert scores.names == ("r", "g", "b")
-    assert seen == ["0", "1", "2"]
-
-
-@pytest.mark.parametrize("size", [None, (4, 6)])
-def test_evaluate_scores_the_uncertainty_of_samples_against_one_pass(size):
-    data, uncertainties, doubts, wrong, matrix = Labelled(), [], [], [], 0
-    for sample in data:
-        labels, uncertainty = predict_with_uncertainty(NOISY, sample.image, samples=5, size=size)
-        one_pass = softmaxes(pointwise(0.02 * np.eye(3), p=0.0), sample.image, 1, 0, size)[0]
-        msp = resampling.bilinear(1 - one_pass.max(-1)[..., None], labels.shape)[..., 0]
-        known = sample.labels != 7
-        uncertainties.append(uncertainty[known])
-        doubts.append(msp[known])
-        wrong.append(labels[known] != sample.labels[known])
-        matrix = matrix + ts.metrics.confusion_matrix(sample.labels, labels, 3, 7)
-    scores = ts.evaluate(NOISY, data, samples=5, size=size)
-    np.testing.assert_array_equal(scores.confusion, matrix)
-    wrong = np.concatenate(wrong)
-    found = scores.uncertainty_AUROC, scores.MSP_AUROC
-    assert found == pytest.approx([auroc(np.concatenate(maps), wrong) for maps in (uncertainties, doubts)], abs=2e-3)
-    assert abs(found[0] - found[1]) > 0.005
-    assert ts.evaluate(NOISY, data).uncertainty_AUROC is None

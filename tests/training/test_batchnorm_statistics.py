@@ -118,6 +118,14 @@ def test_training_continues_as_usual_after_the_statistics():
         np.testing.assert_array_equal(array, dict(other.named_buffers())[name])
 
 
+def test_batches_have_four_pictures_by_default():
+    model, data = network(2), Pictures(9)
+    expected = by_force(model, data, 4)
+    ts.recompute_statistics(model, data, size=SIZE)
+    for name, (mean, _) in expected.items():
+        np.testing.assert_allclose(model.layers[name].buffers["running_mean"], mean, rtol=1e-11, atol=1e-12)
+
+
 @pytest.mark.parametrize("wrong", ["interrupted", "not finite"])
 def test_failed_statistics_leave_the_network_unchanged(wrong):
     model, data = network(2), Pictures(6)

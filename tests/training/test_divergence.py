@@ -5,15 +5,17 @@ import math
 
 import numpy as np
 import pytest
+from forms import amount
 
 import tinysegnet as ts
 from tinysegnet.cli.main import main
-from tinysegnet.data import InMemory
+from tinysegnet.data import CAMVID, InMemory
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.errors import NonFiniteError
 from tinysegnet.training.divergence import describe_divergence
 from tinysegnet.training.loop import fit
 from tinysegnet.training.recipes import Recipe, papers
+from tinysegnet.training.run_folder import RunFolder
 from tinysegnet.training.training_step import TrainingStep
 
 FOLDERS = Recipe(
@@ -80,16 +82,17 @@ def test_guessing_has_the_loss_of_equal_probabilities(weights):
 def test_the_first_epochs_of_every_recipe_are_not_a_divergence(recipe, weights):
     name, settings = RECIPES[recipe]
     settings = dataclasses.replace(
-        settings, iterations=None, epochs=6, size=(24, 32), class_weights=weights, statistics="running"
+        settings, iterations=None, epochs=amount(4, 6), size=(20, 28), class_weights=weights, statistics="running"
     )
-    model, data = ts.build(name, 11, width=1 / 16), InMemory(ToyScenes(4, size=(24, 32)))
+    model, data = ts.build(name, 11, width=1 / 16), InMemory(ToyScenes(4, size=(20, 28)))
     result = fit(model, data, recipe=settings, progress=False)
     assert result.diverged == ""
     step = TrainingStep(model, data, settings, 1, None)
     assert max(row["train_loss"] for row in result.history) < 1.9 * step.guess
 
 
-def test_a_diverged_training_says_so_everywhere(tmp_path, capsys):
+def test_a_diverged_training_says_so_everywhere(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("tinysegnet.report.run_report.compute_baselines", lambda *_: {})
     options = f"--epochs 3 --width 0.1 --limit 4 --size 24x32 --learning-rate 100 --runs {tmp_path} --name x"
     assert main(["train", *options.split()]) == 1
     out, err = capsys.readouterr()
@@ -98,6 +101,7 @@ def test_a_diverged_training_says_so_everywhere(tmp_path, capsys):
     assert "training has diverged since epoch" in out.splitlines()[-1]
     assert "to segment a picture" not in out
     assert "raining has diverged since epoch" in (tmp_path / "x/report.html").read_text()
+    monkeypatch.setattr("tinysegnet.report.run_report.write_run_page", lambda folder, run: run.warning)
     assert main(["train", "--resume", str(tmp_path / "x")]) == 1
     assert "training has diverged" in capsys.readouterr().out
 
@@ -108,3 +112,34 @@ def test_a_loss_that_is_not_finite_names_the_epoch_and_the_remedy():
     with pytest.raises(NonFiniteError, match=r"diverged in epoch 1: .*--learning-rate 0\.0005") as caught:
         fit(broken, InMemory(ToyScenes(4, size=(24, 32))), recipe=Recipe(size=(24, 32)), progress=False)
     assert "\n" not in str(caught.value)
+
+
+RECIPE = Recipe(epochs=1, size=(24, 32))
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    return InMemory(ToyScenes(4, size=(24, 32)))
+
+
+def model():
+    return ts.build("tiny", 11, width=1 / 16)
+
+
+def test_a_nan_weight_is_named_and_the_checkpoint_kept(tmp_path, scenes):
+    folder = RunFolder(tmp_path / "run", {"size": [24, 32]}, CAMVID)
+    fit(model(), scenes, scenes, recipe=RECIPE, run=folder, progress=False)
+    kept = (folder.path / "last.safetensors").read_bytes()
+    broken = model()
+    broken.layers["encoder2.bn1"].params["gamma"][1] = np.nan
+    with pytest.raises(NonFiniteError, match=r"encoder2\.bn1\.gamma.*checkpoint is .*run/last"):
+        fit(broken, scenes, recipe=RECIPE, run=folder, progress=False)
+    assert (folder.path / "last.safetensors").read_bytes() == kept
+
+
+def test_an_overflow_names_its_layer(scenes):
+    broken = model()
+    broken.layers["decoder2.conv1"].params["weight"][...] = 3e38
+    overflow = pytest.raises(NonFiniteError, match=r"step 1,.*decoder2\.(conv1|bn1)")
+    with overflow, np.errstate(over="ignore", invalid="ignore"):
+        fit(broken, scenes, recipe=RECIPE, progress=False)

@@ -8,21 +8,21 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 
 import numpy as np
 import pytest
-from forms import amount
+from forms import LONG, amount
+from threadpoolctl import threadpool_limits
 
 import tinysegnet as ts
-from tinysegnet import files
+from tinysegnet import files, runtime
 from tinysegnet.cli.main import main
 from tinysegnet.data import CAMVID, InMemory
 from tinysegnet.data.toyscenes import ToyScenes
-from tinysegnet.errors import CheckpointError, DataError, NonFiniteError
-from tinysegnet.training import Recipe, fit, run_folder, signals
+from tinysegnet.training import Recipe, fit
 from tinysegnet.training.run_folder import RunFolder
+from tinysegnet.training.training_step import TrainingStep
 from tinysegnet.weights import checkpoint
 
 SIZE = (20, 28)
@@ -157,104 +157,8 @@ def test_a_run_stopped_while_it_saves_resumes_bit_for_bit(tmp_path, data, val, w
     np.testing.assert_equal(history_of(result), history)
 
 
-def test_interrupting_the_report_prints_how_to_get_it(tmp_path, data, val, monkeypatch, capsys):
-    def interrupted(*arguments, **settings):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("tinysegnet.report.run_report.write_run_page", interrupted)
-    folder = RunFolder(tmp_path / "a run", config(), CAMVID)
-    network = model()
-    result = fit(network, data, run=folder, recipe=dataclasses.replace(RECIPE, epochs=1), progress=False)
-    with pytest.raises(KeyboardInterrupt):
-        ts.write_report(folder, network, data, None, result)
-    assert f"tinysegnet train --resume '{folder.path}'\n" in capsys.readouterr().err
-
-
-def test_a_second_training_in_one_folder_is_rejected(tmp_path, data, val):
-    """While the first run continues, the second one is rejected, both as a new and as a resumed run."""
-    recipe = dataclasses.replace(RECIPE, epochs=2)
-    first, second = (RunFolder(tmp_path / "run", config(recipe), CAMVID) for _ in range(2))
-    refused = []
-
-    def meanwhile(history):
-        for other in (second, RunFolder.resume(first.path)):
-            with pytest.raises(DataError, match="another training"):
-                fit(model(), data, recipe=recipe, run=other, progress=False)
-            refused.append(other)
-
-    fit(model(), data, recipe=recipe, run=first, progress=False, on_epoch=meanwhile)
-    assert len(refused) == 4
-    with pytest.raises(DataError, match=r"run.*--resume"):
-        fit(model(), data, recipe=recipe, run=second, progress=False)
-
-
-def test_a_file_system_without_locks_is_accepted(tmp_path, monkeypatch):
-    first, second = (RunFolder(tmp_path / "run", config(), CAMVID) for _ in range(2))
-    with first.held(), pytest.raises(DataError, match="another training"), second.held():
-        pass
-
-    def refuse(*arguments, **settings):
-        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
-
-    monkeypatch.setattr(run_folder.FileLock, "acquire", refuse)
-    with first.held(), second.held():
-        pass
-
-
-HOLDER = """
-import sys, time
-from tinysegnet.data import CAMVID
-from tinysegnet.training import RunFolder
-with RunFolder(sys.argv[1], {"size": [20, 28]}, CAMVID).held():
-    print("held", flush=True)
-    time.sleep(600)
-"""
-
-
-def test_a_killed_training_leaves_no_lock(tmp_path):
-    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
-    assert holder.stdout.readline() == "held\n"
-    folder = RunFolder(tmp_path, config(), CAMVID)
-    with pytest.raises(DataError, match="another training"), folder.held():
-        pass
-    holder.kill()
-    holder.communicate()
-    with folder.held():
-        pass
-
-
-def test_a_second_ctrl_c_stops_at_once():
-    before = signal.getsignal(signal.SIGINT)
-    with signals.stop_requests() as requests:
-        signal.raise_signal(signal.SIGINT)
-        assert requests.stop
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGTERM)
-    assert signal.getsignal(signal.SIGINT) is before
-
-
-def test_sigterm_interrupts_a_command(capsys, monkeypatch):
-    before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr("tinysegnet.gradcheck.run", lambda *_, **__: signal.raise_signal(signal.SIGTERM))
-    assert main(["gradcheck"]) == 130
-    assert capsys.readouterr().err == "interrupted\n"
-    assert signal.getsignal(signal.SIGTERM) is before
-
-
-def test_signals_are_not_handled_in_other_threads():
-    caught = []
-
-    def listen():
-        with signals.stop_requests() as requests:
-            caught.append(requests.stop)
-
-    thread = threading.Thread(target=listen)
-    thread.start()
-    thread.join()
-    assert caught == [False]
-
-
-def test_resuming_a_finished_run_only_writes_the_report(tmp_path, data, val):
+def test_resuming_a_finished_run_only_writes_the_report(tmp_path, data, val, without_report, monkeypatch):
+    monkeypatch.setattr("tinysegnet.report.run_report.write_run_page", lambda path, run: (path, run.scores.mIoU))
     folder = RunFolder(tmp_path / "run", config(), CAMVID)
     first = fit(model(), data, val, recipe=RECIPE, run=folder, progress=False)
     last = weights(folder.path / "last.safetensors")
@@ -262,22 +166,29 @@ def test_resuming_a_finished_run_only_writes_the_report(tmp_path, data, val):
     again = fit(network, data, val, recipe=RECIPE, run=resumed, progress=False)
     assert weights(folder.path / "last.safetensors") == last
     assert again.scores.mIoU == first.scores.mIoU
-    assert ts.write_report(resumed, network, data, val, again) == folder.path / "report.html"
-    assert (folder.path / "report.html").exists()
+    assert ts.write_report(resumed, network, data, val, again) == (folder.path, first.scores.mIoU)
 
 
 # --- killed ----------------------------------------------------------------------------------------------------------
 
-OPTIONS = ["--limit", "8", "--epochs", "3", "--size", "20x28", "--width", "0.0625"]
-
-
+OPTIONS = ["--limit", amount("4", "8"), "--epochs", "3", "--size", "20x28", "--width", "0.0625"]
+# the program without the report, which takes longer than the training
 WITHOUT_REPORT = """
 import sys
 from tinysegnet.cli.main import main
 from tinysegnet.report import run_report
-run_report.write_run_page = lambda folder, run: folder / "report.html"
+run_report.write_run_page, run_report.compute_baselines = lambda folder, run: folder / "report.html", lambda *_: {}
 sys.exit(main())
 """
+ENVIRONMENT = {**os.environ, **amount({"TINYSEGNET_BACKEND": "numpy"}, {})}
+KILLS = int(os.environ.get("TINYSEGNET_KILLS", amount(1, 4)))  # `make torture` takes 200
+KILLED = [*OPTIONS, "--limit", "8", "--epochs", str(amount(8, 20) + KILLS // 4)]  # a checkpoint every 40 ms
+
+
+@pytest.fixture
+def without_report(monkeypatch):
+    monkeypatch.setattr("tinysegnet.report.run_report.write_run_page", lambda folder, run: folder / "report.html")
+    monkeypatch.setattr("tinysegnet.report.run_report.compute_baselines", lambda *_: {})
 
 
 def command(*arguments):
@@ -286,9 +197,12 @@ def command(*arguments):
     return [sys.executable, *program, "train", *map(str, arguments)]
 
 
-ENVIRONMENT = {**os.environ, **amount({"TINYSEGNET_BACKEND": "numpy"}, {})}
-KILLS = int(os.environ.get("TINYSEGNET_KILLS", amount(1, 4)))  # `make torture` takes 200
-KILLED = [*OPTIONS, "--epochs", str(amount(8, 20) + KILLS // 4)]  # a checkpoint every 40 ms
+def train(*arguments):
+    """Run the command to its end, in the short form in this process."""
+    if LONG:
+        subprocess.run(command(*arguments), check=True, capture_output=True)
+    else:
+        assert main(["train", *map(str, arguments)]) == 0
 
 
 def last_step(path):
@@ -297,16 +211,18 @@ def last_step(path):
 
 
 def wait_for_training(process, run, step):
-    """Wait until a new run writes its config.json, or a resumed run removes temporary files."""
-    while process.poll() is None and ((run / ".stray.tmp").exists() if step else not (run / "config.json").exists()):
+    """Wait until a new run writes a file (in the short form its first checkpoint, so that it is resumed), or a resumed
+    run removes temporary files.
+    """
+    first = run / amount("last.safetensors", "config.json")
+    while process.poll() is None and ((run / ".stray.tmp").exists() if step else not first.exists()):
         time.sleep(0.005)
 
 
-def test_a_run_killed_at_random_moments_resumes_bit_for_bit(tmp_path, record_property):
+def test_a_run_killed_at_random_moments_resumes_bit_for_bit(tmp_path, record_property, without_report):
     """The run is killed and resumed until it ends, and another run follows until all kills are done."""
     whole, run, rng = tmp_path / "whole", tmp_path / "killed", random.Random(0)
-    new = command("--runs", tmp_path, "--name", whole.name, *KILLED)
-    subprocess.run(new, check=True, capture_output=True, env=ENVIRONMENT)
+    train("--runs", tmp_path, "--name", whole.name, *KILLED)
     kills = resumed = halves = ended = 0
     while kills < KILLS or run.exists():
         step = last_step(run)
@@ -316,25 +232,25 @@ def test_a_run_killed_at_random_moments_resumes_bit_for_bit(tmp_path, record_pro
         elif run.exists():
             (run / "config.json").unlink()  # killed before the first checkpoint
         arguments = ["--resume", run] if step else ["--runs", tmp_path, "--name", run.name, *KILLED]
-        process = subprocess.Popen(
-            command(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=ENVIRONMENT
-        )
-        wait_for_training(process, run, step)
-        try:
-            # A trained run is not killed, because its report would never be finished.
-            _, errors = process.communicate(
-                timeout=rng.uniform(0, 0.6) if kills < KILLS and step < last_step(whole) else None
+        if kills < KILLS and step < last_step(whole):  # a trained run's report would never be finished
+            process = subprocess.Popen(
+                command(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=ENVIRONMENT
             )
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
-            kills += 1
-            halves += bool(list(run.glob(".*.tmp")))
-            assert last_step(run) >= step  # the saved checkpoint is complete
-            if (run / "best.safetensors").exists():
-                checkpoint.read(run / "best.safetensors")
-            continue
-        assert process.returncode == 0, errors.decode()
+            wait_for_training(process, run, step)
+            try:
+                _, errors = process.communicate(timeout=rng.uniform(0, amount(0.2, 0.6)))
+                assert process.returncode == 0, errors.decode()
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+                kills += 1
+                halves += bool(list(run.glob(".*.tmp")))
+                assert last_step(run) >= step  # the saved checkpoint is complete
+                if (run / "best.safetensors").exists():
+                    checkpoint.read(run / "best.safetensors")
+                continue
+        else:
+            train(*arguments)
         for name in ("last.safetensors", "best.safetensors"):
             assert weights(run / name) == weights(whole / name)
         assert not list(run.glob(".*.tmp"))
@@ -368,61 +284,46 @@ def test_a_failed_write_keeps_the_old_checkpoint(tmp_path, monkeypatch, error, f
     assert not list(path.parent.glob(".*.tmp"))
 
 
-# --- what is not finite ----------------------------------------------------------------------------------------------
+@pytest.fixture
+def own_threads():
+    """Restore the numbers of threads after a test."""
+    before = runtime.threads()
+    with threadpool_limits(limits=1):
+        yield
+        runtime.set_threads(before)
 
 
-def test_a_nan_weight_is_named_and_the_checkpoint_kept(tmp_path, data, val):
-    folder = RunFolder(tmp_path / "run", config(), CAMVID)
-    fit(model(), data, val, recipe=dataclasses.replace(RECIPE, epochs=1), run=folder, progress=False)
-    kept = (folder.path / "last.safetensors").read_bytes()
-    broken = model()
-    broken.layers["encoder2.bn1"].params["gamma"][1] = np.nan
-    with pytest.raises(NonFiniteError, match=r"encoder2\.bn1\.gamma.*checkpoint is .*run/last"):
-        fit(broken, data, recipe=RECIPE, run=folder, progress=False)
-    assert (folder.path / "last.safetensors").read_bytes() == kept
-
-
-def test_an_overflow_names_its_layer(data):
-    broken = model()
-    broken.layers["decoder2.conv1"].params["weight"][...] = 3e38
-    overflow = pytest.raises(NonFiniteError, match=r"step 1,.*decoder2\.(conv1|bn1)")
-    with overflow, np.errstate(over="ignore", invalid="ignore"):
-        fit(broken, data, recipe=RECIPE, progress=False)
-
-
-# --- folders that cannot be resumed ----------------------------------------------------------------------------------
-
-
-def test_resume_rejects_folders_without_a_run(tmp_path):
-    with pytest.raises(DataError, match=r"config\.json: no such file"):
-        RunFolder.resume(tmp_path)
-    (tmp_path / "config.json").write_text("[]")
-    with pytest.raises(DataError, match="cannot be read"):
-        RunFolder.resume(tmp_path)
-    (tmp_path / "config.json").write_text('{"size": [20, 28]}')
-    with pytest.raises(CheckpointError, match=r"last\.safetensors: no such file"):
-        RunFolder.resume(tmp_path)
-    ts.save(tmp_path / "last.safetensors", model())
-    with pytest.raises(DataError, match="lacks the training state"):
-        RunFolder.resume(tmp_path)
-
-
-def test_deterministic_training_does_not_depend_on_the_threads(tmp_path):
+def test_deterministic_training_does_not_depend_on_the_threads(tmp_path, without_report, own_threads):
     """Train with --deterministic in one thread and in two. In the short form, only matrix products use several threads.
 
     `tests/ops/test_laws.py` compares the kernels in one, two and four threads.
     """
     for threads in ("1", "2"):
-        options = [*OPTIONS, "--threads", threads, "--deterministic", "--runs", tmp_path, "--name", threads]
-        subprocess.run(command(*options), check=True, capture_output=True, env=ENVIRONMENT)
+        train(*OPTIONS, "--threads", threads, "--deterministic", "--runs", tmp_path, "--name", threads)
     assert weights(tmp_path / "1" / "last.safetensors") == weights(tmp_path / "2" / "last.safetensors")
 
 
-def test_ctrl_c_saves_the_run_and_exits_with_130(tmp_path):
+def test_ctrl_c_saves_the_run_and_ends_with_130(tmp_path, monkeypatch, capsys):
+    run_step = TrainingStep.run
+
+    def stopping(self, images, labels, step):
+        if step == 5:
+            signal.raise_signal(signal.SIGINT)
+        return run_step(self, images, labels, step)
+
+    monkeypatch.setattr(TrainingStep, "run", stopping)
+    assert main(["train", "--runs", str(tmp_path), "--name", "run", *OPTIONS, "--epochs", "100000"]) == 130
+    errors = capsys.readouterr().err
+    assert "finishing this batch" in errors
+    assert f"Saved at step 6. To continue: tinysegnet train --resume {tmp_path / 'run'}\n" in errors
+    assert "Traceback" not in errors
+    assert last_step(tmp_path / "run") == 6
+
+
+@pytest.mark.long
+def test_ctrl_c_ends_the_process_with_130(tmp_path):
     arguments = ["--runs", tmp_path, "--name", "run", *OPTIONS, "--epochs", "100000"]
-    process = subprocess.Popen(
-        command(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
-    )
+    process = subprocess.Popen(command(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     path = tmp_path / "run" / "metrics.csv"
     while process.poll() is None and not path.exists():
         time.sleep(0.05)
@@ -431,4 +332,4 @@ def test_ctrl_c_saves_the_run_and_exits_with_130(tmp_path):
     assert process.returncode == 130, errors
     assert f"tinysegnet train --resume {tmp_path / 'run'}" in errors
     assert "Traceback" not in errors
-    assert checkpoint.read(tmp_path / "run" / "last.safetensors").progress["step"] > 0
+    assert last_step(tmp_path / "run") > 0

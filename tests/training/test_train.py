@@ -12,13 +12,13 @@ from forms import amount
 import tinysegnet as ts
 from tinysegnet.data import CAMVID, InMemory, Sample
 from tinysegnet.data.toyscenes import ToyScenes
-from tinysegnet.errors import DataError, NonFiniteError, SettingError
-from tinysegnet.training import Progress, Recipe, fit, recipe_for
+from tinysegnet.errors import DataError, SettingError
+from tinysegnet.training import Recipe, fit, recipe_for
 from tinysegnet.training.run_folder import RunFolder
 from tinysegnet.training.training_step import TrainingStep
 from tinysegnet.weights import checkpoint
 
-SIZE = amount((32, 48), (48, 64))
+SIZE = amount((20, 28), (48, 64))
 SMALL = Recipe(epochs=2, batch_size=2, size=SIZE)
 
 
@@ -48,7 +48,7 @@ def val():
 
 
 def small_model(seed=0):
-    return ts.build("tiny", width=amount(1 / 8, 1 / 4), seed=seed)
+    return ts.build("tiny", width=amount(1 / 16, 1 / 4), seed=seed)
 
 
 def run_folder(path, recipe=SMALL):
@@ -77,7 +77,7 @@ def test_a_network_memorises_two_pictures(scenes):
     """Memorising two pictures is the first test to try if a network does not learn."""
     pair = Samples([scenes[0], scenes[1]])
     model = ts.build("tiny", width=amount(1 / 4, 1))
-    recipe = Recipe(epochs=150, batch_size=2, size=SIZE, flip=0.0, learning_rate=amount(0.02, 0.005))
+    recipe = Recipe(epochs=amount(100, 150), batch_size=2, size=SIZE, flip=0.0, learning_rate=amount(0.02, 0.005))
     history = fit(model, pair, recipe=recipe, progress=False).history
     assert history[-1]["train_loss"] < 0.1 < 1.5 < history[0]["train_loss"]
     assert ts.evaluate(model, pair).G > 0.97
@@ -98,7 +98,7 @@ def test_weights_depend_on_the_seed_only(scenes):
 @pytest.mark.parametrize("schedule", ["constant", "step", "poly", "one_cycle"])
 def test_every_optimizer_and_schedule_lowers_the_loss(scenes, optimizer, schedule):
     rate = 0.1 if optimizer == "sgd" else 0.01
-    epochs = amount(8, 12)
+    epochs = amount(5, 12)
     recipe = Recipe(epochs=epochs, batch_size=2, size=SIZE, optimizer=optimizer, schedule=schedule, learning_rate=rate)
     history = fit(small_model(), scenes, recipe=recipe, progress=False).history
     assert history[-1]["train_loss"] < 0.9 * history[0]["train_loss"]
@@ -138,27 +138,6 @@ def test_progress_shows_epoch_loss_accuracy_and_validation(scenes, val, capsys):
     shown = capsys.readouterr()
     for fact in ("epoch 1/2", "validating", "loss=", "accuracy=", "epoch 2: validation mIoU"):
         assert fact in shown.out + shown.err
-
-
-def test_the_accuracy_shown_ignores_void(scenes):
-    step = TrainingStep(small_model(), scenes, SMALL, 1, None)
-    labels = np.array([[1, 11, 2, 5]], np.uint8)
-    assert step.accuracy(np.array([[1, 11, 3, 7]]), labels) == pytest.approx(1 / 3)
-    assert step.accuracy(labels, np.full((1, 4), 11, np.uint8)) == 0
-
-
-def test_the_best_checkpoint_has_the_best_mIoU(tmp_path, scenes, val):
-    folder = run_folder(tmp_path / "run")
-    folder.begin()
-    model = small_model()
-    row = {"epoch": 1.0, "train_loss": 1.0, "val_G": 0.5, "val_C": 0.5, "val_mIoU": 0.5, "seconds": 1.0}
-    progress = Progress({})
-    for epoch, mIoU in [(1, 0.3), (2, 0.5), (3, 0.4), (4, np.nan)]:
-        progress.history = [{**row, "epoch": epoch, "val_mIoU": mIoU}]
-        folder.record(model, None, progress, {})
-    assert progress.best == 0.5
-    assert checkpoint.read(folder.path / "best.safetensors").training["epoch"] == 2
-    assert checkpoint.read(folder.path / "last.safetensors").training["epoch"] == 4
 
 
 def test_a_run_is_never_overwritten(tmp_path):
@@ -207,17 +186,6 @@ def test_void_batches_are_skipped_with_one_warning(scenes):
 def test_fit_rejects_a_network_with_other_classes(scenes):
     with pytest.raises(SettingError, match=r"20 classes.*toy scenes has 11"):
         fit(ts.build("tiny", num_classes=20, width=1 / 16), scenes, recipe=SMALL, progress=False)
-
-
-def test_a_nan_loss_stops_the_training_and_keeps_the_checkpoint(tmp_path, scenes, val):
-    folder = run_folder(tmp_path / "run")
-    fit(small_model(), scenes, val, recipe=dataclasses.replace(SMALL, epochs=1), run=folder, progress=False)
-    kept = (folder.path / "last.safetensors").read_bytes()
-    broken = small_model()
-    broken.layers["classifier"].params["weight"][0, 0, 0, 0] = np.nan
-    with pytest.raises(NonFiniteError, match="the loss is nan at step 1"):
-        fit(broken, scenes, val, recipe=SMALL, run=folder, progress=False)
-    assert (folder.path / "last.safetensors").read_bytes() == kept
 
 
 def test_the_default_recipe_depends_on_the_data(scenes):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import safetensors.numpy
 import tinysegnet as ts
 from tinysegnet.data import CAMVID, Palette
 from tinysegnet.errors import CheckpointError, SettingError
+from tinysegnet.layers import Conv2d
 from tinysegnet.training import Progress
 from tinysegnet.training.run_folder import RunFolder
 from tinysegnet.weights import checkpoint
@@ -203,3 +205,58 @@ def test_a_checkpoint_needs_the_size_of_its_network(tmp_path, model, setting):
     without(path, setting=setting)
     with pytest.raises(CheckpointError, match=r"a\.safetensors: "):
         ts.load(path)
+
+
+# --- what a file claims -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("claims", "said"), [
+    ({"width": 8.0}, "values for a network"), ({"width": 8.001}, "width 8.001"), ({"width": 0}, "width 0"),
+    ({"num_classes": 255, "width": 1.0}, "values for a network"), ({"num_classes": 256}, "256 classes"),
+    ({"num_classes": 0}, "0 classes"), ({"num_classes": 2.0}, "2.0 classes"), ({"num_classes": 1}, "classifier"),
+    ({"width": 1e-9}, "has shape"),
+])  # fmt: skip
+def test_claimed_widths_and_classes_are_checked_up_to_their_limits(tmp_path, model, claims, said):
+    model.config |= claims
+    ts.save(tmp_path / "a", model)
+    with pytest.raises(CheckpointError, match=re.escape(said)):
+        ts.load(tmp_path / "a")
+
+
+def test_a_file_has_at_least_half_as_many_values_as_its_network_has_parameters(tmp_path, model, monkeypatch):
+    slots = {"classifier.bias/mean": np.ones(1000, "f4")}  # the optimizer's arrays do not count
+    checkpoint.save(tmp_path / "a", model, optimizer=slots, progress={"step": 1})
+    found = sum(array.size for array in model.state().values())
+    monkeypatch.setattr(checkpoint, "count_parameters", lambda *_: 2 * found)
+    ts.load(tmp_path / "a")
+    monkeypatch.setattr(checkpoint, "count_parameters", lambda *_: 2 * found + 1)
+    with pytest.raises(CheckpointError, match=f"{found:,} values for a network of {2 * found + 1:,} parameters"):
+        ts.load(tmp_path / "a")
+
+
+def test_a_network_of_ones_own_is_loaded_into_an_equal_one_only(tmp_path):
+    def own(*names, channels=3):
+        layers = {name: Conv2d(3, channels if name == names[-1] else 3, 1, rng=np.random.default_rng(len(names)))
+                  for name in names}  # fmt: skip
+        return ts.Network(layers)
+
+    first, same = own("a", "b"), own("a", "b")
+    same.layers["a"].params["weight"] += 1
+    ts.save(tmp_path / "x", first)
+    assert ts.load(tmp_path / "x", model=same) is same
+    np.testing.assert_array_equal(same.layers["a"].params["weight"], first.layers["a"].params["weight"])
+    with pytest.raises(CheckpointError, match=r"'a' was saved as Conv2d, but it is absent .*model=network"):
+        ts.load(tmp_path / "x")
+    for other, said in ((own("a"), "'b' was saved as Conv2d"), (own("a", "b", "c"), "'c' was saved as absent"),
+                        (own("a", "b", channels=4), "shape")):  # fmt: skip
+        with pytest.raises(CheckpointError, match=said):
+            ts.load(tmp_path / "x", model=other)
+
+
+def test_folders_and_names_close_to_a_bundled_network_are_explained(tmp_path, model):
+    for name in ("last", "best"):  # the best one is suggested first
+        ts.save(tmp_path / f"{name}.safetensors", model)
+        with pytest.raises(CheckpointError, match=rf"a folder.*Did you mean .*{name}\.safetensors\?"):
+            checkpoint.open_checkpoint(tmp_path)
+    with pytest.raises(CheckpointError, match=r"toi: no such file.*toy"):
+        checkpoint.open_checkpoint("toi")

@@ -11,8 +11,8 @@ from weight_samples import HED_WHEEL, convolutions, hed, hed_weights, keras, leg
 
 import tinysegnet as ts
 from tinysegnet.cli.main import main
-from tinysegnet.errors import CheckpointError, SettingError, StateError
-from tinysegnet.layers import Conv2d, Tape, thread_tape
+from tinysegnet.errors import CheckpointError, SettingError
+from tinysegnet.layers import Conv2d, Tape
 from tinysegnet.training.run_folder import RunFolder
 from tinysegnet.weights import checkpoint
 
@@ -114,6 +114,9 @@ WRONG = {  # a change to torchvision's vgg16, and a part of the error message
     "three axes": (lambda a: a.update({"features.2.weight": np.ones((4, 4, 9), "f4")}), "(4, 4, 9), expected (4, 4, 3"),
     "whole numbers": (lambda a: a.update({"features.0.bias": np.ones(4, "i4")}), "features.0.bias has dtype int32"),
     "a NaN": (lambda a: a["features.0.bias"].__setitem__(1, np.nan), "features.0.bias contains"),
+    "a number beyond float32": (lambda a: a.update({"features.0.bias": np.full(4, 1e300)}), "features.0.bias contains"),
+    "a bias of another length": (lambda a: a.update({"features.0.bias": np.ones(5, "f4")}),
+                                 "features.0.bias has shape (5,), expected (4,)"),
     "a batch norm too many": (lambda a: a.update({"features.1.running_mean": np.ones(4, "f4")}), "missing features.3"),
 }  # fmt: skip
 
@@ -132,6 +135,28 @@ def test_arrays_that_do_not_fit_are_named_and_change_nothing(tmp_path, change, s
         np.testing.assert_array_equal(array, before[name])
 
 
+KERAS_WRONG = {  # a change to Keras's arrays by number, and a part of the error message
+    "another shape": (lambda a: a.update({"layers/conv2d/vars/0": np.ones((3, 3, 3, 5), "f4")}),
+                      "layers/conv2d/vars/0 has shape (3, 3, 3, 5), expected (3, 3, 3, 4)"),
+    "a bias of another length": (lambda a: a.update({"layers/conv2d/vars/1": np.ones(5, "f4")}), "expected (4,)"),
+    "a convolution too many": (lambda a: a.update({"layers/conv2d_13/vars/0": np.ones((3, 3, 32, 32), "f4")}),
+                               "unexpected layers/conv2d_13/vars/0"),
+    "one by two names": (lambda a: a.update({"block1_conv2/kernel:0": a["layers/conv2d_1/vars/0"]}), "unexpected "),
+    "the last one missing": (without("layers/conv2d_12/vars/1"), "missing block5_conv3 bias"),
+    "the last two missing": (without("layers/conv2d_12/vars/0", "layers/conv2d_12/vars/1"), "missing block5_conv3 ker"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "said"), KERAS_WRONG.values(), ids=KERAS_WRONG)
+def test_arrays_of_keras_that_do_not_fit_are_named(tmp_path, change, said):
+    arrays = dict(keras(WIDTH, "3 by number"))
+    change(arrays)
+    path = write(tmp_path / "a.safetensors", arrays)
+    with pytest.raises(CheckpointError, match=re.escape("a.safetensors: Keras's VGG16")) as caught:
+        ts.load_encoder(network("caffe"), path)
+    assert said in str(caught.value)
+
+
 def test_the_error_lists_every_wrong_array(tmp_path):
     path = write(tmp_path / "a.pth", torchvision(1 / 8))
     with pytest.raises(CheckpointError) as caught:
@@ -141,6 +166,8 @@ def test_the_error_lists_every_wrong_array(tmp_path):
 
 def test_a_negative_variance_is_refused(tmp_path):
     arrays = torchvision(WIDTH, norms=True)
+    arrays["features.1.running_var"][0] = 0
+    ts.load_encoder(network(), write(tmp_path / "b.pth", arrays))
     arrays["features.1.running_var"][0] = -1
     with pytest.raises(CheckpointError, match=r"features\.1\.running_var .*negative"):
         ts.load_encoder(network(), write(tmp_path / "a.pth", arrays))
@@ -170,70 +197,6 @@ def test_other_networks_and_preprocessings_are_refused(tmp_path):
         ts.load_encoder(model, path)
 
 
-# --- frozen ----------------------------------------------------------------------------------------------------------
-
-
-def step(model, seed=0, input_gradient=False):
-    rng = np.random.default_rng(seed)
-    x, labels = rng.uniform(0, 255, (2, 20, 28, 3)).astype(model.dtype), rng.integers(0, 5, (2, 20, 28))
-    _, cache = ts.ops.softmax_cross_entropy_forward(model.forward(x, training=True), labels)
-    return model.backward(ts.ops.softmax_cross_entropy_backward(1.0, cache), input_gradient=input_gradient)
-
-
-def test_freezing_keeps_the_encoder_and_trains_the_decoder_as_before():
-    free, frozen = (ts.build("tiny", 5, width=WIDTH) for _ in range(2))
-    before = {name: array.copy() for name, array in frozen.named_parameters()}
-    step(frozen)  # this leaves gradients that must not be used later
-    frozen.freeze("encoder")
-    step(free)
-    step(frozen)
-    gradients = dict(frozen.named_gradients())
-    assert set(gradients) == {name for name in before if not name.startswith("encoder")}
-    for name, array in gradients.items():
-        np.testing.assert_array_equal(array, dict(free.named_gradients())[name])
-    ts.optim.SGD(frozen, learning_rate=0.1).step()
-    for name, array in frozen.named_parameters():
-        assert np.array_equal(array, before[name]) == name.startswith("encoder")
-    assert frozen.layers["encoder1.bn1"].buffers["running_mean"].any()  # batch statistics are still used
-    frozen.freeze(None)
-    step(frozen)
-    assert set(dict(frozen.named_gradients())) == set(before)
-
-
-def test_backward_stops_before_frozen_layers_and_they_keep_no_cache(monkeypatch):
-    model, called = ts.build("tiny", 5, width=WIDTH), []
-    model.freeze("encoder")
-    for layer in model.layers.values():
-        backward = layer._backward
-        monkeypatch.setattr(layer, "_backward", lambda *a, name=layer.name, b=backward: called.append(name) or b(*a))
-    step(model)
-    assert called
-    assert called[-1] == "decoder4.conv1"
-    assert not any(step in thread_tape().caches for step in model.fused_layers)
-
-
-def test_freeze_rejects_unknown_prefixes_and_the_whole_network():
-    model = ts.build("tiny", 5, width=WIDTH)
-    with pytest.raises(SettingError, match="'bottom'"):
-        model.freeze("bottom")
-    with pytest.raises(SettingError, match="whole network"):
-        model.freeze("")
-    model.freeze("encoder")
-    with pytest.raises(StateError, match="input_gradient=False"):
-        step(model, input_gradient=True)
-    model = ts.build("tiny", 5, width=WIDTH)
-    model.freeze("decoder")  # the backward pass crosses the frozen layers
-    step(model)
-    assert not any(name.startswith("decoder") for name, _ in model.named_gradients())
-    assert not any(layer.grads for name, layer in model.layers.items() if name.startswith("decoder"))
-    assert any(name.startswith("encoder1") for name, _ in model.named_gradients())
-
-
-def test_an_optimizer_needs_gradients():
-    with pytest.raises(StateError, match="gradients"):
-        ts.optim.SGD(ts.build("tiny", width=WIDTH)).step()
-
-
 # --- the command -----------------------------------------------------------------------------------------------------
 
 OPTIONS = ["--model", "vgg16", "--width", str(WIDTH), "--size", "20x28", "--limit", "2", "--epochs", "2", "--runs", "r"]
@@ -241,8 +204,9 @@ OPTIONS = ["--model", "vgg16", "--width", str(WIDTH), "--size", "20x28", "--limi
 
 def test_train_loads_and_freezes_the_encoder_and_resumes(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    # drawing takes longer than training
+    # the report takes longer than training
     monkeypatch.setattr("tinysegnet.report.run_report.write_run_page", lambda folder, run: folder / "report.html")
+    monkeypatch.setattr("tinysegnet.report.run_report.compute_baselines", lambda *_: {})
     write(tmp_path / "vgg.pth", torchvision(WIDTH))
     command = ["train", *OPTIONS, "--encoder", "vgg.pth", "--freeze-encoder", "--name", "x"]
     assert main(command) == 0

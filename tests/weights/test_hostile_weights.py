@@ -52,12 +52,13 @@ def test_a_program_that_runs_creates_the_canary(monkeypatch):
     os.remove("canary")
 
 
-@pytest.mark.parametrize("write", [zipped, legacy])
 @pytest.mark.parametrize(("program", "said"), PROGRAMS.values(), ids=PROGRAMS)
-def test_programs_are_refused(total, write, program, said):
-    found = attempt(write(program, ROW), total)
-    assert isinstance(found, str)
-    assert said in found
+def test_programs_are_refused(total, program, said):
+    """Both formats are read by the same reader of pickles, so long programs are tried in one of them only."""
+    for write in (zipped, legacy) if len(program) < amount(10_000, 1 << 20) else (zipped,):
+        found = attempt(write(program, ROW), total)
+        assert isinstance(found, str)
+        assert said in found
 
 
 @pytest.mark.parametrize("part", ["magic", "version", "system", "keys"])
@@ -99,6 +100,7 @@ def flipped(data):
 ZIP, OLD = zipped(GOOD, ROW), legacy(GOOD, ROW)
 ARCHIVES = {
     "compressed": (deflated(ROW["100"] * 10), "its members are compressed"),
+    "one member compressed": (zipped(GOOD, ROW | {"100": bytes(24)}, deflated="100"), "its members are compressed"),
     "100 MB in 100 kB": (deflated(bytes(100_000_000)), "its members are compressed"),
     "a member twice": (twice, "twice"),
     "a member outside": (outside, "outside"),
@@ -115,7 +117,6 @@ ARCHIVES = {
     "a flipped bit": (flipped, "Bad CRC-32"),
     "one byte less": (lambda data: data[:-1], ""),
     "half of it": (lambda data: data[: len(data) // 2], ""),
-    "10,001 members": (zipped(GOOD, {str(k): b"" for k in range(10_001)}), " members"),
     "a list of members of 10 MB": (zipped(GOOD, {"100": ROW["100"]} | {"x" * 60_000 + str(k): b"" for k in range(170)}),
                                    "zip directory"),
 }  # fmt: skip
@@ -129,6 +130,14 @@ def test_hostile_zip_archives_are_refused(total, change, said):
     assert said in found
 
 
+def doubled(times):
+    """Return a list that contains another list twice, and so on. Comparing two of them takes 2^times steps."""
+    value = []
+    for _ in range(times):
+        value = [value, value]
+    return value
+
+
 LEGACY = {
     "another magic number": (legacy(GOOD, ROW, magic=1), "not a file of torch.save"),
     "another version": (legacy(GOOD, ROW, version=1000), "not a file of torch.save"),
@@ -140,7 +149,9 @@ LEGACY = {
     "keys that are numbers": (legacy(GOOD, ROW, keys=[100]), "its list of storages"),
     "a short storage": (legacy(GOOD, {"100": bytes(20)}), "storage 100"),
     "a long storage": (legacy(GOOD, {"100": bytes(28)}), "storage 100"),
-    "a byte more": (OLD + b"x", "1 bytes"),
+    "keys that take years to sort": (legacy(GOOD, ROW, keys=[doubled(26), doubled(26), "100"]), "its list of storages"),
+    "keys that are a number": (legacy(GOOD, ROW, keys=3), "damaged"),
+    "a byte more": (OLD + b"x", f"end at byte {len(OLD)}, but the file has {len(OLD) + 1}"),
     "2^62 numbers": (OLD[:-32] + struct.pack("<q", 1 << 62) + OLD[-24:], "storage 100"),
     "-1 numbers": (OLD[:-32] + struct.pack("<q", -1) + OLD[-24:], "storage 100"),
 }

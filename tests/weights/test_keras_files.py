@@ -136,6 +136,26 @@ def test_many_names_of_one_array_are_refused_before_they_fill_memory():
     assert "8,040,000 bytes" in attempt(build(fill))
 
 
+@pytest.mark.parametrize(("groups", "said"), [(10, None), (11, "nested groups")])
+def test_arrays_lie_in_up_to_10_groups(groups, said):
+    found = attempt(build(lambda f: f.create_dataset("g/" * groups + "a", data=ROW)))
+    assert found == {"g/" * groups + "a": pytest.approx(ROW)} if said is None else said in found
+
+
+@pytest.mark.parametrize(("axes", "said"), [(8, None), (9, "not a floating-point array")])
+def test_arrays_have_up_to_8_axes(axes, said):
+    found = attempt(build(lambda f: f.create_dataset("a", data=np.ones((1,) * axes))))
+    assert found["a"].shape == (1,) * axes if said is None else said in found
+
+
+@pytest.mark.parametrize(("most", "said"), [(7, None), (6, "too many")])
+def test_groups_and_arrays_are_counted_together(monkeypatch, most, said):
+    """The file has the groups block1, block2 and empty, and four arrays."""
+    monkeypatch.setattr("tinysegnet.weights.keras_file.MAX_TENSORS", most)
+    found = attempt(build(lambda f: (some(f), f.move("double", "block2/double"), f.__delitem__("half"))))
+    assert len(found) == 4 if said is None else said in found
+
+
 def test_without_h5py_the_error_names_the_package_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "h5py", None)
     assert attempt(ROWS).endswith('pip install "tinysegnet[pretrained]"')

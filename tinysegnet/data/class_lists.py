@@ -169,7 +169,7 @@ def _color(where: str, parts: list[str]) -> Color:
 
 
 def _byte(where: str, what: str, text: str) -> int:
-    if len(text) > 3 or int(text) > 255:
+    if int(text) > 255:
         raise DataError(f"{where}: {what} has the value {text[:9]}, which is above 255. Correct the line.")
     return int(text)
 

@@ -34,7 +34,7 @@ def count_pixels(dataset: Dataset) -> PixelCounts:
     pixels, image_pixels, images = np.zeros((3, K), np.int64)
     for index in range(len(dataset)):
         labels = read_sample(dataset, index).labels
-        counts = np.bincount(labels.ravel(), minlength=256)[:K]
+        counts = np.bincount(labels.ravel(), minlength=K)[:K]
         pixels += counts
         image_pixels += (counts > 0) * labels.size
         images += counts > 0

@@ -26,8 +26,8 @@ def shared_pictures(splits: Iterable[Folder]) -> list[str]:
     count_by_size = Counter(sizes.values())
     same: dict[object, list[Path]] = {}
     for path in places:  # only files of equal size are read
-        content = hashlib.blake2b(path.read_bytes()).digest() if count_by_size[sizes.get(path, 0)] > 1 else path
-        same.setdefault(content, []).append(path)
+        is_read = path in sizes and count_by_size[sizes[path]] > 1
+        same.setdefault(hashlib.blake2b(path.read_bytes()).digest() if is_read else path, []).append(path)
     repeated = [paths for paths in same.values() if sum(places[path].total() for path in paths) > 1]
     repeated.sort(key=lambda paths: -len({split for path in paths for split in places[path]}))
     lines = []

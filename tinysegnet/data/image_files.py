@@ -35,6 +35,7 @@ _ROTATIONS = {
     2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM, 5: Transpose.TRANSPOSE,
     6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE, 8: Transpose.ROTATE_90,
 }  # fmt: skip
+_TURNED = ["PNG", "JPEG", "TIFF", "WEBP"]  # the formats with an orientation; HEIC and AVIF are turned on loading
 
 _FORMATS = ["PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF"]  # HEIC and AVIF are added if their decoders are installed
 _NOT_FOR_LABELS = {"a JPEG picture", "a WebP picture", "a GIF picture", "a HEIC picture", "an AVIF picture"}
@@ -69,7 +70,7 @@ def read_image(path: str | PathLike[str], *, max_pixels: int | None = None) -> n
     if image.mode.startswith("I;16"):
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     pixels = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
-    if deep and pixels.max() < 4096 >> 8:
+    if deep and pixels.max() < 16:  # the high byte of 4096
         wrong = "no value of this 16-bit picture reaches 4096 (perhaps it has 12 bits, or contains class numbers)"
         raise DataError(f"{path}: {wrong}. Scale the values to 0..65535, or convert the picture to 8 bits.")
     return pixels
@@ -80,29 +81,25 @@ def is_deep(image: Image.Image, raw_mode: str) -> bool:
     return image.mode.startswith("I;16") or (";16" in raw_mode and raw_mode != "BGR;16")  # 16 bits per pixel
 
 
-def _orientation(image: Image.Image) -> int:
+def _rotation(image: Image.Image) -> Transpose | None:
     try:
-        with warnings.catch_warnings(action="ignore"):
-            return int(image.getexif().get(Tag.Orientation, 1))
-    except Exception:  # damaged EXIF data raises errors of any kind, but the pixels may be intact
-        return 1
+        return _ROTATIONS[image.getexif()[Tag.Orientation]]
+    except Exception:  # most pictures are upright; damaged EXIF data raises errors of any kind
+        return None
 
 
 def rotation_of(path: Path) -> Transpose | None:
     """Return the rotation that turns the stored pixels of a picture upright, or None if they are upright."""
     try:
-        with (
-            warnings.catch_warnings(action="ignore"),
-            Image.open(path, formats=["PNG", "JPEG", "TIFF", "WEBP"]) as image,
-        ):
-            return _ROTATIONS.get(_orientation(image))
+        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=_TURNED) as image:
+            return _rotation(image)
     except Exception:  # a damaged picture is reported when it is read
         return None
 
 
 def _formats_of(file: BinaryIO, formats: list[str]) -> list[str]:
     """Return `formats` or, for a HEIC or AVIF picture, the installed ones of these two formats."""
-    if file.read(12)[4:8] != b"ftyp" or "JPEG" not in formats:
+    if file.read(8)[4:] != b"ftyp" or "JPEG" not in formats:
         return formats
     with contextlib.suppress(ImportError):
         import pillow_heif
@@ -130,7 +127,7 @@ def open_picture(path: Path, formats: list[str], max_pixels: int) -> tuple[Image
             raw_mode = arguments[0] if isinstance(arguments, tuple) else arguments
             image.load()
             is_turned = image.format in ("TIFF", "HEIF")  # Pillow and pillow-heif turn these when they load them
-            rotation = None if is_turned else _ROTATIONS.get(_orientation(image))
+            rotation = None if is_turned else _rotation(image)
             return image if rotation is None else image.transpose(rotation), str(raw_mode)
     except (DataError, MemoryError):
         raise
@@ -151,8 +148,8 @@ def open_picture(path: Path, formats: list[str], max_pixels: int) -> tuple[Image
 
 def _check_size(path: Path, shape: str, pixels: int, max_pixels: int) -> None:
     if pixels > max_pixels:
-        limit = max_pixels // 1_000_000
-        raise DataError(f"{path}: claims {shape}{pixels / 1e6:.0f} Mpx; at most {limit} are allowed. Scale it down.")
+        claim = f"{shape}{pixels / 1e6:.0f} Mpx; at most {max_pixels // 1_000_000} are allowed"
+        raise DataError(f"{path}: claims {claim}. Scale it down.")
 
 
 def _check_claims(path: Path, image: Image.Image, max_pixels: int) -> None:
@@ -169,13 +166,9 @@ def _check_claims(path: Path, image: Image.Image, max_pixels: int) -> None:
         _check_tiff(path, image, max_pixels)
     # A JPEG file may contain variants of its first picture (MPO).
     if getattr(image, "is_animated", False) and image.format != "MPO":
-        is_slow = image.format in ("GIF", "TIFF") and size > 500_000  # to count
-        count = "several" if is_slow else getattr(image, "n_frames", "several")
-        raise DataError(f"{path}: the file contains {count} frames or pages. Save one of them as a separate file.")
+        raise DataError(f"{path}: the file contains several frames or pages. Save one of them as a separate file.")
     if image.info.get("progressive"):
-        with open(path, "rb") as file:
-            scans = sum(len(_SCAN.findall(block)) for block in iter(lambda: file.read(1 << 20), b""))
-        most = _USUAL_SCANS * max_pixels // max(W * H, 1)
+        scans, most = len(_SCAN.findall(path.read_bytes())), _USUAL_SCANS * max_pixels // (W * H)
         if scans > most:
             raise DataError(f"{path}: the JPEG has {scans} scans; at most {most} are allowed. Save it again.")
 
@@ -185,13 +178,13 @@ def _check_tiff(path: Path, image: TiffImageFile, max_pixels: int) -> None:
     tags, (W, H) = image.tag_v2, image.size
     w, h = tags.get(Tag.TileWidth) or 1, tags.get(Tag.TileLength) or 1
     _check_size(path, "tiles of ", -(-W // w) * w * -(-H // h) * h, max_pixels)  # tiles at the edges are decoded whole
-    photometric, bits = tags.get(Tag.PhotometricInterpretation, 0), max(tags.get(Tag.BitsPerSample, (1,)))
+    photometric, is_deep = tags.get(Tag.PhotometricInterpretation, 0), 16 in tags.get(Tag.BitsPerSample, ())
     colors = {2: 3, 5: 4, 6: 3, 8: 3}.get(photometric, 1)  # RGB, CMYK, YCbCr, Lab; all others have one channel
     channels, alpha = tags.get(Tag.SamplesPerPixel, colors), tags.get(Tag.ExtraSamples) in ((1,), (2,))
     if channels > colors + alpha:
         raise DataError(f"{path}: the TIFF has {channels} channels. Save three colour channels, with alpha if needed.")
-    if bits > 8 and (photometric == 0 or (colors > 1 and tags.get(Tag.PlanarConfiguration) == 2)):
-        raise DataError(f"{path}: the {bits}-bit TIFF has inverted values or separate planes. Save it as PNG.")
+    if is_deep and (photometric == 0 or (colors != 1 and tags.get(Tag.PlanarConfiguration) == 2)):
+        raise DataError(f"{path}: the 16-bit TIFF has inverted values or separate planes. Save it as PNG.")
 
 
 def _unidentified(path: Path, formats: list[str]) -> DataError:

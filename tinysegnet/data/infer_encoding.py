@@ -111,7 +111,7 @@ def _unlisted_classes(
         return ClassList(("background", "foreground"), (None, None), source)
     numbers = sorted(_values(numbered) - {VOID, ignore})
     believed = [number for count, number in enumerate(numbers, start=1) if number + 1 <= 2 * count]
-    count = min(_MAX_UNLISTED, max(2, believed[-1] + 1 if believed else 0))
+    count = min(_MAX_UNLISTED, max([1, *believed]) + 1)
     most = len(_CAMVID_CLASSES.names)
     if layout.is_tutorial and files and all(_CAMVID_NAMES.match(file.path.name) for file in files):
         if count <= most:
@@ -194,8 +194,8 @@ def _check_soft(files: list[LabelFacts], allowed: set[int]) -> None:
     soft = []
     for file in files:
         between = {value: count for value, count in file.counts.items() if value not in allowed}
-        rare = np.median([*between.values()] or [0]) < _RARE * sum(file.counts.values())
-        if rare and not file.is_palette and len(between) > 2 and max(between) > 127:
+        is_soft = not file.is_palette and len(between) > 2 and max(between) > 127
+        if is_soft and np.median([*between.values()]) < _RARE * sum(file.counts.values()):
             soft.append((file.path, between))
     if soft:
         (path, between), share = soft[0], f"{len(soft)} of {len(files)} label maps are affected"

@@ -179,8 +179,8 @@ def shown_colors(stored: LabelPixels, numbers: list[int]) -> tuple[dict[int, Col
     if len(table) != 1 and table == [[grey] * 3 for grey in range(len(table))]:
         step = 255 // (2 ** min(stored.bits, 8) - 1)
         return {number: (number * step,) * 3 for number in numbers}, False
-    table += [[-1, -1, -1]] * 256  # a damaged file may contain numbers without a colour
-    return {number: tuple(table[number]) for number in numbers}, True
+    known = dict(enumerate(table))  # a damaged file may contain numbers without a colour
+    return {number: tuple(known.get(number, (-1, -1, -1))) for number in numbers}, True
 
 
 def read_labels(path: str | PathLike[str], palette: Palette | None = None) -> np.ndarray:

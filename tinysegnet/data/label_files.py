@@ -49,9 +49,9 @@ def read_label_pixels(path: str | PathLike[str]) -> LabelPixels:
     elif image.mode in ("LA", "RGB", "RGBA"):
         pixels = LabelPixels(values[..., 0] if image.mode == "LA" else values[..., :3])
     elif raw_mode in _WIDENED:
-        pixels = LabelPixels(values // np.uint8(_WIDENED[raw_mode]), bits=int(raw_mode[2]))
+        pixels = LabelPixels(values // _WIDENED[raw_mode], bits=int(raw_mode[2]))
     elif image.mode in ("1", "L"):
-        pixels = LabelPixels(values.astype(np.uint8, copy=False), bits=1 if image.mode == "1" else 8)
+        pixels = LabelPixels(values.astype(np.uint8), bits=1 if image.mode == "1" else 8)
     elif values.min() >= 0 and values.max() <= 65535:
         # In 16-bit files, 65535 means what 255 means in 8-bit files: void, or the foreground of a mask.
         pixels = LabelPixels(np.where(values == 65535, 255, values).astype(np.uint16), bits=16)

@@ -4,7 +4,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +49,7 @@ def survey(layout: Layout, *, skip_colors: bool, progress: Progress = iter) -> l
     return [facts for facts in found if facts]
 
 
-@lru_cache(maxsize=1 << 17)  # each split of a folder surveys the same files
+@cache  # each split of a folder surveys the same files
 def _facts(path: Path, modified: int, skip_colors: bool) -> LabelFacts | None:
     try:
         if skip_colors:
@@ -67,11 +67,10 @@ def _facts(path: Path, modified: int, skip_colors: bool) -> LabelFacts | None:
     counts = np.bincount(values.ravel())
     numbers = np.flatnonzero(counts)[:_MOST].tolist()
     shown, is_palette = shown_colors(stored, numbers)
+    blurred = 0
     if len(numbers) > 4 and min(values.shape) >= _SMALLEST:
         edges = np.bincount(values[_looks_blurred(values)], minlength=len(counts))
         blurred = int(np.count_nonzero(edges > _BLURRED * counts))
-    else:
-        blurred = 0
     return LabelFacts(path, {number: int(counts[number]) for number in numbers}, shown, is_palette, blurred)
 
 
@@ -79,7 +78,7 @@ def _looks_blurred(values: np.ndarray) -> np.ndarray:
     """Return where a value lies between the values of two opposite neighbours, or differs from all four neighbours."""
     between, differs = np.zeros(values.shape, bool), np.ones(values.shape, bool)
     for array, found, alone in ((values, between, differs), (values.T, between.T, differs.T)):
-        for step in range(1, 1 + min(_STEPS, (len(array) - 1) // 2)):
+        for step in range(1, 1 + _STEPS):
             before, here, after = array[: -2 * step], array[step:-step], array[2 * step :]
             found[step:-step] |= ((before < here) & (here < after)) | ((before > here) & (here > after))
         equal = array[1:] == array[:-1]

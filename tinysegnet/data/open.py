@@ -8,10 +8,7 @@ from .infer_encoding import Classes
 from .label_survey import Progress
 from .sample import Dataset
 
-_TOY = {
-    "train": (450, 0),
-    "val": (200, 1),
-}  # split -> (number of streets, seed); the seeds differ, so no street is in both splits
+_TOY = {"train": (450, 0), "val": (200, 1)}  # number of streets and seed; no street is in both splits
 
 
 def open_dataset(

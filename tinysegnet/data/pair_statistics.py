@@ -38,7 +38,7 @@ def pair_statistics(data: Dataset, *, fits: bool = False, progress: Any = iter) 
             sample = read_sample(data, index)
         except DataError:  # `Folder.problems` reports the error
             continue
-        counts = np.bincount(sample.labels.ravel(), minlength=256)
+        counts = np.bincount(sample.labels.ravel(), minlength=K)
         pixels = np.append(counts[:K], counts[K:].sum())
         pairs.append(PairStatistics(data, index, pixels, *(_fits(sample) if fits else (np.nan, np.nan))))
     return pairs
@@ -57,7 +57,7 @@ def suspicious(pairs: Sequence[PairStatistics]) -> dict[PairStatistics, str]:
     than to the median fit of all pairs.
     """
     fits = [pair.fit for pair in pairs if np.isfinite(pair.fit)]
-    least = float(np.sqrt(np.median(fits or [0.0])))  # halfway between 1 and the median, because fits are ratios
+    least = float(np.sqrt(np.median(fits or [1.0])))  # halfway between 1 and the median, because fits are ratios
     pictures_with = np.sum([pair.pixels[:-1] > 0 for pair in pairs], axis=0)
     rare = (pictures_with == 1) & (len(pairs) > 1)
     relative = {pair: pair.fit / max(least, pair.mirrored) for pair in pairs}

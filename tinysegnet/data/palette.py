@@ -54,7 +54,7 @@ class Palette:
         """Return this palette ("own"), or a copy with SAFE_COLORS, followed by `distinct_colors` ("safe")."""
         if kind == "own":
             return self
-        colors = SAFE_COLORS + distinct_colors(max(0, self.num_classes - len(SAFE_COLORS)), SAFE_COLORS)
+        colors = SAFE_COLORS + distinct_colors(self.num_classes - len(SAFE_COLORS), SAFE_COLORS)
         return replace(self, colors=colors[: self.num_classes], ignore_color=(0, 0, 0))
 
 
@@ -98,11 +98,11 @@ def distinct_colors(count: int, taken: Iterable[Color] = ()) -> tuple[Color, ...
 
     The hue advances by the golden angle, so that similar hues are far apart in the sequence.
     """
-    seen, k, golden = {(0, 0, 0), *taken}, 0, (5**0.5 - 1) / 2
+    seen, k, golden = {*taken}, 0, (5**0.5 - 1) / 2
     colors: list[Color] = []
     while len(colors) < count:
         for hue in (k * golden, k * golden + 0.5):  # the complementary hue replaces hues near ERROR_RED
-            parts = colorsys.hsv_to_rgb(hue % 1, (0.75, 0.45)[k // 3 % 2], (0.95, 0.7, 0.5)[k % 3])
+            parts = colorsys.hsv_to_rgb(hue, (0.75, 0.45)[k // 3 % 2], (0.95, 0.7, 0.5)[k % 3])
             color = round(255 * parts[0]), round(255 * parts[1]), round(255 * parts[2])
             if math.dist(color, ERROR_RED) > _NEAR_RED:
                 break

@@ -73,13 +73,16 @@ class Subject:
         given, kwargs = [_copy(a) for a in arrays], {name: _copy(value) for name, value in self.kwargs.items()}
         self._given = [*zip(arrays, given, strict=True), *((self.kwargs[name], kwargs[name]) for name in kwargs)]
         result = self._forward(*given, **kwargs)
-        self._note_writes(self._given, "forward writes to one of its arguments; copy it first")
+        if self._note_writes(self._given, "forward writes to one of its arguments; copy it first"):
+            self._given = []  # so that backward is not accused
         return self._results(result)
 
-    def _note_writes(self, given: Iterable[tuple[Any, Any]], problem: str) -> None:
-        arrays = [(before, after) for before, after in given if isinstance(before, np.ndarray)]
-        if problem not in self.problems and not all(_same_bits(*pair) for pair in arrays):
+    def _note_writes(self, given: Iterable[tuple[Any, Any]], problem: str) -> bool:
+        """Return whether an array has changed, and note it once."""
+        changed = not all(_same_bits(*pair) for pair in given if isinstance(pair[0], np.ndarray))
+        if changed and problem not in self.problems:
             self.problems.append(problem)
+        return changed
 
     def _results(self, result: Any) -> tuple[list[np.ndarray], Any]:
         if not isinstance(result, tuple) or len(result) != 2:
@@ -184,7 +187,7 @@ def _argument_names(forward: Callable, arrays: Sequence[Any]) -> list[str]:
 
 def _shape_hint(shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
     extra = len(shape) - len(wanted)
-    if extra > 0 and shape[extra:] == wanted:
+    if shape[extra:] == wanted:
         return f". Forward broadcast it, so sum over axes {tuple(range(extra))}."
     if sorted(shape) == sorted(wanted):
         return ". The sizes are in another order: is it transposed?"

@@ -65,9 +65,9 @@ def _factor(analytic, numeric, sizes) -> Iterator[str]:
         yield "numeric = -1 x analytic: is it the wrong sign?"
     question = " The sign is wrong, too." if c < 0 else ""
     for name, n in sizes.items():
-        if n > 1 and abs(abs(c) - 1 / n) < CLOSE * abs(c):
+        if abs(abs(c) - 1 / n) < CLOSE * abs(c):
             yield f"numeric = {c:.4g} x analytic: perhaps you forgot to divide by {name} = {n:g}.{question}"
-        elif n > 1 and abs(abs(c) - n) < CLOSE * abs(c):
+        elif abs(abs(c) - n) < CLOSE * abs(c):
             yield f"numeric = {c:.4g} x analytic: perhaps it is a mean where a sum belongs ({name} = {n:g}).{question}"
     yield f"numeric = {c:.6g} x analytic everywhere: a factor is missing or superfluous"
 
@@ -77,8 +77,8 @@ def _one_sample(analytic, scene) -> Iterator[str]:
     for n in range(N if N > 1 else 0):
         gradient = scene.sample_gradient(n)
         if gradient is not None and _same(gradient, analytic):
-            name = "first" if n == 0 else "last" if n == N - 1 else f"{n}th"
-            yield f"only the {name} of {N} samples counts: the gradient must be summed over the batch"
+            name = "the first" if n == 0 else "the last" if n == N - 1 else f"number {n + 1}"
+            yield f"only {name} of {N} samples counts: the gradient must be summed over the batch"
 
 
 def _rearrangements(a) -> Iterator[tuple[np.ndarray, str]]:
@@ -123,10 +123,10 @@ def _shifted(analytic, numeric) -> Iterator[str]:
 
 
 def _factor_per_channel(analytic, numeric, arguments) -> Iterator[str]:
-    if analytic.ndim < 2 or not analytic.any():
+    if analytic.ndim < 2:
         return
     leading = tuple(range(analytic.ndim - 1))
-    c = (analytic * numeric).sum(leading) / np.maximum((analytic**2).sum(leading), 1e-300)
+    c = np.nan_to_num((analytic * numeric).sum(leading) / (analytic**2).sum(leading))  # 0 / 0 means 0
     if _same(numeric, c * analytic):
         for name, value in arguments.items():
             if np.shape(value) == c.shape:
@@ -138,9 +138,9 @@ def _factor_per_channel(analytic, numeric, arguments) -> Iterator[str]:
 
 
 def _factor_per_pixel(analytic, numeric) -> Iterator[str]:
-    if analytic.ndim < 2 or analytic.shape[-1] < 2 or not analytic.any():
+    if analytic.ndim < 2 or analytic.shape[-1] < 2:
         return
-    c = (analytic * numeric).sum(-1, keepdims=True) / np.maximum((analytic**2).sum(-1, keepdims=True), 1e-300)
+    c = np.nan_to_num((analytic * numeric).sum(-1, keepdims=True) / (analytic**2).sum(-1, keepdims=True))
     if _same(numeric, c * analytic):
         values = np.unique(np.round(c[np.abs(analytic).max(-1, keepdims=True) > 0], 6))
         if 0 in values:
@@ -158,7 +158,7 @@ def _statistics(analytic, numeric, x) -> Iterator[str]:
     if _same(missing, np.broadcast_to(missing.mean(0), missing.shape)):
         yield "numeric - analytic is one value per channel: is the term through the mean missing?"
     values = values - values.mean(0)
-    slope = (missing * values).sum(0) / np.maximum((values**2).sum(0), 1e-300)
+    slope = np.nan_to_num((missing * values).sum(0) / (values**2).sum(0))
     if _same(missing, slope * values):
         yield "numeric - analytic is a multiple of x - mean in each channel: is the term through the variance missing?"
     if _same(missing, missing.mean(0) + slope * values):

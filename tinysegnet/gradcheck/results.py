@@ -125,8 +125,8 @@ class Report:
         """The broken laws: "gradient", "linear in dout", "repeatable", "arguments unwritten" or "other"."""
         problems = " ".join(self.all_problems())
         found = ["gradient"] if self.wrong else []
-        found += [law for words, law in LAWS.items() if words in problems and law not in found]
-        return tuple(found) if found or not problems else ("other",)
+        found += [law for words, law in LAWS.items() if words in problems]
+        return tuple(dict.fromkeys(found)) if found or not problems else ("other",)
 
     @property
     def checked(self) -> int:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from .. import ops
-from ..errors import StateError
+from ..errors import ShapeError, StateError
 from .layer_trace import LayerTrace
 from .tape import Tape, thread_tape
 
@@ -76,8 +76,10 @@ class Layer:
             training, sample: the kind of a call without a tape; see `Tape`.
 
         Raises:
+            ShapeError: if x is not an array of numbers with four axes.
             StateError: if `training` or `sample` is given together with a tape.
         """
+        self._check_array("x", x)
         if tape is None:
             tape = thread_tape()
             tape.begin(training=training, sample=sample)
@@ -101,11 +103,19 @@ class Layer:
         Raises:
             StateError: if there is no matching forward pass in training or with `Tape.keep`.
         """
+        self._check_array("dout", dout)
         tape = thread_tape() if tape is None else tape
         if self not in tape.caches:
             raise StateError(f"{self.name}: backward has no forward pass to follow. Call forward(x, training=True) "
                              "once before each backward, with the same tape or in the same thread")  # fmt: skip
         return self._backward(dout, tape.caches.pop(self), tape, input_gradient)
+
+    def _check_array(self, what: str, array: Any) -> None:
+        plain = isinstance(array, np.ndarray) and not isinstance(array, np.ma.MaskedArray)
+        if not plain or array.ndim != 4 or 0 in array.shape or array.dtype.kind not in "biuf":
+            got = f"{array.dtype} {array.shape}" if plain else type(array).__name__
+            raise ShapeError(f"{self.name} needs {what} as a NumPy array (N, H, W, C) of numbers, with no empty axis "
+                             f"and without a mask, got {got}. Convert it with numpy.array(...)")  # fmt: skip
 
     def _forward(self, x: np.ndarray, tape: Tape) -> tuple[np.ndarray, Any]:
         """Return the output and the cache that backward needs."""

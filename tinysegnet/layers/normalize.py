@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import ShapeError
 from .layer import Layer
 
 
@@ -20,6 +21,8 @@ class Normalize(Layer):
         self.mean, self.scale, self.order = np.asarray(mean, dtype), np.asarray(scale, dtype), -1 if bgr else 1
 
     def _forward(self, x, tape):
+        if max(self.mean.size, self.scale.size) not in (1, x.shape[3]):
+            raise ShapeError(f"{self.name} needs {max(self.mean.size, self.scale.size)} channels, got {x.shape[3]}")
         return ((x.astype(self.mean.dtype, copy=False) - self.mean) / self.scale)[..., :: self.order], None
 
     def convert(self, dtype):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..errors import StateError
+from ..errors import ShapeError, StateError
 from .conv2d import Conv2d
 from .layer import Layer
 
@@ -67,6 +67,8 @@ class SkipAdd(Layer):
         maps = tape.maps.pop(self.source, None)
         if maps is None:
             raise StateError(f"{self.name}: its source {self.source.name} has not run yet, so there is nothing to add")
+        if maps.shape != x.shape:
+            raise ShapeError(f"{self.name}: {self.source.name} stored maps of shape {maps.shape}, but x is {x.shape}")
         return x + maps, None
 
     def _details(self, x, out, tape):

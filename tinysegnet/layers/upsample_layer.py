@@ -42,4 +42,4 @@ class Upsample(Layer):
         if self.mode == "nearest":
             return interval[0] // factor, interval[1] // factor
         low, high = ((n + 0.5) / factor - 0.5 for n in interval)
-        return min(math.floor(low), size[axis] - 1), max(math.ceil(high), 0)
+        return math.floor(low), math.ceil(high)

@@ -134,14 +134,14 @@ def _tables(binning: _Binning, counts: dict[_Binning, np.ndarray]) -> list[np.nd
     For pairs of colour and cell, the estimate assumes that the two are independent given the class:
     P(c | colour, cell) ~ P(c | colour) P(c | cell) / P(c).
     """
-    guess = frequency = _shares(counts[EVERYTHING][0])
+    (frequency,) = _shares(counts[EVERYTHING])
+    guess, divisor = frequency, np.maximum(frequency, 1e-9)
     if binning.parts:
         by_color, by_cell = (counts[part] + CONFIDENCE * frequency for part in binning.parts)
-        inverse = 1.0 / np.maximum(frequency, 1e-9)
-        guess = _shares((_shares(by_color)[:, None] * _shares(by_cell) * inverse).reshape(binning.bins, -1))
+        guess = _shares((_shares(by_color)[:, None] * (_shares(by_cell) / divisor)).reshape(counts[binning].shape))
     smoothed = counts[binning] + CONFIDENCE * guess
     # A class that is absent from the training labels has no counts, so its score stays 0.
-    return [np.argmax(smoothed / np.maximum(frequency, 1e-9) ** balance, axis=1) for balance in BALANCES]
+    return [np.argmax(smoothed / divisor**balance, axis=1) for balance in BALANCES]
 
 
 def _confusion(

@@ -89,10 +89,12 @@ def boundary_f1(
     for k in range(num_classes):
         true, predicted = boundary_map(labels == k) & known, boundary_map(predictions == k) & known
         T, P = int(true.sum()), int(predicted.sum())
-        found, right = (partners or _one_to_one)(true, predicted, reach) if T and P else (0, 0)
-        if T or P:
-            recall, precision = found / max(T, 1), right / max(P, 1)
+        if T and P:
+            found, right = (partners or _one_to_one)(true, predicted, reach)
+            recall, precision = found / T, right / P
             scores.append(2 * precision * recall / (precision + recall) if found else 0.0)
+        elif T or P:
+            scores.append(0.0)
     return float(np.mean(scores)) if scores else float("nan")
 
 
@@ -131,7 +133,6 @@ def _by_distance(true: np.ndarray, predicted: np.ndarray, reach: float) -> tuple
     from scipy.spatial import cKDTree
 
     T, P = np.argwhere(true), np.argwhere(predicted)
-    # The query returns infinity if no neighbour is within the bound.
-    of_T, _ = cKDTree(P).query(T, distance_upper_bound=reach + 1)
-    of_P, _ = cKDTree(T).query(P, distance_upper_bound=reach + 1)
+    of_T, _ = cKDTree(P).query(T)
+    of_P, _ = cKDTree(T).query(P)
     return int((of_T <= reach).sum()), int((of_P <= reach).sum())

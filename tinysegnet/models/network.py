@@ -232,8 +232,7 @@ class Network:
         """Return a hash of all ReLU masks and pool indices of this thread's last training call, before its backward."""
         digest, caches = hashlib.sha256(), thread_tape().caches
         for layer in self.fused_layers:
-            signature = (layer.branch_signature(caches[layer]) if layer in caches else None) or b""
-            digest.update(len(signature).to_bytes(8, "little") + signature)
+            digest.update((layer.branch_signature(caches[layer]) if layer in caches else None) or b"")
         return digest.digest()
 
     def summary(self, size: tuple[int, int], *, batch_size: int = 1) -> Summary:

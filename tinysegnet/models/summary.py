@@ -96,7 +96,8 @@ class Summary:
             f"{self.model}, input {self.input_shape}", "", head, rule, *rows, rule,
             f"parameters       {parameters:,} ({_size(parameters * self.itemsize)}), {self.kernels:,} in kernels",
             f"activations      {_size(self.total('kept'))} kept for backward",
-            f"pool indices     {_size(indices)} at 2 bits per 2x2 window ({_size(32 * indices)} as PyTorch's int64)",
+            *([f"pool indices     {_size(indices)} at 2 bits per 2x2 window ({_size(32 * indices)} as PyTorch's int64)"]
+              if indices else []),
             f"crossing         {_size(self.total('skip_bytes')) or 'nothing'} from the encoder to the decoder",
             f"forward          {self.gflops:.2f} GFLOP (a multiply-add counts as 2)",
             f"training step    {3 * self.gflops:.2f} GFLOP, {_size(self.training_bytes)} of memory"

@@ -85,7 +85,7 @@ def predict_with_uncertainty(
 
 def one_minus_msp(model: Network, image: np.ndarray, size: Size | None) -> np.ndarray:
     """Return 1 - maximum softmax probability (H, W) of one pass without dropout, a baseline for sampled uncertainty."""
-    probs = softmax_forward(_working_logits(model, image, size))[0]
+    probs, _ = softmax_forward(_working_logits(model, image, size))
     return _resize(1 - probs.max(axis=2), image.shape[:2])
 
 
@@ -98,7 +98,7 @@ def _sample(model: Network, image: np.ndarray, samples: int, seed: int, size: Si
     masks = np.random.default_rng([seed])
     mean = squares = np.zeros(())  # squares: sum of the squared distances from the mean (Welford 1962)
     for count, logits in enumerate(model.samples(x, samples, generator=masks), start=1):
-        probs = softmax_forward(class_logits(logits))[0][0]
+        (probs,), _ = softmax_forward(class_logits(logits))
         if count == 1:
             mean, squares = np.zeros_like(probs), np.zeros_like(probs)
         step = probs - mean
@@ -119,8 +119,10 @@ def _working_logits(
     found: list[np.ndarray] = []
     for scale in sorted(scales):
         x = working_picture(model, image, size, scale)
-        logits = class_logits(model.forward(np.concatenate([x, x[:, :, ::-1]]) if mirror else x))
-        found.append((logits[0] + logits[1][:, ::-1]) / 2 if mirror else logits[0])
+        logits, *mirrored = class_logits(model.forward(np.concatenate([x, x[:, :, ::-1]]) if mirror else x))
+        for other in mirrored:
+            logits = (logits + other[:, ::-1]) / 2
+        found.append(logits)
     return np.mean([_resized(logits, found[-1].shape[:2]) for logits in found], axis=0)
 
 
@@ -157,7 +159,7 @@ def working_size(image_size: Size, training_size: Size) -> Size:
 
 def _largest(planes: np.ndarray, size: Size) -> np.ndarray:
     """Resize the planes (h, w, K) and return, as labels (H, W), the class of the largest value."""
-    best, labels = np.full(size, -np.inf, np.float32), np.zeros(size, np.uint8)
+    best, labels = np.full(size, -np.inf, planes.dtype), np.zeros(size, np.uint8)
     for k in range(planes.shape[2]):  # one at a time, because 11 planes of 4000 x 3000 pixels take half a gigabyte
         plane = _resize(planes[..., k], size)
         larger = plane > best  # of equal values, the first is chosen, as in argmax

@@ -44,7 +44,7 @@ def recompute_statistics(
     pictures = batches(data, batch_size, size=size, shuffle=False)
     for images, _ in progress(pictures if dict(model.named_buffers()) else ()):
         statistics: dict[Layer, Any] = {}
-        tape, x = Tape(statistics=statistics), images.astype(model.dtype, copy=False)
+        tape, x = Tape(statistics=statistics), images.astype(model.dtype)
         for layer in model.fused_layers:
             x = layer.forward(x, tape)
         for norm, (mean, var, count) in statistics.items():

@@ -15,7 +15,7 @@ def describe_divergence(history: Sequence[Mapping[str, float]], guess: float, le
     """
     factors = [row["train_loss"] / guess for row in history]
     good = max((i for i, factor in enumerate(factors, 1) if factor <= 2), default=0)  # epochs up to the last good one
-    if len(factors) - good < PATIENCE and max(factors[good:], default=0) <= EXPLODED:
+    if len(factors) - good < PATIENCE and all(factor <= EXPLODED for factor in factors[good:]):
         return ""
     epoch, loss = history[good]["epoch"], history[good]["train_loss"]
     return (f"training has diverged since epoch {epoch}: its loss was {loss:.3g}, but guessing gives {guess:.3g}. Only "

@@ -122,8 +122,7 @@ class _Training:
                     array[...] = recipe.initial_beta
         self.scores: Scores | None = None
         self.began = time.perf_counter() - self.state.seconds
-        self.bar = tqdm(total=total, initial=self.state.step, unit="batch", disable=not progress,
-                        dynamic_ncols=True, smoothing=0.05)  # fmt: skip
+        self.bar = tqdm(total=total, initial=self.state.step, unit="batch", disable=not progress, dynamic_ncols=True)
 
     def _restore(self, saved: Checkpoint) -> None:
         self.model.load_state(saved.model.state())
@@ -144,7 +143,6 @@ class _Training:
                     self._end_epoch()
                     if self.requests.stop:  # Ctrl-C was pressed while the checkpoints were written
                         self._save_and_stop()
-            self.bar.close()
             if self.scores is None and self.val is not None:  # the run had finished before it was resumed
                 with self.folder.finishing() if self.folder else nullcontext():
                     self.scores = evaluate(self.model, self.val, **self.recipe.prediction)
@@ -179,8 +177,8 @@ class _Training:
             recompute_statistics(self.model, self.data, size=recipe.size, batch_size=recipe.batch_size,
                                  progress=self._until_stopped)  # fmt: skip
         rate = recipe.learning_rate * self.training_step.rate_factor(p.step - 1)
-        # the mean loss over the batches that were not void, or 0 if all were void
-        row = {"epoch": p.epoch, "train_loss": p.loss_sum / max(p.loss_count, 1), "learning_rate": rate}
+        loss = p.loss_sum / p.loss_count if p.loss_count else 0.0  # the mean over the batches that were not void
+        row = {"epoch": p.epoch, "train_loss": loss, "learning_rate": rate}
         row |= self._validate(p.epoch)
         p.seconds = time.perf_counter() - self.began
         p.history.append({**row, "seconds": p.seconds})

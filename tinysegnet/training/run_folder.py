@@ -118,7 +118,7 @@ class RunFolder:
         self._begun = True
         self.path.mkdir(parents=True, exist_ok=True)
         for stray in self.path.glob(".*.tmp"):
-            stray.unlink(missing_ok=True)
+            stray.unlink()
         if self.resumed is None:
             config = json.dumps({**self.config, "environment": environment()}, indent=2)
             write_atomically(self.path / "config.json", config.encode())

@@ -88,11 +88,11 @@ class TrainingStep:
 
     def is_void(self, labels: np.ndarray) -> bool:
         """Return whether no pixel is labelled. The gradient is then 0, so a step would only decay the weights."""
-        return self.ignore_label is not None and bool((labels == self.ignore_label).all())
+        return bool((labels == self.ignore_label).all())
 
     def accuracy(self, predicted: np.ndarray, labels: np.ndarray) -> float:
         """Return the share of labelled pixels that are correct, or 0 if no pixel is labelled."""
-        labelled = labels != (-1 if self.ignore_label is None else self.ignore_label)
+        labelled = labels != self.ignore_label  # without an ignore_label, every pixel
         return float((predicted == labels)[labelled].mean()) if labelled.any() else 0.0
 
     def _not_finite(self, what: str, step: int, where: str) -> NonFiniteError:

@@ -26,7 +26,6 @@ from .limits import MAX_HEADER_BYTES, MAX_TENSORS, check_name, check_total, dama
 from .torch_pickle import Storage, Tensor, read_pickle
 
 MAGIC, VERSION = 0x1950A86A20F9469CFC6C, 1001
-CHUNK = 1 << 20
 BYTE_ORDER = "its byte order is not little-endian. Save it again on a little-endian machine"
 
 Numbers = Callable[[Storage], np.ndarray]  # reads the values of a storage
@@ -36,7 +35,7 @@ def read_torch(path: Path, keep: Callable[[str], object]) -> dict[str, np.ndarra
     """Read the arrays of a file of torch.save by name; see `read_arrays`."""
     size = path.stat().st_size
     with _Reader(io.FileIO(path)) as file:
-        tensors, numbers_of = (_open_zip if file.peek(2)[:2] == b"PK" else _open_legacy)(file, size)
+        tensors, numbers_of = (_open_zip if file.peek()[:2] == b"PK" else _open_legacy)(file, size)
         wanted = {name: tensor for name, tensor in tensors.items() if keep(name)}
         check_total(sum(tensor.nbytes for tensor in wanted.values()), size)
         if wanted:
@@ -90,8 +89,8 @@ def _arrays(wanted: dict[str, Tensor], numbers_of: Numbers) -> dict[str, np.ndar
 def _numbers(stream: IO[bytes], storage: Storage) -> np.ndarray:
     numbers = np.empty(storage.length, storage.dtype)
     octets = numbers.view(np.uint8)
-    for place in range(0, octets.size, CHUNK):
-        part = octets[place : place + CHUNK]
+    for place in range(0, octets.size, MAX_HEADER_BYTES):  # zipfile makes a copy of each part
+        part = octets[place : place + MAX_HEADER_BYTES]
         if stream.readinto(part.data) < part.size:  # type: ignore[attr-defined]
             raise damaged(f"it ends in storage {shown(storage.key)}")
     return numbers
@@ -123,10 +122,11 @@ def _members(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
     roots = [info.filename[: -len("data.pkl")] for info in infos if info.filename.endswith("/data.pkl")]
     if len(roots) != 1:
         raise CheckpointError("a zip archive without data.pkl, so not a file of torch.save. Give the weights file")
-    members = {info.filename.removeprefix(roots[0]): info for info in infos if info.filename.startswith(roots[0])}
+    (root,) = roots
+    members = {info.filename.removeprefix(root): info for info in infos if info.filename.startswith(root)}
     if len(members) != len(infos):
         raise damaged("a member occurs twice or is outside its folder")
-    if any(info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size for info in infos):
+    if any(info.compress_type != zipfile.ZIP_STORED for info in infos):
         raise damaged("its members are compressed, which torch.save never does")
     check_total(sum(info.file_size for info in infos), size)
     return members
@@ -149,17 +149,17 @@ def _open_legacy(file: _Reader, size: int) -> tuple[dict[str, Tensor], Numbers]:
     storages: dict[str, Storage] = {}
     tensors = _named_tensors(read_pickle(head, storages))
     keys = read_pickle(head)
-    if type(keys) is not list or any(type(key) is not str for key in keys) or sorted(keys) != sorted(storages):
+    if any(type(key) is not str for key in keys) or sorted(keys) != sorted(storages):
         raise damaged("its list of storages does not match its tensors")
     places, place = {}, head.tell()
     for storage in (storages[key] for key in keys):
         file.seek(place)
         count, places[storage.key] = int.from_bytes(file.read(8), "little"), place + 8
         place += 8 + storage.length * storage.dtype.itemsize
-        if count != storage.length or place > size:
+        if count != storage.length:
             raise damaged(f"storage {shown(storage.key)} does not have {storage.length:,} values")
     if place != size:
-        raise damaged(f"{size - place:,} bytes follow its end")
+        raise damaged(f"its storages end at byte {place:,}, but the file has {size:,}")
 
     def numbers_of(storage: Storage) -> np.ndarray:
         file.seek(places[storage.key])

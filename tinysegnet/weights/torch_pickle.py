@@ -100,19 +100,13 @@ class _Machine:
         self.stack = []
 
     def remember(self, index: Any) -> None:
-        index = len(self.memo) if index is None else index
-        if index > MAX_INSTRUCTIONS:
-            raise CheckpointError(f"its pickle has the memo number {index:,}, which is too large")
-        self.memo[index] = self.stack[-1]
+        self.memo[len(self.memo) if index is None else index] = self.stack[-1]
 
     def pop_last(self, count: int) -> list[Any]:
         return [self.stack.pop() for _ in range(count)][::-1]
 
     def extend(self, items: Sequence[Any]) -> None:
-        target = self.stack[-1]
-        if type(target) is not list:
-            raise TypeError("it appends to something that is not a list")
-        target += items
+        self.stack[-1] += items
 
     def import_name(self, name: str) -> None:
         name = name.replace(" ", ".")  # pickletools puts a space between module and name
@@ -121,24 +115,15 @@ class _Machine:
         self.push(_Import(name))
 
     def import_from_stack(self, _: Any) -> None:
-        names = self.pop_last(2)
-        if any(type(name) is not str for name in names):
-            raise TypeError("it imports something that is not a name")
-        self.import_name(".".join(names))
+        self.import_name(".".join(self.pop_last(2)))
 
     def call(self, _: Any) -> None:
         function, arguments = self.pop_last(2)
-        if type(function) is not _Import or type(arguments) is not tuple:
+        if type(function) is not _Import:
             raise TypeError("it calls something that is not a function")
         if function.name not in _CALLS:
             _refuse_call(function.name)
         self.push(_CALLS[function.name](*arguments))
-
-    def set_attributes(self, _: Any) -> None:
-        """Ignore the attributes of a dict (the versions of its modules) or of a Parameter (a flag)."""
-        self.stack.pop()
-        if type(self.stack[-1]) not in (dict, Tensor):
-            raise TypeError("it sets attributes of an object that has none")
 
     def storage(self, _: Any) -> None:
         storage = _storage(self.stack.pop())
@@ -154,8 +139,6 @@ def _refuse_call(name: str) -> NoReturn:
 
 def _fill(items: Sequence[Any], target: Any) -> dict[str, Any]:
     """Set target[key] = value for items key, value, key, value, ..."""
-    if type(target) is not dict or len(items) % 2:
-        raise TypeError("it puts items into something that is not a dict")
     for key, value in zip(items[::2], items[1::2], strict=True):
         if type(key) is not str:
             raise TypeError(f"the name of an item is {type(key).__name__}, not a string")
@@ -196,12 +179,6 @@ def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tenso
     return Tensor(storage, offset, tuple(size), tuple(stride))
 
 
-def _parameter(tensor: Any, *_: Any) -> Tensor:
-    if type(tensor) is not Tensor:
-        raise TypeError("a parameter is not a tensor")
-    return tensor
-
-
 _OPCODES = {opcode.code.encode("latin-1"): opcode for opcode in pickletools.opcodes}
 _LITERALS = ("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE", "BINSTRING",
              "SHORT_BINSTRING")  # fmt: skip
@@ -229,13 +206,13 @@ _ACTIONS: dict[str, Callable[[_Machine, Any], object]] = {
     "INST": lambda _, name: _refuse_call(name.replace(" ", ".")),
     "STACK_GLOBAL": _Machine.import_from_stack,
     **dict.fromkeys(("REDUCE", "NEWOBJ"), _Machine.call),
-    "BUILD": _Machine.set_attributes,
+    "BUILD": lambda machine, _: machine.stack.pop(),  # a dict's versions of its modules, or a Parameter's flag
     "BINPERSID": _Machine.storage,
 }
 _CALLS: dict[str, Callable[..., Any]] = {
     "collections.OrderedDict": _ordered_dict,
     "torch._utils._rebuild_tensor": _tensor,
     "torch._utils._rebuild_tensor_v2": _tensor,
-    "torch._utils._rebuild_parameter": _parameter,
-    "torch.nn.parameter.Parameter": _parameter,
+    "torch._utils._rebuild_parameter": lambda tensor, *_: tensor,
+    "torch.nn.parameter.Parameter": lambda tensor, *_: tensor,
 }

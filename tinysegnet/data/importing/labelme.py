@@ -59,7 +59,7 @@ def _draw(kind: str, points: np.ndarray, height: int, width: int) -> np.ndarray:
         draw.rectangle([*points.min(0).tolist(), *points.max(0).tolist()], fill=1, outline=1)
     else:
         draw.polygon([tuple(point) for point in points.tolist()], fill=1, outline=1)
-    return np.asarray(canvas) > 0
+    return np.asarray(canvas) == 1
 
 
 def _paste(points: np.ndarray, encoded: str, height: int, width: int) -> np.ndarray:

@@ -175,7 +175,7 @@ class Sheet:
     def bar(self, start: Point, end: Point, width: float, color: Color, label: int | None = None) -> None:
         """Draw a straight bar between two points, such as an arm, a leg or the tube of a bicycle."""
         (a, b), (c, d) = start, end
-        half = width / (2.0 * (math.hypot(c - a, d - b) or 1.0))
+        half = width / (2.0 * math.hypot(c - a, d - b))
         p, q = (b - d) * half, (c - a) * half
         self.polygon(((a + p, b + q), (c + p, d + q), (c - p, d - q), (a - p, b - q)), color, label)
 
@@ -192,7 +192,7 @@ def develop(canvas: Canvas, rng: np.random.Generator) -> tuple[np.ndarray, np.nd
     cast = np.array([c * between(rng, 0.95, 1.05) for c in canvas.mood.cast], np.float32)
     exposure, contrast = np.float32(between(rng, 0.85, 1.12)), np.float32(between(rng, 0.88, 1.12))
     picture = (picture * cast * exposure - 120) * contrast + 120  # contrast relative to middle grey
-    radius = max(0.0, between(rng, -0.4, 0.4)) * labels.shape[0] / 96.0
+    radius = between(rng, -0.4, 0.4) * labels.shape[0] / 96.0
     if radius >= 0.05:  # the lens is slightly out of focus
         sharp = Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8))
         picture = np.array(sharp.filter(ImageFilter.GaussianBlur(radius)), np.float32)

@@ -86,7 +86,7 @@ def windows(wall: Sheet, rng: np.random.Generator, left: float, right: float, bo
     """Draw rows of windows, some of them lit, between two heights of a wall."""
     lamps = wall.canvas.mood.lamps
     glass, shutters = pick(rng, GLASS), (paint(rng) if chance(rng, 0.3) else None)
-    columns = max(1, int((right - left) / between(rng, 2.0, 3.2)))
+    columns = int((right - left) / between(rng, 2.0, 3.2))
     pitch, storey = (right - left) / columns, between(rng, 2.6, 3.1)
     half, tall = pitch * between(rng, 0.2, 0.32), between(rng, 1.2, 1.7)
     frames = wall.origin[2] < 16
@@ -149,7 +149,7 @@ def fence(sheet: Sheet, rng: np.random.Generator, left: float, right: float) -> 
     gap = mix(color, DARK, between(rng, 0.5, 0.7))
     sheet.box(left, 0, right, height, gap, FENCE)
     wide = max(between(rng, 0.4, 0.75), 0.045 * sheet.origin[2])  # distant pickets are not thinner than a pixel
-    count = max(2, int(abs(right - left) / wide))
+    count = int(abs(right - left) / wide)
     pitch, pointed = (right - left) / count, chance(rng, 0.5)
     for i in range(count):
         a, b = left + pitch * (i + 0.15), left + pitch * (i + 0.75)

@@ -29,7 +29,7 @@ def lamp_post(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> N
     form = rng.random()
     if form < 0.45:
         sheet.bar((0, height), (toward * 1.5, height + 0.3), 0.24, color, POLE)
-        sheet.box(toward * 1.0, height + 0.02, toward * 2.0, height + 0.34, color, POLE)
+        sheet.box(toward, height + 0.02, toward * 2.0, height + 0.34, color, POLE)
         sheet.box(toward * 1.1, height - 0.1, toward * 1.9, height + 0.04, LAMPLIGHT, POLE)
     elif form < 0.8:
         sheet.disc(0, height, 0.38, mix(LAMPLIGHT, WHITE, 0.5), POLE)
