@@ -1,6 +1,7 @@
 """Reading picture files as RGB. Damaged files of any kind raise only `DataError`."""
 
 import contextlib
+import mmap
 import os
 import re
 import warnings
@@ -168,7 +169,9 @@ def _check_claims(path: Path, image: Image.Image, max_pixels: int) -> None:
     if getattr(image, "is_animated", False) and image.format != "MPO":
         raise DataError(f"{path}: the file contains several frames or pages. Save one of them as a separate file.")
     if image.info.get("progressive"):
-        scans, most = len(_SCAN.findall(path.read_bytes())), _USUAL_SCANS * max_pixels // (W * H)
+        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            scans = len(_SCAN.findall(content))
+        most = _USUAL_SCANS * max_pixels // (W * H)
         if scans > most:
             raise DataError(f"{path}: the JPEG has {scans} scans; at most {most} are allowed. Save it again.")
 
