@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -178,6 +179,8 @@ def test_void_batches_are_skipped_with_one_warning(scenes):
         np.testing.assert_array_equal(array, before[name])
     with pytest.warns(UserWarning, match="no labelled pixel"):
         half = fit(model, Samples([void, scenes[0]]), recipe=recipe, progress=False)
+    with pytest.warns(UserWarning, match="no labelled pixel"):  # the first one warns, even if it is the only one
+        assert fit(model, Samples([void]), recipe=replace(recipe, epochs=1), progress=False).void_batches == 1
     whole = fit(small_model(), Samples([scenes[0]]), recipe=recipe, progress=False)
     assert half.void_batches == 2
     assert half.history[0]["train_loss"] == pytest.approx(whole.history[0]["train_loss"], rel=0.3)  # not halved
