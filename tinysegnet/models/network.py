@@ -186,7 +186,7 @@ class Network:
 
     def named_gradients(self) -> Iterator[tuple[str, np.ndarray]]:
         """Yield the gradients of the last backward with the names of their parameters, except for frozen layers."""
-        return ((name, array) for name, array in self._named("grads") if name.rpartition(".")[0] not in self.frozen)
+        return self._named("grads")
 
     def named_buffers(self) -> Iterator[tuple[str, np.ndarray]]:
         """Yield the running statistics as ("encoder1.bn1.running_mean", array), ..."""
