@@ -20,16 +20,15 @@ from tinysegnet import runtime
 settings.register_profile("tinysegnet", derandomize=True, deadline=None, max_examples=amount(20, 200), database=None)
 settings.load_profile("tinysegnet")
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores this signal
-
 if runtime.JIT:
     import numba
 
     numba.set_num_threads(1)  # on small arrays, threads that wait for each other would take most of the CPU time
 
-
 # Programs that a shell started in the background ignore Ctrl-C, which some tests send.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+KERNELS = ("tests/gradcheck/", "tests/lessons/test_lessons.py", "tests/ops/", "tests/training/test_optim.py")
 
 
 def pytest_collection_modifyitems(config, items):
@@ -38,6 +37,18 @@ def pytest_collection_modifyitems(config, items):
     if long:
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if item not in set(long)]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Run all tests that compile kernels in one process, because two processes would compile the same kernels."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class OneProcessForKernels(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            return "kernels" if nodeid.startswith(KERNELS) else super()._split_scope(nodeid)
+
+    return OneProcessForKernels(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 def pytest_terminal_summary(terminalreporter):
