@@ -62,6 +62,21 @@ def test_folding_removes_batch_norms_and_leaves_the_original_unchanged(name):
     assert "folded" not in model.config
 
 
+@pytest.mark.parametrize("name", ["tiny", "bayesian-basic"])
+def test_a_folded_network_continues_with_the_masks_of_the_original(name):
+    model = trained(name)
+    model.generator.random(3)  # as after some training with dropout
+    folded = ts.fold_batchnorm(model)
+    drawn = folded.generator.random(4)
+    np.testing.assert_array_equal(drawn, model.generator.random(4))  # drawing from one leaves the other unchanged
+    model.reseed(1, 2)
+    folded = ts.fold_batchnorm(model)
+    if name == "bayesian-basic":
+        x = images(1, 16, 20)
+        for a, b in zip(folded.samples(x, 2), model.samples(x, 2), strict=True):
+            assert relative(a, b) <= 1e-4
+
+
 def test_folding_twice_changes_nothing_more():
     once = ts.fold_batchnorm(trained("tiny"))
     twice = ts.fold_batchnorm(once)

@@ -260,3 +260,15 @@ def test_folders_and_names_close_to_a_bundled_network_are_explained(tmp_path, mo
             checkpoint.open_checkpoint(tmp_path)
     with pytest.raises(CheckpointError, match=r"toi: no such file.*toy"):
         checkpoint.open_checkpoint("toi")
+
+
+@pytest.mark.parametrize("setting", [
+    {"size": "20 x 28"}, {"size": [20]}, {"size": [20, 28.5]}, {"mirror": 1}, {"mirror": "yes"}, {"test_scales": []},
+    {"test_scales": 2}, {"test_scales": [1, None]}, {"class_weights": 3}, {"class_weights": ["none"]},
+], ids=str)  # fmt: skip
+def test_settings_of_wrong_types_are_refused_when_the_file_is_read(tmp_path, model, setting):
+    checkpoint.save(tmp_path / "a", model, training={"size": [20, 28], **setting})
+    (name,) = setting
+    for read in (checkpoint.read, ts.load, checkpoint.open_checkpoint):
+        with pytest.raises(CheckpointError, match=rf"a: .*{name}: "):
+            read(tmp_path / "a")

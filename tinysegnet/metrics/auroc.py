@@ -42,7 +42,8 @@ class RankCounts:
 
     def add(self, values: np.ndarray, positive: np.ndarray) -> None:
         """Add non-negative values of any shape, with booleans of the same shape."""
-        bins = np.ascontiguousarray(values, np.float32).view(np.uint32) >> self.DROPPED
+        values = np.ascontiguousarray(values, np.float32) + np.float32(0)  # -0.0, which a sum can yield, becomes 0.0
+        bins = values.view(np.uint32) >> self.DROPPED
         for kind in (0, 1):
             self.counts[kind] += np.bincount(bins[positive == kind], minlength=self.counts.shape[1])
 

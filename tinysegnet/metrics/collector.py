@@ -31,24 +31,23 @@ class Collector:
 
         Args:
             labels, predictions: (H, W), as for `confusion_matrix`, which also lists the errors.
-            uncertainties: maps (H, W) float32 by name, larger where the prediction is less certain. "uncertainty"
-                becomes `Scores.uncertainty_AUROC`, and "MSP" becomes `Scores.MSP_AUROC`.
+            uncertainties: maps (H, W) float32 by name, not negative, and larger where the prediction is less certain.
+                "uncertainty" becomes `Scores.uncertainty_AUROC`, and "MSP" becomes `Scores.MSP_AUROC`.
+
+        After an error, the scores are as before the call.
         """
         labels, predictions = np.asarray(labels), np.asarray(predictions)
         arguments = labels, predictions, len(self.matrix), self.ignore_label
         matrix = confusion_matrix(*arguments)
-        self.matrix += matrix
-        self._counts.append(class_counts(matrix))
+        counted = labels != self.ignore_label  # without an ignore_label, every pixel
+        maps = {name: _checked(name, np.asarray(uncertainty), counted) for name, uncertainty in uncertainties.items()}
         if self.boundary:
             self._boundary_scores.append((boundary_f1(*arguments), boundary_f1_by_distance(*arguments)))
-        counted = labels != self.ignore_label  # without an ignore_label, every pixel
+        self.matrix += matrix
+        self._counts.append(class_counts(matrix))
         wrong = labels[counted] != predictions[counted]
-        for name, uncertainty in uncertainties.items():
-            uncertainty = np.asarray(uncertainty)
-            if uncertainty.shape != labels.shape or uncertainty.dtype.kind not in "iuf":
-                raise ShapeError(f"{name} must have one number per pixel, {labels.shape}, got {uncertainty.dtype} "
-                                 f"{uncertainty.shape}")  # fmt: skip
-            self._uncertainties.setdefault(name, RankCounts()).add(uncertainty[counted], wrong)
+        for name, uncertainty in maps.items():
+            self._uncertainties.setdefault(name, RankCounts()).add(uncertainty, wrong)
 
     def scores(self, names: Sequence[str] | None = None, *, rng: np.random.Generator | None = None) -> Scores:
         """Return the scores of all pictures so far.
@@ -68,3 +67,15 @@ class Collector:
             averages[name] = float(values.mean()) if values.size else float("nan")
         averages |= {f"{name}_AUROC": ranks.auroc() for name, ranks in self._uncertainties.items()}
         return Scores.from_confusion(self.matrix, names, **averages, intervals=intervals)
+
+
+def _checked(name: str, uncertainty: np.ndarray, counted: np.ndarray) -> np.ndarray:
+    """Return the uncertainties of the labelled pixels. Raises ShapeError or DataError if they are not usable."""
+    if uncertainty.shape != counted.shape or uncertainty.dtype.kind not in "iuf":
+        raise ShapeError(f"{name} must have one number per pixel, {counted.shape}, got {uncertainty.dtype} "
+                         f"{uncertainty.shape}")  # fmt: skip
+    values = uncertainty[counted]
+    wrong = values[~(values >= 0)]  # negative or NaN
+    if wrong.size:
+        raise DataError(f"{name} contains {wrong[0]}, but an uncertainty is 0 or larger. Shift or correct the values")
+    return values

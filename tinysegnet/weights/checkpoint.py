@@ -132,7 +132,7 @@ def read(path: str | PathLike[str], *, model: Network | None = None) -> Checkpoi
                 raise CheckpointError(f"{name} contains values that are not finite. Use another checkpoint of the run")
         model.load_state(weights)
         found = Checkpoint(model, _palette(parts.pop("palette")), **parts, optimizer=optimizer)
-        _ = found.prediction  # raises SettingError for settings out of range
+        _ = found.prediction, found.class_weights  # each raises SettingError for settings of other types
         return found
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
