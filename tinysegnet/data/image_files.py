@@ -63,7 +63,8 @@ def read_image(path: str | PathLike[str], *, max_pixels: int | None = None) -> n
     Raises:
         DataError: the file is missing, damaged or too large, or is not a picture with 8 or 16 bits per channel.
     """
-    image, raw_mode = open_picture(Path(path), _FORMATS, max_pixels or MAX_PIXELS)
+    path = Path(path)
+    image, raw_mode = open_picture(path, _FORMATS, max_pixels or MAX_PIXELS)
     if image.mode not in _MODES:
         raise DataError(f"{path}: Pillow's mode {image.mode} ({UNSUPPORTED}) is not supported. Save it as 8-bit RGB.")
     deep = is_deep(image, raw_mode)

@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from os import PathLike
+from pathlib import Path
 
 import numpy as np
 
@@ -191,7 +192,7 @@ def read_labels(path: str | PathLike[str], palette: Palette | None = None) -> np
     """
     as_in_file = LabelEncoding(CAMVID, _table({value: value for value in range(256)}))
     encoding = as_in_file if palette is None else LabelEncoding.plain(palette)
-    return encoding.decode(read_label_pixels(path), path)
+    return encoding.decode(read_label_pixels(path), Path(path))
 
 
 def _check_names(classes: ClassList, names: Iterable[str]) -> None:

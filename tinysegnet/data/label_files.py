@@ -36,7 +36,8 @@ def read_label_pixels(path: str | PathLike[str]) -> LabelPixels:
     The label map is turned upright by its own EXIF orientation. Raises DataError for transparent pixels,
     whose class is unknown, and for files that are damaged, lossy or too large, or contain no class numbers.
     """
-    image, raw_mode = open_picture(Path(path), _FORMATS, MAX_PIXELS)
+    path = Path(path)
+    image, raw_mode = open_picture(path, _FORMATS, MAX_PIXELS)
     if image.info.get("compression") in _LOSSY or (image.mode == "L" and "I" in raw_mode):
         raise DataError(f"{path}: the TIFF is lossy or stores inverted values (0 is white). Export it as PNG.")
     if image.mode in ("RGB", "RGBA", "LA") and is_deep(image, raw_mode):

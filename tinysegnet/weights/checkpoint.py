@@ -108,6 +108,7 @@ def load(path: str | PathLike[str], *, model: Network | None = None) -> Network:
 def read(path: str | PathLike[str], *, model: Network | None = None) -> Checkpoint:
     """Read everything in a checkpoint. `model` has the same meaning as in `load`. Raises CheckpointError."""
     try:
+        path = fspath(path)  # for messages
         with open_safetensors(Path(path), "a checkpoint", "Give a .safetensors file that `train` wrote") as file:
             metadata = {"layers": "{}", "progress": "{}"} | (file.metadata() or {})  # version 0.1 may lack these two
             if metadata.get("format") != FORMAT:
@@ -149,10 +150,11 @@ def load_bundled(name: str) -> Network:
 
 def open_checkpoint(name: str | PathLike[str]) -> Checkpoint:
     """Read a checkpoint by path, or a bundled network by name if there is no such file. Raises CheckpointError."""
+    name = fspath(name)
     if not Path(name).exists():
-        if fspath(name) in BUNDLED:
-            return read(BUNDLED[fspath(name)])
-        if meant := did_you_mean(fspath(name), BUNDLED):
+        if name in BUNDLED:
+            return read(BUNDLED[name])
+        if meant := did_you_mean(name, BUNDLED):
             raise CheckpointError(f"{name}: no such file.{meant}")
     return read(name)
 
