@@ -14,7 +14,7 @@ from forms import amount
 
 import tinysegnet as ts
 from tinysegnet import runtime
-from tinysegnet.cli import options, train_command
+from tinysegnet.cli import options, training_options
 from tinysegnet.cli.interrupts import is_interrupt
 from tinysegnet.cli.main import COMMANDS, main
 from tinysegnet.models import PREPROCESSING
@@ -94,7 +94,7 @@ def test_help_of_train_shows_the_recipe_of_the_data(capsys):
 
 def test_names_that_help_shows_without_importing_networks_are_right():
     assert tuple(ts.models) == options.MODELS
-    assert tuple(PREPROCESSING) == train_command.PREPROCESSING
+    assert tuple(PREPROCESSING) == training_options.PREPROCESSING
     assert recipe_for(ts.data.open_dataset("toy", "train")) == Recipe()  # the defaults for toy scenes
 
 

@@ -6,6 +6,7 @@ UNDERSTAND, MACHINE = "Learn and verify", "Speed and installation"
 #: The group and the summary of each command. "data check" is in data_check_command.py, and so on.
 COMMANDS: dict[str, tuple[str, str]] = {
     "train": (USE, "Train a network; write checkpoints, overlays and a report."),
+    "find-lr": (USE, "Find a learning rate for `train`, with a picture of the loss."),
     "evaluate": (USE, "Score a trained network on labelled pictures."),
     "predict": (USE, "Segment pictures of any size."),
     "walk": (USE, "Write a page that follows a picture through a network."),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from inspect import BoundArguments
 from typing import Any
 
@@ -14,8 +15,8 @@ from .help_pages import COMMANDS
 from .options import DEFAULT_PARAMETER
 
 # The parser's own usage line does not show repeated arguments, and takes long for many options.
-USAGE = {"train": "[OPTIONS]", "bench": "[WORD]... [OPTIONS]", "gradcheck": "[OP]... [OPTIONS]",
-         "predict": "CHECKPOINT IMAGE... --out DIR [OPTIONS]"}  # fmt: skip
+USAGE = {"train": "[OPTIONS]", "find-lr": "[OPTIONS]", "bench": "[WORD]... [OPTIONS]",
+         "gradcheck": "[OP]... [OPTIONS]", "predict": "CHECKPOINT IMAGE... --out DIR [OPTIONS]"}  # fmt: skip
 
 
 def parse(arguments: list[str]) -> tuple[Callable[..., int], BoundArguments]:
@@ -25,6 +26,10 @@ def parse(arguments: list[str]) -> tuple[Callable[..., int], BoundArguments]:
         TinySegNetError: A command or an option is unknown, or a value is wrong.
     """
     name = "" if arguments[:1] == ["--install-completion"] else _command_name(arguments)
+    if name == "train" and any(word.startswith("--config") for word in arguments):
+        from .train_command import with_config
+
+        arguments = [name, *with_config(arguments[1:])]
     try:
         command, bound, _ = _app(name, arguments).parse_args(arguments, exit_on_error=False, print_error=False)
     except CycloptsError as error:
@@ -52,11 +57,10 @@ def _app(name: str, arguments: list[str]) -> App:
     app.register_install_completion_command()
     data = App(name="data")
     for full_name in [name] if name else COMMANDS:
-        command: Any = f"{__package__}.{full_name.replace(' ', '_')}_command:run"
-        if full_name == "train":
-            from . import train_command
-
-            command = train_command.command(arguments[1:] if name else [])
+        module = f"{__package__}.{full_name.replace(' ', '_').replace('-', '_')}_command"
+        command: Any = f"{module}:run"
+        if full_name in ("train", "find-lr"):  # their defaults depend on the arguments
+            command = import_module(module).command(arguments[1:] if name else [])
         parent = data if full_name.startswith("data ") else app
         usage = f"Usage: tinysegnet {full_name} {USAGE[full_name]}" if full_name in USAGE else None
         parent.command(command, name=full_name.split()[-1], usage=usage)

@@ -4,97 +4,99 @@ import os
 import shlex
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields, make_dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
-from cyclopts import App, CycloptsError, Group, Parameter
-from cyclopts.types import PositiveInt
+from cyclopts import Parameter
 
-from .. import runtime
 from ..errors import DataError, SettingError
 from ..runtime.settings import convert
-from ..training.recipes import Recipe, papers, recipe_for
-from .data_options import DataPath, LabelOptions, Labels, count_pictures, data_name, load_splits
-from .options import DEFAULT_PARAMETER, FilePath, ModelName, Numbers, OutFolder, RunFolderPath, Size, Switch, Width
+from ..training.recipes import Recipe, validation_interval
+from . import training_options
+from .config_file import with_config_file
+from .data_options import LabelOptions, count_pictures, data_name, load_splits
+from .options import FilePath, OutFolder, RunFolderPath
+from .training_options import NetworkOptions
 
 if TYPE_CHECKING:
     from ..data import Dataset
     from ..models import Network
     from ..training.run_folder import RunFolder
 
-#: the names in `models.PREPROCESSING`
-PREPROCESSING = ("scaled", "unit", "local_response", "bgr", "imagenet", "caffe")
-
-RecipeName = Annotated[str, Parameter(choices=("default", *papers), metavar="RECIPE")]
-PreprocessingName = Annotated[str, Parameter(choices=("own", *PREPROCESSING), metavar="NAME")]
-RECIPE = Parameter(name="*", group=Group("Recipe", sort_key=1))
 SAVED_OPTIONS = ("data", "recipe", "model", "width", "preprocessing", "encoder", "limit", "threads", "deterministic")
+MOST_MINUTES = 7 * 24 * 60
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
-    """The options that determine the defaults of the others."""
-
-    data: DataPath = "toy"
-    """"toy" for drawn street scenes, or a folder with pictures and label maps."""
-    recipe: RecipeName = "default"
-    """The recipe sets the defaults of the other options. "default" fits them to your data. A paper's recipe sets them
-    to its authors' settings, and also chooses --model."""
-    labels: Labels = field(default_factory=LabelOptions)
-
-    def defaults(self) -> tuple[str, Recipe]:
-        """Return the name of the model and the settings of the recipe."""
-        if self.recipe in papers:
-            return papers[self.recipe].model, papers[self.recipe].recipe
-        recipe = Recipe()  # the result of `recipe_for` for toy scenes, without drawing a scene
-        if self.data != "toy":
-            dataset = self.labels.open(self.data, "train")
-            with suppress(DataError):  # the check before training will name all bad files
-                recipe = recipe_for(dataset)
-        return "tiny", recipe
-
-
-@dataclass(frozen=True, kw_only=True)
-class Train(Source):
+class Train(NetworkOptions):
     """Train a network, and write checkpoints, curves, overlays and a report to runs/NAME/.
 
     The defaults depend on --data and --recipe: `tinysegnet train --data DIR --help` shows the defaults for your
     pictures, and `tinysegnet train --recipe paper-basic --help` shows the settings of SegNet-Basic's authors.
     """
 
-    model: ModelName = "tiny"
-    width: Width = 1.0
-    preprocessing: PreprocessingName = "own"
-    """How the first layer prepares a picture. "own" follows the architecture of the network or --encoder."""
-    encoder: FilePath | None = None
-    """A file with a trained VGG16 from which --model vgg16 starts: torchvision's .pth, Keras's .h5, or .safetensors."""
     name: Annotated[str | None, Parameter(metavar="NAME")] = None
     """The name of the run's folder. Default: the data, model, date and time."""
     runs: OutFolder = Path("runs")
     """The folder in which the run's folder is created."""
-    limit: PositiveInt | None = None
-    """Use at most this many pictures per split, for a quick trial."""
-    threads: int | None = None
-    """The number of threads. Default: one per processor core."""
-    deterministic: bool = False
-    """Compute the same bits for any number of threads, with NumPy's matrix products in one thread. The compiled kernels
-    always do."""
+    minutes: float | None = None
+    """Choose the number of epochs such that training takes about this long, from the time of a few steps."""
+    config: FilePath | None = None
+    """A run's config.json, or a TOML file with names of options, whose values are the defaults of the other options."""
     resume: RunFolderPath | None = None
-    """Continue the stopped run in this folder, with its data, network and recipe. No other option may be given."""
-    settings: Annotated[Recipe, RECIPE] = field(default_factory=Recipe)
+    """Continue the run in this folder, with its data, network and recipe. Only --epochs and --patience may be given.
+    --epochs continues a finished run too: the learning rate follows the schedule of the longer run from this step on,
+    so with --schedule constant, the weights are those of a run with as many epochs from the start."""
 
-    def run(self) -> int:
-        return self._train() if self.resume is None else self._as_begun(self.resume)._train()
+    def run(self, given: set[str]) -> int:
+        """Train. `given` contains the options on the command line."""
+        from ..training.pictures import shortcomings
 
-    def _as_begun(self, path: Path) -> "Train":
-        """Return the options with which the run began, as its config.json records them."""
-        from ..training.run_folder import read_config
+        if self.minutes is not None and not 0 < self.minutes <= MOST_MINUTES:
+            raise SettingError(f"--minutes {self.minutes:g} is out of range. Give a number above 0, at most "
+                               f"{MOST_MINUTES} (a week)")  # fmt: skip
+        if self.resume is not None:
+            return self._resume(self.resume, given)
+        if self.name is not None:
+            _check_name(self.name)
+        options = self.prepared(given)
+        train, val = load_splits(self.data, ("train", "val"), self.limit, self.labels)
+        folder = options._folder(train, val)
+        model = options.new_model(train.palette)
+        options._describe(model, train, val)
+        for line in shortcomings(train, val):
+            print(f"missing: {line}")
+        recipe = options._recipe(model, train, val, given)
+        folder.config |= asdict(recipe)
+        return _train(folder, model, train, val, recipe)
 
-        config = read_config(path)
+    def _resume(self, path: Path, given: set[str]) -> int:
+        from ..training.pictures import fingerprint
+        from ..training.run_folder import RunFolder
+
+        epochs = self.settings.epochs if "--epochs" in given else None
+        folder = RunFolder.resume(path, epochs=epochs, patience=self.settings.patience)
+        options = self._as_begun(path, folder.config)
+        options.prepared(set())
+        train, val = load_splits(options.data, ("train", "val"), options.limit, options.labels)
+        for split, pictures in (("train", train), ("val", val)):
+            recorded, now = folder.config.get("pictures", {}).get(split), fingerprint(pictures)
+            if recorded not in (None, now):
+                counts = f"{recorded['count']} then, {now['count']} now"
+                raise DataError(f"{options.data}: the pictures of the split {split} have changed since the run began "
+                                f"({counts}). Restore them, or start a new run with --config "
+                                f"{shlex.quote(str(path / 'config.json'))}")  # fmt: skip
+        saved: Any = folder.resumed
+        options._describe(saved.model, train, val)
+        print(f"continuing from {folder.path / 'last.safetensors'}, step {saved.progress['step']}")
+        return _train(folder, saved.model, train, val, options.settings)
+
+    def _as_begun(self, path: Path, config: dict[str, Any]) -> "Train":
+        """Return the options in a run's config.json."""
         own = {name: config[name] for name in SAVED_OPTIONS if name in config}
         own.setdefault("preprocessing", "scaled")  # older files do not name it, because there was no other
+        own["encoder"] = None  # the weights are those of the checkpoint
         settings = {f.name: config[f.name] for f in fields(Recipe) if f.name in config}
         try:
             own["limit"] = convert("limit", own.get("limit"), int | None)
@@ -102,123 +104,71 @@ class Train(Source):
         except (TypeError, SettingError) as error:
             raise DataError(f"{path / 'config.json'}: cannot be used: {error}. Start a new run") from error
 
-    def _train(self) -> int:
+    def _describe(self, model: "Network", train: "Dataset", val: "Dataset") -> None:
         from ..data import Folder, OneClass
-        from ..report.run_report import write_report
-        from ..training.loop import fit
-        from ..weights.encoders import encoder_preprocessing
 
-        if self.name is not None:
-            _check_name(self.name)
-        if self.threads is not None:
-            runtime.set_threads(self.threads)
-        if self.deterministic:
-            runtime.single_threaded_blas()
-        if self.encoder is not None and self.resume is None:
-            encoder_preprocessing(self.encoder)  # a wrong file is refused before the pictures are read
-        train, val = load_splits(self.data, ("train", "val"), self.limit, self.labels)
-        folder = self._folder(train)
-        model = folder.resumed.model if folder.resumed else self._new_model(train.palette.num_classes)
         whole = train.data if isinstance(train, OneClass) else train
         if isinstance(whole, Folder):
             print(whole.description)
         print(f"{self.model}, {model.num_parameters:,} parameters; {data_name(self.data)}: "
               f"{count_pictures(train, 'training')}, {count_pictures(val, 'validation')}")  # fmt: skip
-        if folder.resumed:
-            print(f"continuing from {folder.path / 'last.safetensors'}, step {folder.resumed.progress['step']}")
-        result = fit(model, train, val, recipe=Recipe(**asdict(self.settings)), run=folder)
-        if result.scores:
-            print(result.scores.table())
-        page = write_report(folder, model, train, val, result)
-        print(f"trained for {result.seconds:.0f} s\n{_checkpoints(folder.path, result.history)}\nreport: {page}")
-        if result.diverged:
-            print(f"warning: {result.diverged}")
-            return 1
-        best = shlex.quote(str(folder.path / "best.safetensors"))
-        print(f"to segment a picture: tinysegnet predict {best} PICTURE --out DIR")
-        return 0
 
-    def _new_model(self, num_classes: int) -> "Network":
-        """Build a network with random weights. --encoder provides the weights of the encoder.
+    def _recipe(self, model: "Network", train: "Dataset", val: "Dataset", given: set[str]) -> Recipe:
+        """Return the recipe, with the epochs that --minutes allows, and with about eight validations."""
+        from ..training.time_budget import epochs_within
 
-        For two classes, the network of the article has one logit, as in the article.
-        """
-        from ..models import build
-        from ..weights.encoders import encoder_preprocessing, load_encoder
+        recipe = Recipe(**asdict(self.settings))
+        if self.minutes is not None:
+            epochs, line = epochs_within(self.minutes, model, train, val, recipe)
+            recipe = replace(recipe, epochs=epochs, iterations=None)
+            print(line)
+        follows = self.minutes is not None or (self.recipe == "default" and self.data != "toy")
+        if follows and "--validate-every" not in given:
+            recipe = replace(recipe, validate_every=validation_interval(recipe.epochs))
+        return recipe
 
-        channels = 1 if self.model == "article" and num_classes == 2 else num_classes
-        preprocessing = None if self.preprocessing == "own" else self.preprocessing
-        if self.encoder is not None and preprocessing is None:
-            preprocessing = encoder_preprocessing(self.encoder)
-        model = build(self.model, channels, seed=self.settings.seed, width=self.width, preprocessing=preprocessing)
-        if self.encoder is not None:
-            print(load_encoder(model, self.encoder))
-        return model
-
-    def _folder(self, train: "Dataset") -> "RunFolder":
+    def _folder(self, train: "Dataset", val: "Dataset") -> "RunFolder":
+        from ..training.pictures import fingerprint
         from ..training.run_folder import RunFolder
 
-        if self.resume is not None:
-            return RunFolder.resume(self.resume)
         default_name = f"{Path(self.data).resolve().name}-{self.model}-{time.strftime('%Y%m%d-%H%M%S')}"
         config = {name: getattr(self, name) for name in SAVED_OPTIONS} | asdict(self.labels) | asdict(self.settings)
-        config["encoder"] = None if self.encoder is None else str(self.encoder)
+        config |= {"encoder": self.encoder and str(self.encoder), "from": self.from_ and str(self.from_),
+                   "pictures": {"train": fingerprint(train), "val": fingerprint(val)}}  # fmt: skip
         return RunFolder(self.runs / (self.name or default_name), config, train.palette)
 
 
+def _train(folder: "RunFolder", model: "Network", train: "Dataset", val: "Dataset", recipe: Recipe) -> int:
+    from ..report.run_report import write_report
+    from ..training.loop import fit
+
+    result = fit(model, train, val, recipe=recipe, run=folder)
+    if result.stalled:
+        print(result.stalled)
+    if result.scores:
+        print(result.scores.table())
+    page = write_report(folder, model, train, val, result)
+    print(f"trained for {result.seconds:.0f} s\n{_checkpoints(folder.path, result.history)}\nreport: {page}")
+    if result.diverged:
+        print(f"warning: {result.diverged}")
+        return 1
+    best = shlex.quote(str(folder.path / "best.safetensors"))
+    print(f"to segment a picture: tinysegnet predict {best} PICTURE --out DIR")
+    return 0
+
+
 def command(arguments: list[str]) -> Callable[..., int]:
-    """Return `tinysegnet train` with the defaults that --data, --recipe and the label options in `arguments` imply.
-
-    The help page also shows these defaults. The parser reads defaults from the fields of a dataclass, so each recipe
-    needs its own class.
-    """
-    given = [word.split("=", 1)[0] for word in arguments if word.startswith("--")]
-    _check_combinations(given)
-    source = _parse_source(arguments) if {"--data", "--recipe"} & {*given} else Source()
-    model, recipe = source.defaults()
-    if "--epochs" in given:
-        recipe = replace(recipe, iterations=None)
-    option_types = {"size": Size, "test_scales": Numbers, "mirror": Switch}  # types that the command line can parse
-    settings = _with_defaults(Recipe, [
-        (name, option_types.get(name, hint), getattr(recipe, name)) for name, hint in get_type_hints(Recipe).items()
-    ])  # fmt: skip
-    options = _with_defaults(Train, [
-        ("model", ModelName, model), ("settings", Annotated[settings, RECIPE], settings())
-    ])  # fmt: skip
-    defaults = options()
-
-    def train(*, options=defaults):
-        return options.run()
-
-    train.__annotations__["options"] = Annotated[options, Parameter(name="*")]
-    train.__doc__ = Train.__doc__
-    return train
+    """Return `tinysegnet train` with the defaults that --data, --recipe and the label options in `arguments` imply."""
+    return training_options.command(Train, arguments)
 
 
-def _with_defaults(options: type, changed: list[tuple[str, Any, Any]]) -> Any:
-    """Derive a dataclass in which some fields, given as (name, type, default), have other types and defaults."""
-    module = {"__module__": __name__}  # the parser looks up types in this module
-    return make_dataclass(options.__name__, changed, bases=(options,), frozen=True, kw_only=True, namespace=module)
-
-
-def _check_combinations(given: list[str]) -> None:
-    others = [option for option in given if option not in ("--resume", "--help")]
-    if "--resume" in given and others:
-        raise SettingError(f"train --resume uses the options of the run. Leave out {others[0]}")
-    if "--epochs" in given and "--iterations" in given:
-        raise SettingError("train: --epochs and --iterations cannot be combined. Give one of them")
-
-
-def _parse_source(arguments: list[str]) -> Source:
-    def source(*, source: Annotated[Source, Parameter(name="*")] = Source()) -> Source:
-        return source
-
-    app = App(default_command=source, default_parameter=DEFAULT_PARAMETER, help_flags=(), version_flags=())
-    try:
-        _, bound, *_ = app.parse_known_args(arguments)
-    except CycloptsError:  # the error is reported when the whole command line is parsed
-        return Source()
-    return source(**bound.arguments)
+def with_config(arguments: list[str]) -> list[str]:
+    """Insert the options in the file of --config into the words after `tinysegnet train`."""
+    hints = get_type_hints(Train) | get_type_hints(LabelOptions) | get_type_hints(Recipe)
+    for name in ("settings", "labels", "resume", "config"):
+        del hints[name]
+    options = {name.rstrip("_"): str if Path in (hint, *get_args(hint)) else hint for name, hint in hints.items()}
+    return with_config_file(arguments, options)
 
 
 def _check_name(name: str) -> None:

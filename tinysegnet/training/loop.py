@@ -20,13 +20,14 @@ from tqdm import tqdm
 
 from .. import runtime
 from ..data import Augment, Dataset, batches, check_dataset, num_batches
-from ..errors import CheckpointError
+from ..errors import CheckpointError, SettingError
 from ..metrics import Scores
 from ..models import Network, check_network
 from ..prediction import class_logits, evaluate
 from ..weights.checkpoint import Checkpoint
 from .batchnorm_statistics import recompute_statistics
 from .divergence import describe_divergence
+from .early_stopping import has_stalled
 from .recipes import Recipe, recipe_for
 from .run_folder import RunFolder
 from .signals import stop_requests
@@ -41,6 +42,7 @@ class TrainingResult:
     scores: Scores | None  # on the validation data after the last epoch; None without validation data
     void_batches: int  # number of batches that were skipped because they had no labelled pixel
     seconds: float  # duration of the whole loop
+    stalled: str = ""  # if training ended early, a line that says so
     diverged: str = ""  # if training has diverged, a line that says when, and what to do
 
 
@@ -87,13 +89,15 @@ def fit(
 
     Raises:
         NonFiniteError: the loss or a gradient is not finite. Earlier checkpoints are kept.
-        SettingError: network and data have different numbers of classes.
+        SettingError: network and data have different numbers of classes, or there is patience without `val`.
         DataError: no pixel of the data is labelled, or another training run is writing to the folder.
     """
     runtime.keep_freed_memory()
     check_network(model)
     check_dataset(data)
     recipe = recipe or recipe_for(data)
+    if val is None and recipe.patience is not None:
+        raise SettingError("patience: there are no validation pictures to wait for. Pass val, or patience=None.")
     return _Training(model, data, val, recipe, run, progress, on_epoch).run()
 
 
@@ -138,7 +142,7 @@ class _Training:
             with stop_requests() as self.requests:
                 if self.folder:
                     self.folder.begin()
-                while self.state.epoch <= self.epochs:
+                while self.state.epoch <= self.epochs and not self._has_stalled():
                     self._train_epoch()
                     self._end_epoch()
                     if self.requests.stop:  # Ctrl-C was pressed while the checkpoints were written
@@ -147,7 +151,15 @@ class _Training:
                 with self.folder.finishing() if self.folder else nullcontext():
                     self.scores = evaluate(self.model, self.val, **self.recipe.prediction)
         p = self.state
-        return TrainingResult(p.history, self.scores, p.void_batches, p.seconds, self._divergence())
+        stalled = ""
+        if p.epoch <= self.epochs:
+            stalled = (f"stopped after epoch {p.epoch - 1} of {self.epochs}: no better mIoU than {p.best:.3f} in the last "
+                       f"{self.recipe.patience} validations")  # fmt: skip
+        return TrainingResult(p.history, self.scores, p.void_batches, p.seconds, stalled, self._divergence())
+
+    def _has_stalled(self) -> bool:
+        since = self.folder.plan_began if self.folder else 0
+        return has_stalled(self.state.history, self.recipe.patience, since)
 
     def _train_epoch(self) -> None:
         p, recipe = self.state, self.recipe
@@ -172,7 +184,9 @@ class _Training:
 
     def _end_epoch(self) -> None:
         p, recipe = self.state, self.recipe
-        if p.epoch == self.epochs and recipe.statistics == "exact":
+        # with patience, every validation may be the last one
+        is_final = p.epoch == self.epochs or (recipe.patience is not None and p.epoch % recipe.validate_every == 0)
+        if is_final and recipe.statistics == "exact":
             self.bar.set_description("computing batch norm statistics")
             recompute_statistics(self.model, self.data, size=recipe.size, batch_size=recipe.batch_size,
                                  progress=self._until_stopped)  # fmt: skip

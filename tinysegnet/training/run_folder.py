@@ -31,18 +31,19 @@ from filelock import FileLock, Timeout
 
 from .. import runtime
 from ..data import Palette
-from ..errors import DataError
+from ..errors import DataError, SettingError
 from ..files import is_special, write_atomically
 from ..metrics import Scores
 from ..models import Network
 from ..weights import checkpoint
+from .early_stopping import has_stalled
 
 COLUMNS = ("epoch", "train_loss", "val_G", "val_C", "val_mIoU", "seconds")
 WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)  # errors of file systems without locks
 
 
 class RunFolder:
-    """The folder of a new run. `RunFolder.resume` opens the folder of a stopped run. Nothing is written before `begin`.
+    """The folder of a new run. `RunFolder.resume` opens the folder of an old run. Nothing is written before `begin`.
 
     Args:
         path: a new folder, or an existing one without a run in it.
@@ -57,6 +58,7 @@ class RunFolder:
     def __init__(self, path: str | os.PathLike[str], config: dict[str, Any], palette: Palette,
                  resumed: checkpoint.Checkpoint | None = None) -> None:  # fmt: skip
         self.path, self.config, self.palette, self.resumed = Path(path), config, palette, resumed
+        self._changed = False  # whether config.json of a resumed run must be written again
         self._begun = resumed is not None
         if not self._begun:
             self._check_no_run()
@@ -67,12 +69,47 @@ class RunFolder:
                             f"--resume {shlex.quote(str(self.path))}, or move the folder away.")  # fmt: skip
 
     @classmethod
-    def resume(cls, path: str | os.PathLike[str]) -> RunFolder:
-        """Open the folder of a stopped run, which `fit` continues. Raises DataError or CheckpointError."""
+    def resume(cls, path: str | os.PathLike[str], *, epochs: int | None = None,
+               patience: int | None = None) -> RunFolder:  # fmt: skip
+        """Open the folder of a stopped or finished run, which `fit` continues.
+
+        With `epochs` or `patience`, the run gets a new plan, from which the recipe for `fit` must be made. `fit` writes
+        it to config.json before it trains, and keeps the old plan there in "plans".
+
+        Raises:
+            DataError, CheckpointError: the run cannot be read or continued.
+            SettingError: the run has already finished that many epochs.
+        """
         config, saved = read_config(path), checkpoint.read(Path(path) / "last.safetensors")
         if not saved.progress:
             raise DataError(f"{Path(path)}: the last checkpoint lacks the training state, so the run cannot continue.")
-        return cls(path, config, saved.palette, saved)
+        run = cls(path, config, saved.palette, saved)
+        new = {name: value for name, value in (("epochs", epochs), ("patience", patience)) if value is not None}
+        try:
+            run._plan(new)
+        except (TypeError, KeyError) as error:
+            raise DataError(f"{Path(path) / 'config.json'}: its plans are invalid. Start a new run.") from error
+        return run
+
+    def _plan(self, new: dict[str, int]) -> None:
+        """Change the plan of a resumed run, unless the run already has this plan and still follows it."""
+        progress = self.resumed.progress if self.resumed else {}
+        trained = int(progress.get("epoch", 1)) - 1
+        if "epochs" in new and new["epochs"] <= trained:
+            raise SettingError(f"{self.path}: the run has trained {trained} epochs, so it cannot end after "
+                               f"{new['epochs']}. Give --epochs {trained + 1} or more.")  # fmt: skip
+        new = new | ({"iterations": None} if "epochs" in new else {})  # type: ignore[dict-item]
+        stalled = has_stalled(progress.get("history", ()), self.config.get("patience"), self.plan_began)
+        if new and (stalled or any(self.config.get(name) != value for name, value in new.items())):
+            old = {name: self.config.get(name) for name in ("epochs", "iterations", "patience")}
+            plans = [*self.config.get("plans", ()), {**old, "trained": trained}]
+            self.config, self._changed = {**self.config, **new, "plans": plans}, True
+
+    @property
+    def plan_began(self) -> int:
+        """The number of epochs that were trained on earlier plans."""
+        plans = self.config.get("plans")
+        return int(plans[-1]["trained"]) if plans else 0
 
     @property
     def how_to_go_on(self) -> str:
@@ -119,9 +156,9 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         for stray in self.path.glob(".*.tmp"):
             stray.unlink()
-        if self.resumed is None:
-            config = json.dumps({**self.config, "environment": environment()}, indent=2)
-            write_atomically(self.path / "config.json", config.encode())
+        if self.resumed is None or self._changed:
+            config = {**self.config, "environment": self.config.get("environment", environment())}
+            write_atomically(self.path / "config.json", json.dumps(config, indent=2).encode())
 
     def record(self, model: Network, scores: Scores | None, progress: Any, optimizer: dict[str, np.ndarray]) -> None:
         """Write the metrics so far and the checkpoints after an epoch, and update `progress.best`."""

@@ -13,8 +13,9 @@ from .legend import legend_strip
 from .matrix import confusion_figure
 from .overlay import colour_map, error_picture, overlay
 from .panels import labelled_picture, overlays_picture
+from .rate_curve import rate_curve_figure
 from .uncertainty import uncertainty_picture
 
 __all__ = ["DARK", "LIGHT", "Animation", "Theme", "colour_map", "confusion_figure", "contact_sheet", "curves_figure",
            "error_picture", "index_picture", "labelled_picture", "legend_strip", "overlay", "overlays_picture",
-           "per_class_figure", "picture_bytes", "save_figure", "uncertainty_picture"]  # fmt: skip
+           "per_class_figure", "picture_bytes", "rate_curve_figure", "save_figure", "uncertainty_picture"]  # fmt: skip
