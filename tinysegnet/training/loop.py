@@ -153,8 +153,7 @@ class _Training:
         p = self.state
         stalled = ""
         if p.epoch <= self.epochs:
-            stalled = (f"stopped after epoch {p.epoch - 1} of {self.epochs}: no better mIoU than {p.best:.3f} in the last "
-                       f"{self.recipe.patience} validations")  # fmt: skip
+            stalled = f"stopped after epoch {p.epoch - 1} of {self.epochs}, because the best mIoU is still {p.best:.3f}"
         return TrainingResult(p.history, self.scores, p.void_batches, p.seconds, stalled, self._divergence())
 
     def _has_stalled(self) -> bool:

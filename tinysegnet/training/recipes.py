@@ -19,7 +19,7 @@ from ..runtime.settings import check_at_least, check_augmentation, convert_field
 if TYPE_CHECKING:
     from ..data import Dataset
 
-FEW_PICTURES = 40  # below this number, a batch has two pictures
+FEW_PICTURES = 40  # below this number, a batch has two pictures, which are enlarged more
 STEPS_PER_ROOT = 960  # training steps for n pictures: this number times the square root of n
 MAX_PIXELS = 4_000_000  # limit for a training picture; training needs about a hundred times as many bytes
 
@@ -116,12 +116,13 @@ def recipe_for(data: "Dataset", *, limit: int | None = None) -> Recipe:
     if data.name.startswith("toy scenes"):
         return Recipe(size=(height, width))
     pictures = min(len(data), limit or len(data))
-    batch_size = 2 if pictures < FEW_PICTURES else 4
+    few = pictures < FEW_PICTURES
+    batch_size = 2 if few else 4
     steps = STEPS_PER_ROOT * math.sqrt(pictures)
     epochs = int(float(f"{steps / math.ceil(pictures / batch_size):.2g}"))  # two digits, because it is a rough rule
     return Recipe(
         epochs=epochs, batch_size=batch_size, size=_shrunk(height, width), optimizer="sgd", learning_rate=0.1,
-        weight_decay=5e-4, scale=(1.0, 2.0), color_jitter=0.4, mirror=True, test_scales=(0.75, 1.0, 1.5, 2.0),
+        weight_decay=5e-4, scale=(1.0, 3.0 if few else 2.0), color_jitter=0.4, mirror=True, test_scales=(0.75, 1.0, 1.5, 2.0),
         validate_every=validation_interval(epochs),
     )  # fmt: skip
 

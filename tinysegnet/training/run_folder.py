@@ -84,21 +84,23 @@ class RunFolder:
         if not saved.progress:
             raise DataError(f"{Path(path)}: the last checkpoint lacks the training state, so the run cannot continue.")
         run = cls(path, config, saved.palette, saved)
-        new = {name: value for name, value in (("epochs", epochs), ("patience", patience)) if value is not None}
+        new: dict[str, int | None] = {
+            name: value for name, value in (("epochs", epochs), ("patience", patience)) if value is not None
+        }
         try:
             run._plan(new)
         except (TypeError, KeyError) as error:
             raise DataError(f"{Path(path) / 'config.json'}: its plans are invalid. Start a new run.") from error
         return run
 
-    def _plan(self, new: dict[str, int]) -> None:
+    def _plan(self, new: dict[str, int | None]) -> None:
         """Change the plan of a resumed run, unless the run already has this plan and still follows it."""
         progress = self.resumed.progress if self.resumed else {}
         trained = int(progress.get("epoch", 1)) - 1
-        if "epochs" in new and new["epochs"] <= trained:
+        if (new.get("epochs") or trained + 1) <= trained:
             raise SettingError(f"{self.path}: the run has trained {trained} epochs, so it cannot end after "
                                f"{new['epochs']}. Give --epochs {trained + 1} or more.")  # fmt: skip
-        new = new | ({"iterations": None} if "epochs" in new else {})  # type: ignore[dict-item]
+        new = new | ({"iterations": None} if "epochs" in new else {})
         stalled = has_stalled(progress.get("history", ()), self.config.get("patience"), self.plan_began)
         if new and (stalled or any(self.config.get(name) != value for name, value in new.items())):
             old = {name: self.config.get(name) for name in ("epochs", "iterations", "patience")}

@@ -40,8 +40,9 @@ def epochs_within(minutes: float, model: Network, data: Dataset, val: Dataset, r
     epochs = max(1, min(fitting, most))
     note = f", the most for {len(data)} pictures" if fitting > most else ", the least" if fitting < 1 else ""
     total = epochs * steps * seconds + min(epochs, VALIDATIONS) * validation
-    return epochs, (f"--minutes {minutes:g}: {epochs} epochs{note}; a step takes {1000 * seconds:.0f} ms and a validation "
-                    f"{validation:.1f} s, together about {total / 60:.1f} min")  # fmt: skip
+    line = (f"--minutes {minutes:g}: {epochs} epochs{note}. A step takes {1000 * seconds:.0f} ms, a validation "
+            f"{validation:.1f} s, and all of the training about {total / 60:.1f} min")  # fmt: skip
+    return epochs, line
 
 
 def _seconds(action: Callable[[], None]) -> float:
