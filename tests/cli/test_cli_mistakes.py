@@ -173,7 +173,19 @@ MISTAKES = {
     "resuming a missing folder": ("train --resume nowhere", "nowhere/config.json: no such file", "runs/"),
     "resuming an empty folder": ("train --resume empty", "empty/config.json: no such file", "runs/"),
     "resuming a broken run": ("train --resume run", "run/config.json: cannot be read"),
-    "resuming with another option": ("train --resume run --epochs 3", "--resume", "--epochs"),
+    "resuming with another option": ("train --resume run --width 0.5", "--resume", "--width"),
+    "minutes and epochs": (f"train {TINY} --minutes 3", "--epochs", "--minutes"),
+    "no time": ("train --minutes 0", "--minutes 0", "above 0"),
+    "a year": ("train --minutes 525600", "--minutes 525600", "a week"),
+    "no patience": (f"train {TINY} --patience 0", "patience: 0"),
+    "two trained networks": (f"train {TINY} --from toy --encoder run/config.json", "--from", "--encoder"),
+    "a model that is not that of the checkpoint": ("train --from toy --model basic", "--model basic", "tiny", "--from"),
+    "a width that is not that of the checkpoint": ("train --from toy --width 0.5", "--width 0.5", "1.0"),
+    "a checkpoint that does not exist": ("train --from nothing.safetensors", "nothing.safetensors"),
+    "a missing file of options": ("train --config nothing.toml", "nothing.toml", "No such file"),
+    "find-lr without steps": ("find-lr --limit 2 --size 20x28 --width 0.1 --steps 3", "3 steps", "10"),
+    "find-lr with a number of epochs": ("find-lr --epochs 3", "--epochs"),
+    "find-lr with another kind of picture": ("find-lr --out curve.gif", "curve.gif", "PNG"),
 }
 
 

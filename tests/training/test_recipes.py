@@ -12,7 +12,7 @@ from tinysegnet.data import CAMVID, InMemory, Sample
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.errors import SettingError
 from tinysegnet.training.optim import SGD, Adam
-from tinysegnet.training.recipes import Recipe, papers, recipe_for
+from tinysegnet.training.recipes import Recipe, papers, recipe_for, validation_interval
 from tinysegnet.training.run_folder import RunFolder
 from tinysegnet.training.training_step import make_optimizer
 from tinysegnet.weights import checkpoint
@@ -101,7 +101,7 @@ DEFAULTS = {
     "momentum": 0.9, "bias_rate": 1.0, "weight_decay": 0.0, "decayed": "weight", "initial_beta": 0.0,
     "schedule": "one_cycle", "class_weights": "sqrt_median_frequency", "flip": 0.5, "scale": (1.0, 1.0),
     "color_jitter": 0.0, "statistics": "running", "mirror": False, "test_scales": (1.0,), "validate_every": 1,
-    "seed": 0, "freeze_encoder": False,
+    "patience": None, "seed": 0, "freeze_encoder": False,
 }  # fmt: skip
 PICTURES = {  # what differs for pictures from disk
     "epochs": 200, "batch_size": 4, "optimizer": "sgd", "learning_rate": 0.1, "weight_decay": 5e-4, "scale": (1.0, 2.0),
@@ -114,16 +114,16 @@ PAPERS = {  # what all of the papers' recipes share
 }  # fmt: skip
 
 
-class OnePicture:
-    """A data set of one picture from disk."""
+class Photographs:
+    """A data set of pictures from disk."""
 
     palette, name = CAMVID, "photographs"
 
-    def __init__(self, size):
-        self.size = size
+    def __init__(self, size, count=367):
+        self.size, self.count = size, count
 
     def __len__(self):
-        return 1
+        return self.count
 
     def __getitem__(self, index):
         return Sample(np.zeros((*self.size, 3), np.uint8), np.zeros(self.size, np.uint8), "a")
@@ -132,7 +132,27 @@ class OnePicture:
 def test_every_setting_of_the_default_recipes_is_the_documented_one(data):
     assert dataclasses.asdict(Recipe()) == DEFAULTS
     assert dataclasses.asdict(recipe_for(data)) == DEFAULTS | {"size": SIZE}
-    assert dataclasses.asdict(recipe_for(OnePicture((360, 480)))) == DEFAULTS | PICTURES | {"size": (120, 160)}
+    assert dataclasses.asdict(recipe_for(Photographs((360, 480)))) == DEFAULTS | PICTURES | {"size": (120, 160)}
+
+
+@pytest.mark.parametrize(("count", "batch_size", "epochs", "interval", "steps"), [
+    (1, 2, 960, 120, 960), (2, 2, 1400, 175, 1400), (10, 2, 610, 76, 3050), (39, 2, 300, 38, 6000),
+    (40, 4, 610, 76, 6100), (367, 4, 200, 25, 18_400), (1000, 4, 120, 15, 30_000), (10_000, 4, 38, 5, 95_000),
+])  # fmt: skip
+def test_the_default_number_of_steps_grows_with_the_root_of_the_number_of_pictures(
+    count, batch_size, epochs, interval, steps
+):
+    recipe = recipe_for(Photographs((360, 480), count))
+    assert (recipe.batch_size, recipe.epochs, recipe.validate_every) == (batch_size, epochs, interval)
+    assert epochs * -(-count // batch_size) == steps
+    assert steps == pytest.approx(960 * count**0.5, rel=0.04)
+    assert recipe.scale == ((1.0, 3.0) if count < 40 else (1.0, 2.0))
+    assert recipe_for(Photographs((360, 480), 10_000), limit=count) == recipe
+
+
+@pytest.mark.parametrize(("epochs", "interval"), [(1, 1), (5, 1), (8, 1), (100, 12), (200, 25), (400, 50)])
+def test_a_training_run_has_about_eight_validations(epochs, interval):
+    assert validation_interval(epochs) == interval
 
 
 @pytest.mark.parametrize("name", AUTHORS)
@@ -150,7 +170,7 @@ def test_every_setting_of_the_papers_recipes_is_the_authors(name):
      ((384, 50), (384, 50))],
 )  # fmt: skip
 def test_large_pictures_are_reduced_to_multiples_of_4_near_120x160(picture, size):
-    assert recipe_for(OnePicture(picture)).size == size
+    assert recipe_for(Photographs(picture)).size == size
 
 
 TINY_STEP = 1e-9  # just beyond a limit
@@ -167,6 +187,7 @@ LIMITS = {  # setting: the last accepted values, the first refused ones
     "scale": ([(1.0, 1.0), (1.5, 1.5), (1.0, 9.0)], [(1 - TINY_STEP, 1.0), (1.5, 1.5 - TINY_STEP)]),
     "color_jitter": ([0.0, 1 - TINY_STEP], [1.0, -TINY_STEP]),
     "validate_every": ([1], [0, -1]),
+    "patience": ([1, None], [0, -1, 1.5]),
     "seed": ([0, 2**40], [-1]),
     "test_scales": ([(TINY_STEP,), (0.5, 2.0)], [(), (0.0,), (1.0, -TINY_STEP)]),
 }

@@ -122,8 +122,8 @@ def recipe_for(data: "Dataset", *, limit: int | None = None) -> Recipe:
     epochs = int(float(f"{steps / math.ceil(pictures / batch_size):.2g}"))  # two digits, because it is a rough rule
     return Recipe(
         epochs=epochs, batch_size=batch_size, size=_shrunk(height, width), optimizer="sgd", learning_rate=0.1,
-        weight_decay=5e-4, scale=(1.0, 3.0 if few else 2.0), color_jitter=0.4, mirror=True, test_scales=(0.75, 1.0, 1.5, 2.0),
-        validate_every=validation_interval(epochs),
+        weight_decay=5e-4, scale=(1.0, 3.0 if few else 2.0), color_jitter=0.4, mirror=True,
+        test_scales=(0.75, 1.0, 1.5, 2.0), validate_every=validation_interval(epochs),
     )  # fmt: skip
 
 
