@@ -607,6 +607,19 @@ print(f"{len(train)} training pictures, {len(val)} validation pictures; position
 # explains mIoU in detail. The baseline predicts from each pixel's position alone, without looking at the picture. A
 # network that scores below this baseline has learned nothing useful.
 
+# %% [markdown]
+# Is the rate of this recipe, 0.02, a good one? A *range test* (Smith 2015) answers this in one short training run of a
+# copy of the network: the rate rises exponentially, and the loss falls until the rate is too large. `find_lr` suggests a
+# tenth of the rate at which the smoothed loss is lowest, which is a careful choice; rates a few times larger often
+# work too. On the command line, the same test is `tinysegnet find-lr`.
+
+# %%
+found = ts.training.find_lr(ts.build("tiny", width=0.5), train, recipe=recipe, steps=60)
+print(
+    f"suggested rate {found.suggestion:g}; the recipe's rate is {recipe.learning_rate / found.suggestion:.1f} times that"
+)
+viz.rate_curve_figure(found.rates, found.losses, found.smoothed, found.suggestion)
+
 # %%
 model = ts.build("tiny", width=0.5)
 result = ts.fit(model, train, val, recipe=recipe, progress=False)

@@ -96,8 +96,6 @@ def fit(
     check_network(model)
     check_dataset(data)
     recipe = recipe or recipe_for(data)
-    if val is None and recipe.patience is not None:
-        raise SettingError("patience: there are no validation pictures to wait for. Pass val, or patience=None.")
     return _Training(model, data, val, recipe, run, progress, on_epoch).run()
 
 
@@ -108,6 +106,8 @@ class _Training:
                  progress: bool, on_epoch: Callable[[list[dict[str, float]]], None] | None) -> None:  # fmt: skip
         self.model, self.data, self.val, self.recipe, self.folder = model, data, val, recipe, run
         check_training(model, data, val, recipe)
+        if val is None and recipe.patience is not None:
+            raise SettingError("patience: there are no validation pictures to wait for. Pass val, or patience=None.")
         self.on_epoch = on_epoch or (lambda history: None)
         model.freeze("encoder" if recipe.freeze_encoder else None)
         self.rng = np.random.default_rng(recipe.seed)

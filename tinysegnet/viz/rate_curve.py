@@ -18,6 +18,7 @@ def rate_curve_figure(rates: np.ndarray, losses: np.ndarray, smoothed: np.ndarra
     axes = figure.add_axes((0.09, 0.14, 0.87, 0.66))
     style_axes(axes, theme, "Learning-rate range test", f"{len(rates)} steps, suggested rate {suggestion:g}")
     axes.set_xscale("log")
+    axes.tick_params(which="minor", length=0)
     axes.plot(rates, losses, color=theme.loss, linewidth=0.8, alpha=0.4)
     axes.plot(rates, smoothed, color=theme.loss, linewidth=2)
     axes.axvline(suggestion, color=theme.mIoU, linewidth=1.5, linestyle=(0, (3, 2)))
