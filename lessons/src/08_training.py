@@ -609,15 +609,14 @@ print(f"{len(train)} training pictures, {len(val)} validation pictures; position
 
 # %% [markdown]
 # Is the rate of this recipe, 0.02, a good one? A *range test* (Smith 2015) answers this in one short training run of a
-# copy of the network: the rate rises exponentially, and the loss falls until the rate is too large. `find_lr` suggests a
-# tenth of the rate at which the smoothed loss is lowest, which is a careful choice; rates a few times larger often
-# work too. On the command line, the same test is `tinysegnet find-lr`.
+# copy of the network: the rate rises exponentially, and the loss falls until the rate is too large. `find_lr` suggests
+# a tenth of the rate at which the smoothed loss is lowest. This is a careful choice: rates a few times larger often work
+# too. On the command line, the same test is `tinysegnet find-lr`.
 
 # %%
 found = ts.training.find_lr(ts.build("tiny", width=0.5), train, recipe=recipe, steps=60)
-print(
-    f"suggested rate {found.suggestion:g}; the recipe's rate is {recipe.learning_rate / found.suggestion:.1f} times that"
-)
+ratio = recipe.learning_rate / found.suggestion
+print(f"suggested rate {found.suggestion:g}; the rate of the recipe is {ratio:.1f} times as large")
 viz.rate_curve_figure(found.rates, found.losses, found.smoothed, found.suggestion)
 
 # %%
