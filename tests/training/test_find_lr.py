@@ -70,7 +70,8 @@ def test_the_curve_marks_the_suggestion_on_an_axis_with_plain_numbers():
 
 
 @pytest.mark.parametrize(("minutes", "epochs", "words"), [
-    (2, 3, "3 epochs."),  # 120 s - 8 validations of 2 pictures in 1.5 s each = 96 s, for epochs of 2 steps of 15 s
+    (2, 3, "--epochs 3."),  # an epoch of 2 steps of 15 s, and a validation of 2 pictures of 1.5 s, take 33 s
+    (10, 19, "--epochs 19."),  # 600 s - 8 validations of 3 s each = 576 s
     (0.1, 1, "the least"), (600, 50, "the most"),
 ])  # fmt: skip
 def test_the_epochs_fill_the_time_beside_the_validations(data, monkeypatch, minutes, epochs, words):

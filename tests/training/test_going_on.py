@@ -182,6 +182,6 @@ def test_minutes_choose_the_epochs_and_record_them(tmp_path, capsys, without_rep
     options = "--minutes 0.001 --limit 2 --size 20x28 --width 0.0625 --name a --runs"
     assert main(["train", *options.split(), str(tmp_path)]) == 0
     config = config_of(tmp_path / "a")
-    assert f"--minutes 0.001: {config['epochs']} epochs" in capsys.readouterr().out
+    assert f"--minutes 0.001: --epochs {config['epochs']}" in capsys.readouterr().out
     assert 1 <= config["epochs"] <= 50
     assert config["iterations"] is None

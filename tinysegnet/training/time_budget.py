@@ -11,7 +11,7 @@ from ..models import Network
 from ..prediction import evaluate
 from .find_lr import endless_batches
 from .recipes import Recipe
-from .training_step import TrainingStep
+from .training_step import TrainingStep, check_training
 
 MEASURED = 3  # timed steps, of which the median counts
 VALIDATIONS = 8  # see `recipes.validation_interval`
@@ -24,7 +24,9 @@ def epochs_within(minutes: float, model: Network, data: Dataset, val: Dataset, r
     A copy of the network is trained for a few steps, and predicts a picture. The time for compiling and for writing the
     report is not included. At least one epoch is trained, and at most ten times those of the recipe.
     """
+    check_training(model, data, val, recipe)
     model, pictures, picture = copy.deepcopy(model), endless_batches(data, recipe), InMemory(val, limit=1)
+    model.freeze("encoder" if recipe.freeze_encoder else None)
     step = TrainingStep(model, data, recipe, total_steps=1, checkpoint=None)
 
     def train() -> None:
@@ -35,12 +37,16 @@ def epochs_within(minutes: float, model: Network, data: Dataset, val: Dataset, r
 
     seconds, per_picture = _seconds(train), _seconds(validate)
     steps, validation = num_batches(data, recipe.batch_size), per_picture * len(val)
-    fitting = int((60 * minutes - VALIDATIONS * validation) / (steps * seconds))
+    epoch, allowed = steps * seconds, 60 * minutes
+    if allowed < VALIDATIONS * (epoch + validation):  # every epoch is validated
+        fitting = int(allowed / (epoch + validation))
+    else:
+        fitting = int((allowed - VALIDATIONS * validation) / epoch)
     most = MOST * recipe.num_epochs(steps)
     epochs = max(1, min(fitting, most))
     note = f", the most for {len(data)} pictures" if fitting > most else ", the least" if fitting < 1 else ""
-    total = epochs * steps * seconds + min(epochs, VALIDATIONS) * validation
-    line = (f"--minutes {minutes:g}: {epochs} epochs{note}. A step takes {1000 * seconds:.0f} ms, a validation "
+    total = epochs * epoch + min(epochs, VALIDATIONS) * validation
+    line = (f"--minutes {minutes:g}: --epochs {epochs}{note}. A step takes {1000 * seconds:.0f} ms, a validation "
             f"{validation:.1f} s, and all of the training about {total / 60:.1f} min")  # fmt: skip
     return epochs, line
 
