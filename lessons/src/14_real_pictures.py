@@ -216,6 +216,7 @@ for field in [*fields.split(), "color_jitter", "mirror", "test_scales", "statist
     print(f"{field:14} {getattr(ours, field)!s:24} {getattr(paper, field)!s}")
 
 # %% [markdown]
+# The number of epochs on the left depends on the number of pictures: the fewer there are, the more often each is shown.
 # The left recipe reduces pictures to an area of at most 120x160. Small pictures are cheap, so training can show each of
 # them many times, each time with other flips, scaling and jitter. Predictions are averaged over the picture, its mirror
 # image (`mirror`) and four sizes (`test_scales`). Training with this recipe takes minutes to hours, so it is not part
