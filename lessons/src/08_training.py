@@ -614,7 +614,7 @@ print(f"{len(train)} training pictures, {len(val)} validation pictures; position
 # On the command line, the same test is `tinysegnet find-lr`.
 
 # %%
-found = ts.training.find_lr(ts.build("tiny", width=0.5), train, recipe=recipe, steps=60)
+found = ts.training.find_lr(ts.build("tiny", width=0.5), train, recipe=recipe, steps=40)
 ratio = recipe.learning_rate / found.suggestion
 print(f"suggested rate {found.suggestion:g}; the rate of the recipe is {ratio:.1f} times as large")
 viz.rate_curve_figure(found.rates, found.losses, found.smoothed, found.suggestion)

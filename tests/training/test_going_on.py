@@ -1,11 +1,16 @@
 """A run goes on with more epochs, stops early, and is the same as a longer run where its schedule allows that."""
 
 import json
+import os
+import random
 import shutil
+import subprocess
+from contextlib import suppress
 from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+from training_commands import command
 
 import tinysegnet as ts
 from tinysegnet.cli.main import main
@@ -20,6 +25,7 @@ from tinysegnet.weights import checkpoint
 SIZE = (20, 28)
 RECIPE = Recipe(epochs=2, size=SIZE, schedule="constant", color_jitter=0.2, validate_every=2)
 NAN = float("nan")
+ENVIRONMENT = {**os.environ, "TINYSEGNET_BACKEND": "numpy"}
 
 
 @pytest.fixture(scope="module")
@@ -185,3 +191,29 @@ def test_minutes_choose_the_epochs_and_record_them(tmp_path, capsys, without_rep
     assert f"--minutes 0.001: --epochs {config['epochs']}" in capsys.readouterr().out
     assert 1 <= config["epochs"] <= 50
     assert config["iterations"] is None
+
+
+@pytest.mark.long
+def test_a_run_killed_while_it_goes_on_ends_with_the_same_bits(tmp_path):
+    """The longer run is killed at random moments, also before its first new checkpoint, and resumed."""
+    options = ["--epochs", 2, "--schedule", "constant", "--limit", 4, "--size", "20x28", "--width", 0.0625, "--runs"]
+    for name in ("whole", "killed"):
+        subprocess.run(command(*options, tmp_path, "--name", name), check=True, capture_output=True, env=ENVIRONMENT)
+    whole, killed, rng = tmp_path / "whole", tmp_path / "killed", random.Random(0)
+    subprocess.run(command("--resume", whole, "--epochs", 8), check=True, capture_output=True, env=ENVIRONMENT)
+    for _ in range(8):
+        planned = config_of(killed)["epochs"] == 8
+        process = subprocess.Popen(command("--resume", killed, *(() if planned else ("--epochs", 8))),
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=ENVIRONMENT)  # fmt: skip
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=rng.uniform(0.5, 3))
+        process.kill()
+        process.wait()
+        assert config_of(killed)["epochs"] in (2, 8)
+        checkpoint.read(killed / "best.safetensors")
+        rows = (killed / "metrics.csv").read_text().splitlines()
+        trained = checkpoint.read(killed / "last.safetensors").progress["epoch"] - 1
+        assert len(rows) - 1 in (trained, trained + 1)  # metrics are written before the checkpoint of their epoch
+    rest = () if config_of(killed)["epochs"] == 8 else ("--epochs", 8)
+    subprocess.run(command("--resume", killed, *rest), check=True, capture_output=True, env=ENVIRONMENT)
+    assert state(killed) == state(whole)
