@@ -12,8 +12,9 @@ from cyclopts import Parameter
 
 from ..errors import SettingError, TinySegNetError
 from ..files import write_atomically
+from ..runtime.progress import say, track
 from .data_options import PaletteChoice
-from .options import CheckpointPath, OutFolder
+from .options import CheckpointPath, OutFolder, Quiet
 from .prediction_options import FACTOR, Options, PredictionOptions
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ MAX_WORKING_PIXELS = 4_000_000  # because vgg16 needs several arrays of 256 byte
 def run(
     checkpoint: CheckpointPath, images: Annotated[tuple[Path, ...], Parameter(name="IMAGE")], /, *,
     out: OutFolder, scale: Annotated[float, FACTOR] = 1.0, options: Options = PredictionOptions(), gif: bool = False,
-    palette: PaletteChoice = "own",
+    palette: PaletteChoice = "own", quiet: Quiet = False,
 ) -> int:  # fmt: skip
     """Segment pictures of any size, and write STEM_overlay.png, STEM_colours.png and STEM_labels.png for each.
 
@@ -47,28 +48,29 @@ def run(
         scale: A factor on the height and width of the network's input; 1 is the size of its training pictures.
         gif: Also write predictions.gif, an animation of the overlays.
     """
-    from tqdm import tqdm
-
     from .. import viz
 
     paths = _pictures(images, out)
     loaded = options.open(checkpoint, palette)
     out.mkdir(parents=True, exist_ok=True)
     animation = viz.Animation(loaded.palette, len(paths)) if gif else None
-    failed = 0
-    loop = tqdm(paths, desc="predicting", unit="picture", leave=False, dynamic_ncols=True,
-                disable=len(paths) < 2 or None)  # fmt: skip
-    for number, (path, stem) in enumerate(zip(loop, _own_stems(paths), strict=True), 1):
-        try:
-            image, labels, uncertainty = _segment(path, loaded, scale, options)
-        except TinySegNetError as error:
-            tqdm.write(f"error: {error}", file=sys.stderr)  # print would break the progress bar
-            failed += 1
-            continue
-        overlay_path = _write(image, labels, uncertainty, loaded.palette, out, stem)
-        tqdm.write(str(overlay_path), file=sys.stdout)
-        if animation:
-            animation.add(image, labels, path.name.encode(errors="backslashreplace").decode(), number)
+    failed = done = 0
+    try:
+        for path, stem in zip(track("predicting", len(paths))(paths), _own_stems(paths), strict=True):
+            try:
+                image, labels, uncertainty = _segment(path, loaded, scale, options)
+            except TinySegNetError as error:
+                say(f"error: {error}")
+                failed += 1
+                continue
+            overlay_path = _write(image, labels, uncertainty, loaded.palette, out, stem)
+            done += 1
+            say(str(overlay_path), sys.stdout)
+            if animation:
+                animation.add(image, labels, path.name.encode(errors="backslashreplace").decode(), done + failed)
+    except KeyboardInterrupt:
+        say(f"{out} contains the results of {done} of {len(paths)} pictures. The same command segments all of them.")
+        raise
     if animation and animation.frames:
         write_atomically(out / ANIMATION, animation.to_bytes())
         print(out / ANIMATION)
@@ -123,13 +125,18 @@ def _write(
 
     paths = [out / f"{stem}{suffix}.png" for suffix in SUFFIXES]
     enlargement = 1 if max(labels.shape) >= LEGIBLE else None  # nothing can be recognised in a tiny picture
-    painted = viz.labelled_picture(image, labels, palette, enlargement=enlargement, narrowest=480)
-    write_atomically(paths[0], viz.picture_bytes(painted))
-    del painted
-    write_atomically(paths[1], viz.picture_bytes(Image.fromarray(viz.colour_map(labels, palette))))
-    write_atomically(paths[2], viz.picture_bytes(viz.index_picture(labels, palette)))
-    if uncertainty is not None:
-        write_atomically(paths[3], viz.picture_bytes(viz.uncertainty_picture(uncertainty)))
+    try:
+        painted = viz.labelled_picture(image, labels, palette, enlargement=enlargement, narrowest=480)
+        write_atomically(paths[0], viz.picture_bytes(painted))
+        del painted
+        write_atomically(paths[1], viz.picture_bytes(Image.fromarray(viz.colour_map(labels, palette))))
+        write_atomically(paths[2], viz.picture_bytes(viz.index_picture(labels, palette)))
+        if uncertainty is not None:
+            write_atomically(paths[3], viz.picture_bytes(viz.uncertainty_picture(uncertainty)))
+    except KeyboardInterrupt:
+        for path in paths:  # no results are better than new ones beside old ones
+            path.unlink(missing_ok=True)
+        raise
     return paths[0]
 
 

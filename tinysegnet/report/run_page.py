@@ -45,6 +45,7 @@ class RunSummary:
     command: str = ""  # the command that reproduces the run
     data: str = ""  # a description of the data
     warning: str = ""  # what is wrong with the run
+    status: str = ""  # what a run that is not finished does; the page then reloads itself every minute
 
 
 def write_run_page(folder: Path, run: RunSummary) -> Path:
