@@ -77,7 +77,8 @@ class TrainingProgress:
         self._durations: dict[str, deque[float]] = {}
         self._began = self._drawn = 0.0
         self._screen = _screen()
-        self._bar = _bar(self._screen, total=steps, bar_format="{desc} |{bar}| {unit}", leave=False)
+        self._bar = _bar(self._screen, total=steps, desc="starting", bar_format="{desc} |{bar}| {unit}", unit=" ",
+                         leave=False)
 
     def __enter__(self) -> "TrainingProgress":
         _training.append(self)
@@ -143,7 +144,7 @@ class TrainingProgress:
         bar, self._drawn = self._bar, time.perf_counter()
         counted = f" {self.passes}/{self.total}" if self.total and self.phase != "compiling" else ""
         bar.set_description_str(f"epoch {self.epoch}/{self.epochs}, {self.phase}{counted}", refresh=False)
-        room = (bar.dynamic_ncols(self._screen) if bar.dynamic_ncols else bar.ncols) or 80
+        room = (bar.dynamic_ncols(self._screen)[0] if bar.dynamic_ncols else bar.ncols) or 80
         room -= len(bar.desc) + NARROWEST + len(" || ")
         parts = [part for part in (self.time_left(), *map(_fact, self.facts.items())) if part]
         while len(parts) > 1 and len(", ".join(parts)) > room:
