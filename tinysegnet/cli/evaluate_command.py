@@ -16,9 +16,12 @@ from ..runtime.progress import track
 from .data_options import DataPath, LabelOptions, Labels, count_pictures, data_name, load_splits
 from .options import CheckpointPath, Json, OutFolder, Quiet
 from .prediction_options import Options, PredictionOptions
+from .unfamiliar_pictures import UnfamiliarPictures
 
 if TYPE_CHECKING:
-    from ..data import Dataset
+    from collections.abc import Iterable, Iterator
+
+    from ..data import Dataset, Sample
     from ..metrics import Scores
     from ..weights.checkpoint import Checkpoint
 
@@ -61,10 +64,18 @@ def run(
     labels = _label_options(checkpoint, config | loaded.training, data, labels)
     (pictures,) = load_splits(data, (split,), limit, labels)
     _check_classes(loaded, pictures)
+    unfamiliar = UnfamiliarPictures(loaded)
+
+    def watched(samples: Iterable[Sample]) -> Iterator[Sample]:
+        for sample in track("evaluating", len(pictures))(samples):
+            unfamiliar.add(sample.name, sample.image)
+            yield sample
+
     scores = evaluate(
         loaded.model, pictures, **options.resolved_for(loaded), boundary=not no_boundary, samples=options.samples,
-        rng=np.random.default_rng(0), progress=track("evaluating", len(pictures)),
+        rng=np.random.default_rng(0), progress=watched,
     )  # fmt: skip
+    unfamiliar.warn()
     if scores.intervals is None:
         least = BLOCK * (MIN_BLOCKS - 1) + 1
         print(f"no confidence intervals: they need {least} pictures, and there are {len(pictures)}", file=sys.stderr)

@@ -14,7 +14,7 @@ from statistics import median
 from typing import Any
 
 REDRAW = 0.1  # seconds between two updates of the line
-NARROWEST = 5  # columns of the bar itself
+BAR = 6  # columns of the shortest bar, with its edges
 
 _shown = ContextVar("shown", default=True)
 _training: list["TrainingProgress"] = []  # the runs that are going on
@@ -31,11 +31,9 @@ def hidden(hide: bool) -> Iterator[None]:
 
 
 def say(text: str, file: Any = None) -> None:
-    """Print a line, on stderr by default, so that a progress line stays below it."""
-    if "tqdm" in sys.modules:
-        sys.modules["tqdm"].tqdm.write(text, file=file or sys.stderr)
-    else:
-        print(text, file=file or sys.stderr, flush=True)
+    """Print a line, on stderr by default, above the progress line if there is one."""
+    write = sys.modules["tqdm"].tqdm.write if "tqdm" in sys.modules else print
+    write(text, file=file or sys.stderr)
 
 
 def track(what: str, total: int | None = None) -> Callable[[Iterable[Any]], Iterable[Any]]:
@@ -46,21 +44,21 @@ def track(what: str, total: int | None = None) -> Callable[[Iterable[Any]], Iter
         total: the number of passes; needed for iterators, which have no length.
     """
     form = "{desc} {n_fmt}/{total_fmt} |{bar}| {remaining} left"
-    return lambda loop: _bar(_screen(), iterable=loop, desc=what, total=total, bar_format=form, delay=1, leave=False)
+    return lambda loop: _bar(_screen(), iterable=loop, desc=what, total=total, bar_format=form, delay=1)
 
 
 def show_compiling() -> None:
     """Show on the line of a training run that a kernel is being compiled. The next step ends this phase."""
     for progress in _training[-1:]:
-        progress.phase = "compiling"
+        progress.shown_phase = "compiling"
         progress.draw()
 
 
 class TrainingProgress:
     """The progress of one training run.
 
-    The time left is that of all phases: the passes that are left, times the median duration of a pass. The first pass
-    of each phase, which may compile kernels, does not count. "over" means that a phase was not measured yet.
+    The time left is the sum over all phases of the passes that are left, times the median duration of a pass. The first
+    pass of a phase does not count, because kernels may be compiled in it. "over" means that a phase is not measured.
 
     Args:
         epochs: number of epochs of the whole run.
@@ -70,15 +68,11 @@ class TrainingProgress:
 
     def __init__(self, epochs: int, steps: int, left: Mapping[str, int]) -> None:
         self.epochs, self.steps, self.left = epochs, steps, dict(left)
-        self.epoch, self.phase, self.kind = 0, "", ""  # kind is the phase, also while kernels are compiled
-        self.passes, self.total = 0, 0  # in the present phase
-        self.facts: dict[str, float] = {}  # the most important one first, because a narrow line omits the last ones
+        self.facts: dict[str, float] = {}  # such as the loss; a narrow line omits the last ones
         self.summary = ""  # the line of the last epoch
-        self._durations: dict[str, deque[float]] = {}
-        self._began = self._drawn = 0.0
-        self._screen = _screen()
-        self._bar = _bar(self._screen, total=steps, desc="starting", bar_format="{desc} |{bar}| {unit}", unit=" ",
-                         leave=False)
+        self._durations: dict[str, deque[float]] = {}  # by phase
+        self._drawn, self._screen = 0.0, _screen()
+        self._bar = _bar(self._screen, total=steps, desc="starting", unit=" ", bar_format="{desc} |{bar}| {unit}")
 
     def __enter__(self) -> "TrainingProgress":
         _training.append(self)
@@ -90,110 +84,97 @@ class TrainingProgress:
         if isinstance(self._screen, _CellOutput):
             self._screen.write(self.summary)
 
-    @property
-    def visible(self) -> bool:
-        """Whether the line is updated in place."""
-        return self._screen is not None
-
     def begin(self, phase: str, epoch: int, total: int = 0) -> None:
         """Begin a phase of an epoch, with this number of passes."""
-        self.phase = self.kind = phase
+        self.phase = self.shown_phase = phase
         self.epoch, self.passes, self.total, self._began = epoch, 0, total, time.perf_counter()
         self.draw()
 
-    def advance(self, **facts: float) -> None:
-        """Count a pass of the present phase, and show facts such as loss=0.5."""
+    def advance(self) -> None:
+        """Count a pass of the present phase."""
         now = time.perf_counter()
-        durations = self._durations.setdefault(self.kind, deque(maxlen=99))
-        if self.passes or len(durations) or self.kind == "saving":
-            durations.append(now - self._began)
-        self.left[self.kind] = max(0, self.left.get(self.kind, 0) - 1)
-        self.phase, self.passes, self._began = self.kind, self.passes + 1, now
-        self.facts |= facts
+        if self.phase in self._durations or self.phase == "saving":
+            self._durations.setdefault(self.phase, deque(maxlen=99)).append(now - self._began)
+        else:
+            self._durations[self.phase] = deque(maxlen=99)
+        self.left[self.phase] = max(0, self.left.get(self.phase, 0) - 1)
+        self.shown_phase, self.passes, self._began = self.phase, self.passes + 1, now
         if now - self._drawn >= REDRAW:
             self.draw()
 
     def end_epoch(self, row: Mapping[str, float]) -> None:
         """Show a row of metrics.csv: in a terminal if the epoch was validated, and always in a file or a pipe."""
-        scores = {name.removeprefix("val_"): row[name] for name in ("val_mIoU", "val_G", "val_C")}
-        validated = row["val_mIoU"] == row["val_mIoU"]  # without validation, NaN
-        shown = {"loss": row["train_loss"], **(scores if validated else {})}
-        self.summary = f"epoch {self.epoch}/{self.epochs}: {_listed(shown)}"
-        if validated:
-            self.facts["mIoU"] = row["val_mIoU"]
-        if self._screen is sys.stderr and validated:
-            say(self.summary)
-        elif self._screen is None and _shown.get():
+        facts = {name: row[f"val_{name}"] for name in ("mIoU", "G", "C") if row[f"val_{name}"] == row[f"val_{name}"]}
+        self.summary = f"epoch {self.epoch}/{self.epochs}: {_written({'loss': row['train_loss'], **facts})}"
+        if self._screen is None and _shown.get():
             say(", ".join(filter(None, [self.summary, self.time_left()])))
+        elif facts:
+            self.facts["mIoU"] = facts["mIoU"]
+            if self._screen is sys.stderr:
+                say(self.summary)
 
     def time_left(self) -> str:
         """Return the time left for all phases, such as "03:25 left", or "" before two steps are measured."""
         from tqdm import tqdm
 
-        known = {kind: median(durations) for kind, durations in self._durations.items() if durations}
-        unknown = {kind for kind, count in self.left.items() if count and kind not in known} - {"saving"}
+        known = {phase: median(durations) for phase, durations in self._durations.items() if durations}
+        unknown = {phase for phase, count in self.left.items() if count and phase not in known} - {"saving"}
         if "training" in unknown:
             return ""
-        seconds = sum(count * known.get(kind, 0) for kind, count in self.left.items())
+        seconds = sum(count * known.get(phase, 0) for phase, count in self.left.items())
         return f"{'over ' if unknown else ''}{tqdm.format_interval(seconds)} left"
 
     def draw(self) -> None:
-        """Update the line."""
-        if not self.visible:
-            return
+        """Update the line in place."""
         bar, self._drawn = self._bar, time.perf_counter()
-        counted = f" {self.passes}/{self.total}" if self.total and self.phase != "compiling" else ""
-        bar.set_description_str(f"epoch {self.epoch}/{self.epochs}, {self.phase}{counted}", refresh=False)
-        room = (bar.dynamic_ncols(self._screen)[0] if bar.dynamic_ncols else bar.ncols) or 80
-        room -= len(bar.desc) + NARROWEST + len(" || ")
-        parts = [part for part in (self.time_left(), *map(_fact, self.facts.items())) if part]
-        while len(parts) > 1 and len(", ".join(parts)) > room:
-            del parts[-1]
-        bar.unit, bar.n = ", ".join(parts), self.steps - self.left.get("training", 0)
+        if bar.disable:
+            return
+        counted = f" {self.passes}/{self.total}" if self.total and self.shown_phase == self.phase else ""
+        bar.desc = f"epoch {self.epoch}/{self.epochs}, {self.shown_phase}{counted}"
+        columns = bar.format_dict["ncols"] or 80
+        facts = dict(self.facts)
+        while facts and len(f"{self.time_left()}, {_written(facts)}") > columns - len(bar.desc) - BAR:
+            facts.popitem()
+        bar.unit, bar.n = (
+            ", ".join(filter(None, [self.time_left(), _written(facts)])),
+            self.steps - self.left["training"],
+        )
         bar.refresh()
 
 
-def _fact(fact: tuple[str, float]) -> str:
-    return f"{fact[0]} {fact[1]:.3f}"
-
-
-def _listed(facts: Mapping[str, float]) -> str:
-    return ", ".join(map(_fact, facts.items()))
+def _written(facts: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.3f}" for name, value in facts.items())
 
 
 def _screen() -> Any:
-    """Return where a line can be updated in place: a terminal, or a notebook's cell. Return None if it cannot."""
+    """Return the file whose last line can be updated in place: a terminal, or a notebook's cell, or None."""
     ipython = sys.modules.get("IPython")
-    if not _shown.get():
-        return None
-    if ipython and hasattr(ipython.get_ipython(), "kernel"):
+    if _shown.get() and ipython and hasattr(ipython.get_ipython(), "kernel"):
         return _CellOutput()
-    return sys.stderr if sys.stderr.isatty() else None
+    return sys.stderr if _shown.get() and sys.stderr.isatty() else None
 
 
 def _bar(screen: Any, **settings: Any) -> Any:
     from tqdm import tqdm
 
-    width = {"ncols": 100} if isinstance(screen, _CellOutput) else {"dynamic_ncols": True}
-    return tqdm(file=screen, disable=screen is None, **width, **settings)
+    settings |= {"ncols": 100} if isinstance(screen, _CellOutput) else {"dynamic_ncols": True}
+    return tqdm(file=screen, disable=screen is None, leave=False, **settings)
 
 
 class _CellOutput:
-    """A file that shows the last line in the output of a notebook's cell, as plain text in any notebook program."""
+    """A file that shows its last line in the output of a notebook's cell, as plain text in any notebook program."""
 
-    encoding = "utf-8"
-
-    def __init__(self) -> None:
-        self._handle: Any = None
+    encoding = "utf-8"  # tqdm asks for it
+    handle: Any = None
 
     def write(self, text: str) -> None:
         from IPython.display import display
 
         shown = {"text/plain": text.strip()}
-        if self._handle:
-            self._handle.update(shown, raw=True)
+        if self.handle:
+            self.handle.update(shown, raw=True)
         elif text.strip():
-            self._handle = display(shown, raw=True, display_id=True)
+            self.handle = display(shown, raw=True, display_id=True)
 
     def flush(self) -> None:
         pass
