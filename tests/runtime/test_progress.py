@@ -6,6 +6,7 @@ import sys
 import types
 
 import pytest
+from backends import numpy_in_the_short_form  # noqa: F401
 
 import tinysegnet as ts
 from tinysegnet.data.toyscenes import ToyScenes
