@@ -82,7 +82,8 @@ def test_two_signals_before_the_first_checkpoint_free_the_folder(train, stop):
 
 
 @pytest.mark.parametrize(("owner", "name", "at"), [
-    (TrainingStep, "run", 4), (loop, "evaluate", 2), (loop.RunFolder, "record", 2),
+    pytest.param(TrainingStep, "run", 4, marks=pytest.mark.long), (loop, "evaluate", 2),
+    pytest.param(loop.RunFolder, "record", 2, marks=pytest.mark.long),
 ], ids=["training", "validating", "saving"])  # fmt: skip
 def test_two_signals_later_keep_the_last_checkpoint(train, stop, tmp_path, owner, name, at):
     stop(owner, name, at=at, times=2)
