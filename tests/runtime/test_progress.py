@@ -11,7 +11,7 @@ from backends import numpy_in_the_short_form  # noqa: F401
 import tinysegnet as ts
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.runtime import kernel_cache, progress
-from tinysegnet.runtime.progress import TrainingProgress, hidden, say, track
+from tinysegnet.runtime.progress import TrainingProgress, doing, hidden, say, track
 
 NAN = float("nan")
 LEFT = {"training": 400, "validating": 6, "saving": 200}
@@ -148,6 +148,15 @@ def test_a_short_loop_is_not_shown_and_a_long_one_is(terminal, monkeypatch):
     monkeypatch.setattr("tqdm.std.time", lambda: float(next(now)))
     assert list(track("reading")(range(3))) == [0, 1, 2]
     assert any(re.match(r"reading \d/3 \|.*\| .* left", text) for text in terminal.lines())
+
+
+def test_what_happens_is_shown_and_removed_but_not_during_a_training(terminal):
+    write = doing("writing the report")(lambda: 5)
+    assert write() == 5
+    assert terminal.lines() == ["writing the report ..."]
+    with TrainingProgress(200, 400, LEFT):
+        assert write() == 5
+    assert terminal.getvalue().count("writing the report") == 1
 
 
 def test_a_notebook_updates_the_output_of_the_cell(monkeypatch, clock):

@@ -14,7 +14,7 @@ from statistics import median
 from typing import Any
 
 REDRAW = 0.1  # seconds between two updates of the line
-BAR = 6  # columns of the shortest bar, with its edges
+BAR = 6  # columns of the shortest bar, with its edges; twice as many beside two facts
 
 _shown = ContextVar("shown", default=True)
 _training: list["TrainingProgress"] = []  # the runs that are going on
@@ -45,6 +45,13 @@ def track(what: str, total: int | None = None) -> Callable[[Iterable[Any]], Iter
     """
     form = "{desc} {n_fmt}/{total_fmt} |{bar}| {remaining} left"
     return lambda loop: _bar(_screen(), iterable=loop, desc=what, total=total, bar_format=form, delay=1)
+
+
+@contextmanager
+def doing(what: str) -> Iterator[None]:
+    """Show what happens while the block runs, which may also be a function, unless the line of a training is shown."""
+    with _bar(None if _training else _screen(), desc=what, bar_format="{desc} ..."):
+        yield
 
 
 def show_compiling() -> None:
@@ -133,7 +140,7 @@ class TrainingProgress:
         bar.desc = f"epoch {self.epoch}/{self.epochs}, {self.shown_phase}{counted}"
         columns = bar.format_dict["ncols"] or 80
         facts = dict(self.facts)
-        while facts and len(f"{self.time_left()}, {_written(facts)}") > columns - len(bar.desc) - BAR:
+        while facts and len(f"{self.time_left()}, {_written(facts)}") > columns - len(bar.desc) - BAR * len(facts):
             facts.popitem()
         bar.unit, bar.n = (
             ", ".join(filter(None, [self.time_left(), _written(facts)])),
