@@ -64,7 +64,7 @@ def test_the_time_left_is_that_of_steps_and_validations_without_the_first_of_eac
     advance(line, clock, 100)  # with compilation
     assert line.time_left() == ""
     advance(line, clock, 2, 2, 50, 2)  # the median is 2, and ten steps are left
-    assert line.time_left() == "over 00:20 left"
+    assert line.time_left() == "> 00:20 left"
     line.begin("validating", 1, 2)
     advance(line, clock, 30, 4)  # four pictures are left
     assert line.time_left() == "00:36 left"
@@ -125,8 +125,8 @@ def test_a_pipe_gets_one_line_per_epoch_and_nothing_else(capsys):
     shown = capsys.readouterr()
     assert shown.out == ""
     first, second, third = shown.err.splitlines()
-    assert re.fullmatch(r"epoch 1/3: loss \d\.\d{3}, over 00:0\d left", first)
-    assert re.fullmatch(r"epoch 2/3: loss \d\.\d{3}, over 00:0\d left", second)
+    assert re.fullmatch(r"epoch 1/3: loss \d\.\d{3}, > 00:0\d left", first)
+    assert re.fullmatch(r"epoch 2/3: loss \d\.\d{3}, > 00:0\d left", second)
     assert re.fullmatch(r"epoch 3/3: loss \d\.\d{3}, mIoU 0\.\d{3}, G 0\.\d{3}, C 0\.\d{3}, 00:00 left", third)
 
 

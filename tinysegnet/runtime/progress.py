@@ -65,7 +65,7 @@ class TrainingProgress:
     """The progress of one training run.
 
     The time left is the sum over all phases of the passes that are left, times the median duration of a pass. The first
-    pass of a phase does not count, because kernels may be compiled in it. "over" means that a phase is not measured.
+    pass of a phase does not count, because kernels may be compiled in it. ">" means that a phase is not measured yet.
 
     Args:
         epochs: number of epochs of the whole run.
@@ -129,7 +129,7 @@ class TrainingProgress:
         if "training" in unknown:
             return ""
         seconds = sum(count * known.get(phase, 0) for phase, count in self.left.items())
-        return f"{'over ' if unknown else ''}{tqdm.format_interval(seconds)} left"
+        return f"{'> ' if unknown else ''}{tqdm.format_interval(seconds)} left"
 
     def draw(self) -> None:
         """Update the line in place."""
@@ -142,10 +142,8 @@ class TrainingProgress:
         facts = dict(self.facts)
         while facts and len(f"{self.time_left()}, {_written(facts)}") > columns - len(bar.desc) - BAR * len(facts):
             facts.popitem()
-        bar.unit, bar.n = (
-            ", ".join(filter(None, [self.time_left(), _written(facts)])),
-            self.steps - self.left["training"],
-        )
+        bar.unit = ", ".join(filter(None, [self.time_left(), _written(facts)]))
+        bar.n = self.steps - self.left["training"]
         bar.refresh()
 
 
