@@ -31,6 +31,7 @@ from .recipes import Recipe, recipe_for
 from .run_folder import RunFolder
 from .signals import stop_requests
 from .training_step import TrainingStep, check_training
+from .weight_average import WeightAverage
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,7 @@ class _Training:
         total = self.epochs * batches_per_epoch
         last = run.path / "last.safetensors" if run else None
         self.training_step = TrainingStep(model, data, recipe, total, last)
+        self.average = WeightAverage(model, recipe.weight_average)
         self.state = Progress(self.rng.bit_generator.state)  # type: ignore[arg-type]
         if run and run.resumed:
             self._restore(run.resumed)
@@ -128,7 +130,8 @@ class _Training:
         self.model.load_state(saved.model.state())
         try:
             self.state = p = Progress(**saved.progress)
-            self.training_step.optimizer.load_state(saved.optimizer, p.step - p.void_batches)
+            optimizer = self.average.load_state(saved.optimizer)
+            self.training_step.optimizer.load_state(optimizer, p.step - p.void_batches)
             self.rng.bit_generator.state = p.generator
         except (TypeError, ValueError, KeyError) as error:
             raise CheckpointError(f"the checkpoint lacks training state: {error}") from error
@@ -151,6 +154,7 @@ class _Training:
 
     def _train_epoch(self) -> None:
         p, recipe = self.state, self.recipe
+        self.average.restore()
         self.bar.set_description(f"epoch {p.epoch}/{self.epochs}")
         settings: dict[str, Any] = {"size": recipe.size, "rng": self.rng, "augment": self.augment, "start": p.batch}
         for images, labels in batches(self.data, recipe.batch_size, **settings):
@@ -161,6 +165,7 @@ class _Training:
                                   "silently.", UserWarning, stacklevel=2)  # fmt: skip
             else:
                 loss, logits = self.training_step.run(images, labels, p.step)
+                self.average.update(self.training_step.optimizer.steps)
                 p.loss_sum += loss
                 p.loss_count += 1
                 self._show(loss, logits, labels)
@@ -172,7 +177,9 @@ class _Training:
 
     def _end_epoch(self) -> None:
         p, recipe = self.state, self.recipe
-        if p.epoch == self.epochs and recipe.statistics == "exact":
+        self.average.apply()
+        last, average = p.epoch == self.epochs, self.average.decay > 0
+        if (last and (average or recipe.statistics == "exact")) or (average and self._validates(p.epoch)):
             self.bar.set_description("computing batch norm statistics")
             recompute_statistics(self.model, self.data, size=recipe.size, batch_size=recipe.batch_size,
                                  progress=self._until_stopped)  # fmt: skip
@@ -185,7 +192,7 @@ class _Training:
         p.epoch, p.batch, p.loss_sum, p.loss_count = p.epoch + 1, 0, 0.0, 0
         p.generator = self.rng.bit_generator.state  # type: ignore[assignment]
         if self.folder:
-            self.folder.record(self.model, self.scores, p, self.training_step.optimizer.state())
+            self.folder.record(self.model, self.scores, p, self._arrays())
         if diverged := self._divergence():
             warnings.warn(diverged, UserWarning, stacklevel=2)  # the same text is shown only once
         self.on_epoch(p.history)
@@ -196,10 +203,15 @@ class _Training:
     def _save_and_stop(self) -> None:
         p = self.state
         p.seconds = time.perf_counter() - self.began
+        self.average.apply()
         if self.folder:
-            self.folder.save(self.model, self.scores, p, self.training_step.optimizer.state())
+            self.folder.save(self.model, self.scores, p, self._arrays())
             self.bar.write(f"Saved at step {p.step}. To continue: {self.folder.how_to_go_on}", file=sys.stderr)
         raise KeyboardInterrupt
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        """Return all arrays of the training state that are not in the network."""
+        return self.training_step.optimizer.state() | self.average.state()
 
     def _show(self, loss: float, logits: np.ndarray, labels: np.ndarray) -> None:
         """Show the loss, and the accuracy on every fourth pixel in each direction, next to the progress bar."""
@@ -208,8 +220,11 @@ class _Training:
             accuracy = self.training_step.accuracy(predicted, labels[:, ::4, ::4])
             self.bar.set_postfix(loss=f"{loss:.3f}", accuracy=f"{accuracy:.3f}", refresh=False)
 
+    def _validates(self, epoch: int) -> bool:
+        return self.val is not None and (epoch % self.recipe.validate_every == 0 or epoch == self.epochs)
+
     def _validate(self, epoch: int) -> dict[str, float]:
-        if self.val is None or (epoch % self.recipe.validate_every and epoch != self.epochs):
+        if self.val is None or not self._validates(epoch):
             self.scores = None
             return {"val_G": np.nan, "val_C": np.nan, "val_mIoU": np.nan}
         self.bar.set_description(f"epoch {epoch}/{self.epochs}, validating")

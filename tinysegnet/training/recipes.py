@@ -50,8 +50,19 @@ class Recipe:
     """Initial value of batch norm's beta in a new network."""
     schedule: Literal["constant", "step", "poly", "one_cycle"] = "one_cycle"
     """How the learning rate changes during training."""
-    class_weights: Literal["none", "median_frequency", "sqrt_median_frequency"] = "sqrt_median_frequency"
-    """Class weights of the loss, computed from the training labels."""
+    loss: Literal["cross_entropy", "focal", "dice", "cross_entropy_dice"] = "cross_entropy"
+    """The loss: cross-entropy; focal, which discounts pixels that are already right; soft Dice, the overlap of each
+    class; or the sum of cross-entropy and Dice."""
+    focal_gamma: float = 2.0
+    """How strongly the focal loss discounts pixels that are already right. 0 is the cross-entropy."""
+    label_smoothing: float = 0.0
+    """Share of each pixel's target that the cross-entropy spreads over all classes."""
+    class_weights: Literal["none", "median_frequency", "sqrt_median_frequency"] | tuple[float, ...] = (
+        "sqrt_median_frequency"
+    )
+    """Class weights of the loss: computed from the training labels, or one number per class. Dice uses none."""
+    weight_average: float = 0.0
+    """Decay of an exponential moving average of the weights, such as 0.99, which is validated and saved. 0: off."""
     flip: float = 0.5
     """Probability of mirroring a picture."""
     scale: tuple[float, float] = (1.0, 1.0)
@@ -87,6 +98,26 @@ class Recipe:
         if not 0 <= self.momentum < 1:
             raise SettingError(f"momentum: {self.momentum} must be at least 0 and less than 1.")
         check_augmentation(self)
+        self._check_loss()
+
+    def _check_loss(self) -> None:
+        """Check the settings of the loss and of the weight average, and that the loss uses them."""
+        check_at_least(self, focal_gamma=0)
+        for name in ("label_smoothing", "weight_average"):
+            if not 0 <= getattr(self, name) < 1:
+                raise SettingError(f"{name}: {getattr(self, name)} must be at least 0 and less than 1.")
+        if self.label_smoothing and self.loss not in ("cross_entropy", "cross_entropy_dice"):
+            raise SettingError(f"label_smoothing: the loss {self.loss} has none. Use cross_entropy, or leave it out.")
+        if self.focal_gamma != 2 and self.loss != "focal":
+            raise SettingError(f"focal_gamma: the loss {self.loss} has none. Use the loss focal, or leave it out.")
+        if isinstance(self.class_weights, tuple):
+            if min(self.class_weights) < 0 or not any(self.class_weights):
+                raise SettingError(f"class_weights: {self.class_weights} must not be negative, and not all 0.")
+            if self.loss == "dice":
+                raise SettingError("class_weights: the loss dice counts all classes alike. Leave them out, or use the "
+                                   "loss cross_entropy_dice.")  # fmt: skip
+        elif self.loss == "dice":  # a run's config.json and checkpoints tell what was used
+            object.__setattr__(self, "class_weights", "none")
 
     @property
     def prediction(self) -> dict[str, Any]:
