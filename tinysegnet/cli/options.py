@@ -99,7 +99,7 @@ Size = Annotated[
     tuple[int, int], Parameter(converter=lambda hint, tokens: parse_size(tokens[0].value), n_tokens=1, metavar="HxW")
 ]
 Numbers = Annotated[tuple[float, ...], Parameter(consume_multiple=(1, None), metavar="NUMBER")]
-ClassWeights = Annotated[
+Weights = Annotated[
     str | tuple[float, ...], Parameter(converter=_convert_weights, n_tokens=-1, consume_multiple=(1, None))
 ]
 Switch = Annotated[bool, Parameter(negative=None)]  # because a recipe may switch it on

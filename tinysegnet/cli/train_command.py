@@ -17,7 +17,18 @@ from ..errors import DataError, SettingError
 from ..runtime.settings import convert
 from ..training.recipes import Recipe, papers, recipe_for
 from .data_options import DataPath, LabelOptions, Labels, count_pictures, data_name, load_splits
-from .options import DEFAULT_PARAMETER, ClassWeights, FilePath, ModelName, Numbers, OutFolder, RunFolderPath, Size, Switch, Width
+from .options import (
+    DEFAULT_PARAMETER,
+    FilePath,
+    ModelName,
+    Numbers,
+    OutFolder,
+    RunFolderPath,
+    Size,
+    Switch,
+    Weights,
+    Width,
+)
 
 if TYPE_CHECKING:
     from ..data import Dataset
@@ -179,7 +190,7 @@ def command(arguments: list[str]) -> Callable[..., int]:
     if "--epochs" in given:
         recipe = replace(recipe, iterations=None)
     # types that the command line can parse
-    option_types = {"size": Size, "test_scales": Numbers, "mirror": Switch, "class_weights": ClassWeights}
+    option_types = {"size": Size, "test_scales": Numbers, "mirror": Switch, "class_weights": Weights}
     settings = _with_defaults(Recipe, [
         (name, option_types.get(name, hint), getattr(recipe, name)) for name, hint in get_type_hints(Recipe).items()
     ])  # fmt: skip

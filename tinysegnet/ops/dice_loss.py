@@ -33,7 +33,7 @@ def _forward(softmax_forward, logits, labels, ignore_label):
     rows, labelled = probs.reshape(-1, K), classes.reshape(-1) >= 0
     true = classes.reshape(-1)[labelled]
     pixels, overlaps = np.bincount(true, minlength=K), np.bincount(true, rows[labelled, true], minlength=K)
-    sums = rows.sum(0, dtype=overlaps.dtype, where=labelled[:, None]) + pixels
+    sums = rows.sum(0, dtype=float, where=labelled[:, None]) + pixels
     present = pixels > 0
     dice = np.divide(2 * overlaps, sums, out=np.zeros_like(sums), where=present)
     loss = 1 - dice[present].mean() if present.any() else 0
