@@ -106,8 +106,8 @@ def test_a_recipe_with_dice_says_that_it_has_no_class_weights():
 
 COMMANDS = {
     "--class-weights 1 2 3": ("class_weights", "3", "11 classes"),
-    "--class-weights median": ("--class-weights", "'median'", "sqrt_median_frequency"),
-    "--class-weights 1 x": ("--class-weights", "'1 x'"),
+    "--class-weights median": ("class_weights", "'median'", "Did you mean 'median_frequency'?"),
+    "--class-weights 1 x": ("class_weights", "'1 x'"),
     "--loss dice --class-weights 1 2": ("class_weights", "dice"),
     "--model article --one-class road --loss dice": ("dice", "article", "single logit"),
     "--model article --one-class road --label-smoothing 0.1": ("label_smoothing", "article", "single logit"),

@@ -44,18 +44,6 @@ def _convert(hint: Any, tokens: Sequence[Token]) -> Any:
     return cyclopts.convert(hint, tokens)
 
 
-def _convert_weights(hint: Any, tokens: Sequence[Token]) -> Any:
-    """Return the name of a kind of class weights, or one number per class."""
-    words = [token.value for token in tokens]
-    kinds = ("none", "median_frequency", "sqrt_median_frequency")
-    if len(words) == 1 and words[0] in kinds:
-        return words[0]
-    try:
-        return tuple(map(float, words))
-    except ValueError:
-        raise ValueError(f"{' '.join(words)!r} is not one of {', '.join(kinds)}, or a number per class") from None
-
-
 def _written(default: Any) -> str | None:
     """Return a default as the help page shows it. Nothing is shown for None, False and an empty tuple."""
     if isinstance(default, tuple) and default:
@@ -99,9 +87,6 @@ Size = Annotated[
     tuple[int, int], Parameter(converter=lambda hint, tokens: parse_size(tokens[0].value), n_tokens=1, metavar="HxW")
 ]
 Numbers = Annotated[tuple[float, ...], Parameter(consume_multiple=(1, None), metavar="NUMBER")]
-Weights = Annotated[
-    str | tuple[float, ...], Parameter(converter=_convert_weights, n_tokens=-1, consume_multiple=(1, None))
-]
 Switch = Annotated[bool, Parameter(negative=None)]  # because a recipe may switch it on
 CheckpointPath = Annotated[
     Path, Parameter(help='A .safetensors file that `train` wrote, or "toy" for the bundled network.')

@@ -17,18 +17,7 @@ from ..errors import DataError, SettingError
 from ..runtime.settings import convert
 from ..training.recipes import Recipe, papers, recipe_for
 from .data_options import DataPath, LabelOptions, Labels, count_pictures, data_name, load_splits
-from .options import (
-    DEFAULT_PARAMETER,
-    FilePath,
-    ModelName,
-    Numbers,
-    OutFolder,
-    RunFolderPath,
-    Size,
-    Switch,
-    Weights,
-    Width,
-)
+from .options import DEFAULT_PARAMETER, FilePath, ModelName, Numbers, OutFolder, RunFolderPath, Size, Switch, Width
 
 if TYPE_CHECKING:
     from ..data import Dataset
@@ -38,6 +27,18 @@ if TYPE_CHECKING:
 #: the names in `models.PREPROCESSING`
 PREPROCESSING = ("scaled", "unit", "local_response", "bgr", "imagenet", "caffe")
 
+
+def _convert_weights(hint: Any, tokens: Any) -> tuple[float, ...] | str:
+    """Return the numbers, or otherwise the text, which the recipe checks."""
+    words = [token.value for token in tokens]
+    try:
+        return tuple(map(float, words))
+    except ValueError:
+        return " ".join(words)
+
+
+WEIGHTS = Parameter(converter=_convert_weights, n_tokens=-1, consume_multiple=(1, None), metavar="WEIGHTS")
+Weights = Annotated[str | tuple[float, ...], WEIGHTS]
 RecipeName = Annotated[str, Parameter(choices=("default", *papers), metavar="RECIPE")]
 PreprocessingName = Annotated[str, Parameter(choices=("own", *PREPROCESSING), metavar="NAME")]
 RECIPE = Parameter(name="*", group=Group("Recipe", sort_key=1))

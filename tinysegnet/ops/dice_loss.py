@@ -17,7 +17,7 @@ from collections import namedtuple
 
 import numpy as np
 
-from .array_checks import check_dloss, check_rows
+from .array_checks import check_dloss
 from .loss import check_loss
 from .op import Op, Variant
 from .softmax import softmax_forward_numba, softmax_forward_numpy
@@ -27,9 +27,9 @@ DiceLossCache = namedtuple("DiceLossCache", "probs classes dice sums present")
 
 
 def _forward(softmax_forward, logits, labels, ignore_label):
-    K = check_rows("dice_loss", logits)
-    _, classes = check_loss("dice_loss", logits, labels, K, None, ignore_label, "count")
     probs, _ = softmax_forward(logits)
+    K = probs.shape[-1]
+    _, classes = check_loss("dice_loss", logits, labels, K, None, ignore_label, "count")
     rows, labelled = probs.reshape(-1, K), classes.reshape(-1) >= 0
     true = classes.reshape(-1)[labelled]
     pixels, overlaps = np.bincount(true, minlength=K), np.bincount(true, rows[labelled, true], minlength=K)

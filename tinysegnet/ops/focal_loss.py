@@ -14,24 +14,14 @@ from collections import namedtuple
 import numpy as np
 
 from ..errors import SettingError
-from ..runtime import empty, empty_like, kernel, prange
 from ..runtime.settings import convert
-from .array_checks import check_dloss, check_rows
+from .array_checks import check_dloss
 from .loss import check_loss
 from .op import Op, Variant
-from .softmax import ROWS_PER_TASK, exponentials
+from .softmax import softmax_forward_numba, softmax_forward_numpy
 
 # classes: the labels, with -1 for unlabelled pixels; scale: class_weights[y] * focus per pixel
 FocalLossCache = namedtuple("FocalLossCache", "probs classes scale divisor")
-
-
-def _check(logits, labels, class_weights, ignore_label, gamma):
-    gamma = convert("gamma", gamma, float)
-    if gamma < 0:
-        raise SettingError(f"gamma: {gamma} must not be negative.")
-    K = check_rows("focal_loss", logits)
-    weights, classes = check_loss("focal_loss", logits, labels, K, class_weights, ignore_label, "count")
-    return K, weights, classes, logits.dtype.type(gamma)
 
 
 def focal_loss_forward_numpy(logits, labels, *, gamma=2.0, class_weights=None, ignore_label=None):
@@ -49,16 +39,21 @@ def focal_loss_forward_numpy(logits, labels, *, gamma=2.0, class_weights=None, i
     Raises:
         DataError: if a label is neither in 0..K-1 nor `ignore_label`. The message gives its position.
     """
-    _, weights, classes, gamma = _check(logits, labels, class_weights, ignore_label, gamma)
-    labelled = classes >= 0
-    some_class = np.where(labelled, classes, 0)[..., None]
-    shifted = logits - logits.max(-1, keepdims=True)
-    exps = np.exp(shifted)
-    probs = exps / exps.sum(-1, keepdims=True)
-    nll = np.log(exps.sum(-1)) - np.take_along_axis(shifted, some_class, -1)[..., 0]
-    others = probs.copy()
-    np.put_along_axis(others, some_class, 0, -1)
-    q, p = others.sum(-1), np.take_along_axis(probs, some_class, -1)[..., 0]
+    return _forward(softmax_forward_numpy, logits, labels, gamma, class_weights, ignore_label)
+
+
+def _forward(softmax_forward, logits, labels, gamma, class_weights, ignore_label):
+    gamma = convert("gamma", gamma, float)
+    if gamma < 0:
+        raise SettingError(f"gamma: {gamma} must not be negative.")
+    probs, _ = softmax_forward(logits)
+    K = probs.shape[-1]
+    weights, classes = check_loss("focal_loss", logits, labels, K, class_weights, ignore_label, "count")
+    labelled, some_class = classes >= 0, np.maximum(classes, 0)[..., None]
+    p = np.take_along_axis(probs, some_class, -1)[..., 0]
+    q = probs.sum(-1, where=some_class != np.arange(K))
+    # the largest p is 1 / sum_k exp(logits_k - largest), so this is the cross-entropy's NLL, also where p underflows
+    nll = logits.max(-1) - np.take_along_axis(logits, some_class, -1)[..., 0] - np.log(probs.max(-1))
     pixel_weights = np.where(labelled, weights[classes], 0) * q**gamma
     ratio = np.divide(nll, q, out=np.ones_like(q), where=q != 0)
     divisor = labelled.sum().astype(logits.dtype)
@@ -75,67 +70,15 @@ def focal_loss_backward_numpy(dloss, cache):
     return np.where(classes[..., None] >= 0, dlogits, 0).astype(probs.dtype)
 
 
-# --- numba -----------------------------------------------------------------------------------------------------------
-
-
-@kernel
-def _probs_and_focus(logits, classes, weights, gamma, probs, scale, sums):
-    """Compute probs, scale and, for each task, the sum of losses and the number of labelled pixels."""
-    for task in prange(len(sums)):
-        first = task * ROWS_PER_TASK
-        x, result = logits[first : first + ROWS_PER_TASK], probs[first : first + ROWS_PER_TASK]
-        largest = np.empty(ROWS_PER_TASK, logits.dtype)
-        exponentials(x, result, largest)
-        sums[task] = 0
-        for p in range(len(x)):
-            total, y, q = result[p].sum(), classes[first + p], logits.dtype.type(0)
-            scale[first + p] = 0
-            for k in range(x.shape[1]):
-                result[p, k] /= total
-                q += 0 if k == y else result[p, k]
-            if y >= 0:
-                nll = np.log(total) - (x[p, y] - largest[p])
-                weight = weights[y] * q**gamma
-                ratio = nll / q if q != 0 else 1
-                scale[first + p] = weight * (1 + gamma * result[p, y] * ratio)
-                sums[task, 0] += weight * nll
-                sums[task, 1] += 1
-
-
-@kernel
-def _logits_gradient(probs, classes, scale, share, dlogits):
-    """Compute dlogits = scale * share * (probs - one_hot(y))."""
-    pixels, K = probs.shape
-    for p in prange(pixels):
-        y = classes[p]
-        for k in range(K):
-            dlogits[p, k] = scale[p] * share * (probs[p, k] - (1 if k == y else 0)) if y >= 0 else 0
+# --- numba: the rest is arithmetic per pixel, for which NumPy is fast enough -----------------------------------------
 
 
 def focal_loss_forward_numba(logits, labels, *, gamma=2.0, class_weights=None, ignore_label=None):
-    """Compute the loss in one pass over memory. A task processes 256 pixels."""
-    K, weights, classes, gamma = _check(logits, labels, class_weights, ignore_label, gamma)
-    logits = np.ascontiguousarray(logits)
-    probs, scale = empty_like(logits), empty(classes.shape, logits.dtype)
-    sums = empty((-(-classes.size // ROWS_PER_TASK), 2), logits.dtype)
-    flat = (logits.reshape(-1, K), classes.reshape(-1), weights, gamma, probs.reshape(-1, K), scale.reshape(-1))
-    _probs_and_focus(*flat, sums)
-    loss, divisor = sums.sum(0)
-    return loss / divisor if divisor else logits.dtype.type(0), FocalLossCache(probs, classes, scale, divisor)
-
-
-def focal_loss_backward_numba(dloss, cache):
-    """Compute the gradient in one pass over memory."""
-    check_dloss("focal_loss", dloss)
-    probs, classes, scale, divisor = cache
-    share = scale.dtype.type(dloss / divisor if divisor else 0)
-    probs, K = np.ascontiguousarray(probs), probs.shape[-1]
-    scale, dlogits = np.ascontiguousarray(scale).reshape(-1), empty_like(probs)
-    _logits_gradient(probs.reshape(-1, K), classes.reshape(-1), scale, share, dlogits.reshape(-1, K))
-    return dlogits
+    """Compute the loss from the compiled softmax."""
+    return _forward(softmax_forward_numba, logits, labels, gamma, class_weights, ignore_label)
 
 
 FOCAL_LOSS = Op("focal_loss", cache=FocalLossCache, differentiable=("logits",),
                 numpy=Variant(focal_loss_forward_numpy, focal_loss_backward_numpy),
-                numba=Variant(focal_loss_forward_numba, focal_loss_backward_numba))  # fmt: skip
+                numba=Variant(focal_loss_forward_numba, focal_loss_backward_numpy))  # fmt: skip
 focal_loss_forward, focal_loss_backward = FOCAL_LOSS.forward, FOCAL_LOSS.backward

@@ -123,11 +123,8 @@ def softmax_cross_entropy_backward_numpy(dloss, cache):
 
 
 @kernel
-def _probs_and_sums(logits, classes, weights, kept, spread, probs, sums):
-    """Compute probs and, for each task, the sums of losses and of weights, and the number of labelled pixels.
-
-    kept: 1 - label_smoothing; spread: label_smoothing / K.
-    """
+def _probs_and_sums(logits, classes, weights, smoothing, probs, sums):
+    """Compute probs and, for each task, the sums of losses and of weights, and the number of labelled pixels."""
     for task in prange(len(sums)):
         mine = slice(task * ROWS_PER_TASK, (task + 1) * ROWS_PER_TASK)
         x, result, labels = logits[mine], probs[mine], classes[mine]
@@ -142,18 +139,18 @@ def _probs_and_sums(logits, classes, weights, kept, spread, probs, sums):
             if y >= 0:
                 log_sum = np.log(total)
                 nll = weights[y] * (log_sum - (x[p, y] - largest[p]))
-                if spread > 0:
-                    nll *= kept
+                if smoothing > 0:
+                    nll *= 1 - smoothing
                     for k in range(x.shape[1]):
-                        nll += spread * weights[k] * (log_sum - (x[p, k] - largest[p]))
+                        nll += smoothing / x.shape[1] * weights[k] * (log_sum - (x[p, k] - largest[p]))
                 sums[task, 0] += nll
                 sums[task, 1] += weights[y]
                 sums[task, 2] += 1
 
 
 @kernel
-def _logits_gradient(probs, classes, scale, kept, spread, dlogits):
-    """Compute dlogits = kept * scale[y] * (probs - one_hot(y)) + spread * (probs * sum(scale) - scale)."""
+def _logits_gradient(probs, classes, scale, e, dlogits):
+    """Compute dlogits = (1 - e) * scale[y] * (probs - one_hot(y)) + e / K * (probs * sum(scale) - scale)."""
     pixels, K = probs.shape
     total = scale.sum()
     for p in prange(pixels):
@@ -163,14 +160,9 @@ def _logits_gradient(probs, classes, scale, kept, spread, dlogits):
         else:
             for k in range(K):
                 dlogits[p, k] = scale[y] * (probs[p, k] - (1 if k == y else 0))
-            if spread > 0:
+            if e > 0:
                 for k in range(K):
-                    dlogits[p, k] = kept * dlogits[p, k] + spread * (probs[p, k] * total - scale[k])
-
-
-def _shares(smoothing, K, dtype):
-    """Return 1 - smoothing and smoothing / K as numbers of this dtype."""
-    return dtype.type(1 - smoothing), dtype.type(smoothing / K)
+                    dlogits[p, k] = (1 - e) * dlogits[p, k] + e / K * (probs[p, k] * total - scale[k])
 
 
 def softmax_cross_entropy_forward_numba(logits, labels, *, class_weights=None, ignore_label=None, normalizer="count",
@@ -181,8 +173,7 @@ def softmax_cross_entropy_forward_numba(logits, labels, *, class_weights=None, i
     smoothing = check_smoothing(label_smoothing)
     logits = np.ascontiguousarray(logits)
     probs, sums = empty_like(logits), empty((-(-classes.size // ROWS_PER_TASK), 3), logits.dtype)
-    shares = _shares(smoothing, K, logits.dtype)
-    _probs_and_sums(logits.reshape(-1, K), classes.reshape(-1), weights, *shares, probs.reshape(-1, K), sums)
+    _probs_and_sums(logits.reshape(-1, K), classes.reshape(-1), weights, smoothing, probs.reshape(-1, K), sums)
     weighted_nll, weight, count = sums.sum(0)
     divisor = weight if normalizer == "weights" else count
     loss = weighted_nll / divisor if divisor else logits.dtype.type(0)
@@ -196,8 +187,7 @@ def softmax_cross_entropy_backward_numba(dloss, cache):
     scale = weights * weights.dtype.type(dloss / divisor if divisor else 0)
     probs, K = np.ascontiguousarray(probs), probs.shape[-1]
     dlogits = empty_like(probs)
-    shares = _shares(smoothing, K, probs.dtype)
-    _logits_gradient(probs.reshape(-1, K), classes.reshape(-1), scale, *shares, dlogits.reshape(-1, K))
+    _logits_gradient(probs.reshape(-1, K), classes.reshape(-1), scale, smoothing, dlogits.reshape(-1, K))
     return dlogits
 
 

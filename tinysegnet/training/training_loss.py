@@ -29,34 +29,27 @@ def check_loss_fits(model: Network, recipe: Recipe) -> None:
 
 
 class TrainingLoss:
-    """The loss of a recipe: one op, or the sum of two.
-
-    Attributes:
-        class_weights: (K,), or None if all are 1.
-        guess: the loss of equal probabilities for all classes, from which divergence is judged.
-    """
+    """The loss of a recipe, one op or the sum of two. `guess` is its value for equal probabilities of all classes."""
 
     def __init__(self, model: Network, data: Dataset, recipe: Recipe) -> None:
-        K, e = max(2, data.palette.num_classes), recipe.label_smoothing
-        self.class_weights, mean, class_mean = None, 1.0, 1.0
+        K, e, loss = max(2, data.palette.num_classes), recipe.label_smoothing, recipe.loss
+        self.class_weights: np.ndarray | None = None
+        entropy, self.guess, self._terms = math.log(K), 0.0, list[tuple[Callable, Callable]]()
         if recipe.class_weights != "none":
-            counts = count_pixels(data)
-            own = isinstance(recipe.class_weights, tuple)
-            weights = np.array(recipe.class_weights) if own else _WEIGHTS[str(recipe.class_weights)](counts)
+            counts, given = count_pixels(data), recipe.class_weights
+            weights = np.array(given) if isinstance(given, tuple) else _WEIGHTS[given](counts)
             self.class_weights = weights
-            mean, class_mean = float(np.average(weights, weights=counts.pixels)), float(weights.mean())
+            entropy *= (1 - e) * float(np.average(weights, weights=counts.pixels)) + e * float(weights.mean())
         settings: dict[str, Any] = {"class_weights": self.class_weights}
-        entropy, self.guess = math.log(K) * ((1 - e) * mean + e * class_mean), 0.0
-        self._terms: list[tuple[Callable, Callable]] = []
-        if recipe.loss == "focal":
+        if loss == "focal":
             self._terms.append((partial(FOCAL_LOSS.forward, gamma=recipe.focal_gamma, **settings), FOCAL_LOSS.backward))
             self.guess += entropy * (1 - 1 / K) ** recipe.focal_gamma
-        if recipe.loss in ("cross_entropy", "cross_entropy_dice"):
+        if loss.startswith("cross_entropy"):
             op = SIGMOID_CROSS_ENTROPY if model.config["num_classes"] == 1 else SOFTMAX_CROSS_ENTROPY
             smoothing = {"label_smoothing": e} if e else {}  # the sigmoid's cross-entropy has no such setting
             self._terms.append((partial(op.forward, **settings, **smoothing), op.backward))
             self.guess += entropy
-        if recipe.loss in ("dice", "cross_entropy_dice"):
+        if loss.endswith("dice"):
             self._terms.append((DICE_LOSS.forward, DICE_LOSS.backward))
             self.guess += 1  # the largest value, a little more than that of guessing
 
