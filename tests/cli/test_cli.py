@@ -261,18 +261,6 @@ def workplace(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_an_unexpected_error_is_one_line(workplace, capsys, monkeypatch):
-    def fails(*arguments, **settings):
-        raise RuntimeError("never\n seen")
-
-    monkeypatch.setattr("tinysegnet.gradcheck.run", fails)
-    assert main(["gradcheck"]) == 1
-    err = capsys.readouterr().err
-    assert err.startswith("error: RuntimeError: never seen.")
-    assert "--debug" in err
-    assert err.count("\n") == 1
-
-
 def test_warnings_of_a_training_are_one_line(training):
     told = training[1].replace("\r", "\n").splitlines()
     assert all(line.startswith("warning: class ") for line in told if "does not occur" in line)
@@ -296,18 +284,3 @@ def test_a_damaged_run_cannot_be_resumed(trained, workplace, capsys):
     err = capsys.readouterr().err
     assert "error: x/last.safetensors: " in err
     assert "Give a .safetensors file" in err
-
-
-def test_debug_shows_where_an_error_comes_from(workplace):
-    with pytest.raises(ts.errors.CheckpointError):
-        main(["evaluate", "none.safetensors", "--debug"])
-
-
-def test_a_full_disk_is_exit_code_1(workplace, capsys, monkeypatch):
-    def full(*args, **kwargs):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(checkpoint, "write_atomically", full)
-    options = ["--limit", "2", "--epochs", "1", "--size", "20x28", "--width", "0.1", "--runs", "r"]
-    assert main(["train", *options]) == 1
-    assert "No space left on device" in capsys.readouterr().err

@@ -50,6 +50,7 @@ class RunFolder:
         palette: the palette of the training data.
 
         resumed: the checkpoint from which training continues, or None for a new run.
+        input: the `TrainingPictures` as a dictionary, which every checkpoint contains.
 
     Raises DataError if the folder already contains a run, which would be overwritten.
     """
@@ -58,6 +59,7 @@ class RunFolder:
                  resumed: checkpoint.Checkpoint | None = None) -> None:  # fmt: skip
         self.path, self.config, self.palette, self.resumed = Path(path), config, palette, resumed
         self._begun = resumed is not None
+        self.input: dict[str, Any] | None = resumed.training.get("input") if resumed else None
         if not self._begun:
             self._check_no_run()
 
@@ -113,6 +115,13 @@ class RunFolder:
             print(f"Training is complete, but the report is missing. To write it: {self.how_to_go_on}", file=sys.stderr)
             raise
 
+    def stopped_at_once(self) -> str:
+        """Return a line that says what is kept. Before the first checkpoint, the folder is freed for a new run."""
+        if (self.path / "last.safetensors").exists():
+            return f"Stopped at once. The last checkpoint is kept. To continue from it: {self.how_to_go_on}"
+        (self.path / "config.json").unlink(missing_ok=True)
+        return "Stopped at once, before the first checkpoint. To start again, run the same command."
+
     def begin(self) -> None:
         """Write config.json of a new run, and remove temporary files of a run that was killed."""
         self._begun = True
@@ -144,6 +153,8 @@ class RunFolder:
         # the settings for reading label maps, weighting classes and predicting pictures
         kept = ("ignore", "classes", "one_class", "palette", "class_weights", "mirror", "test_scales")
         how: dict[str, Any] = {name: self.config[name] for name in kept if name in self.config}
+        if self.input:
+            how["input"] = self.input
         return {**how, "size": self.config["size"], "epoch": epoch, "scores": scores and scores.as_dict()}
 
 

@@ -12,6 +12,7 @@ from ..data.class_weights import count_pixels, median_frequency_weights, sqrt_me
 from ..errors import SettingError
 from ..models import Network
 from ..ops import DICE_LOSS, FOCAL_LOSS, SIGMOID_CROSS_ENTROPY, SOFTMAX_CROSS_ENTROPY
+from ..runtime.progress import track
 from .recipes import Recipe
 
 _WEIGHTS = {"median_frequency": median_frequency_weights, "sqrt_median_frequency": sqrt_median_frequency_weights}
@@ -36,7 +37,7 @@ class TrainingLoss:
         self.class_weights: np.ndarray | None = None
         entropy, self.guess, self._terms = math.log(K), 0.0, list[tuple[Callable, Callable]]()
         if recipe.class_weights != "none":
-            counts, given = count_pixels(data), recipe.class_weights
+            given, counts = recipe.class_weights, count_pixels(data, progress=track("computing class weights"))
             weights = np.array(given) if isinstance(given, tuple) else _WEIGHTS[given](counts)
             self.class_weights = weights
             entropy *= (1 - e) * float(np.average(weights, weights=counts.pixels)) + e * float(weights.mean())

@@ -82,11 +82,6 @@ class TrainingStep:
         """Return whether no pixel is labelled. The gradient is then 0, so a step would only decay the weights."""
         return bool((labels == self.ignore_label).all())
 
-    def accuracy(self, predicted: np.ndarray, labels: np.ndarray) -> float:
-        """Return the share of labelled pixels that are correct, or 0 if no pixel is labelled."""
-        labelled = labels != self.ignore_label  # without an ignore_label, every pixel
-        return float((predicted == labels)[labelled].mean()) if labelled.any() else 0.0
-
     def _not_finite(self, what: str, step: int, where: str) -> NonFiniteError:
         kept = f" The last good checkpoint is {self.checkpoint}." if self.checkpoint else ""
         epoch = step // self.steps_per_epoch + 1
