@@ -45,9 +45,14 @@ class Train(NetworkOptions):
     config: FilePath | None = None
     """A run's config.json, or a TOML file with names of options, whose values are the defaults of the other options."""
     resume: RunFolderPath | None = None
-    """Continue the run in this folder, with its data, network and recipe. Only --epochs and --patience may be given.
+    """Continue the run in this folder, with its data, network and recipe. Only --epochs, --patience, --open and
+    --quiet may be given.
     --epochs continues a finished run too: the learning rate follows the schedule of the longer run from this step on,
     so with --schedule constant, the weights are those of a run with as many epochs from the start."""
+    open: bool = False
+    """Open the report in the web browser when it first exists. It is refreshed during the training."""
+    quiet: bool = False
+    """Show no progress. Results and warnings are still printed."""
 
     def run(self, given: set[str]) -> int:
         """Train. `given` contains the options on the command line."""
@@ -69,7 +74,7 @@ class Train(NetworkOptions):
             print(f"missing: {line}")
         recipe = options._recipe(model, train, val, given)
         folder.config |= asdict(recipe)
-        return _train(folder, model, train, val, recipe)
+        return _train(folder, model, train, val, recipe, self.open)
 
     def _resume(self, path: Path, given: set[str]) -> int:
         from ..training.pictures import fingerprint
@@ -90,7 +95,7 @@ class Train(NetworkOptions):
         saved: Any = folder.resumed
         options._describe(saved.model, train, val)
         print(f"continuing from {folder.path / 'last.safetensors'}, step {saved.progress['step']}")
-        return _train(folder, saved.model, train, val, options.settings)
+        return _train(folder, saved.model, train, val, options.settings, self.open)
 
     def _as_begun(self, path: Path, config: dict[str, Any]) -> "Train":
         """Return the options in a run's config.json."""
@@ -138,16 +143,26 @@ class Train(NetworkOptions):
         return RunFolder(self.runs / (self.name or default_name), config, train.palette)
 
 
-def _train(folder: "RunFolder", model: "Network", train: "Dataset", val: "Dataset", recipe: Recipe) -> int:
+def _train(folder: "RunFolder", model: "Network", train: "Dataset", val: "Dataset", recipe: Recipe,
+           browser: bool) -> int:  # fmt: skip
+    from ..data import num_batches
     from ..report.run_report import write_report
     from ..training.loop import fit
+    from .live_page import LivePage
 
-    result = fit(model, train, val, recipe=recipe, run=folder)
+    epochs = recipe.num_epochs(num_batches(train, recipe.batch_size))
+    live_page = LivePage(folder, train, val, epochs, browser=browser)
+    try:
+        result = fit(model, train, val, recipe=recipe, run=folder, on_epoch=live_page)
+    except BaseException:
+        live_page.stopped(f"Training has stopped. To continue it: {folder.how_to_go_on}")
+        raise
     if result.stalled:
         print(result.stalled)
     if result.scores:
         print(result.scores.table())
     page = write_report(folder, model, train, val, result)
+    live_page.open(page)
     print(f"trained for {result.seconds:.0f} s\n{_checkpoints(folder.path, result.history)}\nreport: {page}")
     if result.diverged:
         print(f"warning: {result.diverged}")

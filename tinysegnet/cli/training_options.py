@@ -18,6 +18,18 @@ if TYPE_CHECKING:
     from ..data import Palette
     from ..models import Network
 
+
+def _convert_weights(hint: Any, tokens: Any) -> tuple[float, ...] | str:
+    """Return the numbers, or otherwise the text, which the recipe checks."""
+    words = [token.value for token in tokens]
+    try:
+        return tuple(map(float, words))
+    except ValueError:
+        return " ".join(words)
+
+
+WEIGHTS = Parameter(converter=_convert_weights, n_tokens=-1, consume_multiple=(1, None), metavar="WEIGHTS")
+Weights = Annotated[str | tuple[float, ...], WEIGHTS]
 #: the names in `models.PREPROCESSING`
 PREPROCESSING = ("scaled", "unit", "local_response", "bgr", "imagenet", "caffe")
 
@@ -132,7 +144,8 @@ def command(kind: Any, arguments: list[str], hidden: tuple[str, ...] = ()) -> Ca
     model, recipe = source.defaults()
     if "--epochs" in given:
         recipe = replace(recipe, iterations=None)
-    option_types = {"size": Size, "test_scales": Numbers, "mirror": Switch}  # types that the command line can parse
+    # types that the command line can parse
+    option_types = {"size": Size, "test_scales": Numbers, "mirror": Switch, "class_weights": Weights}
     settings = _with_defaults(Recipe, [
         (name, Annotated[hint, Parameter(parse=False)] if name in hidden else option_types.get(name, hint),
          getattr(recipe, name)) for name, hint in get_type_hints(Recipe).items()

@@ -10,12 +10,14 @@ from ..metrics import Scores
 from ..metrics import baselines as compute_baselines
 from ..models import Network
 from ..prediction.predict import predict
+from ..runtime.progress import track
 from ..training.loop import TrainingResult
 from ..training.run_folder import RunFolder, environment
 from ..viz.panels import Compared
 from ..weights.checkpoint import Checkpoint
 from .run_page import RunSummary, write_run_page
 
+REFRESH = '<meta http-equiv="refresh" content="60">'  # in the page of an unfinished run
 SHOWN = 6  # maximum number of validation pictures on the page
 
 
@@ -45,7 +47,8 @@ def write_report(run: RunFolder, model: Network, train: Dataset, val: Dataset | 
         palette = train.palette
         baselines = {}
         if val:
-            pictures = labelled_images(train), labelled_images(val)
+            fitted = labelled_images(train, progress=track("computing the baselines"))
+            pictures = fitted, labelled_images(val, progress=track("scoring the baselines"))
             baselines = compute_baselines(*pictures, palette.names, palette.ignore_label)
         _compare_with_baselines(result.scores, baselines)
         here = environment()
@@ -56,6 +59,18 @@ def write_report(run: RunFolder, model: Network, train: Dataset, val: Dataset | 
             seconds=result.seconds, command=here["command"], data=_described(train, val),
             warning=result.diverged,
         ))  # fmt: skip
+
+
+def write_unfinished_report(
+    run: RunFolder, train: Dataset, val: Dataset | None, history: list[dict[str, float]], status: str
+) -> Path:
+    """Write curves.png and report.html of a run that goes on, with its `status` in one line. `fit` holds the folder."""
+    here = environment()
+    title = f"{run.config.get('model', 'network')} on {_without_split(train)}"
+    return write_run_page(run.path, RunSummary(
+        title, run.config, history, None, run.palette, environment=here, seconds=history[-1]["seconds"],
+        command=here["command"], data=_described(train, val), status=status,
+    ))  # fmt: skip
 
 
 def _described(train: Dataset, val: Dataset | None) -> str:
@@ -74,7 +89,7 @@ def _predicted(run: RunFolder, model: Network, val: Dataset) -> list[Compared]:
     """Predict pictures spread evenly over the data set, with the same settings as in validation."""
     count = min(SHOWN, len(val))
     options = Checkpoint(model, training=run.config).prediction
-    samples = (val[i * len(val) // count] for i in range(count))
+    samples = (val[i * len(val) // count] for i in track("predicting for the report")(range(count)))
     return [(s.image, s.labels, predict(model, s.image, **options), s.name) for s in samples]
 
 
