@@ -83,6 +83,7 @@ def test_the_command_fine_tunes_with_a_frozen_encoder(tmp_path, monkeypatch, cap
     assert main(["train", *options.split(), "--runs", str(tmp_path), "--name", "a"]) == 0
     config = json.loads((tmp_path / "a" / "config.json").read_text())
     assert (config["from"], config["model"], config["width"]) == (str(tmp_path / "start.safetensors"), "tiny", 1 / 16)
+    assert config["learning_rate"] == pytest.approx(0.005 / 5)  # a fifth of the default for toy scenes
     network = read(tmp_path / "a" / "last.safetensors").model
     assert network.config["num_classes"] == 2
     key = "encoder2.conv1.weight"

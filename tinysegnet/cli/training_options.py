@@ -35,6 +35,7 @@ PREPROCESSING = ("scaled", "unit", "local_response", "bgr", "imagenet", "caffe")
 
 RecipeName = Annotated[str, Parameter(choices=("default", *papers), metavar="RECIPE")]
 PreprocessingName = Annotated[str, Parameter(choices=("own", *PREPROCESSING), metavar="NAME")]
+FINE_TUNING_RATE = 0.2  # factor of the default learning rate for a trained network, which needs smaller steps
 RECIPE = Parameter(name="*", group=Group("Recipe", sort_key=1))
 
 
@@ -75,7 +76,8 @@ class NetworkOptions(Source):
     """A file with a trained VGG16 from which --model vgg16 starts: torchvision's .pth, Keras's .h5, or .safetensors."""
     from_: Annotated[FilePath | None, Parameter(name="--from", metavar="CHECKPOINT")] = None
     """A trained network that learns your classes: a .safetensors file that `train` wrote, or "toy". All weights are
-    kept, except the classifier's if your classes differ. --model, --width and --preprocessing are the network's."""
+    kept, except the classifier's if your classes differ. --model, --width and --preprocessing are the network's, and
+    the default learning rate is a fifth of that of a new network."""
     threads: int | None = None
     """The number of threads. Default: one per processor core."""
     deterministic: bool = False
@@ -144,6 +146,8 @@ def command(kind: Any, arguments: list[str], hidden: tuple[str, ...] = ()) -> Ca
     model, recipe = source.defaults()
     if "--epochs" in given:
         recipe = replace(recipe, iterations=None)
+    if "--from" in given and source.recipe == "default":
+        recipe = replace(recipe, learning_rate=recipe.learning_rate * FINE_TUNING_RATE)
     # types that the command line can parse
     option_types = {"size": Size, "test_scales": Numbers, "mirror": Switch, "class_weights": Weights}
     settings = _with_defaults(Recipe, [
