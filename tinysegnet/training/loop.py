@@ -28,7 +28,7 @@ from ..weights.checkpoint import Checkpoint
 from .batchnorm_statistics import recompute_statistics
 from .divergence import describe_divergence
 from .recipes import Recipe, recipe_for
-from .run_folder import RunFolder
+from .run_folder import SCORE_COLUMNS, RunFolder
 from .signals import stop_requests
 from .training_step import TrainingStep, check_training
 
@@ -37,7 +37,7 @@ from .training_step import TrainingStep, check_training
 class TrainingResult:
     """The result of `fit`."""
 
-    history: list[dict[str, float]]  # per epoch: its row of metrics.csv, and the learning rate of its last step
+    history: list[dict[str, float]]  # per epoch: its row of metrics.csv
     scores: Scores | None  # on the validation data after the last epoch; None without validation data
     void_batches: int  # number of batches that were skipped because they had no labelled pixel
     seconds: float  # duration of the whole loop
@@ -209,16 +209,17 @@ class _Training:
             self.bar.set_postfix(loss=f"{loss:.3f}", accuracy=f"{accuracy:.3f}", refresh=False)
 
     def _validate(self, epoch: int) -> dict[str, float]:
+        columns = [*SCORE_COLUMNS, *(f"IoU {name}" for name in self.data.palette.names)]
         if self.val is None or (epoch % self.recipe.validate_every and epoch != self.epochs):
             self.scores = None
-            return {"val_G": np.nan, "val_C": np.nan, "val_mIoU": np.nan}
+            return dict.fromkeys(columns, np.nan)
         self.bar.set_description(f"epoch {epoch}/{self.epochs}, validating")
         self.scores = scores = evaluate(self.model, self.val, **self.recipe.prediction,
                                         progress=self._until_stopped)  # fmt: skip
         if not self.bar.disable:
             shown = f"mIoU {scores.mIoU:.3f}, global accuracy G {scores.G:.3f}, class accuracy C {scores.C:.3f}"
             self.bar.write(f"epoch {epoch}: validation {shown}")
-        return {"val_G": scores.G, "val_C": scores.C, "val_mIoU": scores.mIoU}
+        return dict(zip(columns, (scores.G, scores.C, scores.mIoU, *scores.IoU.tolist()), strict=True))
 
     def _until_stopped(self, samples: Iterable[Any]) -> Iterator[Any]:
         """Allow stopping during the work at the end of an epoch, which a resumed run repeats."""

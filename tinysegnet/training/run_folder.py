@@ -1,7 +1,8 @@
 """The folder of a run, `runs/<name>/`, with everything needed to understand, continue or present it.
 
     config.json          the options, and the machine on which the run started
-    metrics.csv          epoch, train_loss, val_G, val_C, val_mIoU, seconds
+    metrics.csv          per epoch: epoch, train_loss, val_G, val_C, val_mIoU, seconds (of training so far),
+                         learning_rate (of its last step), and the IoU of each class, such as "IoU Sky"
     last.safetensors     the network after the last epoch        best.safetensors     with the best val mIoU so far
     curves.png, overlays.png, per_class.png, report.html      written at the end by `tinysegnet.report.write_report`
     .lock                locked by the training run that writes to the folder
@@ -12,7 +13,9 @@ finished epochs.
 
 from __future__ import annotations
 
+import csv
 import errno
+import io
 import json
 import math
 import os
@@ -37,7 +40,8 @@ from ..metrics import Scores
 from ..models import Network
 from ..weights import checkpoint
 
-COLUMNS = ("epoch", "train_loss", "val_G", "val_C", "val_mIoU", "seconds")
+SCORE_COLUMNS = ("val_G", "val_C", "val_mIoU")
+COLUMNS = ("epoch", "train_loss", *SCORE_COLUMNS, "seconds")  # the first columns of metrics.csv
 WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)  # errors of file systems without locks
 
 
@@ -163,9 +167,13 @@ def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _as_csv(history: list[dict[str, float]]) -> str:
-    """Return the text of metrics.csv, with empty cells for epochs without validation."""
-    rows = [["" if math.isnan(row[name]) else f"{row[name]:.6g}" for name in COLUMNS] for row in history]
-    return "".join(",".join(cells) + "\n" for cells in (COLUMNS, *rows))
+    """Return the text of metrics.csv. Cells of unknown values are empty: without validation, or in older epochs."""
+    columns = list(dict.fromkeys([*COLUMNS, *(name for row in history for name in row)]))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: "" if math.isnan(x) else f"{x:.6g}" for name, x in row.items()} for row in history)
+    return text.getvalue()
 
 
 def environment() -> dict[str, Any]:
