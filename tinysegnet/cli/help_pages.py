@@ -8,6 +8,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": (USE, "Train a network; write checkpoints, overlays and a report."),
     "evaluate": (USE, "Score a trained network on labelled pictures."),
     "predict": (USE, "Segment pictures of any size."),
+    "compare": (USE, "Write a page that compares training runs."),
     "walk": (USE, "Write a page that follows a picture through a network."),
     "export": (USE, "Copy a checkpoint without the parts that only training needs."),
     "data check": (DATA, "Check the pictures and label maps of a folder."),

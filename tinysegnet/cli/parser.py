@@ -15,6 +15,7 @@ from .options import DEFAULT_PARAMETER
 
 # The parser's own usage line does not show repeated arguments, and takes long for many options.
 USAGE = {"train": "[OPTIONS]", "bench": "[WORD]... [OPTIONS]", "gradcheck": "[OP]... [OPTIONS]",
+         "compare": "RUN RUN... [OPTIONS]",
          "predict": "CHECKPOINT IMAGE... --out DIR [OPTIONS]"}  # fmt: skip
 
 
