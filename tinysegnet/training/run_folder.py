@@ -13,9 +13,7 @@ finished epochs.
 
 from __future__ import annotations
 
-import csv
 import errno
-import io
 import json
 import math
 import os
@@ -35,7 +33,7 @@ from filelock import FileLock, Timeout
 from .. import runtime
 from ..data import Palette
 from ..errors import DataError
-from ..files import is_special, write_atomically
+from ..files import as_csv, is_special, write_atomically
 from ..metrics import Scores
 from ..models import Network
 from ..weights import checkpoint
@@ -129,7 +127,7 @@ class RunFolder:
 
     def record(self, model: Network, scores: Scores | None, progress: Any, optimizer: dict[str, np.ndarray]) -> None:
         """Write the metrics so far and the checkpoints after an epoch, and update `progress.best`."""
-        write_atomically(self.path / "metrics.csv", _as_csv(progress.history).encode())
+        write_atomically(self.path / "metrics.csv", as_csv(_metrics(progress.history)))
         mIoU, best = progress.history[-1]["val_mIoU"], self.path / "best.safetensors"
         if mIoU > progress.best or not best.exists():
             progress.best = -math.inf if math.isnan(mIoU) else mIoU
@@ -166,14 +164,13 @@ def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise DataError(f"{file}: {fault}. Give the folder of a run, such as runs/NAME.") from error
 
 
-def _as_csv(history: list[dict[str, float]]) -> str:
-    """Return the text of metrics.csv. Cells of unknown values are empty: without validation, or in older epochs."""
+def _metrics(history: list[dict[str, float]]) -> Iterator[list[str]]:
+    """Yield the rows of metrics.csv. Cells of unknown values are empty: without validation, or in older epochs."""
     columns = list(dict.fromkeys([*COLUMNS, *(name for row in history for name in row)]))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: "" if math.isnan(x) else f"{x:.6g}" for name, x in row.items()} for row in history)
-    return text.getvalue()
+    yield columns
+    for row in history:
+        values = (row.get(name, math.nan) for name in columns)
+        yield ["" if math.isnan(value) else f"{value:.6g}" for value in values]
 
 
 def environment() -> dict[str, Any]:

@@ -155,7 +155,7 @@ def _scale(axes: Axes, panel: Panel, theme: Theme) -> None:
     values = values[np.isfinite(values)]
     top = float(values.max(initial=0)) or 1.0
     axes.set_ylim(0, panel.top or 1.06 * top)
-    if panel.title == "Learning rate":
+    if panel.subtitle.startswith("peak"):
         axes.set_yticks([0, top], ["0", ""])  # the subtitle states the peak
     if not len(values):
         axes.text(0.5, 0.5, "no values yet", transform=axes.transAxes, ha="center", color=theme.muted, fontsize=10)
