@@ -19,15 +19,7 @@ are the bounds on the scale logit(p) = ln(p / (1 - p)), whose derivative is 1 / 
 a score close to 0 or 1 are less skewed, and they stay within 0..1. For a difference of two scores, both are computed
 from the same draws, and the bounds are d +- t s. Matrix products replace a loop over draws.
 
-In a simulation, 95 % intervals contained the true score in this share of 4000 trials (examples/interval_coverage.py).
-The last column is for the interval of mIoU between the 2.5 % and 97.5 % quantiles of the draws, as in version 0.1:
-
-    blocks   G        C        mIoU     BF       difference   quantiles
-         5   94.3 %   93.8 %   94.8 %   94.9 %   95.7 %       82.8 %
-         8   93.7 %   93.0 %   93.9 %   95.5 %   94.4 %       87.0 %
-        11   93.5 %   93.2 %   93.8 %   95.1 %   94.7 %       88.6 %
-        20   94.0 %   93.5 %   94.3 %   95.4 %   94.5 %       91.7 %
-        40   94.7 %   94.2 %   94.5 %   95.0 %   94.0 %       92.8 %
+examples/interval_coverage.py simulates how often the intervals contain the true score: in 93 % to 96 % of the trials.
 """
 
 from collections.abc import Mapping
@@ -69,11 +61,11 @@ def bootstrap_intervals(
         blocks have a value.
     """
     counts, means = np.asarray(counts), {name: np.asarray(values, float) for name, values in (means or {}).items()}
-    draws = _Draws.of(counts, rng, block, resamples, level)
+    draws = _Draws(counts, rng, block, resamples, level)
     for name, values in means.items():
         if values.shape != counts.shape[:1]:
             raise ShapeError(f"{name}: expected one score per picture, ({len(counts)},), not {values.shape}")
-    if draws is None:
+    if not draws.enough:
         return None
     scores, filled = averages(draws.sums(counts)).T, draws.filled(counts[:, 1].sum(axis=-1))
     found = {name: draws.bounded(values, filled) for name, values in zip(("G", "C", "mIoU"), scores, strict=True)}
@@ -99,8 +91,8 @@ def difference_interval(
     counts, others = np.asarray(counts), np.asarray(others)
     if counts.shape != others.shape or not np.array_equal(counts[:, 1], others[:, 1]):
         raise ShapeError("counts and others must belong to the same pictures, with the same numbers of labelled pixels")
-    draws = _Draws.of(counts, rng, block, resamples, level)
-    if draws is None:
+    draws = _Draws(counts, rng, block, resamples, level)
+    if not draws.enough:
         return None
     differences = (averages(draws.sums(counts)) - averages(draws.sums(others)))[:, 2]
     half = draws.half_width(differences, draws.filled(counts[:, 1].sum(axis=-1)))
@@ -109,26 +101,23 @@ def difference_interval(
 
 
 class _Draws:
-    """The draws (R + 1, B) of blocks, of which the first contains each block once."""
+    """The draws (R + 1, B) of B blocks, of which the first contains each block once. The arguments are checked."""
 
-    def __init__(self, pictures: int, blocks: int, rng: np.random.Generator, resamples: int, level: float) -> None:
-        self.starts = np.array([part[0] for part in np.array_split(np.arange(pictures), blocks)])
-        drawn = rng.multinomial(blocks, np.full(blocks, 1 / blocks), size=resamples)
-        self.times, self.level = np.concatenate([np.ones((1, blocks), drawn.dtype), drawn]), level
-
-    @classmethod
-    def of(
-        cls, counts: np.ndarray, rng: np.random.Generator, block: int, resamples: int, level: float
-    ) -> "_Draws | None":
-        """Check the arguments of `bootstrap_intervals`, and draw. Return None if there are too few blocks."""
+    def __init__(
+        self, counts: np.ndarray, rng: np.random.Generator, block: int, resamples: int, level: float
+    ) -> None:  # fmt: skip
         if counts.ndim != 3 or counts.shape[1] != 3 or counts.dtype.kind not in "iuf":
             raise ShapeError(f"counts: expected the class_counts of N pictures, (N, 3, K), not {counts.dtype} "
                              f"{counts.shape}")  # fmt: skip
         if block < 1 or resamples < 2 or not 0 < level < 1:
             raise SettingError(f"block {block} must be at least 1, resamples {resamples} at least 2, and level {level} "
                                "between 0 and 1")  # fmt: skip
-        blocks = -(-len(counts) // block)
-        return None if blocks < MIN_BLOCKS else cls(len(counts), blocks, rng, resamples, level)
+        blocks = max(1, -(-len(counts) // block))
+        self.enough, self.level = blocks >= MIN_BLOCKS, level
+        size, larger = divmod(len(counts), blocks)  # the first blocks are larger by one picture
+        self.starts = size * np.arange(blocks) + np.minimum(np.arange(blocks), larger)
+        drawn = rng.multinomial(blocks, np.full(blocks, 1 / blocks), size=resamples)
+        self.times = np.concatenate([np.ones((1, blocks), drawn.dtype), drawn])
 
     def sums(self, values: np.ndarray) -> np.ndarray:
         """Return the sums (R + 1, ...) of values (N, ...) over each draw."""
