@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import combinations
 
 import numpy as np
+from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from tinysegnet.data.palette import Palette
@@ -37,3 +38,21 @@ def assert_apart(boxes):
     """Check that no two boxes overlap; each is (text, (left, low, right, high))."""
     for (a, (l0, low0, r0, high0)), (b, (l1, low1, r1, high1)) in combinations(boxes, 2):
         assert r0 <= l1 or r1 <= l0 or high0 <= low1 or high1 <= low0, f"{a!r} overlaps {b!r}"
+
+
+def cell_patches(figure):
+    """Return the Rectangle of each named cell by its gid."""
+    return {patch.get_gid(): patch for patch in figure.axes[0].patches if isinstance(patch, Rectangle)
+            and patch.get_gid()}  # fmt: skip
+
+
+def texts_in(figure, patch):
+    """Return the texts within a cell."""
+    (x, y), side = patch.get_xy(), patch.get_width()
+    return [t.get_text() for t in figure.axes[0].texts if x < t.get_position()[0] < x + side
+            and y < t.get_position()[1] < y + patch.get_height()]  # fmt: skip
+
+
+def number_in(figure, name):
+    (text,) = texts_in(figure, cell_patches(figure)[name])
+    return float(text.replace("\N{MINUS SIGN}", "-").replace("∞", "inf"))

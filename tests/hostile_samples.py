@@ -1,4 +1,4 @@
-"""PNG and JPEG files built chunk by chunk, for files that no program would write."""
+"""Pictures of several formats built part by part, for files that no program would write."""
 
 import io
 import struct
@@ -7,6 +7,7 @@ import zlib
 import numpy as np
 from folder_samples import H, W, picture
 from PIL import Image
+from PIL.ExifTags import Base as Tag
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GREY, RGB, INDEXED = 0, 2, 3  # colour types
@@ -98,3 +99,51 @@ def exif(*entries, next_ifd=0):
     """The body of an APP1 segment with one directory of entries (tag, type, count, value or offset)."""
     body = struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", *entry) for entry in entries)
     return b"Exif\0\0II*\0" + struct.pack("<I", 8) + body + struct.pack("<I", next_ifd) + bytes(16)
+
+
+def tiff(pixels=bytes(W * H), next_ifd=0, **claims):
+    """A grey TIFF of one strip. `claims` replaces tags by numbers or (type, count, value), and None removes a tag."""
+    tags = {"ImageWidth": W, "ImageLength": H, "BitsPerSample": 8, "Compression": 1, "PhotometricInterpretation": 1,
+            "StripOffsets": 8, "SamplesPerPixel": 1, "RowsPerStrip": H, "StripByteCounts": len(pixels)}  # fmt: skip
+    tags = {Tag[name].value: value for name, value in (tags | claims).items() if value is not None}
+    entries = [(tag, *(value if isinstance(value, tuple) else (4, 1, value))) for tag, value in sorted(tags.items())]
+    directory = struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", *entry) for entry in entries)
+    return b"II*\0" + struct.pack("<I", 8 + len(pixels)) + pixels + directory + struct.pack("<I", next_ifd)
+
+
+def tiff_of_pages(count):
+    """A chain of `count` directories that share their pixels."""
+    page = tiff()
+    directory = page[8 + W * H : -4]
+    places = [8 + W * H + k * (len(directory) + 4) for k in range(1, count)]
+    return page[: 8 + W * H] + b"".join(directory + struct.pack("<I", place) for place in [*places, 0])
+
+
+def tiled(side, **claims):
+    """A picture of one pixel in one compressed tile of zeros."""
+    pixels = zlib.compress(bytes(min(side * side, 60_000_000)))
+    return tiff(
+        pixels, ImageWidth=1, ImageLength=1, Compression=8, TileWidth=side, TileLength=side, TileOffsets=8,
+        TileByteCounts=len(pixels), StripOffsets=None, StripByteCounts=None, RowsPerStrip=None, **claims,
+    )  # fmt: skip
+
+
+def bmp(width=W, height=H, bits=8, compression=0, colors=0, pixels=bytes(12 * H)):
+    header = struct.pack("<IiiHHIIiiII", 40, width, height, 1, bits, compression, len(pixels), 0, 0, colors, 0)
+    start = 14 + len(header) + (1024 if bits == 8 else 0)
+    palette = bytes(value for k in range(256) for value in (k, 0, k, 0)) if bits == 8 else b""
+    return b"BM" + struct.pack("<IHHI", start + len(pixels), 0, 0, start) + header + palette + pixels
+
+
+def gif(width=W, height=H, frames=1, pixels=b"\x02\x02\x44\x01\0"):
+    """Frames of one pixel in a larger screen."""
+    frame = b"\x2c" + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + pixels
+    return b"GIF89a" + struct.pack("<HHBBB", width, height, 0x80, 0, 0) + bytes(6) + frame * frames + b";"
+
+
+def webp_canvas(side):
+    """An extended WebP whose canvas is larger than its picture."""
+    inner = encoded(picture(), "WEBP", lossless=True)[12:]
+    size = struct.pack("<I", side - 1)[:3]
+    body = b"WEBP" + b"VP8X" + struct.pack("<I", 10) + bytes(4) + size * 2 + inner
+    return b"RIFF" + struct.pack("<I", len(body)) + body

@@ -7,6 +7,8 @@ import json
 import numpy as np
 from PIL import Image
 
+from tinysegnet.data import Folder
+
 H, W = 20, 30  # of every picture
 
 # labelme's own masks of these shapes are stored in tests/golden/import/labelme_masks.npz.
@@ -75,3 +77,20 @@ def photos(folder, *names):
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
         Image.fromarray(photo()).save(folder / name)
+
+
+def read_back(out, split="train"):
+    """Check all files of a split, and return its label maps by the names of the pictures."""
+    folder = Folder(out, split)
+    folder.check()
+    return folder.palette.names, {sample.name: sample.labels for sample in folder}
+
+
+def all_labels(out):
+    """Return the label maps of an import without splits, which `Folder` divides into train and val."""
+    found = {}
+    for split in Folder(out, "train").layout.splits:
+        if Folder(out, "train").layout.splits[split]():
+            names, labels = read_back(out, split)
+            found |= labels
+    return names, found

@@ -8,8 +8,7 @@ import zlib
 import numpy as np
 import pytest
 from folder_samples import H, W, label_map, picture, save
-from hostile_pictures import tiff
-from hostile_samples import chunk, encoded, header, png
+from hostile_samples import chunk, encoded, header, png, tiff
 from PIL import Image
 
 from tinysegnet.data import read_image, read_labels

@@ -5,8 +5,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hostile_pictures import H, W, bmp, many_scans, tiff
-from hostile_samples import header, png, rows
+from folder_samples import H, W
+from hostile_pictures import many_scans
+from hostile_samples import bmp, header, png, rows, tiff
 from PIL.ExifTags import Base as Tag
 
 from tinysegnet.data import read_image

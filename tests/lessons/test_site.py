@@ -5,39 +5,19 @@ import inspect
 import json
 import pkgutil
 import re
-import sys
-from pathlib import Path
 
 import pytest
+from site_modules import ROOT, SITE, module, modules  # noqa: F401
 
 import tinysegnet as ts
 
-ROOT = Path(__file__).parents[2]
-SITE = ROOT / "lessons" / "site"
 SOURCES = sorted((ROOT / "lessons" / "src").glob("[0-9][0-9]_*.py"))
 PLAIN_FILES = ("errors", "files", "runtime.settings", "weights.weight_files", "training.optim", "training.schedules",
                "bench.measure", "bench.table", "bench.workloads")  # fmt: skip
 
 
-@pytest.fixture(scope="module", autouse=True)
-def modules():
-    """Make the site's modules importable during these tests. They do not belong to a package."""
-    names = [path.stem for path in SITE.glob("*.py")]
-    kept = {name: sys.modules.pop(name) for name in names if name in sys.modules}
-    sys.path.insert(0, str(SITE))
-    yield
-    sys.path.remove(str(SITE))
-    for name in names:
-        sys.modules.pop(name, None)
-    sys.modules.update(kept)
-
-
-def module(name):
-    return importlib.import_module(name)
-
-
 @pytest.fixture(scope="module")
-def sources(tmp_path_factory, modules):
+def sources(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sources")
     module("gather").gather(folder)
     return folder
@@ -186,25 +166,6 @@ def test_every_public_name_is_documented(sources):
     assert len(documented) == len(entries), "a name is documented twice"
 
 
-SOURCE = """
-from os.path import join
-import sys
-if sys:
-    class A: kept = 1
-def f(x): y = x
-sys.z, B, _C, d = 1, 2, 3, 4
-E: int = 5
-"""
-
-
-def test_public_names_are_those_of_all_or_those_that_a_file_binds(tmp_path, monkeypatch):
-    (tmp_path / "site_plain.py").write_text(SOURCE)
-    (tmp_path / "site_listed.py").write_text(SOURCE + "__all__ = ['join', 'f']\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    assert module("api").public_names(module("site_plain")) == ["A", "f", "B", "d", "E"]
-    assert module("api").public_names(module("site_listed")) == ["join", "f"]
-
-
 def test_every_folder_has_a_page_in_the_order_of_the_project_map(sources):
     index = read(sources / "api" / "index.md")
     pages = re.findall(r"^\*\*\[(\w+)\]\(\1\.rst\)\*\*$", index, re.M)
@@ -273,45 +234,6 @@ def test_links_to_files_become_links_to_pages():
     assert noted == ["examples/uncertainty.png", "tests/conftest.py"]
     with pytest.raises(FileNotFoundError, match="nowhere"):
         links.rewritten("[k](nowhere.md)", of="README.md", page="x.md")
-
-
-# --- docstrings -------------------------------------------------------------------------------------------------------
-
-DOCSTRING = """Sums x * y, `a_b` and **kw: see `conv2d`s of `a
-b`.
-
-    out = x * y_
-
-      drawn |
-
-Like this:
-    `code`
-
-Args:
-    x: an array, of `np.ndarray` (see x: above).
-    **others: more.
-
-        indented
-"""
-
-
-def prepared(text, **link):
-    return "\n".join(module("api").prepare_docstring(text.splitlines(), link))
-
-
-def test_docstrings_become_markup():
-    assert prepared(DOCSTRING, conv2d="tinysegnet.ops.conv2d") == (
-        "Sums x * y, ``a_b`` and \\*\\*kw: see :py:obj:`conv2d <tinysegnet.ops.conv2d>`\\ s of ``a b``.\n\n"
-        "\n::\n\n    out = x * y_\n\n      drawn |\n\n\n"
-        "Like this:\n\n::\n\n    `code`\n\n\n"
-        "Args:\n    x: an array, of ``np.ndarray`` (see x: above).\n    \\*\\*others: more.\n\n        indented"
-    )
-
-
-def test_existing_markup_stays():
-    text = "A list:\n\n* ``x_`` and\n  more\n* y"
-    assert prepared(text) == text
-    assert prepared(">>> f(*x)\n1") == ">>> f(*x)\n1"
 
 
 def test_every_docstring_is_sound_markup(sources):

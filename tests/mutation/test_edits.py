@@ -13,8 +13,9 @@ def f(x: int, H, W, step=2) -> int:
         total += min(x[i], x[i:W].max()) * 3
     return total, f"{x + 1}"
 '''
-EXPECTED = {"2 -> 3", "0.5 -> 0.25", "< -> <=", "and -> or", "-x[H, W] -> (x[H, W])", "H, W -> W, H", "H -> (H + 1)",
-            "+= -> -=", "i -> (i - 1)", "min -> max", "W -> (W - 1)",
+EXPECTED = {"2 -> 3", "0.5 -> 0.25", "< -> <=", "-x[H, W] -> (x[H, W])", "H, W -> W, H", "H -> (H + 1)", "H -> W",
+            "i -> (i - 1)", "min -> max", "W -> (W - 1)", "x < 0.5 and step -> (step)", "* -> /",
+            "total += min(x[i], x[i:W].max()) * 3 -> pass", "total, f\"{x + 1}\" -> f\"{x + 1}\", total",
             "x < 0.5 and step -> (not (x < 0.5 and step))"}  # fmt: skip
 
 

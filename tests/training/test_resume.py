@@ -7,22 +7,20 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
-from forms import LONG, amount
+from forms import amount
 from threadpoolctl import threadpool_limits
+from training_commands import OPTIONS, command, last_step, train
 
 import tinysegnet as ts
 from tinysegnet import files, runtime
-from tinysegnet.cli.main import main
 from tinysegnet.data import CAMVID, InMemory
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.training import Recipe, fit
 from tinysegnet.training.run_folder import RunFolder
-from tinysegnet.training.training_step import TrainingStep
 from tinysegnet.weights import checkpoint
 
 SIZE = (20, 28)
@@ -171,15 +169,6 @@ def test_resuming_a_finished_run_only_writes_the_report(tmp_path, data, val, wit
 
 # --- killed ----------------------------------------------------------------------------------------------------------
 
-OPTIONS = ["--limit", amount("4", "8"), "--epochs", "3", "--size", "20x28", "--width", "0.0625"]
-# the program without the report, which takes longer than the training
-WITHOUT_REPORT = """
-import sys
-from tinysegnet.cli.main import main
-from tinysegnet.report import run_report
-run_report.write_run_page, run_report.compute_baselines = lambda folder, run: folder / "report.html", lambda *_: {}
-sys.exit(main())
-"""
 ENVIRONMENT = {**os.environ, **amount({"TINYSEGNET_BACKEND": "numpy"}, {})}
 KILLS = int(os.environ.get("TINYSEGNET_KILLS", amount(1, 4)))  # `make torture` takes 200
 KILLED = [*OPTIONS, "--limit", "8", "--epochs", str(amount(8, 20) + KILLS // 4)]  # a checkpoint every 40 ms
@@ -189,25 +178,6 @@ KILLED = [*OPTIONS, "--limit", "8", "--epochs", str(amount(8, 20) + KILLS // 4)]
 def without_report(monkeypatch):
     monkeypatch.setattr("tinysegnet.report.run_report.write_run_page", lambda folder, run: folder / "report.html")
     monkeypatch.setattr("tinysegnet.report.run_report.compute_baselines", lambda *_: {})
-
-
-def command(*arguments):
-    """Return the command that trains in another process, in the short form without a report."""
-    program = amount(["-c", WITHOUT_REPORT], ["-m", "tinysegnet"])
-    return [sys.executable, *program, "train", *map(str, arguments)]
-
-
-def train(*arguments):
-    """Run the command to its end, in the short form in this process."""
-    if LONG:
-        subprocess.run(command(*arguments), check=True, capture_output=True)
-    else:
-        assert main(["train", *map(str, arguments)]) == 0
-
-
-def last_step(path):
-    """Return the step of the last checkpoint of a run, or 0 if there is none."""
-    return checkpoint.read(path / "last.safetensors").progress["step"] if (path / "last.safetensors").exists() else 0
 
 
 def wait_for_training(process, run, step):
@@ -301,35 +271,3 @@ def test_deterministic_training_does_not_depend_on_the_threads(tmp_path, without
     for threads in ("1", "2"):
         train(*OPTIONS, "--threads", threads, "--deterministic", "--runs", tmp_path, "--name", threads)
     assert weights(tmp_path / "1" / "last.safetensors") == weights(tmp_path / "2" / "last.safetensors")
-
-
-def test_ctrl_c_saves_the_run_and_ends_with_130(tmp_path, monkeypatch, capsys):
-    run_step = TrainingStep.run
-
-    def stopping(self, images, labels, step):
-        if step == 5:
-            signal.raise_signal(signal.SIGINT)
-        return run_step(self, images, labels, step)
-
-    monkeypatch.setattr(TrainingStep, "run", stopping)
-    assert main(["train", "--runs", str(tmp_path), "--name", "run", *OPTIONS, "--epochs", "100000"]) == 130
-    errors = capsys.readouterr().err
-    assert "finishing this batch" in errors
-    assert f"Saved at step 6. To continue: tinysegnet train --resume {tmp_path / 'run'}\n" in errors
-    assert "Traceback" not in errors
-    assert last_step(tmp_path / "run") == 6
-
-
-@pytest.mark.long
-def test_ctrl_c_ends_the_process_with_130(tmp_path):
-    arguments = ["--runs", tmp_path, "--name", "run", *OPTIONS, "--epochs", "100000"]
-    process = subprocess.Popen(command(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    path = tmp_path / "run" / "metrics.csv"
-    while process.poll() is None and not path.exists():
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=100)
-    assert process.returncode == 130, errors
-    assert f"tinysegnet train --resume {tmp_path / 'run'}" in errors
-    assert "Traceback" not in errors
-    assert last_step(tmp_path / "run") > 0

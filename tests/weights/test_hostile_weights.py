@@ -12,21 +12,8 @@ import pytest
 import safetensors.numpy
 from forms import amount
 from measures import Cost
-from weight_samples import (
-    LITTLE,
-    PROGRAMS,
-    TOUCH,
-    Stored,
-    attempt,
-    described,
-    dump,
-    legacy,
-    legacy_file,
-    some_arrays,
-    tensor,
-    zip_file,
-    zipped,
-)
+from pickle_programs import PROGRAMS, TOUCH, attempt
+from weight_samples import LITTLE, Stored, described, dump, legacy, legacy_file, some_arrays, tensor, zip_file, zipped
 
 MUTANTS = int(os.environ.get("TINYSEGNET_MUTANTS", amount(40, 150)))  # of each kind
 ROW = {"100": np.arange(6, dtype=np.float32).tobytes()}

@@ -7,15 +7,15 @@ import sys
 from functools import partial
 
 import numpy as np
+import pickle_programs
 import pytest
-import weight_samples
 from forms import amount
 from measures import Cost
 
 from tinysegnet.weights.weight_files import read_arrays
 
 h5py = pytest.importorskip("h5py", reason='h5py is not installed (pip install "tinysegnet[pretrained]")')
-attempt = partial(weight_samples.attempt, path="x.h5")
+attempt = partial(pickle_programs.attempt, path="x.h5")
 
 MUTANTS = int(os.environ.get("TINYSEGNET_MUTANTS", amount(40, 150)))
 ROW = np.arange(6, dtype=np.float32).reshape(2, 3)

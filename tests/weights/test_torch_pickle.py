@@ -6,7 +6,8 @@ import struct
 
 import numpy as np
 import pytest
-from weight_samples import Stored, dump, program, tensor, text
+from pickle_programs import program, text
+from weight_samples import Stored, dump, tensor
 
 from tinysegnet.errors import CheckpointError
 from tinysegnet.weights.torch_pickle import Storage, Tensor, read_pickle

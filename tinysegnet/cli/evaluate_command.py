@@ -17,9 +17,12 @@ from ..files import as_csv, write_atomically
 from .data_options import DataPath, LabelOptions, Labels, count_pictures, data_name, load_splits
 from .options import CheckpointPath, Json, OutFolder
 from .prediction_options import Options, PredictionOptions
+from .unfamiliar_pictures import UnfamiliarPictures
 
 if TYPE_CHECKING:
-    from ..data import Dataset
+    from collections.abc import Iterable, Iterator
+
+    from ..data import Dataset, Sample
     from ..metrics import Scores
     from ..weights.checkpoint import Checkpoint
 
@@ -65,11 +68,19 @@ def run(
     labels = _label_options(checkpoint, config | loaded.training, data, labels)
     (pictures,) = load_splits(data, (split,), limit, labels)
     _check_classes(loaded, pictures)
-    progress = partial(tqdm, total=len(pictures), desc="evaluating", unit="picture", leave=False, dynamic_ncols=True)
+    unfamiliar = UnfamiliarPictures(loaded)
+
+    def watched(samples: Iterable[Sample]) -> Iterator[Sample]:
+        for sample in bar(samples):
+            unfamiliar.add(sample.name, sample.image)
+            yield sample
+
+    bar = partial(tqdm, total=len(pictures), desc="evaluating", unit="picture", leave=False, dynamic_ncols=True)
     scores = evaluate(
         loaded.model, pictures, **options.resolved_for(loaded), boundary=not no_boundary, samples=options.samples,
-        rng=np.random.default_rng(0), progress=progress,
+        rng=np.random.default_rng(0), progress=watched,
     )  # fmt: skip
+    unfamiliar.warn()
     if scores.intervals is None:
         least = BLOCK * (MIN_BLOCKS - 1) + 1
         print(f"no confidence intervals: they need {least} pictures, and there are {len(pictures)}", file=sys.stderr)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import math
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from unicodedata import normalize
 
 from cyclopts import Parameter
@@ -15,6 +16,7 @@ from ..files import write_atomically
 from .data_options import PaletteChoice
 from .options import CheckpointPath, OutFolder
 from .prediction_options import FACTOR, Options, PredictionOptions
+from .unfamiliar_pictures import UnfamiliarPictures
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,13 +28,23 @@ SUFFIXES = ("_overlay", "_colours", "_labels", "_uncertainty")
 OLD_SUFFIXES = ("_doubt",)  # written by version 0.1
 ANIMATION = "predictions.gif"
 LEGIBLE = 240  # pixels; the overlay of a picture whose longer side is shorter is enlarged
+MAX_PROBABILITIES = 250_000_000  # numbers of 4 bytes; several arrays of this size are in memory
 MAX_WORKING_PIXELS = 4_000_000  # because vgg16 needs several arrays of 256 bytes per pixel
+
+
+class Segmentation(NamedTuple):
+    """A picture (H, W, 3), its labels (H, W), and, if wanted, uncertainty (H, W) and probabilities (H, W, K)."""
+
+    image: np.ndarray
+    labels: np.ndarray
+    uncertainty: np.ndarray | None = None
+    probabilities: np.ndarray | None = None
 
 
 def run(
     checkpoint: CheckpointPath, images: Annotated[tuple[Path, ...], Parameter(name="IMAGE")], /, *,
     out: OutFolder, scale: Annotated[float, FACTOR] = 1.0, options: Options = PredictionOptions(), gif: bool = False,
-    palette: PaletteChoice = "own",
+    probabilities: bool = False, palette: PaletteChoice = "own",
 ) -> int:  # fmt: skip
     """Segment pictures of any size, and write STEM_overlay.png, STEM_colours.png and STEM_labels.png for each.
 
@@ -46,6 +58,8 @@ def run(
         out: A folder for the results. It is created if it is missing.
         scale: A factor on the height and width of the network's input; 1 is the size of its training pictures.
         gif: Also write predictions.gif, an animation of the overlays.
+        probabilities: Also write STEM_probabilities.npz for numpy.load, with "probabilities" (height, width, classes)
+            in float32 and "names", the names of the classes.
     """
     from tqdm import tqdm
 
@@ -55,23 +69,25 @@ def run(
     loaded = options.open(checkpoint, palette)
     out.mkdir(parents=True, exist_ok=True)
     animation = viz.Animation(loaded.palette, len(paths)) if gif else None
-    failed = 0
+    failed, unfamiliar = 0, UnfamiliarPictures(loaded)
     loop = tqdm(paths, desc="predicting", unit="picture", leave=False, dynamic_ncols=True,
                 disable=len(paths) < 2 or None)  # fmt: skip
     for number, (path, stem) in enumerate(zip(loop, _own_stems(paths), strict=True), 1):
         try:
-            image, labels, uncertainty = _segment(path, loaded, scale, options)
+            found = _segment(path, loaded, scale, options, probabilities)
         except TinySegNetError as error:
             tqdm.write(f"error: {error}", file=sys.stderr)  # print would break the progress bar
             failed += 1
             continue
-        overlay_path = _write(image, labels, uncertainty, loaded.palette, out, stem)
+        unfamiliar.add(str(path), found.image)
+        overlay_path = _write(found, loaded.palette, out, stem)
         tqdm.write(str(overlay_path), file=sys.stdout)
         if animation:
-            animation.add(image, labels, path.name.encode(errors="backslashreplace").decode(), number)
+            animation.add(found.image, found.labels, path.name.encode(errors="backslashreplace").decode(), number)
     if animation and animation.frames:
         write_atomically(out / ANIMATION, animation.to_bytes())
         print(out / ANIMATION)
+    unfamiliar.warn()
     return 0 if not failed else 1 if failed < len(paths) else 2
 
 
@@ -90,12 +106,13 @@ def _pictures(images: tuple[Path, ...], out: Path) -> list[Path]:
 
 
 def _segment(
-    path: Path, loaded: Checkpoint, scale: float, options: PredictionOptions
-) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Return the upright picture (H, W, 3), its labels (H, W) and, with samples, their uncertainty (H, W)."""
+    path: Path, loaded: Checkpoint, scale: float, options: PredictionOptions, probabilities: bool
+) -> Segmentation:
+    """Read a picture, turn it upright, and predict it."""
     from ..data import read_image
     from ..data.image_files import MAX_PIXELS_SINGLE
-    from ..prediction.predict import network_size, predict, predict_with_uncertainty
+    from ..ops import softmax_forward
+    from ..prediction.predict import network_size, predict, predict_logits, predict_samples, predict_with_uncertainty
 
     image = read_image(path, max_pixels=MAX_PIXELS_SINGLE)
     H, W = loaded.size or image.shape[:2]
@@ -108,28 +125,42 @@ def _segment(
             f"{path}: {h} x {w} pixels are too many for the network, which takes {MAX_WORKING_PIXELS / 1e6:.0f} Mpx."
             f" Give --scale {math.floor(1000 * factor) / 1000:g} or less"
         )
+    if probabilities and image[..., 0].size * loaded.palette.num_classes > MAX_PROBABILITIES:
+        raise SettingError(f"{path}: the probabilities would take {4 * MAX_PROBABILITIES / 1e9:.0f} GB or more. Leave "
+                           "out --probabilities, or reduce the picture")  # fmt: skip
+    sampling: dict[str, Any] = {"samples": options.samples, "size": size}
+    if options.samples is None and probabilities:
+        logits = predict_logits(loaded.model, image, **resolved)
+        return Segmentation(image, logits.argmax(-1).astype("uint8"), None, softmax_forward(logits)[0])
     if options.samples is None:
-        return image, predict(loaded.model, image, **resolved), None
-    return image, *predict_with_uncertainty(loaded.model, image, samples=options.samples, size=size)
+        return Segmentation(image, predict(loaded.model, image, **resolved))
+    if probabilities:
+        mean, variance = predict_samples(loaded.model, image, **sampling)
+        return Segmentation(image, mean.argmax(-1).astype("uint8"), variance.mean(axis=2), mean)
+    return Segmentation(image, *predict_with_uncertainty(loaded.model, image, **sampling))
 
 
-def _write(
-    image: np.ndarray, labels: np.ndarray, uncertainty: np.ndarray | None, palette: Palette, out: Path, stem: str
-) -> Path:
+def _write(found: Segmentation, palette: Palette, out: Path, stem: str) -> Path:
     """Write the results, with only one in memory at a time, and return the path of the overlay."""
+    import numpy as np
     from PIL import Image
 
     from .. import viz
 
+    labels = found.labels
     paths = [out / f"{stem}{suffix}.png" for suffix in SUFFIXES]
     enlargement = 1 if max(labels.shape) >= LEGIBLE else None  # nothing can be recognised in a tiny picture
-    painted = viz.labelled_picture(image, labels, palette, enlargement=enlargement, narrowest=480)
+    painted = viz.labelled_picture(found.image, labels, palette, enlargement=enlargement, narrowest=480)
     write_atomically(paths[0], viz.picture_bytes(painted))
     del painted
     write_atomically(paths[1], viz.picture_bytes(Image.fromarray(viz.colour_map(labels, palette))))
     write_atomically(paths[2], viz.picture_bytes(viz.index_picture(labels, palette)))
-    if uncertainty is not None:
-        write_atomically(paths[3], viz.picture_bytes(viz.uncertainty_picture(uncertainty)))
+    if found.uncertainty is not None:
+        write_atomically(paths[3], viz.picture_bytes(viz.uncertainty_picture(found.uncertainty)))
+    if found.probabilities is not None:
+        file = io.BytesIO()
+        np.savez(file, probabilities=found.probabilities, names=np.array(palette.names))
+        write_atomically(out / f"{stem}_probabilities.npz", file.getvalue())
     return paths[0]
 
 

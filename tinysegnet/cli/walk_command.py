@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ..errors import SettingError, TinySegNetError
 from .data_options import LabelOptions, PaletteChoice
 from .options import CheckpointPath, FilePath, Size
+from .unfamiliar_pictures import UnfamiliarPictures
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,6 +47,9 @@ def run(
         raise SettingError(f"{out}: this file exists already and is not a walk. Choose another --out, or remove it")
     loaded = open_checkpoint(checkpoint)
     picture = read_image(image, max_pixels=MAX_PIXELS_SINGLE)
+    unfamiliar = UnfamiliarPictures(loaded)
+    unfamiliar.add(str(image), picture)
+    unfamiliar.warn()
     label_map = None
     if labels is not None:
         label_map = _read_labels(labels, image, loaded)

@@ -12,7 +12,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from .. import runtime
 from ..data import Augment, Dataset, batches, check_dataset, num_batches
+from ..data.picture_statistics import TrainingPictures
 from ..errors import CheckpointError
 from ..metrics import Scores
 from ..models import Network, check_network
@@ -111,6 +112,8 @@ class _Training:
         batches_per_epoch = num_batches(data, recipe.batch_size)
         self.epochs = recipe.num_epochs(batches_per_epoch)
         total = self.epochs * batches_per_epoch
+        if run and run.input is None and (pictures := TrainingPictures.of(data)):
+            run.input = asdict(pictures)
         last = run.path / "last.safetensors" if run else None
         self.training_step = TrainingStep(model, data, recipe, total, last)
         self.state = Progress(self.rng.bit_generator.state)  # type: ignore[arg-type]

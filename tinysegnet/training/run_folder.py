@@ -52,6 +52,7 @@ class RunFolder:
         palette: the palette of the training data.
 
         resumed: the checkpoint from which training continues, or None for a new run.
+        input: the `TrainingPictures` as a dictionary, which every checkpoint contains.
 
     Raises DataError if the folder already contains a run, which would be overwritten.
     """
@@ -60,6 +61,7 @@ class RunFolder:
                  resumed: checkpoint.Checkpoint | None = None) -> None:  # fmt: skip
         self.path, self.config, self.palette, self.resumed = Path(path), config, palette, resumed
         self._begun = resumed is not None
+        self.input: dict[str, Any] | None = resumed.training.get("input") if resumed else None
         if not self._begun:
             self._check_no_run()
 
@@ -146,6 +148,8 @@ class RunFolder:
         # the settings for reading label maps, weighting classes and predicting pictures
         kept = ("ignore", "classes", "one_class", "palette", "class_weights", "mirror", "test_scales")
         how: dict[str, Any] = {name: self.config[name] for name in kept if name in self.config}
+        if self.input:
+            how["input"] = self.input
         return {**how, "size": self.config["size"], "epoch": epoch, "scores": scores and scores.as_dict()}
 
 

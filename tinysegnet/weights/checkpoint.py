@@ -23,6 +23,7 @@ import numpy as np
 import safetensors.numpy
 
 from ..data import CAMVID, Palette
+from ..data.picture_statistics import TrainingPictures
 from ..errors import CheckpointError, SettingError, TinySegNetError, did_you_mean, unknown_name
 from ..files import write_atomically
 from ..models import CUSTOM, MAX_CLASSES, MAX_WIDTH, Network, build, count_parameters, models
@@ -54,6 +55,12 @@ class Checkpoint:
     def class_weights(self) -> str | None:
         """The kind of class weights used in training, as named in the recipe, or None if it was not recorded."""
         return convert("class_weights", self.training.get("class_weights"), str | None)
+
+    @property
+    def training_pictures(self) -> TrainingPictures | None:
+        """The statistics of the training pictures, or None if they were not recorded."""
+        saved = self.training.get("input")
+        return None if saved is None else TrainingPictures.from_dict(saved)
 
     @property
     def prediction(self) -> dict[str, Any]:
@@ -133,7 +140,11 @@ def read(path: str | PathLike[str], *, model: Network | None = None) -> Checkpoi
                 raise CheckpointError(f"{name} contains values that are not finite. Use another checkpoint of the run")
         model.load_state(weights)
         found = Checkpoint(model, _palette(parts.pop("palette")), **parts, optimizer=optimizer)
-        _ = found.prediction, found.class_weights  # each raises SettingError for settings of other types
+        _ = (
+            found.prediction,
+            found.class_weights,
+            found.training_pictures,
+        )  # each raises SettingError for settings of other types
         return found
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
