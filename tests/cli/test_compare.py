@@ -14,6 +14,7 @@ from tinysegnet.cli.main import main
 from tinysegnet.data import CAMVID, InMemory
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.metrics import difference_interval
+from tinysegnet.report import compare_page
 from tinysegnet.report.compare_page import RunResult, write_comparison
 from tinysegnet.weights.checkpoint import Checkpoint
 
@@ -106,7 +107,9 @@ def test_only_an_older_comparison_is_overwritten(runs, tmp_path, capsys):
     assert page.read_text() == "<!doctype html>"
 
 
-def test_differences_have_intervals_from_shared_resamples(tmp_path):
+def test_differences_have_intervals_from_shared_resamples(tmp_path, monkeypatch):
+    no_drawing = {"shows": "", "light": "data:,", "dark": "data:,"}
+    monkeypatch.setattr(compare_page, "_drawing", lambda *arguments: no_drawing)
     scenes = InMemory(ToyScenes(seed=1, count=41, size=(16, 24)))
     networks = {name: ts.build("tiny", width=1 / 16, seed=seed) for seed, name in enumerate(("one", "two"))}
     runs = [RunResult(name, {}, history(2), Checkpoint(network)) for name, network in networks.items()]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from ..errors import DataError, SettingError, TinySegNetError
+from ..runtime.settings import convert
 from .data_options import LabelOptions, load_splits, progress_bar
 from .options import FilePath, RunFolderPath
 
@@ -43,9 +44,7 @@ def run(
     if out.suffix.lower() not in (".html", ".htm"):
         raise SettingError(f"{out}: the output file must end in .html. Give another --out, such as compare.html")
     if out.exists() and not is_comparison(out):
-        raise SettingError(
-            f"{out}: this file exists already and is not a comparison. Choose another --out, or remove it"
-        )
+        raise SettingError(f"{out}: this file exists and is not a comparison. Choose another --out, or remove it")
     names = [path.name for path in resolved]
     results = [
         _read(path, name if names.count(name) == 1 else str(path)) for path, name in zip(runs, names, strict=True)
@@ -74,24 +73,26 @@ def _read(path: Path, name: str) -> RunResult:
 
 def _validation_pictures(runs: list[RunResult]) -> tuple[Dataset | None, str]:
     """Return the validation pictures that all runs share, or None and the reason why there are none."""
-
-    def source(config: Any) -> tuple[Any, ...]:
-        labels = LabelOptions.of(config)
-        data = config.get("data")
-        return data, config.get("limit"), labels.ignore, labels.classes, labels.one_class
-
     first = runs[0]
+    data, labels = first.config.get("data"), LabelOptions.of(first.config)
     for other in runs[1:]:
-        if source(other.config) != source(first.config) or other.best.palette.names != first.best.palette.names:
+        if _source(other) != _source(first):
             return None, (f"{first.name} and {other.name} were trained on different data (--data, --limit or label "
                           "options), so their scores cannot be compared")  # fmt: skip
-    data, limit = first.config.get("data"), first.config.get("limit")
     if not isinstance(data, str) or (data != "toy" and not os.path.isdir(data)):
         return None, f"the data of the runs, {data}, is not a folder here"
     try:
-        (val,) = load_splits(data, ("val",), limit, LabelOptions.of(first.config))
+        limit = convert("limit", first.config.get("limit"), int | None)
+        (val,) = load_splits(data, ("val",), limit, labels)
     except TinySegNetError as error:
         return None, str(error)
     if val.palette.names != first.best.palette.names:
         return None, f"the classes of {data} have changed since the training"
     return val, ""
+
+
+def _source(run: RunResult) -> tuple[Any, ...]:
+    """Return what determines the validation pictures and their labels."""
+    labels, names = LabelOptions.of(run.config), run.best.palette.names
+    path = os.path.realpath(str(run.config.get("data")))
+    return path, run.config.get("limit"), labels.ignore, labels.classes, labels.one_class, names
