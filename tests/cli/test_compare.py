@@ -115,7 +115,7 @@ def test_differences_have_intervals_from_shared_resamples(tmp_path, monkeypatch)
     runs = [RunResult(name, {}, history(2), Checkpoint(network)) for name, network in networks.items()]
     write_comparison(tmp_path / "page.html", runs, scenes)
     text = Page((tmp_path / "page.html").read_text()).text.replace("\N{MINUS SIGN}", "-")
-    row = re.search(r"difference from one\s*([+-]0\.\d{3})([+-]0\.\d{3}) to ([+-]0\.\d{3})", text)
+    row = re.search(r"difference from the first run\s*([+-]0\.\d{3})([+-]0\.\d{3}) to ([+-]0\.\d{3})", text)
     difference, low, high = map(float, row.groups())
     assert low < difference < high
     first, second = (ts.evaluate(network, scenes) for network in networks.values())
