@@ -67,7 +67,10 @@ def _read(path: Path, name: str) -> RunResult:
     if not file.is_file():
         raise DataError(f"{path}: the run has not finished an epoch, so there is nothing to compare. Leave it out")
     with open(file, newline="", encoding="utf-8", errors="replace") as lines:
-        history = list(csv.DictReader(lines))
+        try:
+            history = list(csv.DictReader(lines))
+        except csv.Error as error:
+            raise DataError(f"{file}: is not a table of metrics ({error}). Leave this run out") from error
     return RunResult(name, config, history, checkpoint.read(path / "best.safetensors"))
 
 

@@ -92,6 +92,7 @@ def _render(run: RunSummary) -> bytes:
         sizes=sorted({np.shape(labels) for _, labels, _, _ in run.samples}),
         drawings=[_drawing(run, panel) for panel in panels] if run.history else [],
         columns=columns,
+        known=known,
         samples=[_sample(sample, run.palette) for sample in run.samples],
         best={score: _best(run.baselines, score) for score in ("mIoU", "G", "C")},
         confusions=_confusions(run.scores) if run.scores else [],
