@@ -169,7 +169,7 @@ DATA = {  # a function that makes a bad folder, options, and the facts that the 
     ),
     "another size": (
         one_bad(lambda root: save(root / "labels/p1.png", label_map()[:-1])), "",
-        f"d/labels/p1.png: the label map has {W} x {H - 1} pixels",
+        f"d/labels/p1.png: the label map has {H - 1} x {W} pixels",
     ),
     "a pipe in a folder": (
         one_bad(lambda root: ((root / "images/p1.png").unlink(), os.mkfifo(root / "images/p1.png"))), "",

@@ -9,6 +9,7 @@ import sys
 import textwrap
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -107,11 +108,16 @@ def test_own_pictures_runs_block_by_block(tmp_path, monkeypatch):
     assert "banana" in (tmp_path / "walk.html").read_text(encoding="utf-8")
 
 
-def test_the_python_page_runs_block_by_block(capsys):
+def test_the_python_page_runs_block_by_block(capsys, monkeypatch):
+    tensorboard = Mock()
+    for module in ("torch", "torch.utils", "torch.utils.tensorboard"):
+        monkeypatch.setitem(sys.modules, module, tensorboard)
     names = {}
     for _, block in blocks("python.md", "python"):
         exec(compile(block, "python.md", "exec"), names)
     assert names["classes"].shape == names["street"].labels.shape
+    last = names["result"].history[-1]
+    names["writer"].add_scalar.assert_any_call("val_mIoU", last["val_mIoU"], 2)
     assert "ok" in capsys.readouterr().out
 
 

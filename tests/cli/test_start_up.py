@@ -140,7 +140,7 @@ def test_commands_import_only_what_they_use(tmp_path):
     allowed = {
         "lessons copy": set(),
         "doctor --clear-cache": set(),
-        "data scenes --out scenes --count 2 --size 16x16": arrays | {"matplotlib"},
+        "data scenes --out scenes --count 2 --size 16x16": arrays | {"matplotlib", "tqdm"},
         "data check scenes": arrays | {"tqdm"},
         "doctor": arrays | {"numba", "scipy", "safetensors"},  # numba imports SciPy if it is installed
         "summary tiny": arrays | {"numba", "scipy"},

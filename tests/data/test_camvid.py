@@ -155,7 +155,7 @@ def test_check_reports_every_bad_file(tmp_path):
         [
             ("trainannot/a.png", r"value 37 at row 3, column 5 .*0\.\.10, void 11"),
             ("trainannot/b.png", "no such file"),
-            ("trainannot/c.png", f"{W - 1} x {H} pixels.*{W} x {H}"),
+            ("trainannot/c.png", f"{H} x {W - 1} pixels.*{H} x {W}"),
             ("trainannot/d.png", "damaged"),
             ("train/e.png", "no such file"),
             ("trainannot/f.png", "colour 1 2 3 at row 0, column 0"),

@@ -27,7 +27,7 @@ def test_data_check_names_every_bad_file(tmp_path, capsys):
         [
             r"value 37 at row 3, column 5 .*0\.\.2, void 255",
             "no such file",
-            f"{W - 1} x {H} pixels.*{W} x {H}",
+            f"{H} x {W - 1} pixels.*{H} x {W}",
             "damaged",
         ],
         strict=True,

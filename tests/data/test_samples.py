@@ -141,7 +141,7 @@ def test_one_class_against_all_others_keeps_void(k, void):
 
 
 @pytest.mark.parametrize(("image", "labels", "wrong"), [
-    ((6, 9), (6, 9), [""]), ((6, 9), (5, 9), ["5 pixels|x 5"]), ((9, 6), (6, 9), ["upright"]),
+    ((6, 9), (6, 9), [""]), ((6, 9), (5, 9), ["5 x 9 pixels"]), ((9, 6), (6, 9), ["upright"]),
     (None, (6, 9), ["damaged|not a picture", "value 37"]), (None, None, ["", ""]), ((6, 9), None, ["not a picture"]),
 ])  # fmt: skip
 def test_a_pair_has_one_error_per_file_and_values_count_only_if_the_sizes_agree(tmp_path, image, labels, wrong):

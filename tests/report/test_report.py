@@ -256,12 +256,6 @@ def test_report_can_consist_of_a_title(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["curves.png", "report.html"]
 
 
-def test_the_page_of_an_unfinished_run_shows_its_curves_instead_of_scores():
-    page = Page(_render(RunSummary("t", {}, history(2), None, PALETTE)).decode())
-    assert "not validated" not in page.text
-    assert "scores so far are in the curves" in page.text
-
-
 def test_report_escapes_names_that_are_not_unicode(tmp_path):
     run = RunSummary("\udcff", config={"data": "\udcff"}, history=[], scores=None, palette=PALETTE)
     path = write_run_page(tmp_path, run)

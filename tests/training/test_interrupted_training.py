@@ -1,5 +1,6 @@
 """Ctrl-C saves a training run, and the command to continue is shown."""
 
+import math
 import signal
 import subprocess
 import time
@@ -20,6 +21,7 @@ def test_ctrl_c_saves_the_run_and_ends_with_130(tmp_path, monkeypatch, capsys):
         return run_step(self, images, labels, step)
 
     monkeypatch.setattr(TrainingStep, "run", stopping)
+    monkeypatch.setattr("tinysegnet.cli.live_page.SHORTEST", math.inf)  # no page during the training
     assert main(["train", "--runs", str(tmp_path), "--name", "run", *OPTIONS, "--epochs", "100000"]) == 130
     errors = capsys.readouterr().err
     assert "finishing this batch" in errors

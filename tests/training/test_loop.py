@@ -2,11 +2,11 @@
 
 import dataclasses
 import itertools
+import signal
 import time
 
 import numpy as np
 import pytest
-from tqdm import tqdm
 
 import tinysegnet as ts
 from tinysegnet.data import CAMVID, InMemory, Palette, Sample
@@ -63,29 +63,6 @@ def clock(monkeypatch):
     monkeypatch.setattr(loop, "time", type("clock", (), {"perf_counter": lambda: float(next(ticks))}))
 
 
-class Bar(tqdm):
-    """A progress bar that records what it is told."""
-
-    def __init__(self, **settings):
-        self.settings, self.told, self.shown = settings, [], []
-        Bar.last = self
-        super().__init__(**settings)
-
-    def set_description(self, text):
-        self.told.append(text)
-
-    def set_postfix(self, **values):
-        self.shown.append(values)
-
-    def write(self, text, **_):
-        self.told.append(text)
-
-
-@pytest.fixture
-def bar(monkeypatch):
-    monkeypatch.setattr(loop, "tqdm", Bar)
-
-
 class Interrupted(BaseException):
     """Stops a run after an epoch."""
 
@@ -113,13 +90,13 @@ def test_the_seconds_of_a_run_are_counted_from_its_start_and_across_interruption
 
 
 def test_a_stopped_run_keeps_its_seconds(tmp_path, data, clock, monkeypatch):
-    folder, show = run_folder(tmp_path / "run"), loop._Training._show
+    folder, step = run_folder(tmp_path / "run"), TrainingStep.run
 
     def stop(self, *arguments):
-        self.requests.stop = True
-        show(self, *arguments)
+        signal.raise_signal(signal.SIGINT)
+        return step(self, *arguments)
 
-    monkeypatch.setattr(loop._Training, "_show", stop)
+    monkeypatch.setattr(TrainingStep, "run", stop)
     with pytest.raises(KeyboardInterrupt):
         fit(model(), data, recipe=RECIPE, run=folder, progress=False)
     progress = checkpoint.read(folder.path / "last.safetensors").progress
@@ -130,45 +107,6 @@ def test_a_run_really_takes_the_seconds_that_it_reports(data):
     began = time.perf_counter()
     result = fit(model(), data, recipe=replaced(epochs=1), progress=False)
     assert 0 < result.history[0]["seconds"] <= result.seconds <= time.perf_counter() - began
-
-
-def test_the_progress_bar_counts_every_batch_and_names_what_happens(tmp_path, data, val, bar):
-    recipe = replaced(epochs=3, validate_every=2, statistics="exact")
-    folder = run_folder(tmp_path / "run", recipe)
-    with pytest.raises(Interrupted):
-        fit(model(), data, val, recipe=recipe, run=folder, on_epoch=stop_after(2))
-    first = Bar.last
-    assert (first.settings["total"], first.settings["initial"], first.settings["disable"]) == (9, 0, False)
-    assert first.settings["dynamic_ncols"]
-    assert (first.n, first.unit) == (6, "batch")
-    assert first.told[:3] == ["epoch 1/3", "epoch 2/3", "epoch 2/3, validating"]
-    assert first.told[3].startswith("epoch 2: validation mIoU 0.")
-    result = fit(model(), data, val, recipe=recipe, run=RunFolder.resume(folder.path))
-    assert (Bar.last.settings["initial"], Bar.last.n) == (6, 9)
-    assert Bar.last.told[:3] == ["epoch 3/3", "computing batch norm statistics", "epoch 3/3, validating"]
-    s = result.scores
-    shown = f"mIoU {s.mIoU:.3f}, global accuracy G {s.G:.3f}, class accuracy C {s.C:.3f}"
-    assert Bar.last.told[3:] == [f"epoch 3: validation {shown}"]
-    fit(model(), data, recipe=replaced(epochs=1), progress=False)
-    assert Bar.last.settings["disable"]
-    assert not Bar.last.shown
-
-
-def test_the_accuracy_shown_is_that_of_every_fourth_pixel(data, bar, monkeypatch):
-    steps, run = [], TrainingStep.run
-
-    def watched(self, images, labels, step):
-        loss, logits = run(self, images, labels, step)
-        steps.append((loss, logits, labels))
-        return loss, logits
-
-    monkeypatch.setattr(TrainingStep, "run", watched)
-    fit(model(), data, recipe=replaced(epochs=1))
-    assert len(Bar.last.shown) == len(steps) == 3
-    for shown, (loss, logits, labels) in zip(Bar.last.shown, steps, strict=True):
-        right = [logits[n, i, j].argmax() == labels[n, i, j] for n in range(2) for i in range(0, 20, 4)
-                 for j in range(0, 28, 4) if labels[n, i, j] != 11]  # fmt: skip
-        assert shown == {"loss": f"{loss:.3f}", "accuracy": f"{np.mean(right):.3f}", "refresh": False}
 
 
 def test_validations_and_exact_statistics_are_computed_only_when_they_are_due(data, val, monkeypatch):
@@ -284,17 +222,9 @@ def test_the_first_layer_with_non_finite_output_is_found_as_in_training(data):
         training.run(*batch(data), 0)
 
 
-def test_the_accuracy_shown_ignores_void(data):
-    step = TrainingStep(model(), data, RECIPE, 1, None)
-    labels = np.array([[1, 11, 2, 5]], np.uint8)
-    assert step.accuracy(np.array([[1, 11, 3, 7]]), labels) == pytest.approx(1 / 3)
-    assert step.accuracy(labels, np.full((1, 4), 11, np.uint8)) == 0
-
-
-def test_without_an_ignore_label_every_pixel_counts(data):
+def test_without_an_ignore_label_no_batch_is_void(data):
     palette = dataclasses.replace(CAMVID, ignore_label=None)
     step = TrainingStep(model(), Samples([data[0]], palette), replaced(class_weights="none"), 1, None)
     labels = np.array([[0, 1, 2, 255]], np.uint8)
-    assert step.accuracy(np.array([[0, 1, 5, 5]]), labels) == 0.5
     assert not step.is_void(labels)
     assert not step.is_void(np.full((2, 2), 255, np.uint8))

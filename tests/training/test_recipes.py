@@ -239,7 +239,7 @@ def test_options_override_the_defaults_of_a_recipe(tmp_path, capsys, without_rep
 def test_a_resumed_run_keeps_its_recipe(tmp_path, monkeypatch, without_report):
     trained = []
 
-    def watched(model, train, val, *, recipe, run):
+    def watched(model, train, val, *, recipe, run, on_epoch):
         trained.append((recipe, model.config, run.resumed is not None))
         return ts.fit(model, train, val, recipe=recipe, run=run)
 

@@ -139,13 +139,6 @@ def test_a_run_folder_contains_everything(scenes, val, trained):
     assert "Pedestrian" in page
 
 
-def test_progress_shows_epoch_loss_accuracy_and_validation(scenes, val, capsys):
-    fit(small_model(), scenes, val, recipe=SMALL, progress=True)
-    shown = capsys.readouterr()
-    for fact in ("epoch 1/2", "validating", "loss=", "accuracy=", "epoch 2: validation mIoU"):
-        assert fact in shown.out + shown.err
-
-
 def test_a_run_is_never_overwritten(tmp_path):
     run_folder(tmp_path / "run").begin()
     with pytest.raises(DataError, match=r"run.*--resume"):

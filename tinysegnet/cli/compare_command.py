@@ -11,8 +11,8 @@ from cyclopts import Parameter
 
 from ..errors import DataError, SettingError, TinySegNetError
 from ..runtime.settings import convert
-from .data_options import LabelOptions, load_splits, progress_bar
-from .options import FilePath, RunFolderPath
+from .data_options import LabelOptions, load_splits
+from .options import FilePath, Quiet, RunFolderPath
 
 if TYPE_CHECKING:
     from ..data import Dataset
@@ -22,8 +22,9 @@ FEWEST, MOST = 2, 8
 
 
 def run(
-    runs: Annotated[tuple[RunFolderPath, ...], Parameter(name="RUN")], /, *, out: FilePath = Path("compare.html")
-) -> int:
+    runs: Annotated[tuple[RunFolderPath, ...], Parameter(name="RUN")], /, *, out: FilePath = Path("compare.html"),
+    quiet: Quiet = False,
+) -> int:  # fmt: skip
     """Write an HTML page that compares training runs: curves, scores per class, pictures, and different settings.
 
     The network of each run's best.safetensors is scored on the validation pictures that config.json names, and draws
@@ -51,7 +52,7 @@ def run(
     ]
     val, missing = _validation_pictures(results)
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_comparison(out, results, val, missing, lambda name: progress_bar(f"predicting with {name}"))
+    write_comparison(out, results, val, missing)
     print(out)
     if missing:
         print(f"without scores and pictures: {missing}")

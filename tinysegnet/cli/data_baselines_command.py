@@ -4,13 +4,15 @@ import json
 
 from cyclopts.types import PositiveInt
 
+from ..runtime.progress import track
 from .data_options import DataPath, LabelOptions, Labels, count_pictures, data_name, load_splits
-from .options import Json
+from .options import Json, Quiet
 
 
 def run(
-    *, data: DataPath = "toy", labels: Labels = LabelOptions(), limit: PositiveInt | None = None, as_json: Json = False
-) -> int:
+    *, data: DataPath = "toy", labels: Labels = LabelOptions(), limit: PositiveInt | None = None, as_json: Json = False,
+    quiet: Quiet = False,
+) -> int:  # fmt: skip
     """Score predictors without a network, which use position, colour or both. A network should score above them.
 
     Args:
@@ -22,7 +24,9 @@ def run(
 
     train, val = load_splits(data, ("train", "val"), limit, labels)
     palette = train.palette
-    found = baselines(labelled_images(train), labelled_images(val), palette.names, palette.ignore_label)
+    pictures = labelled_images(train, progress=track("computing the baselines"))
+    scored = labelled_images(val, progress=track("scoring the baselines"))
+    found = baselines(pictures, scored, palette.names, palette.ignore_label)
     if as_json:
         print(json.dumps({name: scores.as_dict() for name, scores in found.items()}))
         return 0

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError, SettingError
 from ..files import write_atomically
-from .data_options import LabelOptions, Labels, find_problems, progress_bar
-from .options import FilePath, FolderPath, Json
+from ..runtime.progress import track
+from .data_options import LabelOptions, Labels, find_problems
+from .options import FilePath, FolderPath, Json, Quiet
 
 if TYPE_CHECKING:
     from ..data import Folder
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 
 
 def run(
-    folder: FolderPath, /, *, labels: Labels = LabelOptions(), sheet: FilePath | None = None, as_json: Json = False
-) -> int:
+    folder: FolderPath, /, *, labels: Labels = LabelOptions(), sheet: FilePath | None = None, as_json: Json = False,
+    quiet: Quiet = False,
+) -> int:  # fmt: skip
     """Check a data set: read every picture and label map, describe the folder, and list all files that cannot be used.
 
     The exit code is 2 if a file cannot be used, and 1 if there are no pictures for training or validation.
@@ -46,10 +48,8 @@ def run(
         layout.pairs(next(iter(layout.splits)))  # raises a DataError that describes what is missing
     selected = [labels.select(split) for split in folders]
     problems = [problem for split in folders for problem in find_problems(split)]
-    statistics = [
-        pair_statistics(data, fits=sheet is not None, progress=progress_bar(f"counting {data.name}"))
-        for data in selected
-    ]
+    progress = track("counting pixels")
+    statistics = [pair_statistics(data, fits=sheet is not None, progress=progress) for data in selected]
     names = [*selected[0].palette.names, "void"]
     by_split = {
         split.split: dict(zip(names, shares(pairs).tolist(), strict=True))

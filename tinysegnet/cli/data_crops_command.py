@@ -3,7 +3,7 @@
 from cyclopts.types import NonNegativeInt, PositiveInt
 
 from .data_options import LabelOptions, Labels, load_splits
-from .options import FolderPath, OutFolder, Size
+from .options import FolderPath, OutFolder, Quiet, Size
 
 SPLITS = ("train", "val")
 
@@ -11,6 +11,7 @@ SPLITS = ("train", "val")
 def run(
     folder: FolderPath, /, *, out: OutFolder, labels: Labels = LabelOptions(), size: Size = (96, 128),
     whole: bool = False, per_picture: PositiveInt = 4, seed: NonNegativeInt = 0,
+    quiet: Quiet = False,
 ) -> int:  # fmt: skip
     """Make a small data set from a large one, with random crops or with whole pictures scaled down.
 
@@ -22,13 +23,12 @@ def run(
         per_picture: The number of crops per picture.
         seed: The seed of the crops' positions.
     """
-    from tqdm import tqdm
-
     from ..data import make_crops
+    from ..runtime.progress import track
 
     splits = dict(zip(SPLITS, load_splits(str(folder), SPLITS, labels=labels), strict=True))
-    with tqdm(total=sum(map(len, splits.values())), unit="picture", leave=False, dynamic_ncols=True) as bar:
-        counts = make_crops(splits, size, out, crops_per_picture=per_picture, whole=whole, seed=seed,
-                            progress=lambda done, total: bar.update())  # fmt: skip
+    shown = iter(track("writing pictures")(range(sum(map(len, splits.values())))))
+    counts = make_crops(splits, size, out, crops_per_picture=per_picture, whole=whole, seed=seed,
+                        progress=lambda done, total: next(shown, None))  # fmt: skip
     print(f"{out}: " + ", ".join(f"{count} {split}" for split, count in counts.items()))
     return 0

@@ -6,10 +6,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from .options import OutFolder
+from .options import OutFolder, Quiet
 
 
-def run(source: Annotated[Path, Parameter(name="SOURCE")], /, *, out: OutFolder) -> int:
+def run(source: Annotated[Path, Parameter(name="SOURCE")], /, *, out: OutFolder, quiet: Quiet = False) -> int:
     """Make a data set from labelme annotations, or from COCO annotations of CVAT, Label Studio or Roboflow.
 
     Pixels without a shape become background, and later shapes cover earlier ones. Everything that is not imported is
@@ -19,12 +19,10 @@ def run(source: Annotated[Path, Parameter(name="SOURCE")], /, *, out: OutFolder)
         source: A folder with pictures and JSON files, or one JSON file. For labelme, labels.txt may list the classes.
         out: A new folder for the result: images/, labels/ and classes.txt, with the splits of the source.
     """
-    from tqdm import tqdm
-
     from ..data.importing import import_annotations
+    from ..runtime.progress import track
 
-    bar = {"desc": f"importing {source}", "unit": "picture", "leave": False, "dynamic_ncols": True}
-    imported = import_annotations(source, out, progress=lambda drawings: tqdm(drawings, **bar))
+    imported = import_annotations(source, out, progress=track("importing pictures"))
     one = "picture" if imported.counts.total() == 1 else "pictures"
     counts = ", ".join(f"{count} {split or one}" for split, count in imported.counts.items())
     print(f"{out}: {counts}; classes: {', '.join(imported.classes)}")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Group, Parameter
 
 from ..errors import DataError
+from ..runtime.progress import track
 from ..runtime.settings import convert_fields
 from .options import check_folder
 
@@ -90,7 +91,7 @@ def load_splits(
     if limit is None and data != "toy":
         return selected
     return [
-        InMemory(dataset, limit=limit, progress=progress_bar(f"loading {dataset.name} {split}"))
+        InMemory(dataset, limit=limit, progress=track(f"loading the split {split}"))
         for dataset, split in zip(selected, splits, strict=True)
     ]
 
@@ -107,12 +108,5 @@ def data_name(data: str) -> str:
 
 def find_problems(folder: Folder, limit: int | None = None) -> list[Problem]:
     """Return the files of a split that cannot be used. At most `limit` pictures are checked, with a progress bar."""
-    bar = progress_bar(f"checking {folder.name}")
+    bar = track("checking pictures")
     return folder.problems(progress=lambda indices: bar(indices[:limit]))
-
-
-def progress_bar(what: str) -> Any:
-    """Return a function that wraps a loop over pictures in a progress bar."""
-    from tqdm import tqdm
-
-    return lambda loop: tqdm(loop, desc=what, unit="picture", leave=False, dynamic_ncols=True, disable=None)

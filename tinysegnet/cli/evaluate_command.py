@@ -14,8 +14,9 @@ from cyclopts.types import PositiveInt
 
 from ..errors import DataError, SettingError
 from ..files import as_csv, write_atomically
+from ..runtime.progress import track
 from .data_options import DataPath, LabelOptions, Labels, count_pictures, data_name, load_splits
-from .options import CheckpointPath, Json, OutFolder
+from .options import CheckpointPath, Json, OutFolder, Quiet
 from .prediction_options import Options, PredictionOptions
 from .unfamiliar_pictures import UnfamiliarPictures
 
@@ -31,7 +32,7 @@ def run(
     checkpoint: CheckpointPath, /, *, data: DataPath | None = None, labels: Labels = LabelOptions(),
     split: str = "val", limit: PositiveInt | None = None, out: OutFolder | None = None,
     options: Options = PredictionOptions(), no_baseline: bool = False, no_boundary: bool = False,
-    as_json: Json = False,
+    as_json: Json = False, quiet: Quiet = False,
 ) -> int:  # fmt: skip
     """Score a trained network on labelled pictures, as a whole and for every class, at the resolution of the labels.
 
@@ -53,10 +54,7 @@ def run(
         no_baseline: Leave out the position prior, so that the training pictures are not read.
         no_boundary: Leave out BF, which takes about 0.1 s per picture of 360x480 pixels.
     """
-    from functools import partial
-
     import numpy as np
-    from tqdm import tqdm
 
     from ..metrics.intervals import BLOCK, MIN_BLOCKS
     from ..prediction import evaluate
@@ -71,11 +69,10 @@ def run(
     unfamiliar = UnfamiliarPictures(loaded)
 
     def watched(samples: Iterable[Sample]) -> Iterator[Sample]:
-        for sample in bar(samples):
+        for sample in track("evaluating", len(pictures))(samples):
             unfamiliar.add(sample.name, sample.image)
             yield sample
 
-    bar = partial(tqdm, total=len(pictures), desc="evaluating", unit="picture", leave=False, dynamic_ncols=True)
     scores = evaluate(
         loaded.model, pictures, **options.resolved_for(loaded), boundary=not no_boundary, samples=options.samples,
         rng=np.random.default_rng(0), progress=watched,
@@ -177,7 +174,8 @@ def _baseline(data: str, limit: int | None, labels: LabelOptions, pictures: Data
 
     try:
         (training_pictures,) = load_splits(data, ("train",), limit, labels)
-        train, val, palette = labelled_images(training_pictures), labelled_images(pictures), pictures.palette
+        train = labelled_images(training_pictures, progress=track("computing the baseline"))
+        val, palette = labelled_images(pictures, progress=track("scoring the baseline")), pictures.palette
         return position_prior(train, val, palette.names, palette.ignore_label)
     except DataError as error:  # a missing split or a bad file in it does not prevent the evaluation
         print(f"no position prior, because it needs training pictures: {error}", file=sys.stderr)

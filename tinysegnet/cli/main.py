@@ -75,20 +75,23 @@ def _run(arguments: list[str]) -> int:
 def _run_command(arguments: list[str]) -> int:
     import signal
     import warnings
-    from functools import cache, partial
+    from functools import cache
 
     from ..runtime import announce_compiling
+    from ..runtime.progress import hidden, say
     from ..training.signals import signal_handler
     from .parser import parse
 
-    print_once = cache(partial(print, file=sys.stderr))
+    say_once = cache(say)
     command, bound = parse(arguments)
     announce_compiling()
     # A KeyboardInterrupt lets commands remove half-written files. A SIGINT that nohup ignores stays ignored.
     numbers = [signal.SIGTERM, *([signal.SIGINT] if signal.getsignal(signal.SIGINT) == leave else [])]
-    with signal_handler(signal.default_int_handler, *numbers), warnings.catch_warnings():
+    handler = signal_handler(signal.default_int_handler, *numbers)
+    quiet = bound.arguments.get("quiet", getattr(bound.arguments.get("options"), "quiet", False))
+    with handler, hidden(quiet), warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
-        warnings.showwarning = lambda message, *where, **more: print_once("warning:", str(message).splitlines()[0])
+        warnings.showwarning = lambda message, *where, **more: say_once(f"warning: {str(message).splitlines()[0]}")
         return command(*bound.args, **bound.kwargs) or 0
 
 

@@ -13,8 +13,9 @@ from cyclopts import Parameter
 
 from ..errors import SettingError, TinySegNetError
 from ..files import write_atomically
+from ..runtime.progress import say, track
 from .data_options import PaletteChoice
-from .options import CheckpointPath, OutFolder
+from .options import CheckpointPath, OutFolder, Quiet
 from .prediction_options import FACTOR, Options, PredictionOptions
 from .unfamiliar_pictures import UnfamiliarPictures
 
@@ -44,7 +45,7 @@ class Segmentation(NamedTuple):
 def run(
     checkpoint: CheckpointPath, images: Annotated[tuple[Path, ...], Parameter(name="IMAGE")], /, *,
     out: OutFolder, scale: Annotated[float, FACTOR] = 1.0, options: Options = PredictionOptions(), gif: bool = False,
-    probabilities: bool = False, palette: PaletteChoice = "own",
+    probabilities: bool = False, palette: PaletteChoice = "own", quiet: Quiet = False,
 ) -> int:  # fmt: skip
     """Segment pictures of any size, and write STEM_overlay.png, STEM_colours.png and STEM_labels.png for each.
 
@@ -61,29 +62,30 @@ def run(
         probabilities: Also write STEM_probabilities.npz for numpy.load, with "probabilities" (height, width, classes)
             in float32 and "names", the names of the classes.
     """
-    from tqdm import tqdm
-
     from .. import viz
 
     paths = _pictures(images, out)
     loaded = options.open(checkpoint, palette)
     out.mkdir(parents=True, exist_ok=True)
     animation = viz.Animation(loaded.palette, len(paths)) if gif else None
-    failed, unfamiliar = 0, UnfamiliarPictures(loaded)
-    loop = tqdm(paths, desc="predicting", unit="picture", leave=False, dynamic_ncols=True,
-                disable=len(paths) < 2 or None)  # fmt: skip
-    for number, (path, stem) in enumerate(zip(loop, _own_stems(paths), strict=True), 1):
-        try:
-            found = _segment(path, loaded, scale, options, probabilities)
-        except TinySegNetError as error:
-            tqdm.write(f"error: {error}", file=sys.stderr)  # print would break the progress bar
-            failed += 1
-            continue
-        unfamiliar.add(str(path), found.image)
-        overlay_path = _write(found, loaded.palette, out, stem)
-        tqdm.write(str(overlay_path), file=sys.stdout)
-        if animation:
-            animation.add(found.image, found.labels, path.name.encode(errors="backslashreplace").decode(), number)
+    failed, done, unfamiliar = 0, 0, UnfamiliarPictures(loaded)
+    try:
+        for path, stem in zip(track("predicting", len(paths))(paths), _own_stems(paths), strict=True):
+            try:
+                found = _segment(path, loaded, scale, options, probabilities)
+            except TinySegNetError as error:
+                say(f"error: {error}")
+                failed += 1
+                continue
+            unfamiliar.add(str(path), found.image)
+            say(str(_write(found, loaded.palette, out, stem)), sys.stdout)
+            done += 1
+            if animation:
+                name = path.name.encode(errors="backslashreplace").decode()
+                animation.add(found.image, found.labels, name, done + failed)
+    except KeyboardInterrupt:
+        say(f"{out} contains the results of {done} of {len(paths)} pictures. The same command segments all of them.")
+        raise
     if animation and animation.frames:
         write_atomically(out / ANIMATION, animation.to_bytes())
         print(out / ANIMATION)

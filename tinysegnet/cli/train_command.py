@@ -82,7 +82,12 @@ class Train(Source):
     """Compute the same bits for any number of threads, with NumPy's matrix products in one thread. The compiled kernels
     always do."""
     resume: RunFolderPath | None = None
-    """Continue the stopped run in this folder, with its data, network and recipe. No other option may be given."""
+    """Continue the stopped run in this folder, with its data, network and recipe. Of the other options, only --open and
+    --quiet may be given."""
+    open: bool = False
+    """Open the report in the web browser when it first exists. It is refreshed during the training."""
+    quiet: bool = False
+    """Show no progress. Results and warnings are still printed."""
     settings: Annotated[Recipe, RECIPE] = field(default_factory=Recipe)
 
     def run(self) -> int:
@@ -103,10 +108,11 @@ class Train(Source):
             raise DataError(f"{path / 'config.json'}: cannot be used: {error}. Start a new run") from error
 
     def _train(self) -> int:
-        from ..data import Folder, OneClass
+        from ..data import Folder, OneClass, num_batches
         from ..report.run_report import write_report
         from ..training.loop import fit
         from ..weights.encoders import encoder_preprocessing
+        from .live_page import LivePage
 
         if self.name is not None:
             _check_name(self.name)
@@ -126,10 +132,18 @@ class Train(Source):
               f"{count_pictures(train, 'training')}, {count_pictures(val, 'validation')}")  # fmt: skip
         if folder.resumed:
             print(f"continuing from {folder.path / 'last.safetensors'}, step {folder.resumed.progress['step']}")
-        result = fit(model, train, val, recipe=Recipe(**asdict(self.settings)), run=folder)
+        recipe = Recipe(**asdict(self.settings))
+        epochs = recipe.num_epochs(num_batches(train, recipe.batch_size))
+        live_page = LivePage(folder, train, val, epochs, browser=self.open)
+        try:
+            result = fit(model, train, val, recipe=recipe, run=folder, on_epoch=live_page)
+        except BaseException:
+            live_page.stopped(f"Training has stopped. To continue it: {folder.how_to_go_on}")
+            raise
         if result.scores:
             print(result.scores.table())
         page = write_report(folder, model, train, val, result)
+        live_page.open(page)
         print(f"trained for {result.seconds:.0f} s\n{_checkpoints(folder.path, result.history)}\nreport: {page}")
         if result.diverged:
             print(f"warning: {result.diverged}")
@@ -202,7 +216,7 @@ def _with_defaults(options: type, changed: list[tuple[str, Any, Any]]) -> Any:
 
 
 def _check_combinations(given: list[str]) -> None:
-    others = [option for option in given if option not in ("--resume", "--help")]
+    others = [option for option in given if option not in ("--resume", "--help", "--open", "--quiet")]
     if "--resume" in given and others:
         raise SettingError(f"train --resume uses the options of the run. Leave out {others[0]}")
     if "--epochs" in given and "--iterations" in given:

@@ -11,6 +11,7 @@ changed since then, so compute the weights from the labels that you use.
 
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -28,11 +29,11 @@ class PixelCounts:
     images: np.ndarray  # (K,) int64, number of images in which the class occurs
 
 
-def count_pixels(dataset: Dataset) -> PixelCounts:
-    """Count the pixels in all labels of a data set. Void is not a class."""
+def count_pixels(dataset: Dataset, *, progress: Any = iter) -> PixelCounts:
+    """Count the pixels in all labels of a data set. Void is not a class. `progress` wraps the loop, such as tqdm."""
     K = check_dataset(dataset).palette.num_classes
     pixels, image_pixels, images = np.zeros((3, K), np.int64)
-    for index in range(len(dataset)):
+    for index in progress(range(len(dataset))):
         labels = read_sample(dataset, index).labels
         counts = np.bincount(labels.ravel(), minlength=K)[:K]
         pixels += counts

@@ -44,7 +44,7 @@ def check_sizes(image_path: Path, image: np.ndarray, labels_path: Path, labels: 
     if (w, h) == (H, W):  # the picture was turned, but the label map was not
         remedy = f"Export it upright, or remove the picture's EXIF orientation: exiftool -Orientation= {image_path}"
     if (h, w) != (H, W):
-        sizes = f"the label map has {w} x {h} pixels, but {image_path} has {W} x {H} when it is upright"
+        sizes = f"the label map has {h} x {w} pixels, but {image_path} has {H} x {W} when it is upright"
         raise DataError(f"{labels_path}: {sizes}. {remedy}")
 
 

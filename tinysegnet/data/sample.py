@@ -58,10 +58,13 @@ def read_sample(data: Dataset, index: int) -> Sample:
     return sample
 
 
-def labelled_images(data: Dataset) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield (image, labels) of each sample, checked by `read_sample`, as `metrics.baselines` expects."""
-    check_dataset(data)
-    return ((sample.image, sample.labels) for sample in (read_sample(data, i) for i in range(len(data))))
+def labelled_images(data: Dataset, *, progress: Any = iter) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield (image, labels) of each sample, checked by `read_sample`, as `metrics.baselines` expects.
+
+    `progress` wraps the loop over the indices, such as tqdm.
+    """
+    samples = (read_sample(data, i) for i in progress(range(len(check_dataset(data)))))
+    return ((sample.image, sample.labels) for sample in samples)
 
 
 def check_classes(name: str, labels: np.ndarray, palette: Palette) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import ShapeError, unknown_name
 from ..ops import REGISTRY, Variant
+from ..runtime.progress import track
 from .cases import cases_of
 from .checker import check
 from .results import Report, table
@@ -86,7 +87,8 @@ def run(names: Sequence[str] = (), *, json: bool = False, seed: int = 0) -> tupl
     """Return the output of `tinysegnet gradcheck [OP ...]`, as a table or as JSON, and whether all checks passed."""
     for op in names:
         find_variants(op)  # so that an unknown name raises an error before the first check
-    reports = check_all(ops=names, seed=seed)
+    chosen = track("checking ops")(names or find_ops())
+    reports = [report for op in chosen for report in check_all(ops=[op], seed=seed)]
     ok = all(report.ok for report in reports)
     if json:
         return json_format.dumps({"ok": ok, "checks": [report.to_dict() for report in reports]}, indent=1), ok

@@ -3,7 +3,7 @@
 Its template is `compare_page.html.jinja`. Like the page of a run, it is a single file that works offline.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from ..files import write_atomically
 from ..metrics import Scores, difference_interval
 from ..metrics.confusion import averages
 from ..prediction import evaluate, predict
+from ..runtime.progress import track
 from ..viz.curves import Curve, Panel, column, lines_figure, shortened
 from ..viz.panels import caption
 from ..weights.checkpoint import Checkpoint
@@ -42,10 +43,7 @@ def is_comparison(path: Path) -> bool:
         return file.read(len(MARK)) == MARK
 
 
-def write_comparison(
-    path: Path, runs: Sequence[RunResult], val: Dataset | None, missing: str = "",
-    progress: Callable[[str], Any] = lambda name: iter,
-) -> None:  # fmt: skip
+def write_comparison(path: Path, runs: Sequence[RunResult], val: Dataset | None, missing: str = "") -> None:
     """Write the page.
 
     Args:
@@ -54,12 +52,8 @@ def write_comparison(
         val: the validation pictures of all runs, on which their best networks are scored and drawn. None leaves this
             part out.
         missing: the reason why `val` is None.
-        progress: given the name of a run, returns a function that wraps the loop over the pictures.
     """
-    scores = [
-        evaluate(run.best.model, val, **run.best.prediction, rng=np.random.default_rng(0), progress=progress(run.name))
-        for run in runs if val is not None
-    ]  # fmt: skip
+    scores = [_scores(run, val) for run in runs] if val is not None else []
     page = render(
         "compare_page.html.jinja",
         mark=MARK.decode(),
@@ -73,6 +67,11 @@ def write_comparison(
         settings=_different_settings(runs),
     )
     write_atomically(path, page)
+
+
+def _scores(run: RunResult, val: Dataset) -> Scores:
+    progress = track(f"predicting with {run.name}", len(val))
+    return evaluate(run.best.model, val, **run.best.prediction, rng=np.random.default_rng(0), progress=progress)
 
 
 def _drawing(title: str, name: str, runs: Sequence[RunResult]) -> dict[str, str]:

@@ -19,6 +19,7 @@ from PIL import Image
 from ..data.palette import Palette
 from ..files import write_atomically
 from ..metrics import Scores
+from ..runtime.progress import doing
 from ..viz import DARK, LIGHT, Theme, curves_figure, overlays_picture, per_class_figure, picture_bytes, save_figure
 from ..viz.curves import column
 from ..viz.figures import figure_bytes
@@ -51,8 +52,10 @@ class RunSummary:
     command: str = ""  # the command that reproduces the run
     data: str = ""  # a description of the data
     warning: str = ""  # what is wrong with the run
+    status: str = ""  # what a run that is not finished does; the page then reloads itself every minute
 
 
+@doing("writing the report")
 def write_run_page(folder: Path, run: RunSummary) -> Path:
     """Write curves.png, overlays.png, per_class.png and report.html into the folder; return the path of report.html."""
     save_figure(curves_figure(run.history, _lines(run)), folder / "curves.png")
@@ -92,7 +95,6 @@ def _render(run: RunSummary) -> bytes:
         sizes=sorted({np.shape(labels) for _, labels, _, _ in run.samples}),
         drawings=[_drawing(run, panel) for panel in panels] if run.history else [],
         columns=columns,
-        known=known,
         samples=[_sample(sample, run.palette) for sample in run.samples],
         best={score: _best(run.baselines, score) for score in ("mIoU", "G", "C")},
         confusions=_confusions(run.scores) if run.scores else [],

@@ -14,12 +14,14 @@ from ..metrics import baselines as compute_baselines
 from ..metrics.confusion import averages
 from ..models import Network
 from ..prediction.predict import predict
+from ..runtime.progress import track
 from ..training.loop import TrainingResult
 from ..training.run_folder import RunFolder, environment
 from ..viz.panels import Compared
 from ..weights.checkpoint import Checkpoint
 from .run_page import RunSummary, write_run_page
 
+REFRESH = '<meta http-equiv="refresh" content="60">'  # in the page of an unfinished run
 SHOWN, WORST = 6, 3  # maximum number of validation pictures on the page, and how many of them are the worst
 
 
@@ -49,7 +51,8 @@ def write_report(run: RunFolder, model: Network, train: Dataset, val: Dataset | 
         palette = train.palette
         baselines = {}
         if val:
-            pictures = labelled_images(train), labelled_images(val)
+            fitted = labelled_images(train, progress=track("computing the baselines"))
+            pictures = fitted, labelled_images(val, progress=track("scoring the baselines"))
             baselines = compute_baselines(*pictures, palette.names, palette.ignore_label)
         _compare_with_baselines(result.scores, baselines)
         here = environment()
@@ -61,6 +64,18 @@ def write_report(run: RunFolder, model: Network, train: Dataset, val: Dataset | 
             seconds=result.seconds, command=here["command"], data=_described(train, val),
             warning=result.diverged,
         ))  # fmt: skip
+
+
+def write_unfinished_report(
+    run: RunFolder, train: Dataset, val: Dataset | None, history: list[dict[str, float]], status: str
+) -> Path:
+    """Write curves.png and report.html of a run that goes on, with its `status` in one line. `fit` holds the folder."""
+    here = environment()
+    title = f"{run.config.get('model', 'network')} on {_without_split(train)}"
+    return write_run_page(run.path, RunSummary(
+        title, run.config, history, None, run.palette, environment=here, seconds=history[-1]["seconds"],
+        command=here["command"], data=_described(train, val), status=status, name=run.path.resolve().name,
+    ))  # fmt: skip
 
 
 def _described(train: Dataset, val: Dataset | None) -> str:
@@ -87,7 +102,7 @@ def _predicted(run: RunFolder, model: Network, val: Dataset, scores: Scores | No
         marks = dict.fromkeys(order[:WORST], "Worst: ") | dict.fromkeys(order[WORST:][-1:], "Best: ")
     chosen = chosen_pictures([*marks], len(val))
     options = Checkpoint(model, training=run.config).prediction
-    samples = ((marks.get(i, ""), val[i]) for i in chosen)
+    samples = ((marks.get(i, ""), val[i]) for i in track("predicting for the report")(chosen))
     return [(s.image, s.labels, predict(model, s.image, **options), mark + s.name) for mark, s in samples]
 
 

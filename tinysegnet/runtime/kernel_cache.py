@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from .progress import say, show_compiling
+
 compiled_kernels: list[Any] = []
 _announcing: list[None] = []  # filled by `announce_compiling`, emptied when the first kernel is compiled
 SAME_CODE = ("NUMBA_NUM_THREADS", "NUMBA_THREADING_LAYER")  # settings that do not change the compiled code
@@ -81,8 +83,9 @@ def announce_compiling() -> None:
 
 
 def say_compiling() -> None:
-    """Print the line if it was requested and has not been printed."""
+    """Print the line if it was requested and has not been printed. The progress of a training run shows it too."""
     if _announcing:
         _announcing.clear()
-        print("Compiling the kernels that this command needs. This takes up to a minute, but only the first time"
-              " on this processor.", file=sys.stderr, flush=True)  # fmt: skip
+        say("Compiling the kernels that this command needs. This takes up to a minute, but only the first time on this"
+            " processor.")  # fmt: skip
+    show_compiling()

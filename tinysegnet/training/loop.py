@@ -7,7 +7,6 @@ The settings come from a `Recipe` (see `recipes`). The results are written to th
 """
 
 import math
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +15,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from .. import runtime
 from ..data import Augment, Dataset, batches, check_dataset, num_batches
@@ -24,7 +22,8 @@ from ..data.picture_statistics import TrainingPictures
 from ..errors import CheckpointError
 from ..metrics import Scores
 from ..models import Network, check_network
-from ..prediction import class_logits, evaluate
+from ..prediction import evaluate
+from ..runtime.progress import TrainingProgress, hidden, say
 from ..weights.checkpoint import Checkpoint
 from .batchnorm_statistics import recompute_statistics
 from .divergence import describe_divergence
@@ -83,8 +82,17 @@ def fit(
         recipe: the training settings; the default is `recipe_for(data)`.
         run: the folder for configuration, metrics and checkpoints; None saves nothing. A run that was opened by
             `RunFolder.resume` continues where it stopped, with its own weights.
-        progress: show a progress bar.
-        on_epoch: called with the history after each epoch, for example to update a live plot.
+        progress: show the phase, the loss and the time left, on one line in a terminal or a notebook. If stderr is a
+            file or a pipe, this is one line per epoch.
+        on_epoch: called with the history after each epoch: a list with one row per finished epoch, a dictionary with
+            the columns of metrics.csv and `learning_rate`. It can update a plot, or log to TensorBoard:
+
+                def log(history):
+                    for name, value in history[-1].items():
+                        writer.add_scalar(name, value, history[-1]["epoch"])
+
+            Scores are NaN in epochs without validation. An error in this function ends the training after the epoch,
+            which is saved before.
 
     Raises:
         NonFiniteError: the loss or a gradient is not finite. Earlier checkpoints are kept.
@@ -95,23 +103,24 @@ def fit(
     check_network(model)
     check_dataset(data)
     recipe = recipe or recipe_for(data)
-    return _Training(model, data, val, recipe, run, progress, on_epoch).run()
+    with hidden(not progress):
+        return _Training(model, data, val, recipe, run, on_epoch).run()
 
 
 class _Training:
     """The state and the steps of a single call of `fit`."""
 
     def __init__(self, model: Network, data: Dataset, val: Dataset | None, recipe: Recipe, run: RunFolder | None,
-                 progress: bool, on_epoch: Callable[[list[dict[str, float]]], None] | None) -> None:  # fmt: skip
+                 on_epoch: Callable[[list[dict[str, float]]], None] | None) -> None:  # fmt: skip
         self.model, self.data, self.val, self.recipe, self.folder = model, data, val, recipe, run
         check_training(model, data, val, recipe)
         self.on_epoch = on_epoch or (lambda history: None)
         model.freeze("encoder" if recipe.freeze_encoder else None)
         self.rng = np.random.default_rng(recipe.seed)
         self.augment = Augment(recipe.flip, recipe.scale, recipe.color_jitter)
-        batches_per_epoch = num_batches(data, recipe.batch_size)
-        self.epochs = recipe.num_epochs(batches_per_epoch)
-        total = self.epochs * batches_per_epoch
+        self.batches_per_epoch = num_batches(data, recipe.batch_size)
+        self.epochs = recipe.num_epochs(self.batches_per_epoch)
+        total = self.epochs * self.batches_per_epoch
         if run and run.input is None and (pictures := TrainingPictures.of(data)):
             run.input = asdict(pictures)
         last = run.path / "last.safetensors" if run else None
@@ -124,8 +133,14 @@ class _Training:
                 if name.endswith(".beta") and not array.any():  # only untrained betas are 0
                     array[...] = recipe.initial_beta
         self.scores: Scores | None = None
+        self.saved = False  # whether a stopped run is saved
         self.began = time.perf_counter() - self.state.seconds
-        self.bar = tqdm(total=total, initial=self.state.step, unit="batch", disable=not progress, dynamic_ncols=True)
+        validations = sum(self._is_validated(epoch) for epoch in range(self.state.epoch, self.epochs + 1))
+        left = {"training": total - self.state.step, "validating": validations * len(val or ()),
+                "saving": self.epochs + 1 - self.state.epoch}  # fmt: skip
+        if recipe.statistics == "exact" and left["saving"]:
+            left["statistics"] = self.batches_per_epoch
+        self.progress = TrainingProgress(self.epochs, total, left)
 
     def _restore(self, saved: Checkpoint) -> None:
         self.model.load_state(saved.model.state())
@@ -137,24 +152,32 @@ class _Training:
             raise CheckpointError(f"the checkpoint lacks training state: {error}") from error
 
     def run(self) -> TrainingResult:
-        with self.bar, self.folder.held() if self.folder else nullcontext():
+        with self.progress, self.folder.held() if self.folder else nullcontext():
             with stop_requests() as self.requests:
-                if self.folder:
-                    self.folder.begin()
-                while self.state.epoch <= self.epochs:
-                    self._train_epoch()
-                    self._end_epoch()
-                    if self.requests.stop:  # Ctrl-C was pressed while the checkpoints were written
-                        self._save_and_stop()
+                try:
+                    self._train()
+                except KeyboardInterrupt:
+                    if self.folder and not self.saved:  # Ctrl-C was pressed twice
+                        say(self.folder.stopped_at_once())
+                    raise
             if self.scores is None and self.val is not None:  # the run had finished before it was resumed
                 with self.folder.finishing() if self.folder else nullcontext():
-                    self.scores = evaluate(self.model, self.val, **self.recipe.prediction)
+                    self.scores = self._evaluate(self.epochs, self.val)
         p = self.state
         return TrainingResult(p.history, self.scores, p.void_batches, p.seconds, self._divergence())
 
+    def _train(self) -> None:
+        if self.folder:
+            self.folder.begin()
+        while self.state.epoch <= self.epochs:
+            self._train_epoch()
+            self._end_epoch()
+            if self.requests.stop:  # Ctrl-C was pressed while the checkpoints were written
+                self._save_and_stop()
+
     def _train_epoch(self) -> None:
         p, recipe = self.state, self.recipe
-        self.bar.set_description(f"epoch {p.epoch}/{self.epochs}")
+        self.progress.begin("training", p.epoch)
         settings: dict[str, Any] = {"size": recipe.size, "rng": self.rng, "augment": self.augment, "start": p.batch}
         for images, labels in batches(self.data, recipe.batch_size, **settings):
             if self.training_step.is_void(labels):
@@ -163,26 +186,27 @@ class _Training:
                     warnings.warn("A batch has no labelled pixel and is skipped. Later void batches will be skipped "
                                   "silently.", UserWarning, stacklevel=2)  # fmt: skip
             else:
-                loss, logits = self.training_step.run(images, labels, p.step)
+                loss, _ = self.training_step.run(images, labels, p.step)
                 p.loss_sum += loss
                 p.loss_count += 1
-                self._show(loss, logits, labels)
+                self.progress.facts["loss"] = loss
             p.step += 1
             p.batch += 1
-            self.bar.update()
+            self.progress.advance()
             if self.requests.stop:
                 self._save_and_stop()
 
     def _end_epoch(self) -> None:
         p, recipe = self.state, self.recipe
         if p.epoch == self.epochs and recipe.statistics == "exact":
-            self.bar.set_description("computing batch norm statistics")
+            self.progress.begin("statistics", p.epoch, self.batches_per_epoch)
             recompute_statistics(self.model, self.data, size=recipe.size, batch_size=recipe.batch_size,
                                  progress=self._until_stopped)  # fmt: skip
         rate = recipe.learning_rate * self.training_step.rate_factor(p.step - 1)
         loss = p.loss_sum / p.loss_count if p.loss_count else 0.0  # the mean over the batches that were not void
         row = {"epoch": p.epoch, "train_loss": loss, "learning_rate": rate}
         row |= self._validate(p.epoch)
+        self.progress.begin("saving", p.epoch)
         p.seconds = time.perf_counter() - self.began
         p.history.append({**row, "seconds": p.seconds})
         p.epoch, p.batch, p.loss_sum, p.loss_count = p.epoch + 1, 0, 0.0, 0
@@ -192,6 +216,8 @@ class _Training:
         if diverged := self._divergence():
             warnings.warn(diverged, UserWarning, stacklevel=2)  # the same text is shown only once
         self.on_epoch(p.history)
+        self.progress.advance()
+        self.progress.end_epoch(p.history[-1])
 
     def _divergence(self) -> str:
         return describe_divergence(self.state.history, self.training_step.guess, self.recipe.learning_rate)
@@ -201,28 +227,24 @@ class _Training:
         p.seconds = time.perf_counter() - self.began
         if self.folder:
             self.folder.save(self.model, self.scores, p, self.training_step.optimizer.state())
-            self.bar.write(f"Saved at step {p.step}. To continue: {self.folder.how_to_go_on}", file=sys.stderr)
+            self.saved = True
+            say(f"Saved at step {p.step}. To continue: {self.folder.how_to_go_on}")
         raise KeyboardInterrupt
-
-    def _show(self, loss: float, logits: np.ndarray, labels: np.ndarray) -> None:
-        """Show the loss, and the accuracy on every fourth pixel in each direction, next to the progress bar."""
-        if not self.bar.disable:
-            predicted = class_logits(logits[:, ::4, ::4]).argmax(-1)
-            accuracy = self.training_step.accuracy(predicted, labels[:, ::4, ::4])
-            self.bar.set_postfix(loss=f"{loss:.3f}", accuracy=f"{accuracy:.3f}", refresh=False)
 
     def _validate(self, epoch: int) -> dict[str, float]:
         columns = [*SCORE_COLUMNS, *(f"IoU {name}" for name in self.data.palette.names)]
-        if self.val is None or (epoch % self.recipe.validate_every and epoch != self.epochs):
+        if self.val is None or not self._is_validated(epoch):
             self.scores = None
             return dict.fromkeys(columns, np.nan)
-        self.bar.set_description(f"epoch {epoch}/{self.epochs}, validating")
-        self.scores = scores = evaluate(self.model, self.val, **self.recipe.prediction,
-                                        progress=self._until_stopped)  # fmt: skip
-        if not self.bar.disable:
-            shown = f"mIoU {scores.mIoU:.3f}, global accuracy G {scores.G:.3f}, class accuracy C {scores.C:.3f}"
-            self.bar.write(f"epoch {epoch}: validation {shown}")
+        self.scores = scores = self._evaluate(epoch, self.val)
         return dict(zip(columns, (scores.G, scores.C, scores.mIoU, *scores.IoU.tolist()), strict=True))
+
+    def _is_validated(self, epoch: int) -> bool:
+        return epoch % self.recipe.validate_every == 0 or epoch == self.epochs
+
+    def _evaluate(self, epoch: int, val: Dataset) -> Scores:
+        self.progress.begin("validating", epoch, len(val))
+        return evaluate(self.model, val, **self.recipe.prediction, progress=self._until_stopped)
 
     def _until_stopped(self, samples: Iterable[Any]) -> Iterator[Any]:
         """Allow stopping during the work at the end of an epoch, which a resumed run repeats."""
@@ -230,3 +252,4 @@ class _Training:
             if self.requests.stop:
                 self._save_and_stop()
             yield sample
+            self.progress.advance()

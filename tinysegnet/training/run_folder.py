@@ -117,6 +117,13 @@ class RunFolder:
             print(f"Training is complete, but the report is missing. To write it: {self.how_to_go_on}", file=sys.stderr)
             raise
 
+    def stopped_at_once(self) -> str:
+        """Return a line that says what is kept. Before the first checkpoint, the folder is freed for a new run."""
+        if (self.path / "last.safetensors").exists():
+            return f"Stopped at once. The last checkpoint is kept. To continue from it: {self.how_to_go_on}"
+        (self.path / "config.json").unlink(missing_ok=True)
+        return "Stopped at once, before the first checkpoint. To start again, run the same command."
+
     def begin(self) -> None:
         """Write config.json of a new run, and remove temporary files of a run that was killed."""
         self._begun = True

@@ -4,7 +4,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 
@@ -17,7 +17,10 @@ class StopRequests:
         if self.stop:
             raise KeyboardInterrupt
         self.stop = True
-        print("\nfinishing this batch, then saving; press Ctrl-C again to stop at once", file=sys.stderr, flush=True)
+        with suppress(RuntimeError):  # the signal arrived while another line was being printed
+            print(
+                "\nfinishing this batch, then saving; press Ctrl-C again to stop at once", file=sys.stderr, flush=True
+            )
 
 
 @contextmanager

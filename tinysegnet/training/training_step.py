@@ -15,6 +15,7 @@ from ..data.class_weights import count_pixels, median_frequency_weights, sqrt_me
 from ..errors import DataError, NonFiniteError, SettingError
 from ..models import Network
 from ..ops import cross_entropy_for
+from ..runtime.progress import track
 from . import optim
 from .divergence import lower_rate
 from .recipes import Recipe
@@ -56,7 +57,7 @@ class TrainingStep:
         self.class_weights = None
         self.guess = math.log(max(2, data.palette.num_classes))  # the loss of equal probabilities
         if recipe.class_weights != "none":
-            counts = count_pixels(data)
+            counts = count_pixels(data, progress=track("computing class weights"))
             self.class_weights = _WEIGHTS[recipe.class_weights](counts)
             self.guess *= float(np.average(self.class_weights, weights=counts.pixels))
         self.steps_per_epoch = num_batches(data, recipe.batch_size)
@@ -89,11 +90,6 @@ class TrainingStep:
     def is_void(self, labels: np.ndarray) -> bool:
         """Return whether no pixel is labelled. The gradient is then 0, so a step would only decay the weights."""
         return bool((labels == self.ignore_label).all())
-
-    def accuracy(self, predicted: np.ndarray, labels: np.ndarray) -> float:
-        """Return the share of labelled pixels that are correct, or 0 if no pixel is labelled."""
-        labelled = labels != self.ignore_label  # without an ignore_label, every pixel
-        return float((predicted == labels)[labelled].mean()) if labelled.any() else 0.0
 
     def _not_finite(self, what: str, step: int, where: str) -> NonFiniteError:
         kept = f" The last good checkpoint is {self.checkpoint}." if self.checkpoint else ""

@@ -1,0 +1,62 @@
+"""report.html while a training run goes on, so that its curves can be watched in a browser."""
+
+import sys
+import time
+import warnings
+import webbrowser
+from pathlib import Path
+
+from ..data import Dataset
+from ..report.run_report import REFRESH, write_unfinished_report
+from ..training.run_folder import RunFolder
+
+SHARE = 0.01  # of the time may be spent on the page
+INTERVAL = 60  # seconds between two versions of the page
+SHORTEST = 120  # seconds; a run that ends earlier gets its final page soon, so an unfinished one would only slow it
+
+
+class LivePage:
+    """Writes the page of an unfinished run when `fit` calls it after an epoch.
+
+    The first page is written after the first epoch, and later ones at most once a minute. An error is only a warning,
+    because the page must never stop the training.
+
+    Args:
+        run: the folder of the run.
+        epochs: number of epochs of the whole run.
+        browser: whether to open the page in the web browser when it first exists.
+    """
+
+    def __init__(self, run: RunFolder, train: Dataset, val: Dataset | None, epochs: int, *, browser: bool) -> None:
+        self.run, self.train, self.val, self.epochs, self.browser = run, train, val, epochs, browser
+        self.status, self.began, self.next, self.failed = "", time.monotonic(), 0.0, False
+
+    def __call__(self, history: list[dict[str, float]]) -> None:
+        now, epoch = time.monotonic(), len(history)
+        left = (now - self.began) * (self.epochs - epoch) / epoch  # an upper bound for a resumed run
+        if now < self.next or epoch == self.epochs or (not self.browser and not self.status and left < SHORTEST):
+            return
+        self.status = f"Training: epoch {epoch} of {self.epochs}, refreshed at {time.strftime('%H:%M:%S')}"
+        try:
+            page = write_unfinished_report(self.run, self.train, self.val, history, self.status)
+        except Exception as error:
+            if not self.failed:
+                warnings.warn(f"report.html cannot be refreshed ({error}). The training goes on", stacklevel=2)
+            self.failed = True
+        else:
+            self.open(page)
+        ended = time.monotonic()
+        self.next = ended + max(INTERVAL, (ended - now) / SHARE)
+
+    def open(self, page: Path) -> None:
+        """Open the page in the web browser if that was asked for and has not been done."""
+        if self.browser and not webbrowser.open(page.resolve().as_uri()):
+            print(f"no web browser was found; open {page} yourself", file=sys.stderr)
+        self.browser = False
+
+    def stopped(self, reason: str) -> None:
+        """State on an unfinished page that the training has stopped. The browser then no longer refreshes it."""
+        page = self.run.path / "report.html"
+        if self.status and not self.failed:
+            text = page.read_text(encoding="utf-8")
+            page.write_text(text.replace(REFRESH, "").replace(self.status, reason), encoding="utf-8")
