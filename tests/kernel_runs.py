@@ -147,8 +147,14 @@ def labelled(rng, binary):
     labels = rng.integers(0, K, logits.shape[:3]).astype(rng.choice([np.uint8, np.uint16, np.int64]))
     labels[rng.random(labels.shape) < 0.2] = 255
     weights = rng.uniform(0, 2, K) if rng.random() < 0.5 else None
-    normalizer = str(rng.choice(["count", "weights"]))
-    return (logits, labels), {"ignore_label": 255, "class_weights": weights, "normalizer": normalizer}
+    settings = {"ignore_label": 255, "class_weights": weights, "normalizer": str(rng.choice(["count", "weights"]))}
+    return (logits, labels), settings if binary else {**settings, "label_smoothing": float(rng.choice([0, 0.2]))}
+
+
+def focal(rng):
+    arrays, settings = labelled(rng, binary=False)
+    given = {name: settings[name] for name in ("ignore_label", "class_weights")}
+    return arrays, {**given, "gamma": float(rng.choice([0, 0.5, 2]))}
 
 
 def any_values(rng):
@@ -172,6 +178,8 @@ ARGUMENTS = {
     "local_response_norm": lambda rng: ((pictures(rng),), {"size": int(2 * rng.integers(0, 6) + 1), "alpha": 0.5}),
     "softmax_cross_entropy": lambda rng: labelled(rng, binary=False),
     "sigmoid_cross_entropy": lambda rng: labelled(rng, binary=True),
+    "focal_loss": focal,
+    "dice_loss": lambda rng: (labelled(rng, binary=False)[0], {"ignore_label": 255}),
 }
 
 

@@ -190,14 +190,14 @@ def test_an_epoch_has_every_picture_once_in_new_float32_arrays():
     assert not np.shares_memory(out[0][0], out[1][0])
 
 
-def test_an_incomplete_last_batch_is_dropped_only_when_shuffling():
-    assert [len(labels) for _, labels in read(Solid(7), 3)] == [3, 3]
-    assert [len(labels) for _, labels in read(Solid(7), 3, shuffle=False)] == [3, 3, 1]
+def test_no_picture_is_dropped_and_no_batch_is_much_smaller_than_the_others():
+    assert [len(labels) for _, labels in read(Solid(7), 3)] == [3, 2, 2]
+    assert [len(labels) for _, labels in read(Solid(7), 3, shuffle=False)] == [3, 2, 2]
+    assert [len(labels) for _, labels in read(Solid(12), 8)] == [6, 6]
     assert [len(labels) for _, labels in read(Solid(2), 3)] == [2]
-    assert num_batches(Solid(7), 3) == 2
-    for count, batch_size, shuffle in ((7, 3, True), (7, 3, False), (2, 3, True), (6, 3, False)):
-        dataset = Solid(count)
-        assert num_batches(dataset, batch_size, shuffle=shuffle) == len(read(dataset, batch_size, shuffle=shuffle))
+    for shuffle in (True, False):
+        seen = np.concatenate([labels[:, 0, 0] for _, labels in read(Solid(17), 5, shuffle=shuffle)])
+        assert sorted(seen.tolist()) == list(range(17))
 
 
 def test_batches_in_order_need_no_generator():
@@ -245,15 +245,15 @@ def test_batches_draws_all_random_numbers_at_the_call():
     np.testing.assert_array_equal(*outs)
 
 
-@pytest.mark.parametrize(("count", "batch_size", "shuffled", "in_order"),
-                         [(1, 1, 1, 1), (1, 2, 1, 1), (5, 1, 5, 5), (5, 5, 1, 1), (5, 6, 1, 1), (6, 5, 1, 2),
-                          (9, 5, 1, 2), (10, 5, 2, 2), (11, 5, 2, 3)])  # fmt: skip
-def test_the_number_of_batches_is_rounded_down_only_when_shuffling(count, batch_size, shuffled, in_order):
-    for shuffle, number in ((True, shuffled), (False, in_order)):
-        assert num_batches(Solid(count), batch_size, shuffle=shuffle) == number
-        sizes = [len(labels) for _, labels in read(Solid(count), batch_size, shuffle=shuffle)]
-        assert sizes == [min(batch_size, count - k * batch_size) for k in range(number)]
-        assert not read(Solid(count), batch_size, shuffle=shuffle, start=number)
+@pytest.mark.parametrize(("count", "batch_size", "sizes"), [
+    (1, 1, [1]), (1, 2, [1]), (5, 1, [1] * 5), (5, 5, [5]), (5, 6, [5]), (6, 5, [3, 3]), (9, 5, [5, 4]),
+    (10, 5, [5, 5]), (11, 5, [4, 4, 3]),
+])  # fmt: skip
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_the_number_of_batches_is_rounded_up_and_their_sizes_differ_by_at_most_one(count, batch_size, sizes, shuffle):
+    assert num_batches(Solid(count), batch_size) == len(sizes)
+    assert [len(labels) for _, labels in read(Solid(count), batch_size, shuffle=shuffle)] == sizes
+    assert not read(Solid(count), batch_size, shuffle=shuffle, start=len(sizes))
 
 
 def test_an_epoch_draws_its_order_and_then_one_seed_per_picture():

@@ -12,6 +12,7 @@ from import_samples import H, W, box, coco, encoded, labelme, photos, shape, squ
 
 from tinysegnet.cli.main import main
 from tinysegnet.data import Folder
+from tinysegnet.data.importing import import_annotations
 
 HUGE = [10**9, 10**18, 10**400, -1, -(10**9), 1e308, float("nan"), float("inf"), 0.5]
 HOSTILE = [
@@ -153,3 +154,27 @@ def test_run_lengths_that_do_not_fit_the_picture_are_refused(tmp_path, capsys, c
     assert len(refused) == 2
     assert "b.png" in refused[0]
     assert "without a single pixel: pear" in refused[1]
+
+
+@pytest.mark.parametrize("fault", ["contradiction", "two ids", "panoptic", "no name"])
+def test_a_refused_file_leaves_nothing_behind(tmp_path, fault):
+    coco(tmp_path / "in" / "a.json", {"a.png": [(1, [square(2, 3, 5, 7)])]}, categories=[(1, "apple")])
+    last = (1, "nut") if fault == "contradiction" else (3, "fig")
+    file = tmp_path / "in" / "b.json"
+    drawn = [(2, [square(2, 3, 500, 7)]), (2, [[1, 1, 5, 5]])]  # the second outline has two points
+    record = coco(file, {"b.png": drawn, "c.png": []}, categories=[(2, "pear"), last])
+    record["annotations"].append({"image_id": 99, "category_id": 2})
+    if fault == "two ids":
+        record["images"][1]["id"] = record["images"][0]["id"]
+    if fault == "panoptic":
+        record["annotations"][0]["segments_info"] = []
+    if fault == "no name":
+        del record["images"][1]["file_name"]
+    file.write_text(json.dumps(record))
+    photos(tmp_path / "in", "a.png", "b.png", "c.png")
+    found = import_annotations(tmp_path / "in", tmp_path / "out")
+    assert found.classes == ("background", "apple")
+    assert (found.counts.total(), found.dropped.total(), found.largest) == (1, 0, 8)
+    assert len(found.refused) == 1
+    assert found.refused[0].startswith(f"{file}:")
+    assert Folder(tmp_path / "out").palette.names == ("background", "apple")

@@ -78,12 +78,13 @@ def test_values_of_cases_with_a_kink_are_far_from_it():
 
 def test_every_picture_of_a_loss_case_has_a_label_and_about_a_third_is_void():
     shares = []
-    for case in (c for op in ("softmax_cross_entropy", "sigmoid_cross_entropy") for c in cases_of(op) if c.gradient):
+    losses = ("softmax_cross_entropy", "sigmoid_cross_entropy", "focal_loss", "dice_loss")
+    for case in (c for op in losses for c in cases_of(op) if c.gradient):
         (_, labels), settings = case.arguments(seed=7)
         void = settings["ignore_label"]
         assert void is None or (labels[:, 0, 0] != void).all()
         shares += [(labels == void).mean()] if "larger" in case.name else []
-    assert shares == pytest.approx([0.3, 0.3], abs=0.06)
+    assert shares == pytest.approx([0.3] * 4, abs=0.06)
 
 
 def test_unpooling_cases_have_the_indices_of_a_pooling():

@@ -1,11 +1,14 @@
-"""Layers with other settings than the usual ones: dropout, the initial weights, and the first layers of networks."""
+"""Layers with other settings than the usual ones: dropout, the initial weights, and the first layers of networks.
+
+The settings of layers in a network may be changed at any time.
+"""
 
 import numpy as np
 import pytest
 
 import tinysegnet as ts
 from tinysegnet.errors import SettingError
-from tinysegnet.layers import Conv2d, ConvTranspose2d, DepthwiseConv2d, Dropout, Normalize, Tape
+from tinysegnet.layers import BatchNorm2d, Conv2d, ConvTranspose2d, DepthwiseConv2d, Dropout, Normalize, ReLU, Tape
 
 # --- dropout ---------------------------------------------------------------------------------------------------------
 
@@ -127,3 +130,23 @@ def test_the_gradient_of_the_picture_equals_differences_for_every_preprocessing(
 def test_preprocessing_has_a_fixed_list_of_names():
     with pytest.raises(SettingError, match="rgb"):
         ts.build("tiny", width=1 / 16, preprocessing="rgb")
+
+
+# --- changes ---------------------------------------------------------------------------------------------------------
+
+
+def test_settings_that_change_after_a_network_was_built_apply_to_every_later_call():
+    """Training runs other layers, in which batch norm and ReLU are fused."""
+    norm, dropout, rng = BatchNorm2d(3, dtype=np.float64), Dropout(0.5), np.random.default_rng(7)
+    last, x = Conv2d(3, 2, 1, rng=rng, dtype=np.float64), rng.uniform(0, 255, (2, 5, 6, 3))
+    model = ts.Network({"bn": norm, "relu": ReLU(), "drop": dropout, "classifier": last})
+    norm.eps, norm.momentum, dropout.p = 1e4, 0.75, 0.0
+
+    def logits(mean, var):
+        return np.maximum((x - mean) / np.sqrt(var + 1e4), 0) @ last.params["weight"][0, 0]
+
+    np.testing.assert_allclose(model.forward(x, training=True), logits(x.mean((0, 1, 2)), x.var((0, 1, 2))), rtol=1e-9)
+    mean, var = 0.75 * x.mean((0, 1, 2)), 0.25 + 0.75 * x.var((0, 1, 2), ddof=1)
+    np.testing.assert_allclose(norm.buffers["running_mean"], mean)
+    np.testing.assert_allclose(norm.buffers["running_var"], var)
+    np.testing.assert_allclose(model.forward(x), logits(mean, var), rtol=1e-9)

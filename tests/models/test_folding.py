@@ -7,7 +7,7 @@ from small_networks import images, shaken
 
 import tinysegnet as ts
 from tinysegnet.cli.main import main
-from tinysegnet.errors import CheckpointError, SettingError
+from tinysegnet.errors import CheckpointError, SettingError, ShapeError
 from tinysegnet.layers import BatchNorm2d, Conv2d, ReLU
 from tinysegnet.models import Network
 from tinysegnet.weights import checkpoint
@@ -75,6 +75,20 @@ def test_a_folded_network_continues_with_the_masks_of_the_original(name):
         x = images(1, 16, 20)
         for a, b in zip(folded.samples(x, 2), model.samples(x, 2), strict=True):
             assert relative(a, b) <= 1e-4
+
+
+def test_a_folded_network_needs_pictures_of_the_same_sizes():
+    kept = ts.fold_batchnorm(ts.build("article", 3, width=1 / 64))
+    own = Network(trained("tiny").layers, {"name": "own", "num_classes": 5, "seed": 7}, size_multiple=3)
+    folded = ts.fold_batchnorm(own)
+    assert (kept.size_multiple, folded.size_multiple) == (4, 3)
+    assert ts.build("article", 3, width=1 / 64, folded=True).size_multiple == 4
+    assert folded.fitting_size((7, 11)) == (6, 12)
+    assert folded.forward(images(1, 6, 12)).shape == (1, 6, 12, 5)
+    for model, size in ((kept, (8, 6)), (folded, (7, 12))):
+        with pytest.raises(ShapeError, match=f"multiples of {model.size_multiple}"):
+            model.forward(images(1, *size))
+    assert folded.config == {"name": "own", "num_classes": 5, "seed": 7, "folded": True}
 
 
 def test_folding_twice_changes_nothing_more():

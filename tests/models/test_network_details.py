@@ -5,7 +5,7 @@ import pytest
 from small_networks import images, layers, network
 
 import tinysegnet as ts
-from tinysegnet.errors import SettingError, ShapeError, StateError
+from tinysegnet.errors import CheckpointError, SettingError, ShapeError, StateError
 from tinysegnet.layers import Tape
 from tinysegnet.models import check_network
 
@@ -175,3 +175,24 @@ def test_nothing_and_everything_cannot_be_frozen(prefix, message):
     with pytest.raises(SettingError, match=message):
         model.freeze(prefix)
     assert model.frozen == frozenset()
+
+
+@pytest.mark.parametrize("fault", ["missing", "unexpected", "shape"])
+def test_a_refused_call_changes_nothing_in_a_network(fault):
+    model = ts.build("tiny", 3, width=1 / 32)
+    model.freeze("encoder1")
+    before = {name: array.copy() for name, array in model.state().items()}
+    given = {name: array + 1 for name, array in before.items()}
+    last = "decoder1.bn1.running_var"  # the last array, so that all others fit
+    if fault == "missing":
+        del given[last]
+    else:
+        given["x" if fault == "unexpected" else last] = np.zeros(99, np.float32)
+    with pytest.raises(CheckpointError, match=fault):
+        model.load_state(given)
+    for prefix in ("decoder9", ""):
+        with pytest.raises(SettingError, match=prefix or "freezes"):
+            model.freeze(prefix)
+    assert {name.split(".")[0] for name in model.frozen} == {"encoder1"}
+    for name, array in model.state().items():
+        np.testing.assert_array_equal(array, before[name])

@@ -150,7 +150,7 @@ def test_what_is_not_an_array_is_refused_with_the_remedy(op):
                 call(value)
 
 
-@pytest.mark.parametrize("op", ["softmax_cross_entropy", "sigmoid_cross_entropy"])
+@pytest.mark.parametrize("op", ["softmax_cross_entropy", "sigmoid_cross_entropy", "focal_loss", "dice_loss"])
 def test_dloss_must_be_one_real_number(op):
     arrays, settings = arguments(op)
     for forward, backward in find_variants(op).values():

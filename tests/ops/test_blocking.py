@@ -155,7 +155,8 @@ def test_channels_of_a_depthwise_convolution_may_fill_several_vectors(channels):
 @pytest.mark.parametrize("more", [-1, 0, 1])
 def test_pixels_may_fill_several_tasks(task, more):
     rng = np.random.default_rng(0)
-    for op, size, K in (("softmax", softmax.ROWS_PER_TASK, 3), ("softmax_cross_entropy", softmax.ROWS_PER_TASK, 3),
+    rows = softmax.ROWS_PER_TASK
+    for op, size, K in (("softmax", rows, 3), ("softmax_cross_entropy", rows, 3), ("focal_loss", rows, 3),
                         ("sigmoid_cross_entropy", binary_loss.PIXELS_PER_TASK, 1)):  # fmt: skip
         logits, labels = rng.standard_normal((task * size + more, K)), rng.integers(0, 2, task * size + more)
         compare(op, logits, *([] if op == "softmax" else [labels.astype(np.uint8)]))
@@ -267,6 +268,9 @@ def test_variants_of_other_ops_agree_for_random_sizes(shape, factor_y, factor_x,
     labels = np.where(rng.random(shape[:3]) < 0.2, 255, rng.integers(0, K, shape[:3])).astype(np.uint8)
     for normalizer in ("count", "weights"):
         places = {"ignore_label": 255, "normalizer": normalizer}
-        compare("softmax_cross_entropy", x, labels, class_weights=rng.uniform(0, 2, K), **places)
+        smoothing = float(rng.choice([0, 0.2]))
+        compare(
+            "softmax_cross_entropy", x, labels, class_weights=rng.uniform(0, 2, K), label_smoothing=smoothing, **places
+        )
         binary = np.where(labels == 255, 255, labels % 2).astype(np.uint8)
         compare("sigmoid_cross_entropy", x[..., :1], binary, class_weights=rng.uniform(0, 2, 2), **places)

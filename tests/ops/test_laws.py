@@ -16,6 +16,7 @@ same cases.
 
 from __future__ import annotations
 
+import inspect
 import os
 import subprocess
 import sys
@@ -101,6 +102,22 @@ def test_dtype_follows_the_input(op, variant, dtype):
         found = run(op, variant, arrays, kwargs)
         for result in () if found is None else (*found[0], *found[1]):
             assert result is None or not is_float(result) or result.dtype == dtype, f"{op} {case.name}"
+
+
+@pytest.mark.parametrize("variant", amount(["numpy"], COMPLETE))
+@pytest.mark.parametrize("op", OPS)
+def test_settings_that_are_scalars_of_numpy_change_nothing(op, variant):
+    """Unlike a float, a float64 scalar such as np.float64(1e-5) turns float32 arrays into float64."""
+    forward, backward = find_variants(op)[variant]
+    case, arrays, kwargs = next(drawn(op, np.float32))
+    parameters = inspect.signature(forward).parameters.items()
+    kwargs = {name: p.default for name, p in parameters if isinstance(p.default, float)} | kwargs
+    scalars = {name: np.float64(value) for name, value in kwargs.items() if type(value) is float}
+    expected, found = (run(op, variant, arrays, kwargs | more) for more in ({}, scalars))
+    for a, b in zip((*expected[0], *expected[1]), (*found[0], *found[1]), strict=True):
+        assert same_bits(a, b), f"{op} {case.name}"
+    if np.ndim(expected[0][0]) == 0:
+        assert backward(np.float64(1), forward(*arrays, **kwargs)[1]).dtype == np.float32
 
 
 @pytest.mark.skipif(not runtime.JIT, reason="numba does not compile here")

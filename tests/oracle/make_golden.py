@@ -165,6 +165,25 @@ def binary_cases(rng):
         yield "sigmoid_cross_entropy", name, [scale * rng.standard_normal((2, 3, 4, 1)), labels], settings
 
 
+def other_loss_cases(rng):
+    def arrays(K, scale=1.0):
+        labels = np.where(rng.random((2, 3, 4)) < 0.3, 255, rng.integers(0, K, (2, 3, 4))).astype(np.uint8)
+        return [scale * rng.standard_normal((2, 3, 4, K)), labels]
+
+    void = {"ignore_label": 255}
+    weights = rng.uniform(0.5, 3, 5)
+    for normalizer in ("count", "weights"):
+        settings = {"label_smoothing": 0.1, "normalizer": normalizer, "class_weights": weights, **void}
+        yield "softmax_cross_entropy", f"label smoothing, divided by the {normalizer}", arrays(5), settings
+    yield "softmax_cross_entropy", "label smoothing, no weights", arrays(4), {"label_smoothing": 0.3, **void}
+    yield "focal_loss", "plain", arrays(4), void
+    yield "focal_loss", "class weights, gamma 1", arrays(5), {"gamma": 1.0, "class_weights": weights, **void}
+    yield "focal_loss", "large logits", arrays(5, 10), void
+    yield "dice_loss", "plain", arrays(4), void
+    yield "dice_loss", "absent classes", arrays(19), void
+    yield "dice_loss", "large logits", arrays(5, 10), void
+
+
 def asymmetric_cases(rng):
     """Paddings, strides and kernels that differ between the axes, and kernels wider than 8."""
     for name, x, kernel, settings in [
@@ -248,6 +267,9 @@ def main() -> None:
     rng = np.random.default_rng([2015, 3])
     for case in asymmetric_cases(rng):
         frozen[case[0]].append(freeze(case, rng))
+    rng = np.random.default_rng([2015, 4])
+    for case in other_loss_cases(rng):
+        frozen.setdefault(case[0], []).append(freeze(case, rng))
     for op, goldens in frozen.items():
         golden_values.save(op, goldens)
         print(op, len(goldens))

@@ -128,7 +128,19 @@ def softmax_cross_entropy(rng):
         labels[0, 0, 0] = 0
     weights = rng.uniform(0.2, 5, K) if rng.random() < 0.6 else None
     settings = {"class_weights": weights, "ignore_label": void, "normalizer": ["count", "weights"][rng.integers(2)]}
-    return [rng.choice([1, 10]) * rng.standard_normal((*shape, K)), labels.astype(np.uint8)], settings
+    logits = rng.choice([1, 10]) * rng.standard_normal((*shape, K))
+    return [logits, labels.astype(np.uint8)], settings | {"label_smoothing": float(rng.choice([0, 0.1, 0.5]))}
+
+
+def focal_loss(rng):
+    arrays, settings = softmax_cross_entropy(rng)
+    given = {name: settings[name] for name in ("class_weights", "ignore_label")}
+    return arrays, given | {"gamma": float(rng.choice([0, 1, 2, 5]))}
+
+
+def dice_loss(rng):
+    arrays, settings = softmax_cross_entropy(rng)
+    return arrays, {"ignore_label": settings["ignore_label"]}
 
 
 def sigmoid_cross_entropy(rng):

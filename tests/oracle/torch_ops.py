@@ -118,10 +118,12 @@ def upsample_bilinear2d(x, *, factor=2, output_size=None):
     return _upsampled(x, factor, output_size, mode="bilinear", align_corners=False)
 
 
-def softmax_cross_entropy(logits, labels, *, class_weights=None, ignore_label=None, normalizer="count"):
+def softmax_cross_entropy(
+    logits, labels, *, class_weights=None, ignore_label=None, normalizer="count", label_smoothing=0.0
+):
     ignore = -100 if ignore_label is None else int(ignore_label)
-    reduction = "mean" if normalizer == "weights" else "sum"
-    loss = F.cross_entropy(_planes(logits), labels.long(), class_weights, ignore_index=ignore, reduction=reduction)
+    settings = {"reduction": "mean" if normalizer == "weights" else "sum", "label_smoothing": label_smoothing}
+    loss = F.cross_entropy(_planes(logits), labels.long(), class_weights, ignore_index=ignore, **settings)
     return (loss if normalizer == "weights" else loss / (labels != ignore).sum(),)
 
 
@@ -131,6 +133,20 @@ def sigmoid_cross_entropy(logits, labels, *, class_weights=None, ignore_label=No
     weights = torch.ones(2, dtype=z.dtype) if class_weights is None else class_weights
     loss = F.binary_cross_entropy_with_logits(z, y.to(z.dtype), weights[y], reduction="sum")
     return (loss / (weights[y].sum() if normalizer == "weights" else labelled.sum()),)
+
+
+def focal_loss(logits, labels, *, gamma=2.0, class_weights=None, ignore_label=None):
+    ignore = -100 if ignore_label is None else int(ignore_label)
+    losses = F.cross_entropy(_planes(logits), labels.long(), class_weights, ignore_index=ignore, reduction="none")
+    others = torch.softmax(logits, -1) * (labels.long()[..., None] != torch.arange(logits.shape[-1]))
+    return ((others.sum(-1) ** gamma * losses).sum() / (labels != ignore).sum(),)
+
+
+def dice_loss(logits, labels, *, ignore_label=None):
+    labelled = labels != (-100 if ignore_label is None else int(ignore_label))
+    probs, truth = torch.softmax(logits, -1)[labelled], F.one_hot(labels[labelled].long(), logits.shape[-1])
+    dice = 2 * (probs * truth).sum(0) / (probs.sum(0) + truth.sum(0))
+    return (1 - dice[truth.sum(0) > 0].mean(),)
 
 
 def results_and_gradients(

@@ -57,12 +57,10 @@ def test_an_epoch_without_validation_has_no_scores_of_an_earlier_one(tmp_path):
 
 
 @pytest.mark.parametrize(("pictures", "batch_size", "step", "epoch"), [
-    (4, 2, 1, 1), (4, 2, 2, 2), (5, 2, 1, 1), (5, 2, 2, 2), (5, 2, 3, 2), (5, 2, 4, 3), (2, 3, 0, 1), (2, 3, 1, 2),
-    (5, 3, 1, 2),
+    (4, 2, 1, 1), (4, 2, 2, 2), (5, 2, 1, 1), (5, 2, 2, 1), (5, 2, 3, 2), (5, 2, 6, 3), (2, 3, 0, 1), (2, 3, 1, 2),
+    (5, 3, 1, 1), (5, 3, 2, 2),
 ])  # fmt: skip
-def test_an_error_names_the_epoch_and_the_step_although_incomplete_batches_are_dropped(
-    pictures, batch_size, step, epoch
-):
+def test_an_error_names_the_epoch_and_the_step_although_batches_may_be_incomplete(pictures, batch_size, step, epoch):
     data, network = InMemory(ToyScenes(pictures, size=SIZE)), model()
     network.layers["classifier"].params["weight"][...] = np.nan
     recipe = Recipe(size=SIZE, batch_size=batch_size, class_weights="none")

@@ -54,10 +54,11 @@ def history_of(result):
     return [{name: value for name, value in row.items() if name != "seconds"} for row in result.history]
 
 
-@pytest.fixture(scope="module", params=["sgd", "adam"])
+@pytest.fixture(scope="module", params=["sgd", "adam", *amount([], ["averaged"])])
 def whole(request, data, val, tmp_path_factory):
     """Return recipe, last weights, history and best weights of a training run without interruption."""
-    recipe = dataclasses.replace(RECIPE, optimizer=request.param)
+    settings = {"weight_average": 0.8} if request.param == "averaged" else {"optimizer": request.param}
+    recipe = dataclasses.replace(RECIPE, **settings)
     folder = RunFolder(tmp_path_factory.mktemp("whole") / "run", config(recipe), CAMVID)
     result = fit(model(), data, val, recipe=recipe, run=folder, progress=False)
     return (
@@ -89,8 +90,10 @@ class StopAt:
 def test_a_run_stopped_at_a_step_resumes_bit_for_bit(tmp_path, data, val, whole, step):
     recipe, last, history, best = whole
     folder = RunFolder(tmp_path / "run", config(recipe), CAMVID)
-    # The class weights need every sample once before the first step, and each step reads two samples.
-    interrupted = StopAt(data, len(data) + 2 * step)
+    # The class weights need every sample once before the first step, and each step reads two samples. With an average
+    # of the weights, the statistics before the validation of the second epoch need every sample once.
+    passes = 2 if recipe.weight_average and step > STEPS * 2 // 3 else 1
+    interrupted = StopAt(data, passes * len(data) + 2 * step)
     with pytest.raises(KeyboardInterrupt):
         fit(model(), interrupted, val, recipe=recipe, run=folder, progress=False)
     saved = checkpoint.read(folder.path / "last.safetensors")

@@ -51,7 +51,7 @@ def test_unknown_schedules_are_rejected_with_the_known_names():
 @pytest.mark.parametrize("name", schedules)
 def test_a_schedule_extends_over_all_epochs(monkeypatch, name):
     """Three epochs of two steps are one schedule of six steps. The history has the rate of each epoch's last step."""
-    used, data = [], InMemory(ToyScenes(5, seed=0, size=SIZE))
+    used, data = [], InMemory(ToyScenes(3, seed=0, size=SIZE))
     step = Optimizer.step
     monkeypatch.setattr(Optimizer, "step", lambda self, factor=1.0: used.append(factor) or step(self, factor))
     recipe = Recipe(epochs=3, batch_size=2, size=SIZE, schedule=name, learning_rate=0.002)

@@ -27,6 +27,18 @@ if TYPE_CHECKING:
 #: the names in `models.PREPROCESSING`
 PREPROCESSING = ("scaled", "unit", "local_response", "bgr", "imagenet", "caffe")
 
+
+def _convert_weights(hint: Any, tokens: Any) -> tuple[float, ...] | str:
+    """Return the numbers, or otherwise the text, which the recipe checks."""
+    words = [token.value for token in tokens]
+    try:
+        return tuple(map(float, words))
+    except ValueError:
+        return " ".join(words)
+
+
+WEIGHTS = Parameter(converter=_convert_weights, n_tokens=-1, consume_multiple=(1, None), metavar="WEIGHTS")
+Weights = Annotated[str | tuple[float, ...], WEIGHTS]
 RecipeName = Annotated[str, Parameter(choices=("default", *papers), metavar="RECIPE")]
 PreprocessingName = Annotated[str, Parameter(choices=("own", *PREPROCESSING), metavar="NAME")]
 RECIPE = Parameter(name="*", group=Group("Recipe", sort_key=1))
@@ -192,7 +204,8 @@ def command(arguments: list[str]) -> Callable[..., int]:
     model, recipe = source.defaults()
     if "--epochs" in given:
         recipe = replace(recipe, iterations=None)
-    option_types = {"size": Size, "test_scales": Numbers, "mirror": Switch}  # types that the command line can parse
+    # types that the command line can parse
+    option_types = {"size": Size, "test_scales": Numbers, "mirror": Switch, "class_weights": Weights}
     settings = _with_defaults(Recipe, [
         (name, option_types.get(name, hint), getattr(recipe, name)) for name, hint in get_type_hints(Recipe).items()
     ])  # fmt: skip

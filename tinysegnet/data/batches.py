@@ -16,16 +16,11 @@ from .sample import Dataset, check_dataset, read_sample
 Batch = tuple[np.ndarray, np.ndarray]
 
 
-def num_batches(dataset: Dataset, batch_size: int, *, shuffle: bool = True) -> int:
-    """Return the number of batches that `batches` yields.
-
-    With shuffle (for training), an incomplete last batch is dropped unless it is the only one, because batch norm would
-    see fewer pictures. Without shuffle (for evaluation), the last batch is kept, so that every picture counts.
-    """
+def num_batches(dataset: Dataset, batch_size: int) -> int:
+    """Return the number of batches that `batches` yields: so many that none exceeds batch_size."""
     if batch_size < 1:
         raise SettingError(f"batch_size: {batch_size} is too small. Choose at least 1.")
-    full, rest = divmod(len(dataset), batch_size)
-    return full if shuffle and full else full + bool(rest)
+    return -(-len(dataset) // batch_size)
 
 
 def batches(
@@ -40,11 +35,15 @@ def batches(
 ) -> Iterator[Batch]:
     """Yield the batches of one epoch, each in new arrays.
 
+    Every picture occurs once. The sizes of the batches differ by at most one, and the larger ones come first. If an
+    incomplete batch came last instead, its few pictures would weigh more, and batch norm would see only them.
+
     Args:
+        batch_size: the largest number of pictures per batch.
         size: (H, W) of the batch. Without augmentation, the whole picture is scaled to this size.
         rng: the random generator, required for shuffling and augmentation.
         augment: the random augmentation of each picture, or None.
-        shuffle: use a random order and drop an incomplete last batch; see `num_batches`.
+        shuffle: use a random order.
         start: the first batch to yield. If rng is in the same state as at the start of the epoch, the remaining batches
             are identical bit for bit.
 
@@ -52,15 +51,14 @@ def batches(
         images (N, H, W, 3) float32 RGB in 0..255, labels (N, H, W) uint8.
     """
     check_dataset(dataset)
-    total = num_batches(dataset, batch_size, shuffle=shuffle)
+    total = num_batches(dataset, batch_size)
     if rng is None and (shuffle or augment):
         raise TypeError("batches() needs rng=numpy.random.default_rng(seed) to shuffle or augment")
     order = np.arange(len(dataset))
     if rng is not None and shuffle:
         rng.shuffle(order)
     seeds = order if rng is None else rng.integers(2**63, size=len(order))  # one seed per picture, for its augmentation
-    firsts = range(start * batch_size, total * batch_size, batch_size)
-    return (_make_batch(dataset, order[i : i + batch_size], seeds, size, augment) for i in firsts)
+    return (_make_batch(dataset, part, seeds, size, augment) for part in np.array_split(order, total)[start:])
 
 
 def _make_batch(

@@ -228,14 +228,17 @@ _dropout_case("1x1 pictures", (3, 1, 1, 5))
 _dropout_case("larger", (2, 13, 11, 9), rate=0.3)
 
 
-def _loss_case(op: str, name: str, shape: Shape, void: int | None, weights: bool, normalizer: str = "count",
-               scale: float = 1.0, gradient: bool = True) -> None:  # fmt: skip
+def _loss_case(op: str, name: str, shape: Shape, void: int | None, weights: bool | None, normalizer: str | None = None,
+               scale: float = 1.0, gradient: bool = True, **more: float) -> None:  # fmt: skip
     """Add a case. With a void label, about a third of the pixels are void, but never the first pixel of a picture."""
     K = max(shape[-1], 2)
+    if op.endswith("cross_entropy"):
+        more = {"normalizer": normalizer or "count", **more}  # type: ignore[dict-item]
 
     def draw(rng: np.random.Generator) -> Arguments:
-        settings: dict[str, Any] = {"normalizer": normalizer, "ignore_label": void}
-        settings["class_weights"] = rng.uniform(0.5, 2, K) if weights else None
+        settings: dict[str, Any] = {**more, "ignore_label": void}
+        if weights is not None:  # None: the op has no class weights
+            settings["class_weights"] = rng.uniform(0.5, 2, K) if weights else None
         logits = scale * rng.standard_normal(shape)
         labels = rng.integers(0, K, shape[:-1]).astype(np.uint8)
         if void is not None:
@@ -250,7 +253,7 @@ def _all_void(K: int, rng: np.random.Generator) -> Arguments:
     return (rng.standard_normal((2, 2, 3, K)), np.full((2, 2, 3), 11)), {"ignore_label": 11}
 
 
-SOFTMAX_LOSS, SIGMOID_LOSS = "softmax_cross_entropy", "sigmoid_cross_entropy"
+SOFTMAX_LOSS, SIGMOID_LOSS, FOCAL, DICE = "softmax_cross_entropy", "sigmoid_cross_entropy", "focal_loss", "dice_loss"
 _loss_case(SOFTMAX_LOSS, "all labelled", (2, 3, 2, 4), None, False)
 _loss_case(SOFTMAX_LOSS, "void pixels", (2, 3, 2, 4), 11, False)
 _loss_case(SOFTMAX_LOSS, "void pixels, class weights", (2, 3, 2, 5), 255, True)
@@ -265,8 +268,20 @@ _loss_case(SIGMOID_LOSS, "void pixels, class weights, divided by their sum", (2,
 _loss_case(SIGMOID_LOSS, "1x1 picture", (2, 1, 1, 1), None, True)
 _loss_case(SIGMOID_LOSS, "larger: several tasks", (2, 25, 27, 1), 255, True)
 _loss_case(SIGMOID_LOSS, "enormous logits", (2, 3, 4, 1), 255, True, scale=1e4, gradient=False)
-add(SOFTMAX_LOSS, "all void", partial(_all_void, 4), gradient=False)
-add(SIGMOID_LOSS, "all void", partial(_all_void, 1), gradient=False)
+_loss_case(SOFTMAX_LOSS, "label smoothing", (2, 3, 2, 4), 11, False, label_smoothing=0.1)
+_loss_case(SOFTMAX_LOSS, "label smoothing, class weights", (2, 25, 27, 3), 255, True, "weights", label_smoothing=0.3)
+_loss_case(FOCAL, "all labelled", (2, 3, 2, 4), None, False)
+_loss_case(FOCAL, "void pixels, class weights, gamma 0.5", (2, 3, 2, 5), 255, True, gamma=0.5)
+_loss_case(FOCAL, "gamma 0", (2, 2, 3, 3), 0, True, gamma=0.0)
+_loss_case(FOCAL, "larger: several tasks", (2, 25, 27, 3), 255, True)
+_loss_case(FOCAL, "enormous logits", (2, 3, 4, 5), 255, True, scale=1e4, gradient=False)
+_loss_case(DICE, "all labelled", (2, 3, 2, 4), None, None)
+_loss_case(DICE, "void pixels", (2, 3, 2, 5), 255, None)
+_loss_case(DICE, "absent classes", (2, 1, 1, 7), None, None)
+_loss_case(DICE, "larger", (2, 25, 27, 3), 255, None)
+_loss_case(DICE, "enormous logits", (2, 3, 4, 5), 255, None, scale=1e4, gradient=False)
+for op in (SOFTMAX_LOSS, SIGMOID_LOSS, FOCAL, DICE):
+    add(op, "all void", partial(_all_void, 1 if op == SIGMOID_LOSS else 4), gradient=False)
 add(SOFTMAX_LOSS, "only classes of weight 0", lambda rng: (
     (normal(2, 2, 3, 3)(rng), np.ones((2, 2, 3), int)),
     {"class_weights": np.array([1.0, 0.0, 1.0]), "normalizer": "weights"}), gradient=False)  # fmt: skip

@@ -27,7 +27,9 @@ from .conv_transpose import (
     conv_transpose2d_output_size,
 )
 from .depthwise import DEPTHWISE_CONV2D, depthwise_conv2d_backward, depthwise_conv2d_forward
+from .dice_loss import DICE_LOSS, dice_loss_backward, dice_loss_forward
 from .dropout import DROPOUT, dropout_backward, dropout_forward
+from .focal_loss import FOCAL_LOSS, focal_loss_backward, focal_loss_forward
 from .indices import flat_plane_indices, indices_shape, pack_indices, unpack_indices
 from .local_response_norm import LOCAL_RESPONSE_NORM, local_response_norm_backward, local_response_norm_forward
 from .loss import SOFTMAX_CROSS_ENTROPY, softmax_cross_entropy_backward, softmax_cross_entropy_forward
@@ -56,14 +58,15 @@ from .windows import conv2d_output_size
 
 _OPS = (CONV2D, CONV_TRANSPOSE2D, DEPTHWISE_CONV2D, BATCHNORM2D, BATCHNORM2D_RELU, RELU, MAX_POOL2D, MAX_UNPOOL2D,
         UPSAMPLE_NEAREST2D, UPSAMPLE_BILINEAR2D, DROPOUT, LOCAL_RESPONSE_NORM, SOFTMAX, SIGMOID, SOFTMAX_CROSS_ENTROPY,
-        SIGMOID_CROSS_ENTROPY)  # fmt: skip
+        SIGMOID_CROSS_ENTROPY, FOCAL_LOSS, DICE_LOSS)  # fmt: skip
 REGISTRY: dict[str, Op] = {op.name: op for op in _OPS}  #: Every op, by name.
 
 __all__ = ["REGISTRY", "Op", "Variant", "batchnorm2d_backward", "batchnorm2d_forward", "batchnorm2d_relu_backward",
            "batchnorm2d_relu_forward", "conv2d_backward", "conv2d_forward", "conv2d_inference",
            "conv2d_output_size", "conv_transpose2d_backward", "conv_transpose2d_forward",
            "conv_transpose2d_output_size", "cross_entropy_for", "depthwise_conv2d_backward",
-           "depthwise_conv2d_forward", "dropout_backward", "dropout_forward", "flat_plane_indices", "indices_shape",
+           "depthwise_conv2d_forward", "dice_loss_backward", "dice_loss_forward", "dropout_backward",
+           "dropout_forward", "flat_plane_indices", "focal_loss_backward", "focal_loss_forward", "indices_shape",
            "local_response_norm_backward", "local_response_norm_forward", "max_pool2d_backward",
            "max_pool2d_forward", "max_pool2d_output_size", "max_unpool2d_backward", "max_unpool2d_forward",
            "pack_indices", "relu_backward", "relu_forward", "relu_mask", "sigmoid_backward",

@@ -9,6 +9,14 @@ log p is not computed from p. The log-sum-exp, with the largest logit subtracted
 D, the normaliser, is the number of labelled pixels in the whole batch, as in the SegNet authors' Caffe code
 (softmax_loss_layer.cpp, normalize: true). With `normalizer="weights"`, D is the sum of the pixels' class weights, as in
 PyTorch's CrossEntropyLoss. A batch with no labelled pixel has loss 0 and gradient 0.
+
+Label smoothing (Szegedy et al. 2016, section 7) leaves the true class a share 1 - e of the target, and spreads e over
+all K classes. Each class of the target has its own weight, as in PyTorch:
+
+    loss = sum of  ((1 - e) * class_weights[y] * NLL  +  e / K * sum_k class_weights_k * (-log p_k)) / D
+    dlogits = dloss / D * ((1 - e) * class_weights[y] * (p - one_hot(y))  +  e / K * (W * p - class_weights))
+
+where W is the sum of the class weights.
 """
 
 from collections import namedtuple
@@ -17,12 +25,21 @@ import numpy as np
 
 from ..errors import DataError, SettingError, ShapeError
 from ..runtime import empty, empty_like, kernel, prange
+from ..runtime.settings import convert
 from .array_checks import check_dloss, check_floats, check_rows
 from .op import Op, Variant
 from .softmax import ROWS_PER_TASK, exponentials
 
 # classes: the labels, with -1 for unlabelled pixels
-SoftmaxCrossEntropyCache = namedtuple("SoftmaxCrossEntropyCache", "probs classes weights divisor")
+SoftmaxCrossEntropyCache = namedtuple("SoftmaxCrossEntropyCache", "probs classes weights divisor label_smoothing")
+
+
+def check_smoothing(label_smoothing):
+    """Return label_smoothing as a float. Raise SettingError unless it is at least 0 and less than 1."""
+    value = convert("label_smoothing", label_smoothing, float)
+    if not 0 <= value < 1:
+        raise SettingError(f"label_smoothing: {value} must be at least 0 and less than 1.")
+    return value
 
 
 def check_loss(op, logits, labels, K, class_weights, ignore_label, normalizer):
@@ -49,7 +66,8 @@ def check_loss(op, logits, labels, K, class_weights, ignore_label, normalizer):
     return np.array(weights, logits.dtype, order="C"), classes
 
 
-def softmax_cross_entropy_forward_numpy(logits, labels, *, class_weights=None, ignore_label=None, normalizer="count"):
+def softmax_cross_entropy_forward_numpy(logits, labels, *, class_weights=None, ignore_label=None, normalizer="count",
+                                        label_smoothing=0.0):  # fmt: skip
     """Return the cross-entropy of the softmax of the logits, averaged over labelled pixels.
 
     Args:
@@ -58,6 +76,7 @@ def softmax_cross_entropy_forward_numpy(logits, labels, *, class_weights=None, i
         class_weights: one weight per class, (K,), or None for all 1.
         ignore_label: the label of unlabelled pixels, which do not count, or None.
         normalizer: what to divide by, the "count" of labelled pixels or the sum of their class "weights".
+        label_smoothing: the share of the target that is spread over all classes, at least 0 and less than 1.
 
     Returns:
         The loss, a scalar of the logits' dtype, and the cache.
@@ -67,34 +86,45 @@ def softmax_cross_entropy_forward_numpy(logits, labels, *, class_weights=None, i
     """
     op, K = "softmax_cross_entropy", check_rows("softmax_cross_entropy", logits)
     weights, classes = check_loss(op, logits, labels, K, class_weights, ignore_label, normalizer)
+    smoothing = check_smoothing(label_smoothing)
     labelled = classes >= 0
     some_class = np.where(labelled, classes, 0)
     shifted = logits - logits.max(-1, keepdims=True)
     exps = np.exp(shifted)
-    nll = np.log(exps.sum(-1)) - np.take_along_axis(shifted, some_class[..., None], -1)[..., 0]
+    log_sum = np.log(exps.sum(-1))
+    nll = log_sum - np.take_along_axis(shifted, some_class[..., None], -1)[..., 0]
     pixel_weights = np.where(labelled, weights[some_class], 0)
+    pixel_losses = pixel_weights * nll
+    if smoothing:
+        every_class = (weights * (log_sum[..., None] - shifted)).sum(-1)
+        pixel_losses = (1 - smoothing) * pixel_losses + smoothing / K * every_class
     divisor = pixel_weights.sum() if normalizer == "weights" else labelled.sum().astype(logits.dtype)
-    loss = np.where(labelled, pixel_weights * nll, 0).sum() / divisor if divisor else logits.dtype.type(0)
-    return loss, SoftmaxCrossEntropyCache(exps / exps.sum(-1, keepdims=True), classes, weights, divisor)
+    loss = np.where(labelled, pixel_losses, 0).sum() / divisor if divisor else logits.dtype.type(0)
+    return loss, SoftmaxCrossEntropyCache(exps / exps.sum(-1, keepdims=True), classes, weights, divisor, smoothing)
 
 
 def softmax_cross_entropy_backward_numpy(dloss, cache):
     """Return dlogits (..., K) for the scalar dloss."""
     check_dloss("softmax_cross_entropy", dloss)
-    probs, classes, weights, divisor = cache
+    probs, classes, weights, divisor, smoothing = cache
     labelled = classes >= 0
     # forward: loss += weight * (log sum_k exp(logits_k) - logits_y) / D    so: dlogits = weight * (p - one_hot(y)) / D
     one_hot = classes[..., None] == np.arange(probs.shape[-1])
-    scale = np.where(labelled, weights[classes], 0) * (dloss / divisor if divisor else 0)
-    return np.where(labelled[..., None], scale[..., None] * (probs - one_hot), 0).astype(probs.dtype)
+    share = dloss / divisor if divisor else 0
+    scale = np.where(labelled, weights[classes], 0) * share
+    dlogits = scale[..., None] * (probs - one_hot)
+    if smoothing:
+        every_class = probs * weights.sum() - weights
+        dlogits = (1 - smoothing) * dlogits + smoothing / probs.shape[-1] * share * every_class
+    return np.where(labelled[..., None], dlogits, 0).astype(probs.dtype)
 
 
 # --- numba -----------------------------------------------------------------------------------------------------------
 
 
 @kernel
-def _probs_and_sums(logits, classes, weights, probs, sums):
-    """Compute probs and, for each task, the sums of weight * NLL and of weights, and the number of labelled pixels."""
+def _probs_and_sums(logits, classes, weights, smoothing, probs, sums):
+    """Compute probs and, for each task, the sums of losses and of weights, and the number of labelled pixels."""
     for task in prange(len(sums)):
         mine = slice(task * ROWS_PER_TASK, (task + 1) * ROWS_PER_TASK)
         x, result, labels = logits[mine], probs[mine], classes[mine]
@@ -107,15 +137,22 @@ def _probs_and_sums(logits, classes, weights, probs, sums):
             for k in range(x.shape[1]):
                 result[p, k] *= share
             if y >= 0:
-                sums[task, 0] += weights[y] * (np.log(total) - (x[p, y] - largest[p]))
+                log_sum = np.log(total)
+                nll = weights[y] * (log_sum - (x[p, y] - largest[p]))
+                if smoothing > 0:
+                    nll *= 1 - smoothing
+                    for k in range(x.shape[1]):
+                        nll += smoothing / x.shape[1] * weights[k] * (log_sum - (x[p, k] - largest[p]))
+                sums[task, 0] += nll
                 sums[task, 1] += weights[y]
                 sums[task, 2] += 1
 
 
 @kernel
-def _logits_gradient(probs, classes, scale, dlogits):
-    """Compute dlogits = scale[y] * (probs - one_hot(y))."""
+def _logits_gradient(probs, classes, scale, e, dlogits):
+    """Compute dlogits = (1 - e) * scale[y] * (probs - one_hot(y)) + e / K * (probs * sum(scale) - scale)."""
     pixels, K = probs.shape
+    total = scale.sum()
     for p in prange(pixels):
         y = classes[p]
         if y < 0:
@@ -123,29 +160,34 @@ def _logits_gradient(probs, classes, scale, dlogits):
         else:
             for k in range(K):
                 dlogits[p, k] = scale[y] * (probs[p, k] - (1 if k == y else 0))
+            if e > 0:
+                for k in range(K):
+                    dlogits[p, k] = (1 - e) * dlogits[p, k] + e / K * (probs[p, k] * total - scale[k])
 
 
-def softmax_cross_entropy_forward_numba(logits, labels, *, class_weights=None, ignore_label=None, normalizer="count"):
+def softmax_cross_entropy_forward_numba(logits, labels, *, class_weights=None, ignore_label=None, normalizer="count",
+                                        label_smoothing=0.0):  # fmt: skip
     """Compute the loss in one pass over memory. A task processes 256 pixels."""
     op, K = "softmax_cross_entropy", check_rows("softmax_cross_entropy", logits)
     weights, classes = check_loss(op, logits, labels, K, class_weights, ignore_label, normalizer)
+    smoothing = check_smoothing(label_smoothing)
     logits = np.ascontiguousarray(logits)
     probs, sums = empty_like(logits), empty((-(-classes.size // ROWS_PER_TASK), 3), logits.dtype)
-    _probs_and_sums(logits.reshape(-1, K), classes.reshape(-1), weights, probs.reshape(-1, K), sums)
+    _probs_and_sums(logits.reshape(-1, K), classes.reshape(-1), weights, smoothing, probs.reshape(-1, K), sums)
     weighted_nll, weight, count = sums.sum(0)
     divisor = weight if normalizer == "weights" else count
     loss = weighted_nll / divisor if divisor else logits.dtype.type(0)
-    return loss, SoftmaxCrossEntropyCache(probs, classes, weights, divisor)
+    return loss, SoftmaxCrossEntropyCache(probs, classes, weights, divisor, smoothing)
 
 
 def softmax_cross_entropy_backward_numba(dloss, cache):
     """Compute the gradient in one pass over memory."""
     check_dloss("softmax_cross_entropy", dloss)
-    probs, classes, weights, divisor = cache
+    probs, classes, weights, divisor, smoothing = cache
     scale = weights * weights.dtype.type(dloss / divisor if divisor else 0)
     probs, K = np.ascontiguousarray(probs), probs.shape[-1]
     dlogits = empty_like(probs)
-    _logits_gradient(probs.reshape(-1, K), classes.reshape(-1), scale, dlogits.reshape(-1, K))
+    _logits_gradient(probs.reshape(-1, K), classes.reshape(-1), scale, smoothing, dlogits.reshape(-1, K))
     return dlogits
 
 

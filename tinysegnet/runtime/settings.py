@@ -1,10 +1,14 @@
 """Checks of the settings that a user chose, against the annotations of their fields."""
 
 import math
+from contextlib import suppress
 from numbers import Integral, Real
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from ..errors import SettingError, did_you_mean
+
+UNIONS = (Union, UnionType)  # the origins of Optional[int] and of int | None
 
 
 def convert_fields(settings: Any) -> None:
@@ -16,15 +20,17 @@ def convert_fields(settings: Any) -> None:
 def convert(name: str, value: Any, hint: Any) -> Any:
     """Convert a setting to a plain Python value of the type that its annotation names.
 
-    An annotation can be bool, int, float, str, Literal or a tuple of these, each also with None. Floats must be finite,
-    and variable-length tuples must not be empty. Strings and Booleans are not accepted as numbers.
+    An annotation can be bool, int, float, str, Literal, None, a tuple of these, or a union. Floats must be finite, and
+    variable-length tuples must not be empty. Strings and Booleans are not accepted as numbers.
 
     Raises SettingError with a message that begins with the name of the setting.
     """
     try:
         return _converted(value, hint)
     except (ValueError, OverflowError):
-        meant = did_you_mean(value, get_args(hint)) if get_origin(hint) is Literal else ""
+        parts = get_args(hint) if get_origin(hint) in UNIONS else (hint,)
+        words = [word for part in parts if get_origin(part) is Literal for word in get_args(part)]
+        meant = did_you_mean(value, words) if words else ""
         raise SettingError(f"{name}: {value!r} is not {_words(hint)}.{meant}") from None
 
 
@@ -57,8 +63,11 @@ def _converted(value: Any, hint: Any) -> Any:
         return tuple(_converted(item, parts[0]) for item in value)
     if kind is tuple and isinstance(value, tuple | list) and len(value) == len(parts):
         return tuple(_converted(item, part) for item, part in zip(value, parts, strict=True))
-    if type(None) in parts:
-        return None if value is None else _converted(value, parts[0])
+    for part in parts if kind in UNIONS else ():
+        with suppress(ValueError, OverflowError):
+            return _converted(value, part)
+    if hint is NoneType and value is None:
+        return None
     if (hint is str and isinstance(value, str)) or (hint is bool and isinstance(value, bool)):
         return value
     if hint is int and isinstance(value, Integral) and not isinstance(value, bool):
@@ -72,10 +81,12 @@ def _words(hint: Any) -> str:
     kind, parts = get_origin(hint), get_args(hint)
     if kind is Literal:
         return f"one of {', '.join(parts)}"
-    if type(None) in parts:
-        return f"{_words(parts[0])} or None"
+    if kind in UNIONS:
+        return " or ".join(map(_words, parts))
     if kind is tuple and parts[-1] is ...:
         return f"a tuple with {_words(parts[0])} in each place"
     if kind is tuple:
         return f"a tuple with {_words(parts[0])} in each of {len(parts)} places"
-    return {bool: "True or False", int: "a whole number", str: "a string"}.get(hint, "a finite number")
+    return {NoneType: "None", bool: "True or False", int: "a whole number", str: "a string"}.get(
+        hint, "a finite number"
+    )

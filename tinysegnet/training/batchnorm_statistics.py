@@ -33,7 +33,7 @@ def recompute_statistics(
 
     Args:
         size: (H, W) of the pictures, as in training.
-        batch_size: pictures per batch; the last batch may be smaller.
+        batch_size: the largest number of pictures per batch.
         progress: a function that wraps the loop over the batches, such as tqdm.
 
     Raises NonFiniteError if a statistic is not finite.

@@ -31,6 +31,7 @@ from .recipes import Recipe, recipe_for
 from .run_folder import SCORE_COLUMNS, RunFolder
 from .signals import stop_requests
 from .training_step import TrainingStep, check_training
+from .weight_average import WeightAverage
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,7 @@ class _Training:
             run.input = asdict(pictures)
         last = run.path / "last.safetensors" if run else None
         self.training_step = TrainingStep(model, data, recipe, total, last)
+        self.average = WeightAverage(model, recipe.weight_average)
         self.state = Progress(self.rng.bit_generator.state)  # type: ignore[arg-type]
         if run and run.resumed:
             self._restore(run.resumed)
@@ -138,15 +140,16 @@ class _Training:
         validations = sum(self._is_validated(epoch) for epoch in range(self.state.epoch, self.epochs + 1))
         left = {"training": total - self.state.step, "validating": validations * len(val or ()),
                 "saving": self.epochs + 1 - self.state.epoch}  # fmt: skip
-        if recipe.statistics == "exact" and left["saving"]:
-            left["statistics"] = self.batches_per_epoch
+        if passes := sum(self._has_statistics(epoch) for epoch in range(self.state.epoch, self.epochs + 1)):
+            left["statistics"] = passes * self.batches_per_epoch
         self.progress = TrainingProgress(self.epochs, total, left)
 
     def _restore(self, saved: Checkpoint) -> None:
         self.model.load_state(saved.model.state())
         try:
             self.state = p = Progress(**saved.progress)
-            self.training_step.optimizer.load_state(saved.optimizer, p.step - p.void_batches)
+            optimizer = self.average.load_state(saved.optimizer)
+            self.training_step.optimizer.load_state(optimizer, p.step - p.void_batches)
             self.rng.bit_generator.state = p.generator
         except (TypeError, ValueError, KeyError) as error:
             raise CheckpointError(f"the checkpoint lacks training state: {error}") from error
@@ -177,6 +180,7 @@ class _Training:
 
     def _train_epoch(self) -> None:
         p, recipe = self.state, self.recipe
+        self.average.restore()
         self.progress.begin("training", p.epoch)
         settings: dict[str, Any] = {"size": recipe.size, "rng": self.rng, "augment": self.augment, "start": p.batch}
         for images, labels in batches(self.data, recipe.batch_size, **settings):
@@ -187,6 +191,7 @@ class _Training:
                                   "silently.", UserWarning, stacklevel=2)  # fmt: skip
             else:
                 loss, _ = self.training_step.run(images, labels, p.step)
+                self.average.update(self.training_step.optimizer.steps)
                 p.loss_sum += loss
                 p.loss_count += 1
                 self.progress.facts["loss"] = loss
@@ -198,7 +203,8 @@ class _Training:
 
     def _end_epoch(self) -> None:
         p, recipe = self.state, self.recipe
-        if p.epoch == self.epochs and recipe.statistics == "exact":
+        self.average.apply()
+        if self._has_statistics(p.epoch):
             self.progress.begin("statistics", p.epoch, self.batches_per_epoch)
             recompute_statistics(self.model, self.data, size=recipe.size, batch_size=recipe.batch_size,
                                  progress=self._until_stopped)  # fmt: skip
@@ -212,7 +218,7 @@ class _Training:
         p.epoch, p.batch, p.loss_sum, p.loss_count = p.epoch + 1, 0, 0.0, 0
         p.generator = self.rng.bit_generator.state  # type: ignore[assignment]
         if self.folder:
-            self.folder.record(self.model, self.scores, p, self.training_step.optimizer.state())
+            self.folder.record(self.model, self.scores, p, self._arrays())
         if diverged := self._divergence():
             warnings.warn(diverged, UserWarning, stacklevel=2)  # the same text is shown only once
         self.on_epoch(p.history)
@@ -225,11 +231,16 @@ class _Training:
     def _save_and_stop(self) -> None:
         p = self.state
         p.seconds = time.perf_counter() - self.began
+        self.average.apply()
         if self.folder:
-            self.folder.save(self.model, self.scores, p, self.training_step.optimizer.state())
+            self.folder.save(self.model, self.scores, p, self._arrays())
             self.saved = True
             say(f"Saved at step {p.step}. To continue: {self.folder.how_to_go_on}")
         raise KeyboardInterrupt
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        """Return all arrays of the training state that are not in the network."""
+        return self.training_step.optimizer.state() | self.average.state()
 
     def _validate(self, epoch: int) -> dict[str, float]:
         columns = [*SCORE_COLUMNS, *(f"IoU {name}" for name in self.data.palette.names)]
@@ -241,6 +252,13 @@ class _Training:
 
     def _is_validated(self, epoch: int) -> bool:
         return epoch % self.recipe.validate_every == 0 or epoch == self.epochs
+
+    def _has_statistics(self, epoch: int) -> bool:
+        """Return whether batch norm's statistics are recomputed after this epoch."""
+        averaged = self.average.decay > 0
+        if epoch == self.epochs:
+            return averaged or self.recipe.statistics == "exact"
+        return averaged and self.val is not None and self._is_validated(epoch)
 
     def _evaluate(self, epoch: int, val: Dataset) -> Scores:
         self.progress.begin("validating", epoch, len(val))

@@ -19,6 +19,7 @@ from ..runtime.settings import check_at_least, check_augmentation, convert_field
 if TYPE_CHECKING:
     from ..data import Dataset
 
+ClassWeights = Literal["none", "median_frequency", "sqrt_median_frequency"]
 MAX_PIXELS = 4_000_000  # limit for a training picture; training needs about a hundred times as many bytes
 
 
@@ -50,8 +51,18 @@ class Recipe:
     """Initial value of batch norm's beta in a new network."""
     schedule: Literal["constant", "step", "poly", "one_cycle"] = "one_cycle"
     """How the learning rate changes during training."""
-    class_weights: Literal["none", "median_frequency", "sqrt_median_frequency"] = "sqrt_median_frequency"
-    """Class weights of the loss, computed from the training labels."""
+    loss: Literal["cross_entropy", "focal", "dice", "cross_entropy_dice"] = "cross_entropy"
+    """The loss: cross-entropy; focal, which discounts pixels that are already right; soft Dice, the overlap of each
+    class; or the sum of cross-entropy and Dice."""
+    focal_gamma: float = 2.0
+    """How strongly the focal loss discounts pixels that are already right. 0 is the cross-entropy."""
+    label_smoothing: float = 0.0
+    """Share of each pixel's target that the cross-entropy spreads over all classes."""
+    class_weights: ClassWeights | tuple[float, ...] = "sqrt_median_frequency"
+    """Class weights of the loss: one number per class, or by the frequency of the classes in the training labels:
+    median_frequency, sqrt_median_frequency, or none. Dice uses none."""
+    weight_average: float = 0.0
+    """Decay of an exponential moving average of the weights, such as 0.99, which is validated and saved. 0: off."""
     flip: float = 0.5
     """Probability of mirroring a picture."""
     scale: tuple[float, float] = (1.0, 1.0)
@@ -73,7 +84,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         convert_fields(self)
-        check_at_least(self, epochs=1, batch_size=1, size=1, validate_every=1, seed=0, weight_decay=0, bias_rate=0)
+        check_at_least(self, epochs=1, batch_size=1, size=1, validate_every=1, seed=0, weight_decay=0, bias_rate=0,
+                       focal_gamma=0)  # fmt: skip
         if self.iterations is not None:
             check_at_least(self, iterations=1)
         if self.size[0] * self.size[1] > MAX_PIXELS:
@@ -84,9 +96,26 @@ class Recipe:
                                f" the largest picture does not exceed {MAX_PIXELS / 1e6:.0f} Mpx.")  # fmt: skip
         if self.learning_rate <= 0:
             raise SettingError(f"learning_rate: {self.learning_rate} is not positive. Choose a positive number.")
-        if not 0 <= self.momentum < 1:
-            raise SettingError(f"momentum: {self.momentum} must be at least 0 and less than 1.")
+        for name in ("momentum", "label_smoothing", "weight_average"):
+            if not 0 <= getattr(self, name) < 1:
+                raise SettingError(f"{name}: {getattr(self, name)} must be at least 0 and less than 1.")
         check_augmentation(self)
+        self._check_loss()
+
+    def _check_loss(self) -> None:
+        """Check that the loss uses the settings that were given for it."""
+        if self.label_smoothing and self.loss not in ("cross_entropy", "cross_entropy_dice"):
+            raise SettingError(f"label_smoothing: the loss {self.loss} has none. Use cross_entropy, or leave it out.")
+        if self.focal_gamma != 2 and self.loss != "focal":
+            raise SettingError(f"focal_gamma: the loss {self.loss} has none. Use the loss focal, or leave it out.")
+        if isinstance(self.class_weights, tuple):
+            if min(self.class_weights) < 0 or not any(self.class_weights):
+                raise SettingError(f"class_weights: {self.class_weights} must not be negative, and not all 0.")
+            if self.loss == "dice":
+                raise SettingError("class_weights: the loss dice counts all classes alike. Leave them out, or use the "
+                                   "loss cross_entropy_dice.")  # fmt: skip
+        elif self.loss == "dice":  # a run's config.json and checkpoints tell what was used
+            object.__setattr__(self, "class_weights", "none")
 
     @property
     def prediction(self) -> dict[str, Any]:

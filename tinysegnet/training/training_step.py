@@ -4,24 +4,19 @@ An error about a non-finite value names the first layer in which one occurs.
 """
 
 import copy
-import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..data import Dataset, check_dataset, num_batches, read_sample
-from ..data.class_weights import count_pixels, median_frequency_weights, sqrt_median_frequency_weights
 from ..errors import DataError, NonFiniteError, SettingError
 from ..models import Network
-from ..ops import cross_entropy_for
-from ..runtime.progress import track
 from . import optim
 from .divergence import lower_rate
 from .recipes import Recipe
 from .schedules import schedule
-
-_WEIGHTS = {"median_frequency": median_frequency_weights, "sqrt_median_frequency": sqrt_median_frequency_weights}
+from .training_loss import TrainingLoss, check_loss_fits
 
 
 def check_training(model: Network, data: Dataset, val: Dataset | None, recipe: Recipe) -> None:
@@ -33,6 +28,7 @@ def check_training(model: Network, data: Dataset, val: Dataset | None, recipe: R
         raise SettingError(f"the network has {model.num_classes} classes, but {data.name} has {palette.num_classes}. "
                            f"Build it with num_classes={palette.num_classes}.")  # fmt: skip
     model.check_size(recipe.size)
+    check_loss_fits(model, recipe)
     if val is not None and (check_dataset(val).palette.names, val.palette.ignore_label) != (palette.names, ignore):
         raise DataError(f"{val.name}: the classes differ from those of {data.name}. Use validation pictures with the "
                         "same class names, in the same order, and the same ignore_label.")  # fmt: skip
@@ -42,7 +38,7 @@ def check_training(model: Network, data: Dataset, val: Dataset | None, recipe: R
 
 
 class TrainingStep:
-    """The training step of a recipe, with its optimizer and the class weights of `data`.
+    """The training step of a recipe, with its optimizer and its loss on `data`.
 
     Args:
         total_steps: number of steps of the whole training run, for the schedule.
@@ -54,12 +50,8 @@ class TrainingStep:
     ) -> None:
         self.model, self.recipe, self.total_steps, self.checkpoint = model, recipe, total_steps, checkpoint
         self.ignore_label = data.palette.ignore_label
-        self.class_weights = None
-        self.guess = math.log(max(2, data.palette.num_classes))  # the loss of equal probabilities
-        if recipe.class_weights != "none":
-            counts = count_pixels(data, progress=track("computing class weights"))
-            self.class_weights = _WEIGHTS[recipe.class_weights](counts)
-            self.guess *= float(np.average(self.class_weights, weights=counts.pixels))
+        self.loss = TrainingLoss(model, data, recipe)
+        self.class_weights, self.guess = self.loss.class_weights, self.loss.guess
         self.steps_per_epoch = num_batches(data, recipe.batch_size)
         self.optimizer = make_optimizer(model, recipe)
 
@@ -72,16 +64,15 @@ class TrainingStep:
         # the dropout masks depend only on the seed and the step, so that a resumed run draws the same masks
         self.model.reseed(self.recipe.seed, step)
         logits = self.model.forward(images, training=True)
-        loss_forward, loss_backward = cross_entropy_for(logits)
-        loss, cache = loss_forward(logits, labels, class_weights=self.class_weights, ignore_label=self.ignore_label)
+        loss, caches = self.loss.forward(logits, labels, self.ignore_label)
         if not np.isfinite(loss):
             raise self._not_finite(f"the loss is {loss}", step, _first_bad_layer(self.model, images))
-        self.model.backward(loss_backward(1.0, cache), input_gradient=False)
+        self.model.backward(self.loss.backward(caches), input_gradient=False)
         bad = _first_bad(self.model.named_gradients())
         if bad:
             raise self._not_finite("a gradient is not finite", step, f"first in {bad}")
         self.optimizer.step(self.rate_factor(step))
-        return float(loss), logits
+        return loss, logits
 
     def rate_factor(self, step: int) -> float:
         """Return the schedule's factor for the learning rate in this step."""

@@ -53,7 +53,7 @@ def describe_averaging(model: Network, image: np.ndarray, size: Size | None, mir
     return explain("averaging", differing=differing, pixels=once.size, **fields)["text"]
 
 
-def describe_weighting(class_weights: Any, in_training: str | None) -> str:
+def describe_weighting(class_weights: Any, in_training: str | tuple[float, ...] | None) -> str:
     """Describe the class weights of this page's loss and, if known, those of training."""
     return explain("weighting", weighted=class_weights is not None, in_training=in_training)["text"]
 

@@ -99,7 +99,7 @@ def _loss(activation: str, logits: np.ndarray, labels: np.ndarray, ignore_label:
           class_weights: Any) -> Loss:  # fmt: skip
     forward, backward = definition(f"{activation}_cross_entropy")
     value, cache = forward(logits, labels[None], class_weights=class_weights, ignore_label=ignore_label)
-    _, classes, weights, divisor = cache
+    classes, weights, divisor = cache.classes, cache.weights, cache.divisor
     scores = np.concatenate([np.zeros_like(logits), logits], -1) if logits.shape[3] == 1 else logits
     some_class = np.maximum(classes, 0)
     largest = scores.max(-1)

@@ -71,7 +71,7 @@ def walk(
     mirror: bool = False,
     scales: tuple[float, ...] = (1.0,),
     class_weights: Any = None,
-    trained_weights: str | None = None,
+    trained_weights: str | tuple[float, ...] | None = None,
     title: str | None = None,
 ) -> Walk:
     """Make a page that walks through a network number by number: each layer forward, the loss, each layer backward.
@@ -86,7 +86,7 @@ def walk(
         size: (H, W) of the training pictures, as for `predict`; None keeps the picture's own size.
         mirror, scales: the settings of `predict` for this network. The page counts the pixels that differ.
         class_weights: the weights of the classes in the loss; by default all are 1.
-        trained_weights: the kind of class weights used in training, for example "none", which the page mentions.
+        trained_weights: the class weights used in training, for example "none", which the page mentions.
         title: the title of the page.
 
     Raises:

@@ -52,9 +52,9 @@ class Checkpoint:
         return convert("size", self.training.get("size"), tuple[int, int] | None)
 
     @property
-    def class_weights(self) -> str | None:
-        """The kind of class weights used in training, as named in the recipe, or None if it was not recorded."""
-        return convert("class_weights", self.training.get("class_weights"), str | None)
+    def class_weights(self) -> str | tuple[float, ...] | None:
+        """The class weights used in training, as given in the recipe, or None if they were not recorded."""
+        return convert("class_weights", self.training.get("class_weights"), str | tuple[float, ...] | None)
 
     @property
     def training_pictures(self) -> TrainingPictures | None:

@@ -31,13 +31,14 @@ def read_coco(path: Path, record: dict[str, Any], root: Path, split: str, import
         if "segments_info" in annotation:
             raise DataError(f"{path}: the annotations are panoptic ('segments_info'). Export COCO's instance format.")
         by_image.get(_id(annotation["image_id"]), unlisted).append(annotation)
-    imported.dropped["annotations of pictures that are not listed"] += len(unlisted)
     named = path.stem.removeprefix("instances_")
     own = [folder / name for name in (named, split) for folder in (root / "images", root)]
     folders = [path.parent / "images", path.parent, *own, root / "images", root]  # where the pictures may be
     drawings = []
-    for image in record["images"]:
-        where = f"{path}: {image['file_name']} (id {image['id']})"
+    places = [f"{path}: {image['file_name']} (id {image['id']})" for image in record["images"]]
+    # from here on, no error refuses the whole file
+    imported.dropped["annotations of pictures that are not listed"] += len(unlisted)
+    for where, image in zip(places, record["images"], strict=True):
         with imported.attempt(where):
             picture = find_picture(image["file_name"], folders, root)
             if picture is None:
