@@ -5,12 +5,16 @@ folder and synced to the disk, and only then does the new file replace the old o
 """
 
 import codecs
+import csv
 import errno
+import io
 import os
 import secrets
 import stat
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 # Signatures at the start of files, as (offset, bytes at this offset, kind of file).
 _SIGNATURES = (
@@ -63,6 +67,13 @@ def is_special(path: str | os.PathLike[str]) -> bool:
     except (OSError, ValueError):
         return False
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def as_csv(rows: Iterable[Iterable[Any]]) -> bytes:
+    """Return rows as the content of a CSV file in UTF-8, with an empty cell for None."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode(errors="backslashreplace")
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes, *, durable: bool = True) -> None:

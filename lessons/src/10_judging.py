@@ -578,9 +578,14 @@ figures.overlays_figure([(street.image, street.labels, prediction, "full size"),
 # ## How far can a score be trusted?
 #
 # Another sample of test streets would have given another score. The *bootstrap* imitates new samples: draw N of the N
-# pictures with replacement, score them, and repeat this a thousand times. The middle 95 % of these scores are a
-# confidence interval for the score. The interval is valid only if the pictures are independent, and the frames of a
-# video are not. The next cell makes a video of drawn streets in which the camera pans along each street.
+# pictures with replacement, score them, and repeat this a thousand times. The standard deviation $s$ of these scores
+# shows how much the score depends on the sample. The interval $p \pm t\,s$ around the score $p$ is a confidence
+# interval. With few pictures, $s$ itself is uncertain, so Student's quantile $t$ is larger than the 1.96 of a normal
+# distribution, and $s$ is multiplied by $\sqrt{N / (N - 1)}$. The library computes both bounds on the scale
+# $\ln(p / (1 - p))$, so that they stay between 0 and 1.
+#
+# The interval is valid only if the pictures are independent, and the frames of a video are not. The next cell makes a
+# video of drawn streets in which the camera pans along each street.
 
 # %%
 wide = ToyScenes(STREETS, seed=12, size=(96, 128 + 4 * (FRAMES - 1)))
@@ -639,9 +644,10 @@ assert all(hits[FRAMES][name] > hits[1][name] for name in world)
 
 # %% [markdown]
 # If single frames are resampled, the interval contains the true value in far less than 95 % of cases. With one block
-# per street the share is closer to 95 %, but stays below it: ten blocks are few, and in C and mIoU a rare class
-# depends on the one or two streets where it occurs. Read an interval as a lower bound on the uncertainty. No interval
-# shows how the network performs on streets of another kind: in snow, at night, in another country.
+# per street the share is about 95 %. With 1.96 instead of Student's $t$, or with the middle 95 % of the scores as the
+# interval, it would be smaller, because ten blocks are few. A class that occurs in none of the ten streets is missing
+# in the score and in its interval. No interval shows how the network performs on streets of another kind: in snow, at
+# night, in another country.
 #
 # The drawn streets of the test set are independent of each other, so each street is one block:
 

@@ -1,6 +1,7 @@
 """Commands print their results, write files and return exit codes."""
 
 import contextlib
+import csv
 import io
 import json
 import math
@@ -16,6 +17,8 @@ from tinysegnet.cli import train_command
 from tinysegnet.cli.main import main
 from tinysegnet.data import CAMVID
 from tinysegnet.weights import checkpoint
+
+FILES = ["scores.csv", "confusion.csv", "confusion.png", "per_class.png"]  # of evaluate --out
 
 
 @pytest.fixture(scope="module")
@@ -134,9 +137,10 @@ def test_evaluate_prints_one_json_object(trained, capsys):
     assert 0 <= scores["G"] <= 1
 
 
-def test_evaluate_prints_a_table(trained, capsys):
-    assert main(["evaluate", str(trained / "last.safetensors"), "--limit", "3"]) == 0
+def test_evaluate_prints_a_table_and_the_files_that_it_wrote(trained, tmp_path, capsys):
+    assert main(["evaluate", str(trained / "last.safetensors"), "--limit", "3", "--out", str(tmp_path)]) == 0
     text = capsys.readouterr().out
+    assert text.splitlines()[-4:] == [str(tmp_path / name) for name in FILES]
     assert all(name in text for name in CAMVID.names)
     assert "position prior: IoU" in text
     assert "one to one" in text
@@ -156,14 +160,24 @@ def test_predict_writes_an_overlay_of_any_picture(trained, tmp_path, capsys):
 def test_evaluate_writes_pictures_and_the_baseline(trained, tmp_path, capsys):
     command = ["evaluate", str(trained / "last.safetensors"), "--limit", "3", "--out", str(tmp_path / "e"), "--json"]
     assert main(command) == 0
-    result = json.loads(capsys.readouterr().out)
+    out, err = capsys.readouterr()
+    result = json.loads(out)
     assert 0 < result["baselines"]["position prior"]["mIoU"] < 1
     assert result["floors"] == result["baselines"]  # version 0.1 used this name
-    assert {path.name for path in (tmp_path / "e").iterdir()} == {"confusion.png", "per_class.png"}
+    assert err.splitlines()[-4:] == [str(tmp_path / "e" / name) for name in FILES]
+    assert {path.name for path in (tmp_path / "e").iterdir()} == set(FILES)
+    header, *rows = csv.reader((tmp_path / "e" / "confusion.csv").read_text().splitlines())
+    assert header == ["true class", *CAMVID.names] == ["true class", *result["classes"]]
+    assert rows == [[name, *map(str, row)] for name, row in zip(CAMVID.names, result["confusion"], strict=True)]
+    table = {row.pop("name"): row for row in csv.DictReader((tmp_path / "e" / "scores.csv").read_text().splitlines())}
+    assert list(table) == [*CAMVID.names, "G", "C", "mIoU", "BF", "BF_by_distance"]
+    for name, row in zip(CAMVID.names, result["confusion"], strict=True):
+        assert int(table[name]["pixels"]) == sum(row) == result["pixels"][name]
+        assert table[name]["IoU"] == ("" if result["IoU"][name] is None else str(result["IoU"][name]))
+    assert (float(table["G"]["average"]), table["G"]["low"], table["Sky"]["average"]) == (result["G"], "", "")
     assert main([*command[:4], "--no-baseline", "--no-boundary"]) == 0
     out = capsys.readouterr().out
-    assert "position prior" not in out
-    assert "BF" not in out
+    assert not any(name in out for name in ("position prior", "BF"))
 
 
 def test_summary_counts_parameters(capsys):

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 from forms import amount
+from run_samples import write_run
 
 import tinysegnet as ts
 from tinysegnet import runtime
@@ -134,6 +135,8 @@ def test_help_imports_nothing_heavy(tmp_path):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 def test_commands_import_only_what_they_use(tmp_path):
     arrays = {"numpy", "PIL"}
+    for name in ("first", "second"):
+        write_run(tmp_path / name, data="gone")
     allowed = {
         "lessons copy": set(),
         "doctor --clear-cache": set(),
@@ -141,6 +144,7 @@ def test_commands_import_only_what_they_use(tmp_path):
         "data check scenes": arrays | {"tqdm"},
         "doctor": arrays | {"numba", "scipy", "safetensors"},  # numba imports SciPy if it is installed
         "summary tiny": arrays | {"numba", "scipy"},
+        "compare first second": arrays | {"numba", "scipy", "matplotlib", "safetensors", "jinja2", "tqdm"},
         "predict toy scenes/images --out out --scale 0.2": arrays
         | {"numba", "scipy", "matplotlib", "safetensors", "tqdm"},
     }

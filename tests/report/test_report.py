@@ -7,48 +7,26 @@ import dataclasses
 import math
 import os
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 from forms import amount
+from report_pages import Page
 
+import tinysegnet as ts
+from tinysegnet.data import CAMVID, InMemory
 from tinysegnet.data.palette import Palette
+from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.metrics import Scores, confusion_matrix
-from tinysegnet.report.run_page import RunSummary, _duration, write_run_page
+from tinysegnet.report.run_page import RunSummary, _duration, _render, write_run_page
+from tinysegnet.report.run_report import _predicted, chosen_pictures
+from tinysegnet.training import RunFolder
 
 PALETTE = Palette(
     ("<script>x</script>", 'a & "b"', "ghost", "c'est"),
     ((0, 200, 0), (200, 0, 100), (1, 2, 3), (9, 9, 9)),
     ignore_label=255,
 )
-VOID = {"meta", "img", "source", "br", "link", "input", "hr"}
-
-
-class Page(HTMLParser):
-    """A parser that collects tags, attributes and text, and fails if tags are not nested properly."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text, self.open = "", []
-        self.feed(text)
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if "style" not in self.open:
-            self.text += data
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.tags if name == tag]
 
 
 def scene() -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
@@ -65,7 +43,8 @@ def scores() -> Scores:
 
 
 def history(epochs: int) -> list[dict[str, float]]:
-    row = {"train_loss": 0.5, "val_G": 0.8, "val_C": 0.7, "val_mIoU": 0.6, "seconds": 1.0}
+    row = {"train_loss": 0.5, "val_G": 0.8, "val_C": 0.7, "val_mIoU": 0.6, "seconds": 1.0, "learning_rate": 0.1,
+           "IoU ghost": math.nan, 'IoU a & "b"': 0.5}  # fmt: skip
     return [{"epoch": i + 1, **row} for i in range(epochs)]
 
 
@@ -80,6 +59,9 @@ def full(folder, **changes) -> Page:
         "baselines": {"<i>prior</i>": dataclasses.replace(scores(), G=0.4, C=0.3, mIoU=0.2), "whole": scores()},
         "samples": [scene(), scene()],
         "environment": {"numpy": "2<3", "processor": "A & B", "threads": 2},
+        "name": "my <run>",
+        "date": "2026-01-02 03:04",
+        "parameters": 1234567,
         "seconds": 107.4,
         "command": 'tinysegnet train --data "<mine>"',
         **changes,
@@ -121,6 +103,59 @@ def test_report_contains_scores_settings_and_command(page):
 def test_confusions_are_ranked_by_share_of_the_class(page):
     # 32 of the 88 pixels of class 1 are predicted as class 0; all others are correct
     assert re.search(r'a & "b"\s*<script>x</script>\s*36\.4 %\s*100\.0 %', page.text)
+
+
+def test_the_matrix_shows_each_row_in_per_cent_of_the_true_class(page):
+    table = next(table for table in page.tables if "ghost" in table[0])
+    names = ["<script>x</script>", 'a & "b"', "ghost", "c'est"]
+    assert table == [["", *names], [names[0], "100", "", "", ""], [names[1], "36", "64", "", ""],
+                     ["ghost", "absent"], [names[3], "", "", "", "100"]]  # fmt: skip
+
+
+def test_configuration_and_versions_are_folded(page):
+    folded = [attributes for tag, attributes in page.tags if tag == "details"]
+    assert folded == [{}, {}, {}], "every epoch, configuration, versions"
+
+
+@pytest.mark.parametrize(("mIoU", "below"), [(0.99, True), (0.2, False)])
+def test_a_network_below_its_best_baseline_is_marked_and_told_what_to_try(mIoU, below):
+    baselines = {"colour": dataclasses.replace(scores(), mIoU=0.1), "best": dataclasses.replace(scores(), mIoU=mIoU)}
+    page = Page(_render(RunSummary("t", {}, [], scores(), PALETTE, baselines)).decode())
+    marked = [attributes.get("class") for attributes in page.all("li")][:3]
+    assert marked == ["below" if below else "", "", ""], "G and C equal those of the baseline"
+    assert ("--epochs" in page.text) == below
+    assert ([attributes.get("role") for attributes in page.all("p")].count("alert")) == below
+    assert (f"“best” reaches {mIoU:.3f}" in page.text) == below
+
+
+def test_the_report_names_run_date_and_parameters(page):
+    assert "my <run>, 2026-01-02 03:04" in page.text
+    assert "1,234,567 parameters" in page.text
+
+
+def test_rate_and_classes_have_curves(page):
+    drawn = [attributes["alt"] for attributes in page.all("img") if "over epochs" in attributes["alt"]]
+    assert drawn == ["loss over epochs", "scores over epochs", "rate over epochs", "classes over epochs"]
+
+
+def test_the_report_shows_the_worst_pictures_the_best_and_others(tmp_path):
+    network, scenes = ts.load_bundled("toy"), InMemory(ToyScenes(count=9, size=(16, 24)))
+    accuracy = {}
+    for sample in scenes:
+        counted = sample.labels != CAMVID.ignore_label
+        accuracy[sample.name] = (ts.predict(network, sample.image, size=(16, 24)) == sample.labels)[counted].mean()
+    run = RunFolder(tmp_path / "run", {"size": (16, 24)}, CAMVID)
+    shown = _predicted(run, network, scenes, ts.evaluate(network, scenes, size=(16, 24)))
+    ranked = sorted(accuracy, key=accuracy.get)
+    others = [sample.name for sample in scenes if sample.name not in (*ranked[:3], ranked[-1])]
+    marked = [*(f"Worst: {name}" for name in ranked[:3]), f"Best: {ranked[-1]}", others[0], others[2]]
+    assert [name for _, _, _, name in shown] == marked
+
+
+def test_all_pictures_are_shown_if_there_are_few():
+    assert chosen_pictures([], 4) == [0, 1, 2, 3]
+    assert chosen_pictures([2, 0], 4) == [2, 0, 1, 3]
+    assert chosen_pictures([5], 11) == [5, 0, 2, 4, 7, 9]
 
 
 def test_report_makes_no_requests_and_runs_no_scripts(folder, page):
@@ -209,6 +244,8 @@ def test_report_leaves_out_missing_parts(tmp_path, missing):
     page = full(tmp_path, **missing)
     assert "nan" not in re.sub(r"[^a-z]", " ", page.text.lower()).split()
     assert "None" not in page.text
+    known = {name for row in missing.get("history", history(3)) for name in row}
+    assert ("rate over epochs" in [attributes["alt"] for attributes in page.all("img")]) == ("learning_rate" in known)
 
 
 def test_report_can_consist_of_a_title(tmp_path):

@@ -1,5 +1,6 @@
 """The folder of a run: its configuration, its best checkpoint, and the folders that are refused."""
 
+import csv
 import json
 import os
 import platform
@@ -50,8 +51,22 @@ def test_metrics_have_six_digits_and_empty_cells(tmp_path):
     folder.begin()
     folder.record(model(), None, progress, {})
     assert (folder.path / "metrics.csv").read_text() == (
-        "epoch,train_loss,val_G,val_C,val_mIoU,seconds\n1,0.333333,0.5,,,12.5\n2,0.333333,0.5,,0.25,12.5\n"
+        "epoch,train_loss,val_G,val_C,val_mIoU,seconds,learning_rate\n"
+        "1,0.333333,0.5,,,12.5,0.1\n2,0.333333,0.5,,0.25,12.5,0.1\n"
     )
+
+
+def test_metrics_of_a_resumed_old_run_have_empty_cells_where_older_epochs_lack_values(tmp_path):
+    new = {**row(2, 0.25), 'IoU a, "b"': 0.5, "IoU c\nd": np.nan}
+    old = {name: value for name, value in row(1, 0.5).items() if name != "learning_rate"}
+    folder = RunFolder(tmp_path / "run", CONFIG, CAMVID)
+    folder.begin()
+    folder.record(model(), None, Progress({}, history=[old, new]), {})
+    with (folder.path / "metrics.csv").open(newline="") as file:
+        first, second = csv.DictReader(file)
+    assert list(first)[-3:] == ["learning_rate", 'IoU a, "b"', "IoU c\nd"]
+    assert (first["learning_rate"], first['IoU a, "b"'], first["val_mIoU"]) == ("", "", "0.5")
+    assert (second["learning_rate"], second['IoU a, "b"'], second["IoU c\nd"]) == ("0.1", "0.5", "")
 
 
 def test_a_checkpoint_before_the_first_epoch_is_of_epoch_0(tmp_path):

@@ -118,7 +118,12 @@ def test_a_run_folder_contains_everything(scenes, val, trained):
     assert config["environment"]["numpy"] == np.__version__
 
     rows = list(csv.DictReader((folder.path / "metrics.csv").open()))
-    assert list(rows[0]) == ["epoch", "train_loss", "val_G", "val_C", "val_mIoU", "seconds"]
+    classes = [f"IoU {name}" for name in CAMVID.names]
+    assert list(rows[0]) == [
+        "epoch", "train_loss", "val_G", "val_C", "val_mIoU", "seconds", "learning_rate", *classes
+    ]  # fmt: skip
+    for name, IoU in zip(classes, result.scores.IoU, strict=True):
+        assert float(rows[2][name] or np.nan) == pytest.approx(IoU, rel=1e-5, nan_ok=True)
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
     assert float(rows[2]["val_mIoU"]) == pytest.approx(result.scores.mIoU, rel=1e-5)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from cyclopts.types import PositiveInt
 
 from ..errors import DataError, SettingError
+from ..files import as_csv, write_atomically
 from ..runtime.progress import track
 from .data_options import DataPath, LabelOptions, Labels, count_pictures, data_name, load_splits
 from .options import CheckpointPath, Json, OutFolder, Quiet
@@ -36,8 +38,8 @@ def run(
 
     G is the share of correct pixels, C is the mean share per class, and mIoU is the mean intersection over union. BF is
     the F1 score of outline pixels that have a partner within 0.75 % of the picture's diagonal, matched one to one as in
-    the SegNet paper or, "by distance", one to many. Brackets contain 95 % confidence intervals from 1000 resamples of
-    blocks of 10 consecutive pictures. They need at least 41 pictures.
+    the SegNet paper or, "by distance", one to many. Brackets contain 95 % confidence intervals, with Student's t and
+    1000 resamples of blocks of 10 consecutive pictures. They need at least 41 pictures.
 
     The position prior is the no-network baseline. It predicts the most frequent class at each position of the training
     pictures of the same data. The network should score clearly above it.
@@ -48,7 +50,7 @@ def run(
             maps are read as in training.
         split: The split to score, such as train or val.
         limit: Use at most this many pictures per split, including the training pictures for the baseline.
-        out: A folder for confusion.png and per_class.png. It is created if it is missing.
+        out: A folder for scores.csv, confusion.csv, confusion.png and per_class.png. It is created if it is missing.
         no_baseline: Leave out the position prior, so that the training pictures are not read.
         no_boundary: Leave out BF, which takes about 0.1 s per picture of 360x480 pixels.
     """
@@ -80,20 +82,42 @@ def run(
         least = BLOCK * (MIN_BLOCKS - 1) + 1
         print(f"no confidence intervals: they need {least} pictures, and there are {len(pictures)}", file=sys.stderr)
     baseline = None if no_baseline else _baseline(data, limit, labels, pictures)
-    if out is not None:
-        from .. import viz
-
-        viz.save_figure(viz.confusion_figure(scores, pictures.palette), out / "confusion.png")
-        viz.save_figure(viz.per_class_figure(scores, pictures.palette), out / "per_class.png")
     if as_json:
         baselines = {"position prior": baseline.as_dict()} if baseline else {}
         facts = {"data": data, "split": split, "images": len(pictures), "baselines": baselines}
         facts["floors"] = baselines  # the name in version 0.1
-        print(json.dumps({"intervals": None, **scores.as_dict(), **facts}))
+        matrix = {"classes": scores.names, "confusion": scores.confusion.tolist()}
+        print(json.dumps({"intervals": None, **scores.as_dict(), **matrix, **facts}))
     else:
         print(f"{data_name(data)}, split {split}: {count_pictures(pictures)}")
         print(scores.table(baseline, "position prior"))
+    for path in [] if out is None else _write(out, scores, pictures):
+        print(path, file=sys.stderr if as_json else sys.stdout)
     return 0
+
+
+def _write(out: Path, scores: Scores, pictures: Dataset) -> Iterator[Path]:
+    """Write the tables and the figures, and yield the path of each."""
+    from .. import viz
+
+    confusion = [("true class", *scores.names), *zip(scores.names, *scores.confusion.T.tolist(), strict=True)]
+    for name, rows in (("scores.csv", _score_rows(scores)), ("confusion.csv", confusion)):
+        write_atomically(out / name, as_csv(rows))
+        yield out / name
+    for name, draw in (("confusion.png", viz.confusion_figure), ("per_class.png", viz.per_class_figure)):
+        viz.save_figure(draw(scores, pictures.palette), out / name)
+        yield out / name
+
+
+def _score_rows(scores: Scores) -> Iterator[tuple[Any, ...]]:
+    """Yield a header, one row per class, and one row per average with its interval."""
+    values = scores.as_dict()
+    yield "name", "pixels", "accuracy", "IoU", "average", "low", "high"
+    for name in scores.names:
+        yield name, values["pixels"][name], values["accuracy"][name], values["IoU"][name], None, None, None
+    for name in ("G", "C", "mIoU", "BF", "BF_by_distance", "uncertainty_AUROC", "MSP_AUROC"):
+        if name in values:
+            yield name, None, None, None, values[name], *values.get("intervals", {}).get(name, (None, None))
 
 
 def _data_of_training(checkpoint: Path) -> tuple[str, dict[str, Any]]:

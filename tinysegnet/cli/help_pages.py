@@ -9,6 +9,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "find-lr": (USE, "Find a learning rate for `train`, with a picture of the loss."),
     "evaluate": (USE, "Score a trained network on labelled pictures."),
     "predict": (USE, "Segment pictures of any size."),
+    "compare": (USE, "Write a page that compares training runs."),
     "walk": (USE, "Write a page that follows a picture through a network."),
     "export": (USE, "Copy a checkpoint without the parts that only training needs."),
     "data check": (DATA, "Check the pictures and label maps of a folder."),

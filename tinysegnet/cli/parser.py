@@ -16,7 +16,8 @@ from .options import DEFAULT_PARAMETER
 
 # The parser's own usage line does not show repeated arguments, and takes long for many options.
 USAGE = {"train": "[OPTIONS]", "find-lr": "[OPTIONS]", "bench": "[WORD]... [OPTIONS]",
-         "gradcheck": "[OP]... [OPTIONS]", "predict": "CHECKPOINT IMAGE... --out DIR [OPTIONS]"}  # fmt: skip
+         "gradcheck": "[OP]... [OPTIONS]", "compare": "RUN RUN... [OPTIONS]",
+         "predict": "CHECKPOINT IMAGE... --out DIR [OPTIONS]"}  # fmt: skip
 
 
 def parse(arguments: list[str]) -> tuple[Callable[..., int], BoundArguments]:

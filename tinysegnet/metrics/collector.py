@@ -60,13 +60,14 @@ class Collector:
             raise DataError("no scores: no picture was added. Call add first")
         names_of_means = ("BF", "BF_by_distance") if self.boundary else ()
         means = dict(zip(names_of_means, np.transpose(self._boundary_scores), strict=True))  # name -> (N,) scores
-        intervals = None if rng is None else bootstrap_intervals(np.stack(self._counts), means, rng=rng)
+        counts = np.stack(self._counts)
+        intervals = None if rng is None else bootstrap_intervals(counts, means, rng=rng)
         averages = {}
         for name, values in means.items():
             values = values[~np.isnan(values)]  # pictures without boundaries have no score
             averages[name] = float(values.mean()) if values.size else float("nan")
         averages |= {f"{name}_AUROC": ranks.auroc() for name, ranks in self._uncertainties.items()}
-        return Scores.from_confusion(self.matrix, names, **averages, intervals=intervals)
+        return Scores.from_confusion(self.matrix, names, **averages, intervals=intervals, counts=counts)
 
 
 def _checked(name: str, uncertainty: np.ndarray, counted: np.ndarray) -> np.ndarray:

@@ -35,6 +35,7 @@ class Scores:
     uncertainty_AUROC: float | None = None  # `auroc` of uncertainty as a detector of wrong pixels
     MSP_AUROC: float | None = None  # the same for 1 - the maximum softmax probability (Hendrycks and Gimpel 2017)
     intervals: Mapping[str, tuple[float, float]] | None = None  # (low, high) by name, from `bootstrap_intervals`
+    counts: np.ndarray | None = None  # (N, 3, K), the `class_counts` of each of N pictures
 
     @classmethod
     def from_confusion(cls, matrix: np.ndarray, names: Sequence[str] | None = None, **more: Any) -> Scores:

@@ -1,13 +1,17 @@
 """The report of a training run, computed from the run folder, the network and the data."""
 
 import re
+import time
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
 from ..data import Dataset, labelled_images
 from ..metrics import Scores
 from ..metrics import baselines as compute_baselines
+from ..metrics.confusion import averages
 from ..models import Network
 from ..prediction.predict import predict
 from ..runtime.progress import track
@@ -18,7 +22,7 @@ from ..weights.checkpoint import Checkpoint
 from .run_page import RunSummary, write_run_page
 
 REFRESH = '<meta http-equiv="refresh" content="60">'  # in the page of an unfinished run
-SHOWN = 6  # maximum number of validation pictures on the page
+SHOWN, WORST = 6, 3  # maximum number of validation pictures on the page, and how many of them are the worst
 
 
 def write_report(run: RunFolder, model: Network, train: Dataset, val: Dataset | None, result: TrainingResult) -> Path:
@@ -55,7 +59,8 @@ def write_report(run: RunFolder, model: Network, train: Dataset, val: Dataset | 
         title = f"{run.config.get('model', 'network')} on {_without_split(train)}"
         return write_run_page(run.path, RunSummary(
             title, run.config, result.history, result.scores, run.palette, baselines,
-            samples=_predicted(run, model, val) if val else (), environment=here,
+            samples=_predicted(run, model, val, result.scores) if val else (), environment=here,
+            name=run.path.resolve().name, date=time.strftime("%Y-%m-%d %H:%M"), parameters=model.num_parameters,
             seconds=result.seconds, command=here["command"], data=_described(train, val),
             warning=result.diverged,
         ))  # fmt: skip
@@ -69,7 +74,7 @@ def write_unfinished_report(
     title = f"{run.config.get('model', 'network')} on {_without_split(train)}"
     return write_run_page(run.path, RunSummary(
         title, run.config, history, None, run.palette, environment=here, seconds=history[-1]["seconds"],
-        command=here["command"], data=_described(train, val), status=status,
+        command=here["command"], data=_described(train, val), status=status, name=run.path.resolve().name,
     ))  # fmt: skip
 
 
@@ -85,12 +90,27 @@ def _without_split(train: Dataset) -> str:
     return re.sub(" train(?=:|$)", "", train.name)  # with --one-class, ": CLASS or not" follows
 
 
-def _predicted(run: RunFolder, model: Network, val: Dataset) -> list[Compared]:
-    """Predict pictures spread evenly over the data set, with the same settings as in validation."""
-    count = min(SHOWN, len(val))
+def _predicted(run: RunFolder, model: Network, val: Dataset, scores: Scores | None) -> list[Compared]:
+    """Predict pictures with the same settings as in validation: the worst, the best, and others.
+
+    The worst picture is that with the smallest share of correct pixels, which is also the caption of each picture.
+    """
+    marks: dict[int, str] = {}
+    if len(val) > SHOWN and scores is not None and scores.counts is not None:
+        accuracy = averages(scores.counts)[:, 0]  # NaN for a picture without labelled pixels
+        order = [int(i) for i in np.argsort(accuracy) if np.isfinite(accuracy[i])]
+        marks = dict.fromkeys(order[:WORST], "Worst: ") | dict.fromkeys(order[WORST:][-1:], "Best: ")
+    chosen = chosen_pictures([*marks], len(val))
     options = Checkpoint(model, training=run.config).prediction
-    samples = (val[i * len(val) // count] for i in track("predicting for the report")(range(count)))
-    return [(s.image, s.labels, predict(model, s.image, **options), s.name) for s in samples]
+    samples = ((marks.get(i, ""), val[i]) for i in track("predicting for the report")(chosen))
+    return [(s.image, s.labels, predict(model, s.image, **options), mark + s.name) for mark, s in samples]
+
+
+def chosen_pictures(first: list[int], total: int) -> list[int]:
+    """Return the pictures in `first`, and others that are spread evenly over the data: SHOWN in all, if there are."""
+    others = [i for i in range(total) if i not in first]
+    count = min(SHOWN - len(first), len(others))
+    return first + [others[i * len(others) // count] for i in range(count)]
 
 
 def _compare_with_baselines(scores: Scores | None, baselines: Mapping[str, Scores]) -> None:

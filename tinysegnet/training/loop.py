@@ -29,7 +29,7 @@ from .batchnorm_statistics import recompute_statistics
 from .divergence import describe_divergence
 from .early_stopping import has_stalled
 from .recipes import Recipe, recipe_for
-from .run_folder import RunFolder
+from .run_folder import SCORE_COLUMNS, RunFolder
 from .signals import stop_requests
 from .training_step import TrainingStep, check_training
 from .weight_average import WeightAverage
@@ -39,7 +39,7 @@ from .weight_average import WeightAverage
 class TrainingResult:
     """The result of `fit`."""
 
-    history: list[dict[str, float]]  # per epoch: its row of metrics.csv, and the learning rate of its last step
+    history: list[dict[str, float]]  # per epoch: its row of metrics.csv
     scores: Scores | None  # on the validation data after the last epoch; None without validation data
     void_batches: int  # number of batches that were skipped because they had no labelled pixel
     seconds: float  # duration of the whole loop
@@ -254,11 +254,12 @@ class _Training:
         return self.training_step.optimizer.state() | self.average.state()
 
     def _validate(self, epoch: int) -> dict[str, float]:
+        columns = [*SCORE_COLUMNS, *(f"IoU {name}" for name in self.data.palette.names)]
         if self.val is None or not self._is_validated(epoch):
             self.scores = None
-            return {"val_G": np.nan, "val_C": np.nan, "val_mIoU": np.nan}
+            return dict.fromkeys(columns, np.nan)
         self.scores = scores = self._evaluate(epoch, self.val)
-        return {"val_G": scores.G, "val_C": scores.C, "val_mIoU": scores.mIoU}
+        return dict(zip(columns, (scores.G, scores.C, scores.mIoU, *scores.IoU.tolist()), strict=True))
 
     def _is_validated(self, epoch: int) -> bool:
         return epoch % self.recipe.validate_every == 0 or epoch == self.epochs

@@ -1,7 +1,8 @@
 """The folder of a run, `runs/<name>/`, with everything needed to understand, continue or present it.
 
     config.json          the options, and the machine on which the run started
-    metrics.csv          epoch, train_loss, val_G, val_C, val_mIoU, seconds
+    metrics.csv          per epoch: epoch, train_loss, val_G, val_C, val_mIoU, seconds (of training so far),
+                         learning_rate (of its last step), and the IoU of each class, such as "IoU Sky"
     last.safetensors     the network after the last epoch        best.safetensors     with the best val mIoU so far
     curves.png, overlays.png, per_class.png, report.html      written at the end by `tinysegnet.report.write_report`
     .lock                locked by the training run that writes to the folder
@@ -32,13 +33,14 @@ from filelock import FileLock, Timeout
 from .. import runtime
 from ..data import Palette
 from ..errors import DataError, SettingError
-from ..files import is_special, write_atomically
+from ..files import as_csv, is_special, write_atomically
 from ..metrics import Scores
 from ..models import Network
 from ..weights import checkpoint
 from .early_stopping import has_stalled
 
-COLUMNS = ("epoch", "train_loss", "val_G", "val_C", "val_mIoU", "seconds")
+SCORE_COLUMNS = ("val_G", "val_C", "val_mIoU")
+COLUMNS = ("epoch", "train_loss", *SCORE_COLUMNS, "seconds")  # the first columns of metrics.csv
 WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)  # errors of file systems without locks
 
 
@@ -173,7 +175,7 @@ class RunFolder:
 
     def record(self, model: Network, scores: Scores | None, progress: Any, optimizer: dict[str, np.ndarray]) -> None:
         """Write the metrics so far and the checkpoints after an epoch, and update `progress.best`."""
-        write_atomically(self.path / "metrics.csv", _as_csv(progress.history).encode())
+        write_atomically(self.path / "metrics.csv", as_csv(_metrics(progress.history)))
         mIoU, best = progress.history[-1]["val_mIoU"], self.path / "best.safetensors"
         if mIoU > progress.best or not best.exists():
             progress.best = -math.inf if math.isnan(mIoU) else mIoU
@@ -212,10 +214,13 @@ def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise DataError(f"{file}: {fault}. Give the folder of a run, such as runs/NAME.") from error
 
 
-def _as_csv(history: list[dict[str, float]]) -> str:
-    """Return the text of metrics.csv, with empty cells for epochs without validation."""
-    rows = [["" if math.isnan(row[name]) else f"{row[name]:.6g}" for name in COLUMNS] for row in history]
-    return "".join(",".join(cells) + "\n" for cells in (COLUMNS, *rows))
+def _metrics(history: list[dict[str, float]]) -> Iterator[list[str]]:
+    """Yield the rows of metrics.csv. Cells of unknown values are empty: without validation, or in older epochs."""
+    columns = list(dict.fromkeys([*COLUMNS, *(name for row in history for name in row)]))
+    yield columns
+    for row in history:
+        values = (row.get(name, math.nan) for name in columns)
+        yield ["" if math.isnan(value) else f"{value:.6g}" for value in values]
 
 
 def environment() -> dict[str, Any]:

@@ -5,7 +5,7 @@ Names at the right ends of curves and baselines replace a legend.
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,14 +17,36 @@ from .figures import LIGHT, Theme, new_figure, style_axes
 
 PANELS = ("loss", "scores", "rate")
 LEFT, RIGHT, TOP, BOTTOM = 0.55, 0.45, 0.65, 0.5  # inches around a panel's axes; the names are to their right
+GAP = 0.17  # inches between the names of curves
+DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (5, 1.5, 1, 1.5)))  # with a theme's four colours, 16 styles of curves
+MAX_CURVES = 24  # of classes; those with the lowest IoU are drawn
 
 Cell = tuple[float, float, float, float]  # x, y, width, height in inches
-Curve = tuple[str, np.ndarray, str]  # name, values, colour
 EndLabel = tuple[float, str, str]  # y in data units, text, colour
+History = Sequence[Mapping[str, Any]]
+
+
+class Curve(NamedTuple):
+    """A curve of a panel."""
+
+    name: str
+    epoch: np.ndarray
+    values: np.ndarray  # one per epoch; NaN where unknown
+    color: str
+    dashes: Any = "-"  # matplotlib's line style
+
+
+class Panel(NamedTuple):
+    """The content of a panel; the most important curve is last and therefore on top."""
+
+    title: str
+    subtitle: str
+    curves: Sequence[Curve]
+    top: float | None = 1.005  # the largest y; None: a little above the largest value. 1.005 shows a whole line at 1
 
 
 def curves_figure(
-    history: Sequence[Mapping[str, Any]],
+    history: History,
     baselines: Mapping[str, float] | None = None,
     *,
     panels: Sequence[str] = PANELS,
@@ -34,28 +56,40 @@ def curves_figure(
     """Draw loss, scores with their baselines, and learning rate over the epochs.
 
     Args:
-        history: one row per epoch, with the columns of metrics.csv and optionally learning_rate; missing, empty and
-            non-finite values are skipped.
+        history: one row per epoch, with the columns of metrics.csv; missing, empty and non-finite values are skipped.
         baselines: the mIoU of each no-network baseline, by name.
-        panels: any of "loss", "scores" and "rate"; "rate" is left out if no learning rate is known.
-        size: width and height in inches.
+        panels: any of "loss", "scores", "rate" and "classes", the IoU of each class, which is drawn alone. "rate" is
+            left out if no learning rate is known.
+        size: width and height in inches. Many classes need a larger height.
     """
     width, height = size
+    if "classes" in panels:
+        return lines_figure(_classes(history), theme=theme, size=size)
     if not np.isfinite(column(history, "learning_rate")).any():
         panels = [panel for panel in panels if panel != "rate"]
     # Loss and scores are side by side, with the learning rate below the loss. The scores need room for their labels.
     middle = width if "scores" not in panels else 0.44 * width if len(panels) > 1 else 0.0
-    low = 0.37 * height if "rate" in panels else 0.0
+    low = height if "loss" not in panels else 0.37 * height if "rate" in panels else 0.0
     cells = {"loss": (0.0, low, middle, height - low), "scores": (middle, 0.0, width - middle, height),
              "rate": (0.0, 0.0, middle, low)}  # fmt: skip
     figure = new_figure(width, height, theme)
-    for panel in panels:
+    for name in panels:
         shown = {name: value for name, value in (baselines or {}).items() if math.isfinite(value)}
-        _draw_panel(figure, panel, cells[panel], history, shown if panel == "scores" else {}, theme)
+        _draw_panel(figure, _content(name, history, theme), cells[name], shown if name == "scores" else {}, theme)
     return figure
 
 
-def column(history: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
+def lines_figure(panel: Panel, *, theme: Theme = LIGHT, size: tuple[float, float]) -> Figure:
+    """Draw one panel whose curves get their own colours and dashes; the figure is higher if it has many curves."""
+    width, height = size[0], max(size[1], TOP + BOTTOM + GAP * len(panel.curves))
+    colors = theme.mIoU, theme.G, theme.C, theme.loss
+    curves = [curve._replace(color=colors[i % 4], dashes=DASHES[i // 4 % 4]) for i, curve in enumerate(panel.curves)]
+    figure = new_figure(width, height, theme)
+    _draw_panel(figure, panel._replace(curves=curves), (0.0, 0.0, width, height), {}, theme)
+    return figure
+
+
+def column(history: History, name: str) -> np.ndarray:
     """Return one column of the history, (epochs,) float64; values that are missing or not finite numbers become NaN."""
     return np.array([_finite(row.get(name)) for row in history], np.float64)
 
@@ -68,73 +102,83 @@ def _finite(value: Any) -> float:
     return number if math.isfinite(number) else math.nan
 
 
-def _draw_panel(figure: Figure, panel: str, cell: Cell, history: Sequence[Mapping[str, Any]],
-                baselines: Mapping[str, float], theme: Theme) -> None:  # fmt: skip
+def _draw_panel(figure: Figure, panel: Panel, cell: Cell, baselines: Mapping[str, float], theme: Theme) -> None:
     """Draw one panel in its cell, with room for the names of its curves."""
-    title, subtitle, curves = _content(panel, history, theme)
-    digits = ".2g" if panel == "rate" else ".3f"
-    ends = [(y[np.isfinite(y)][-1], name, color) for name, y, color in curves if np.isfinite(y).any()]
-    ends = [(last, f"{name} {last:{digits}}".strip(), color) for last, name, color in ends]
-    ends += [(value, f"{shortened(name)} {value:.3f}", theme.muted) for name, value in baselines.items()]
+    digits = ".2g" if panel.title == "Learning rate" else ".3f"
+    ends = [(c.values[np.isfinite(c.values)][-1], c.name, c.color) for c in panel.curves if np.isfinite(c.values).any()]
+    ends = [(last, f"{shortened(name)} {last:{digits}}".strip(), color) for last, name, color in ends]
+    ends += [(value, f"{shortened(name)} {value:.3f}", theme.mIoU) for name, value in baselines.items()]
     # The room is at least as wide as "1.25e-05", so that the panels of loss and learning rate are equally wide.
     room = max(inches(figure, text, 9) for text in ["1.25e-05", *(text for _, text, _ in ends)])
     x, y, width, height = cell
     W, H = figure.get_size_inches()
     inner_width, inner_height = max(0.5, width - LEFT - RIGHT - room), max(0.3, height - TOP - BOTTOM)
     axes = figure.add_axes(((x + LEFT) / W, (y + BOTTOM) / H, inner_width / W, inner_height / H))
-    style_axes(axes, theme, title, subtitle)
+    style_axes(axes, theme, panel.title, panel.subtitle)
     for value in baselines.values():
-        axes.axhline(value, color=theme.muted, linewidth=1, linestyle=(0, (2, 2)))
-    _draw_curves(axes, column(history, "epoch"), curves, theme)
-    _scale(axes, panel, np.concatenate([y for _, y, _ in curves]), theme)
+        axes.axhline(value, color=theme.mIoU, linewidth=1, linestyle=(0, (2, 2)))
+    _draw_curves(axes, panel.curves, theme)
+    _scale(axes, panel, theme)
     _label_ends(axes, ends, inner_width, inner_height)
 
 
-def _content(panel: str, history: Sequence[Mapping[str, Any]], theme: Theme) -> tuple[str, str, list[Curve]]:
-    """Return title, subtitle and curves of a panel; the most important curve is last and therefore on top."""
+def _content(panel: str, history: History, theme: Theme) -> Panel:
+    epoch = column(history, "epoch")
     if panel == "loss":
-        plural = "s" * (len(history) != 1)
-        return "Training loss", f"{len(history)} epoch{plural}", [("", column(history, "train_loss"), theme.loss)]
+        plural, curve = "s" * (len(history) != 1), Curve("", epoch, column(history, "train_loss"), theme.loss)
+        return Panel("Training loss", f"{len(history)} epoch{plural}", [curve], None)
     if panel == "rate":
         rate = column(history, "learning_rate")
-        return "Learning rate", f"peak {np.nanmax(rate):.3g}", [("", rate, theme.muted)]
-    scores = [(name, column(history, f"val_{name}"), getattr(theme, name)) for name in ("G", "C", "mIoU")]
-    mIoU = scores[-1][1]
-    if not np.isfinite(mIoU).any():
-        return "Validation scores", "", scores
-    best = int(np.nanargmax(mIoU))
-    where = f"best mIoU {mIoU[best]:.3f} in epoch {column(history, 'epoch')[best]:.0f}"
-    return "Validation scores", where, scores
+        return Panel("Learning rate", f"peak {np.nanmax(rate):.3g}", [Curve("", epoch, rate, theme.muted)], None)
+    scores = [Curve(name, epoch, column(history, f"val_{name}"), getattr(theme, name)) for name in ("G", "C", "mIoU")]
+    mIoU, where = scores[-1].values, ""
+    if np.isfinite(mIoU).any():
+        best = int(np.nanargmax(mIoU))
+        where = f"best mIoU {mIoU[best]:.3f} in epoch {epoch[best]:.0f}"
+    return Panel("Validation scores", where, scores)
 
 
-def _scale(axes: Axes, panel: str, values: np.ndarray, theme: Theme) -> None:
+def _classes(history: History) -> Panel:
+    """Return the panel of the IoU of each class that was ever validated."""
+    epoch, prefix = column(history, "epoch"), "IoU "
+    names = dict.fromkeys(name for row in history for name in row if name.startswith(prefix))
+    curves = [Curve(name.removeprefix(prefix), epoch, column(history, name), "") for name in names]
+    known = [curve for curve in curves if np.isfinite(curve.values).any()]
+    which = "each class" if len(known) <= MAX_CURVES else f"the {MAX_CURVES} lowest of {len(known)} classes"
+    known.sort(key=lambda curve: curve.values[np.isfinite(curve.values)][-1])
+    return Panel("Validation IoU", which, known[:MAX_CURVES])
+
+
+def _scale(axes: Axes, panel: Panel, theme: Theme) -> None:
     """Start the y axis at 0, so that heights can be compared; for scores, end it at 1, the best value."""
+    values = np.concatenate([np.zeros(0), *(curve.values for curve in panel.curves)])
     values = values[np.isfinite(values)]
     top = float(values.max(initial=0)) or 1.0
-    axes.set_ylim(0, 1.005 if panel == "scores" else 1.06 * top)  # 1.005 leaves room for the full width of a line at 1
-    if panel == "rate":
+    axes.set_ylim(0, panel.top or 1.06 * top)
+    if panel.subtitle.startswith("peak"):
         axes.set_yticks([0, top], ["0", ""])  # the subtitle states the peak
     if not len(values):
         axes.text(0.5, 0.5, "no values yet", transform=axes.transAxes, ha="center", color=theme.muted, fontsize=10)
 
 
-def _draw_curves(axes: Axes, epoch: np.ndarray, curves: Sequence[Curve], theme: Theme) -> None:
+def _draw_curves(axes: Axes, curves: Sequence[Curve], theme: Theme) -> None:
     """Draw lines that bridge epochs without a value; with few values, also draw dots."""
-    for _, y, color in curves:
+    for _, epoch, y, color, dashes in curves:
         known = np.isfinite(y)
         marker = "o" if known.sum() <= 12 else ""
-        axes.plot(epoch[known], y[known], color=color, linewidth=2, marker=marker, markersize=4.5, clip_on=False)
-    known = epoch[np.isfinite(epoch)]
+        axes.plot(epoch[known], y[known], color=color, linewidth=2 if len(curves) <= 4 else 1.5, linestyle=dashes,
+                  marker=marker, markersize=4.5 if len(curves) <= 4 else 3, clip_on=False)  # fmt: skip
+    known = np.concatenate([np.zeros(0), *(curve.epoch[np.isfinite(curve.epoch)] for curve in curves)])
     first, last = (known.min(), known.max()) if len(known) else (1, 1)
     axes.set_xlim((first, last) if last > first else (first - 1, first + 1))
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True) if last > first else FixedLocator(known[:1]))
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True) if last > first else FixedLocator(known[:1].tolist()))
     axes.set_xlabel("epoch", fontsize=9, color=theme.muted, labelpad=2)
 
 
 def _label_ends(axes: Axes, ends: Sequence[EndLabel], width: float, height: float) -> None:
     """Write each label to the right of the axes (width x height inches), as near to its value's height as possible."""
     heights = [y / axes.get_ylim()[1] for y, _, _ in ends]
-    for (_, text, color), at, to in zip(ends, heights, spread(heights, gap=0.17 / height), strict=True):
+    for (_, text, color), at, to in zip(ends, heights, spread(heights, gap=GAP / height), strict=True):
         style: dict[str, Any] = {"transform": axes.transAxes, "color": color, "clip_on": False}
         axes.add_artist(Line2D([1 + 0.04 / width, 1 + 0.18 / width], [at, to], linewidth=0.8, alpha=0.7, **style))
         axes.text(1 + 0.22 / width, to, text, va="center", fontsize=9, parse_math=False, **style)
