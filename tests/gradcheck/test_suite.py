@@ -114,7 +114,7 @@ def test_all_variants_of_the_given_ops_are_checked_with_the_settings(monkeypatch
 def test_the_output_is_the_table_and_the_reports_of_failed_checks(monkeypatch):
     reports = [Report("good"), Report("bad", problems=["it writes"]), Report("worse", problems=["it leaks"])]
     seeds = []
-    monkeypatch.setattr(suite, "check_all", lambda ops, seed: seeds.append((ops, seed)) or reports)
+    monkeypatch.setattr(suite, "check_all", lambda ops, seed, progress: seeds.append((ops, seed)) or reports)
     text, ok = run(["relu"], seed=8)
     assert not ok
     assert seeds == [(["relu"], 8)]
