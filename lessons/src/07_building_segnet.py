@@ -174,8 +174,9 @@ except ts.errors.ShapeError as error:
 figures.show_source(segnet.SegNetConfig.layers)
 
 # %% [markdown]
-# The encoder calls `pools.append(...)` and the decoder `pools.pop()`, so the last pool is the first to be undone. A
-# description of our network gives the same layers with the same names:
+# The encoder calls `pools.append(...)` and the decoder `pools.pop()`, so the last pool is the first to be undone: `_up`
+# adds its unpooling. The settings `add` and `reduce` are off in every SegNet; lesson 11 needs them for other decoders.
+# A description of our network gives the same layers with the same names:
 
 # %%
 ours = segnet.SegNetConfig(encoder=((8,), (16,)), decoder=((8,), (8,)), bias=False)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from ..layers import BatchNorm2d, Conv2d, Layer, ReLU
+from ..layers import BatchNorm2d, Conv2d, DepthwiseConv2d, Layer, ReLU
 from .preprocessing import PREPROCESSING
 
 Widths = tuple[tuple[int, ...], ...]
@@ -20,24 +20,6 @@ class InitContext:
     rng: np.random.Generator | None
     dtype: Any
     preprocessing: str
-
-
-class Architecture(Protocol):
-    """The description of an architecture, which can build its layers."""
-
-    @property
-    def preprocessing(self) -> str:
-        """The default preprocessing, a name in `PREPROCESSING`."""
-
-    @property
-    def size_multiple(self) -> int:
-        """Heights and widths of pictures must be multiples of this number."""
-
-    def scaled(self, width: float) -> Architecture:
-        """Return the same architecture with all numbers of channels multiplied by `width`."""
-
-    def layers(self, num_classes: int, context: InitContext) -> dict[str, Layer]:
-        """Build the layers in order, by name: "encoder1.conv1", ..., "classifier"."""
 
 
 class LayerBuilder:
@@ -60,16 +42,17 @@ class LayerBuilder:
         """Return a convolution of the last layer's output for a branch, without adding it."""
         return Conv2d(self.channels, channels, kernel_size, bias=bias, **self.init)
 
-    def stage(self, name: str, widths: tuple[int, ...], kernel_size: int, *, bias: bool, relu: bool) -> None:
+    def stage(self, name: str, widths: tuple[int, ...], kernel_size: int, *, bias: bool, relu: bool,
+              depthwise: bool = False) -> None:  # fmt: skip
         """Add a convolution, a batch norm and, if wanted, a ReLU for each number of channels."""
         for i, width in enumerate(widths, start=1):
-            self.convolution(f"{name}.conv{i}", width, kernel_size, bias=bias)
-            self.norm(f"{name}.bn{i}")
+            if depthwise:
+                self.add(f"{name}.conv{i}", DepthwiseConv2d(width, kernel_size, bias=bias, **self.init))
+            else:
+                self.convolution(f"{name}.conv{i}", width, kernel_size, bias=bias)
+            self.add(f"{name}.bn{i}", BatchNorm2d(width, dtype=self.init["dtype"]))
             if relu:
                 self.add(f"{name}.relu{i}", ReLU())
-
-    def norm(self, name: str) -> None:
-        self.add(name, BatchNorm2d(self.channels, dtype=self.init["dtype"]))
 
 
 def narrowed(stages: Widths, width: float) -> Widths:
