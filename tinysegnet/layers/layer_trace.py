@@ -5,6 +5,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+Interval = tuple[int, int]  #: the first and last row or column, both inclusive
+
 
 class Windows(NamedTuple):
     """The correspondence between the pixels of a layer's input and output.
@@ -17,6 +19,14 @@ class Windows(NamedTuple):
     stride: tuple[int, int]
     before: tuple[int, int]
     large: Literal["in", "out"]
+
+    def interval(self, axis: int, interval: Interval, *, of: str) -> Interval:
+        """Return the interval of the other side that corresponds to an interval of the side `of`, without clipping."""
+        kernel, stride, before = self.kernel[axis], self.stride[axis], self.before[axis]
+        first, last = interval
+        if of != self.large:
+            return first * stride - before, last * stride - before + kernel - 1
+        return -((kernel - 1 - first - before) // stride), (last + before) // stride  # -(-n // stride) rounds up
 
     def needed(self, wanted: np.ndarray, size: tuple[int, int], *, of: str) -> np.ndarray:
         """Return a mask of the other side, of `size` (H, W), with the pixels that correspond to the wanted pixels.

@@ -4,7 +4,7 @@ From the value, an interval of rows and an interval of columns grow backwards th
 
     convolution        [a, b]  ->  [a*s - before,  b*s - before + K - 1]
     pooling            [a, b]  ->  [a*s,  b*s + K - 1]
-    unpooling          [a, b]  ->  [a // s,  b // s], and in the pool's input these windows, which set the indices
+    unpooling          [a, b]  ->  the windows with a to b, and in the pool's input these windows, which set the indices
     bilinear           [a, b]  ->  the pixels around the positions of a and b in the input
     elementwise        [a, b]  ->  [a, b]
 
