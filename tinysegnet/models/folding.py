@@ -1,10 +1,6 @@
 """Folding batch norm into the convolution before it: with fixed statistics, the two are a single convolution.
 
-    out = gamma * (W x + b - mean) / std + beta  =  W' x + b'      std = sqrt(var + eps)
-    W'  = W * gamma / std                                          one factor per output channel
-    b'  = beta + (b - mean) * gamma / std
-
-A ReLU after the batch norm remains.
+`Conv2d.absorb` has the formula, and lesson 07 derives it. A ReLU after the batch norm remains.
 """
 
 import copy
