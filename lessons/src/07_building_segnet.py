@@ -181,8 +181,8 @@ figures.show_source(segnet.SegNetConfig.layers)
 # %%
 ours = segnet.SegNetConfig(encoder=((8,), (16,)), decoder=((8,), (8,)), bias=False)
 print(ours)
-context = segnet.InitContext(np.random.default_rng(0), np.float64, "scaled")
-assert list(ours.layers(11, context)) == list(line)
+builder = segnet.LayerBuilder(np.random.default_rng(0), np.float64, "scaled")
+assert list(ours.layers(11, builder)) == list(line)
 print("the same", len(line), "layers")
 
 # %% [markdown]

@@ -10,7 +10,7 @@ from ..runtime.settings import convert
 from . import decoders, segnet
 from .article import Article, article
 from .folding import fold_batchnorm, fold_layers
-from .layer_builder import InitContext
+from .layer_builder import LayerBuilder
 from .network import CUSTOM, Network
 from .preprocessing import PREPROCESSING
 from .segnet import SegNetConfig
@@ -66,8 +66,8 @@ def build(name: str, num_classes: int = 11, *, seed: int = 0, width: float = 1.0
     _check_name("preprocessing", preprocessing, PREPROCESSING)
     config = {"name": name, "num_classes": num_classes, "seed": seed, "width": width, "dtype": np.dtype(dtype).name,
               "preprocessing": preprocessing}  # fmt: skip
-    context = InitContext(np.random.default_rng(seed), dtype, preprocessing)
-    layers = architecture.scaled(width).layers(num_classes, context)
+    builder = LayerBuilder(np.random.default_rng(seed), dtype, preprocessing)
+    layers = architecture.scaled(width).layers(num_classes, builder)
     if folded:
         layers, config = fold_layers(layers), {**config, "folded": True}
     return Network(layers, config, size_multiple=architecture.size_multiple)
@@ -76,9 +76,8 @@ def build(name: str, num_classes: int = 11, *, seed: int = 0, width: float = 1.0
 def count_parameters(name: str, num_classes: int, width: float) -> int:
     """Return the number of parameters of a network without allocating them."""
     architecture = models[name]().scaled(width)
-    context = InitContext(None, np.float32, architecture.preprocessing)
-    layers = architecture.layers(num_classes, context).values()
-    return sum(array.size for layer in layers for array in layer.params.values())
+    layers = architecture.layers(num_classes, LayerBuilder(None, np.float32, architecture.preprocessing))
+    return sum(array.size for layer in layers.values() for array in layer.params.values())
 
 
 def _check_name(what: str, name: Any, known: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@
 import copy
 
 from ..layers import Layer
-from .network import Network
+from .network import Network, join_layers
 
 
 def fold_batchnorm(model: Network) -> Network:
@@ -24,12 +24,4 @@ def fold_batchnorm(model: Network) -> Network:
 
 def fold_layers(layers: dict[str, Layer]) -> dict[str, Layer]:
     """Return the layers with each batch norm folded into the convolution before it."""
-    folded: dict[str, Layer] = {}
-    for name, layer in layers.items():
-        before = next(reversed(folded), "")
-        joined = folded[before].fold(layer) if folded else None
-        if joined is None:
-            folded[name] = layer
-        else:
-            folded[before] = joined
-    return folded
+    return join_layers(layers, lambda layer, following: layer.fold(following))

@@ -1,8 +1,7 @@
-"""The parts from which every architecture builds its layers."""
+"""The builder with which every architecture builds its layers."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,34 +12,24 @@ from .preprocessing import PREPROCESSING
 Widths = tuple[tuple[int, ...], ...]
 
 
-@dataclass(frozen=True)
-class InitContext:
-    """The settings for new layers. If rng is None, the weights are zeros that take no memory."""
-
-    rng: np.random.Generator | None
-    dtype: Any
-    preprocessing: str
-
-
 class LayerBuilder:
-    """A builder that adds layers one after the other. `channels` is the number of channels of the last layer."""
+    """A builder that adds layers one after the other. `channels` is the number of channels of the last layer.
 
-    def __init__(self, context: InitContext) -> None:
-        self.layers: dict[str, Layer] = {"input": PREPROCESSING[context.preprocessing](context.dtype)}
+    If rng is None, the weights are zeros that take no memory.
+    """
+
+    def __init__(self, rng: np.random.Generator | None, dtype: Any, preprocessing: str) -> None:
+        self.layers: dict[str, Layer] = {"input": PREPROCESSING[preprocessing](dtype)}
         self.channels = 3
-        self.init: dict[str, Any] = {"rng": context.rng, "dtype": context.dtype}
+        self.init: dict[str, Any] = {"rng": rng, "dtype": dtype}
 
     def add(self, name: str, layer: Layer) -> Any:
         self.layers[name] = layer
         return layer
 
     def convolution(self, name: str, channels: int, kernel_size: int, *, bias: bool = True) -> None:
-        self.add(name, self.branch_convolution(channels, kernel_size, bias=bias))
+        self.add(name, Conv2d(self.channels, channels, kernel_size, bias=bias, **self.init))
         self.channels = channels
-
-    def branch_convolution(self, channels: int, kernel_size: int, *, bias: bool = True) -> Conv2d:
-        """Return a convolution of the last layer's output for a branch, without adding it."""
-        return Conv2d(self.channels, channels, kernel_size, bias=bias, **self.init)
 
     def stage(self, name: str, widths: tuple[int, ...], kernel_size: int, *, bias: bool, relu: bool,
               depthwise: bool = False) -> None:  # fmt: skip

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ..layers import (
+    Conv2d,
     ConvTranspose2d,
     Dropout,
     FixedUnpool2d,
@@ -29,7 +30,7 @@ from ..layers import (
     SkipSource,
     Upsample,
 )
-from .layer_builder import InitContext, LayerBuilder, Widths, narrowed
+from .layer_builder import LayerBuilder, Widths, narrowed
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,9 @@ class SegNetConfig:
         """Return the same network with all numbers of channels multiplied by `width`."""
         return replace(self, encoder=narrowed(self.encoder, width), decoder=narrowed(self.decoder, width))
 
-    def layers(self, num_classes: int, context: InitContext) -> dict[str, Layer]:
+    def layers(self, num_classes: int, line: LayerBuilder) -> dict[str, Layer]:
         """Build the layers in order, by name: "encoder1.conv1", ..., "classifier"."""
-        line, pools, skips = LayerBuilder(context), [], {}
+        pools, skips = [], {}
         for number, widths in enumerate(self.encoder, start=1):
             line.stage(f"encoder{number}", widths, self.kernel_size, bias=self.bias, relu=True)
             pools.append(line.add(f"encoder{number}.pool", MaxPool2d()))
@@ -82,7 +83,7 @@ class SegNetConfig:
 
     def _skip(self, line: LayerBuilder, number: int, num_classes: int) -> SkipSource:
         if self.reduce:
-            return line.add(f"score{number}", SkipSource(line.branch_convolution(num_classes, 1)))
+            return line.add(f"score{number}", SkipSource(Conv2d(line.channels, num_classes, 1, **line.init)))
         return line.add(f"encoder{number}.tap", SkipSource())
 
     def _up(self, line: LayerBuilder, stage: str, pool: MaxPool2d) -> None:
