@@ -144,8 +144,8 @@ basic = ts.build("basic").state()
 for name in names:
     other = ts.build(name).state()
     common = [key for key in basic if key.startswith("encoder") and other[key].shape == basic[key].shape]
-    differ = [key for key in common if not np.array_equal(other[key], basic[key])]
-    print(f"{name:39} {len(common)} arrays in common, {', '.join(differ) or 'all equal'}")
+    differ = [key.removesuffix(".weight") for key in common if not np.array_equal(other[key], basic[key])]
+    print(f"{name:39} {'differ: ' + ', '.join(differ) if differ else f'all {len(common)} arrays are equal'}")
     assert bool(differ) == (name == "fcn-basic")
 
 # %% [markdown]
