@@ -4,14 +4,14 @@ import numpy as np
 
 import tinysegnet as ts
 from tinysegnet.layers import BatchNorm2d, Conv2d, Dropout, MaxPool2d, MaxUnpool2d, Normalize, ReLU, SkipAdd, SkipSource
-from tinysegnet.models.layer_builder import InitContext
+from tinysegnet.models.layer_builder import LayerBuilder
 
 
 def without_memory(name, num_classes=11):
     """Make a network of full size whose weights are zeros that take no memory, for tests of its shapes."""
     architecture = ts.models[name]()
-    context = InitContext(None, np.float32, architecture.preprocessing)
-    return ts.Network(architecture.layers(num_classes, context), {"name": name, "num_classes": num_classes})
+    builder = LayerBuilder(None, np.float32, architecture.preprocessing)
+    return ts.Network(architecture.layers(num_classes, builder), {"name": name, "num_classes": num_classes})
 
 
 def images(*shape, dtype=np.float32, seed=0):

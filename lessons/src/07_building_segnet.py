@@ -174,14 +174,15 @@ except ts.errors.ShapeError as error:
 figures.show_source(segnet.SegNetConfig.layers)
 
 # %% [markdown]
-# The encoder calls `pools.append(...)` and the decoder `pools.pop()`, so the last pool is the first to be undone. A
-# description of our network gives the same layers with the same names:
+# The encoder calls `pools.append(...)` and the decoder `pools.pop()`, so the last pool is the first to be undone: `_up`
+# adds its unpooling. The settings `add` and `reduce` are off in every SegNet; lesson 11 needs them for other decoders.
+# A description of our network gives the same layers with the same names:
 
 # %%
 ours = segnet.SegNetConfig(encoder=((8,), (16,)), decoder=((8,), (8,)), bias=False)
 print(ours)
-context = segnet.InitContext(np.random.default_rng(0), np.float64, "scaled")
-assert list(ours.layers(11, context)) == list(line)
+builder = segnet.LayerBuilder(np.random.default_rng(0), np.float64, "scaled")
+assert list(ours.layers(11, builder)) == list(line)
 print("the same", len(line), "layers")
 
 # %% [markdown]

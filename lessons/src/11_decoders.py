@@ -25,7 +25,7 @@ import tinysegnet as ts
 from tinysegnet import layers, metrics, ops
 from tinysegnet.data import CAMVID, labelled_images
 from tinysegnet.data.toyscenes import ToyScenes
-from tinysegnet.models import decoders
+from tinysegnet.models import decoders, segnet
 from tinysegnet.ops import upsample
 from tinysegnet_lessons import figures, grader
 
@@ -102,13 +102,18 @@ figures.show_arrays([("channel 0", one), ("channel 1", two), ("0.5, -1: crosses"
 # and $d_1 = D_1(U(d_2;\ i_1))$, since only the picture comes before the first stage. (With a reduction, $d_5 =
 # R_4(p_4)$ is the classifier, which comes before the decoder instead of after it.) Four choices lead to ten networks:
 # how $U$ upsamples; which convolution, if any, $D_s$ contains; whether maps are added; and whether the maps and the
-# decoder have 64 channels or one for each class. The library's `Decoder` has these four settings:
+# decoder have 64 channels or one for each class. `SegNetConfig`, the description of a network from lesson 07, has the
+# settings `up`, `add` and `reduce` for this. Its `decoder` lists the channels of the convolutions in each stage, and
+# `depthwise` says of which kind they are. Read its method `layers` again. In lesson 07, `add` and `reduce` were off:
 
 # %%
-figures.show_source(decoders.Decoder.layers)
+figures.show_source(segnet.SegNetConfig.layers)
 
 # %%
-figures.show_source(decoders.Decoder._up)
+figures.show_source(segnet.SegNetConfig._skip)
+
+# %%
+figures.show_source(segnet.SegNetConfig._up)
 
 # %% [markdown]
 # `SkipSource` stores the maps, and `SkipAdd` adds them at a later layer. The next cell prints all settings:
@@ -117,28 +122,36 @@ figures.show_source(decoders.Decoder._up)
 names = ["bilinear-interpolation", "basic", "basic-encoder-addition", "basic-single-channel-decoder", "fcn-basic",
          "fcn-basic-no-addition", "fcn-basic-no-dim-reduction", "fcn-basic-no-addition-no-dim-reduction",
          "replication", "fixed-index"]  # fmt: skip
-described = {name: ts.models[name]() for name in names if name != "basic"}
-described["basic"] = decoders.Decoder("indices", "full")
 print(f"{'':39} up          convolution  reduce  add")
 for name in names:
-    d = described[name]
-    print(f"{name:39} {d.up:11} {d.convolution or '-':12} {'yes' if d.reduce else '-':7} {'yes' if d.add else '-'}")
+    d = ts.models[name]()
+    convolution = ("depthwise" if d.depthwise else "full") if any(d.decoder) else "-"
+    print(f"{name:39} {d.up:11} {convolution:12} {'yes' if d.reduce else '-':7} {'yes' if d.add else '-'}")
+
+# %% [markdown]
+# Each network is therefore `basic` with a few settings replaced. `FCN` has no convolutions in the decoder and upsamples
+# with transposed convolutions, and `fcn-basic` is `FCN` with reduced maps that are added:
 
 # %%
 figures.show_source(decoders.fcn_basic)
 
 # %% [markdown]
-# Lesson 07 described SegNet-Basic in other terms. Is it the same network as a `Decoder` with the settings `indices` and
-# `full`? Build both from the same seed and compare all weights.
+# A comparison of decoders should change nothing but the decoder. Do the ten networks also start from the same weights
+# in the encoder, if they are built with the same seed? Compare the layers that have the same names and shapes:
 
 # %%
-rng = np.random.default_rng(0)
-as_words = described["basic"].layers(11, decoders.InitContext(rng, np.float32, "local_response"))
-basic = ts.build("basic")
-same = all(np.array_equal(array, basic.layers[name].params[key])
-           for name, layer in as_words.items() for key, array in layer.params.items())  # fmt: skip
-print("the same layers:", list(as_words) == list(basic.layers), "  the same first weights:", same)
-assert same
+basic = ts.build("basic").state()
+for name in names:
+    other = ts.build(name).state()
+    common = [key for key in basic if key.startswith("encoder") and other[key].shape == basic[key].shape]
+    differ = [key.removesuffix(".weight") for key in common if not np.array_equal(other[key], basic[key])]
+    print(f"{name:39} {'differ: ' + ', '.join(differ) if differ else f'all {len(common)} arrays are equal'}")
+    assert bool(differ) == (name == "fcn-basic")
+
+# %% [markdown]
+# Nine networks start from the same encoder. `fcn-basic` does not: `layers` creates each reduction right after its pool,
+# so the reductions draw random numbers before the next encoder stage does. With this network, the same seed means other
+# first weights, which is one more reason to train with several seeds.
 
 # %%
 figures.show_network(ts.build("basic-encoder-addition"), (360, 480))

@@ -94,7 +94,8 @@ def test_the_walk_shows_positions_of_pooling_and_unpooling():
             assert trace.positions[0, :, :, channel].tolist() == expected
         up = traced(kind(pool), trace.out, tape)
         assert up.positions[0, :, :, 4].tolist() == ([[0, 0], [0, 0]] if fixed else expected)
-        assert (up.partner, up.settings, up.windows) == ("encoder1.pool", {"fixed": fixed}, pool.windows("out"))
+        assert (up.partner, up.settings) == ("encoder1.pool", {"fixed": fixed})
+        assert up.windows == Windows((2, 2), (2, 2), (0, 0), "out")
         assert kind(pool).source is (None if fixed else pool)
     wide, tape = MaxPool2d(3, 3), Tape()
     assert traced(wide, x[:, :3, :3], tape).positions[0, 0, 0].tolist() == [8] * 5
@@ -208,6 +209,7 @@ def test_intervals_of_pools_unpoolings_and_skips_are_those_of_their_windows():
     assert pool.receptive_interval(0, (1, 4), (9, 9), (4, 4)) == (2, 10)
     assert pool.skip_interval(0, (3, 6), (9, 9)) == (2, 8)  # windows 1 to 3
     assert MaxUnpool2d(pool).receptive_interval(1, (3, 8), (9, 9), (20, 20)) == (1, 4)
+    assert MaxUnpool2d(pool).receptive_interval(1, (4, 8), (9, 9), (20, 20)) == (1, 4)  # windows 1 and 2 share column 4
     assert SkipSource(conv(4, 3)).skip_interval(1, (2, 5), (9, 9)) == (1, 6)
     assert SkipSource().skip_interval(1, (2, 5), (9, 9)) == SkipAdd(SkipSource()).skip_interval(0, (2, 5), (9, 9))
     assert SkipSource(conv(4, 3)).receptive_interval(1, (2, 5), (9, 9), (9, 9)) == (2, 5)

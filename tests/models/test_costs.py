@@ -138,7 +138,9 @@ def test_widths_apply_to_every_stage_of_each_architecture():
     article = models["article"]().scaled(0.5)
     assert (article.encoder, article.decoder, article.size_multiple) == ((32, 64, 128), (64, 32), 4)
     assert models["article"]().scaled(0.001).encoder == (1, 1, 1)
-    assert models["fcn-basic"]().scaled(0.5).channels == 32
-    assert models["fcn-basic"]().scaled(0.001).channels == 1
+    for width, channels in ((0.5, 32), (0.001, 1)):
+        fcn, indices = models["fcn-basic"]().scaled(width), models["basic-encoder-addition"]().scaled(width)
+        assert fcn.encoder == indices.encoder == indices.decoder == ((channels,),) * 4
+        assert fcn.decoder == ((),) * 4
     tiny = models["tiny"]().scaled(0.1)
     assert (tiny.encoder, tiny.decoder) == (((3,), (6,), (13,), (13,)), ((13,), (6,), (3,), (3,)))

@@ -145,7 +145,7 @@ MISTAKES = {
     "walk x.png x.png --out w.html": ("x.png",),
     "walk none.safetensors x.png --out w.html": ("none.safetensors", "no such file"),
     "walk five.safetensors x.png --labels none.png --out w.html": ("none.png", "no such file"),
-    "walk five.safetensors x.png --labels short.png --out w.html": ("short.png", "32 x 23", "32 x 24"),
+    "walk five.safetensors x.png --labels short.png --out w.html": ("short.png", "23 x 32", "24 x 32"),
     "walk five.safetensors x.png --labels seven.png --out w.html": ("seven.png", "value 7", "row 0, column 0"),
     "walk five.safetensors x.png --out folder.html": ("folder.html", "directory"),
     "walk five.safetensors x.png --out folder": ("folder", ".html"),

@@ -1,11 +1,7 @@
 """Lists of classes, with colours and numbers, read from files such as classes.txt in the forms that tools write.
 
-    name              road                  R G B name          128 64 128 road
-    index: name       7: road               name r g b          road,128,64,128
-    index,name,r,g,b  7,road,128,64,128     colours as hex      #804080 road
-    labelme           __ignore__ first      CVAT                road:128,64,128::
-
-An ambiguous list is refused, because training would not reveal that the names are shifted by one line.
+The page lessons/site/pages/own_pictures.md lists the forms. An ambiguous list is refused, because training would not
+reveal that the names are shifted by one line.
 """
 
 from __future__ import annotations

@@ -1,12 +1,10 @@
 """Class weights by median frequency, so that rare classes count as much as common ones.
 
-    freq(c) = pixels of class c / all pixels of the images in which c occurs
+    freq(c) = pixels of class c / all pixels, also unlabelled ones, of the images in which c occurs
     weight(c) = median(freq) / freq(c)
 
-The formula is from Eigen & Fergus 2015, section 6.3.2, which the SegNet paper follows (section 3.2). "All pixels"
-includes unlabelled ones; images without the class do not count. The eleven published weights (0.2595, 0.1826, 4.5640,
-...) follow from the first version of CamVid's labels, with void as a twelfth class in the median. The labels have
-changed since then, so compute the weights from the labels that you use.
+The formula is from Eigen & Fergus 2015, section 6.3.2, which the SegNet paper follows (section 3.2). Lesson 06 shows
+how the eleven published weights follow from the first version of CamVid's labels, which have changed since then.
 """
 
 import warnings

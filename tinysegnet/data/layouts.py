@@ -1,14 +1,8 @@
 """Recognising how pictures and label maps are arranged in a folder.
 
-    lists       train.txt ... with lines "image labels"; or train/ and trainannot/ ...  (the SegNet tutorial's CamVid)
-    by kind     images/train/ labels/train/ ...  or  images/ labels/  (fastai's CamVid, Cityscapes, ADE20K, Pascal VOC)
-    by split    train/images/ train/labels/ ...  or  train/ train_labels/ ...
-    endings     pictures *.png and label maps *_L.png or *_mask.png, anywhere           (CamVid's original)
-
-Folder names are recognised in any case and order, and by synonyms such as Training/. They may be inside other folders,
-as in an unpacked archive, and contain others, such as one folder per scene. A folder without splits is divided by lists
-of names (val.txt). Without lists, the last scenes or the last fifth of the names become the validation set. Successive
-names are often frames of a video, so a random division would inflate the scores.
+The page lessons/site/pages/own_pictures.md lists the layouts and the rules for names. Without lists of names, the last
+scenes or the last fifth of the names become the validation set. Successive names are often frames of a video, so a
+random division would inflate the scores.
 """
 
 import itertools

@@ -23,6 +23,7 @@ class ConvTranspose2d(ConvolutionLayer):
 
     op = "conv_transpose2d"
     mixes_channels = True
+    large = "out"
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, *, stride: int = 1, bias: bool = True,
                  pool: Layer | None = None, bilinear: bool = False, rng: np.random.Generator | None,
@@ -38,19 +39,10 @@ class ConvTranspose2d(ConvolutionLayer):
         settings = {"stride": self.stride, "output_size": tape.size_before(self)}
         return self._ops(tape).forward(x, self.params["weight"], self.params.get("bias"), **settings)
 
-    def _details(self, x, out, tape):
-        return {"windows": self._windows(out.shape[1:3], "out")}
-
     def output_shape(self, input_shape):
         N, *size, _ = input_shape
         K, _, features, _ = self.params["weight"].shape
         return (N, *ops.conv_transpose2d_output_size(size, K, stride=self.stride), features)
-
-    def receptive_interval(self, axis, interval, size, output_size):
-        # forward: input pixel q writes to q*s - before .. q*s - before + K - 1
-        K, (strides, before) = self.params["weight"].shape[axis], self._place(output_size)
-        s, begin = strides[axis], before[axis]
-        return -((K - 1 - interval[0] - begin) // s), (interval[1] + begin) // s
 
 
 def bilinear_weight(shape: tuple[int, ...], stride: int, dtype: Any) -> np.ndarray:

@@ -9,10 +9,8 @@ import numpy as np
 
 from .. import ops
 from ..errors import ShapeError, StateError
-from .layer_trace import LayerTrace
+from .layer_trace import Interval, LayerTrace, Windows
 from .tape import Tape, thread_tape
-
-Interval = tuple[int, int]  #: the first and last row or column, both inclusive
 
 
 class Layer:
@@ -34,9 +32,9 @@ class Layer:
 
     Neither method may change x or dout in place, and both must keep the dtype. Everything else has defaults that suit
     an elementwise layer. Override `output_shape` if the shape changes. `Network.summary` uses `keeps`, `kept_bytes`,
-    `passes_on` and `multiply_adds`. The receptive field and the walk use `receptive_interval` and `mixes_channels` to
-    learn whether a value depends on other pixels or channels. The gradient check needs `branch_signature` if the
-    function has kinks.
+    `passes_on` and `multiply_adds`. The receptive field and the walk learn from `windows` and `mixes_channels`
+    whether a value depends on other pixels or channels; `receptive_interval` is for layers that windows cannot
+    describe. The gradient check needs `branch_signature` if the function has kinks.
 
     Attributes:
         op: the name in `ops.REGISTRY` of the op that the layer applies, or "".
@@ -164,7 +162,9 @@ class Layer:
     def trace(self, x: np.ndarray, tape: Tape) -> LayerTrace:
         """Run forward and return the arrays that a walk shows."""
         out = self.forward(x, tape)
-        fields = {"kind": self.op, "op": self.op, "params": dict(self.params)} | self._details(x, out, tape)
+        windows = self.windows(x.shape[1:3], out.shape[1:3])
+        fields: dict[str, Any] = {"kind": self.op, "op": self.op, "params": dict(self.params), "windows": windows}
+        fields |= self._details(x, out, tape)
         own_code = not all(f.__module__.startswith(__package__) for f in (type(self)._forward, type(self)._backward))
         if own_code:  # defined outside the library, perhaps in a subclass
             fields |= {"kind": type(self).__name__, "op": ""}
@@ -201,13 +201,18 @@ class Layer:
         """Return the bytes of indices or feature maps stored for the layer that has this one as its `source`."""
         return self.indices_bytes(input_shape)
 
+    def windows(self, size: tuple[int, ...], output_size: tuple[int, ...]) -> Windows | None:
+        """Return which pixels of input and output, of sizes (H, W), correspond. Default: None, each pixel to itself."""
+        return None
+
     def receptive_interval(self, axis: int, interval: Interval, size: tuple[int, ...],
                            output_size: tuple[int, ...]) -> Interval:  # fmt: skip
         """Return the unclipped interval of the input on which an interval of the output depends.
 
         The axis is 0 for rows and 1 for columns; the sizes are the (H, W) of input and output.
         """
-        return interval
+        windows = self.windows(size, output_size)
+        return interval if windows is None else windows.interval(axis, interval, of="out")
 
     def skip_interval(self, axis: int, interval: Interval, size: tuple[int, ...]) -> Interval:
         """Return the interval of the input for an output interval of the layer that has this one as its `source`."""

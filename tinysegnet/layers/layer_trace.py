@@ -5,6 +5,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+Interval = tuple[int, int]  #: the first and last row or column, both inclusive
+
 
 class Windows(NamedTuple):
     """The correspondence between the pixels of a layer's input and output.
@@ -18,25 +20,28 @@ class Windows(NamedTuple):
     before: tuple[int, int]
     large: Literal["in", "out"]
 
+    def interval(self, axis: int, interval: Interval, *, of: str) -> Interval:
+        """Return the interval of the other side that corresponds to an interval of the side `of`, without clipping."""
+        kernel, stride, before = self.kernel[axis], self.stride[axis], self.before[axis]
+        first, last = interval
+        if of != self.large:
+            return first * stride - before, last * stride - before + kernel - 1
+        return -((kernel - 1 - first - before) // stride), (last + before) // stride  # -(-n // stride) rounds up
+
     def needed(self, wanted: np.ndarray, size: tuple[int, int], *, of: str) -> np.ndarray:
         """Return a mask of the other side, of `size` (H, W), with the pixels that correspond to the wanted pixels.
 
         The mask `wanted` (h, w) refers to the side `of`, "in" or "out".
         """
-        found = np.zeros(size, bool)
-        for i, j in np.ndindex(*self.kernel):
-            rows, columns = self._pairs(0, i, wanted, size, of), self._pairs(1, j, wanted, size, of)
-            found[np.ix_(rows[1], columns[1])] |= wanted[np.ix_(rows[0], columns[0])]
-        return found
+        rows, columns = (self._correspond(axis, wanted.shape[axis], size[axis], of) for axis in (0, 1))
+        return rows @ wanted @ columns.T > 0
 
-    def _pairs(self, axis: int, tap: int, wanted: np.ndarray, size: tuple[int, int], of: str) -> Any:
-        """Return the wanted pixels and the corresponding pixels of the other side, for one axis and tap."""
-        smaller_first = of != self.large
-        small = np.arange(wanted.shape[axis] if smaller_first else size[axis])
-        large = small * self.stride[axis] - self.before[axis] + tap
-        inside = (large >= 0) & (large < (size[axis] if smaller_first else wanted.shape[axis]))
-        pair = small[inside], large[inside]
-        return pair if smaller_first else pair[::-1]
+    def _correspond(self, axis: int, count: int, other_count: int, of: str) -> np.ndarray:
+        """Return a matrix (other_count, count) that is 1 where a pixel of the other side corresponds to one of `of`."""
+        small, large = (other_count, count) if of == self.large else (count, other_count)
+        tap = np.arange(large)[:, None] - (np.arange(small) * self.stride[axis] - self.before[axis])
+        pairs = ((tap >= 0) & (tap < self.kernel[axis])).astype(np.float32)
+        return pairs.T if of == self.large else pairs
 
 
 @dataclass

@@ -1,7 +1,5 @@
 """Max-pooling."""
 
-from typing import Literal
-
 import numpy as np
 
 from .. import ops
@@ -31,28 +29,24 @@ class MaxPool2d(Layer):
         """Return the indices as positions within their windows, (N, h, w, C)."""
         return ops.unpack_indices(indices, channels) if self.kernel_size == self.stride == 2 else indices
 
-    def windows(self, large: Literal["in", "out"]) -> Windows:
-        """Return which pixels belong to which window. `large` is the side with more pixels, "in" or "out"."""
-        return Windows((self.kernel_size,) * 2, (self.stride,) * 2, (0, 0), large)
+    def windows(self, size, output_size):
+        return Windows((self.kernel_size,) * 2, (self.stride,) * 2, (0, 0), "in")
 
     def _details(self, x, out, tape):
-        return {"windows": self.windows("in"), "positions": self.positions(tape.indices[self], x.shape[3])}
+        return {"positions": self.positions(tape.indices[self], x.shape[3])}
 
     def output_shape(self, input_shape):
         N, *size, C = input_shape
         return (N, *ops.max_pool2d_output_size(size, size=self.kernel_size, stride=self.stride), C)
 
     def indices_bytes(self, input_shape):
-        size, stride, *_ = self.windows("in")
+        size, stride = (self.kernel_size,) * 2, (self.stride,) * 2
         return int(np.prod(ops.indices_shape(self.output_shape(input_shape), size, stride)))
-
-    def receptive_interval(self, axis, interval, size, output_size):
-        return interval[0] * self.stride, interval[1] * self.stride + self.kernel_size - 1
 
     def skip_interval(self, axis, interval, size):
         """Return the interval of the windows that contain an unpooling's output, because they determine its indices."""
-        windows = interval[0] // self.stride, interval[1] // self.stride
-        return self.receptive_interval(axis, windows, size, size)
+        windows = self.windows(size, size)
+        return windows.interval(axis, windows.interval(axis, interval, of="in"), of="out")
 
     def branch_signature(self, cache):
         return cache.indices.tobytes()

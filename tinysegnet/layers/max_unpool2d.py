@@ -29,11 +29,10 @@ class MaxUnpool2d(Layer):
 
     def _details(self, x, out, tape):
         positions = self.pool.positions(self._chosen(tape.indices[self.pool]), x.shape[3])
-        return {"windows": self.pool.windows("out"), "positions": positions, "partner": self.pool.name,
-                "settings": {"fixed": self.source is None}}  # fmt: skip
+        return {"positions": positions, "partner": self.pool.name, "settings": {"fixed": self.source is None}}
 
-    def receptive_interval(self, axis, interval, size, output_size):
-        return interval[0] // self.pool.stride, interval[1] // self.pool.stride
+    def windows(self, size, output_size):
+        return self.pool.windows(output_size, size)._replace(large="out")
 
 
 class FixedUnpool2d(MaxUnpool2d):

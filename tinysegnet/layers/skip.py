@@ -44,7 +44,8 @@ class SkipSource(Layer):
         return dout + self.through._backward(dmaps, cache, tape, True)
 
     def _details(self, x, out, tape):
-        return {"kind": "skip_source", "other": tape.maps[self], **self.through._details(x, out, tape)}
+        maps = tape.maps[self]
+        return {"kind": "skip_source", "other": maps, "windows": self.through.windows(x.shape[1:3], maps.shape[1:3])}
 
     def skip_bytes(self, input_shape, itemsize):
         return int(np.prod(self.through.output_shape(input_shape))) * itemsize

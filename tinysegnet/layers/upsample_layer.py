@@ -1,6 +1,5 @@
 """Upsampling by interpolation."""
 
-import math
 from typing import Literal
 
 from .layer import Layer
@@ -27,19 +26,14 @@ class Upsample(Layer):
         return self._ops(tape).forward(x, factor=self.scale_factor, output_size=tape.size_before(self))
 
     def _details(self, x, out, tape):
+        return {"settings": {"factor": self.scale_factor}}
+
+    def windows(self, size, output_size):
         # nearest: a pixel of x affects its copies; bilinear: all output pixels less than `factor` away
         factor = self.scale_factor
-        reach, before = (factor, 0) if self.mode == "nearest" else (2 * factor, factor // 2)
-        windows = Windows((reach, reach), (factor, factor), (before, before), "out")
-        return {"windows": windows, "settings": {"factor": factor}}
+        reach, before = (factor, 0) if self.mode == "nearest" else (2 * factor - factor % 2, factor // 2)
+        return Windows((reach, reach), (factor, factor), (before, before), "out")
 
     def output_shape(self, input_shape):
         N, H, W, C = input_shape
         return N, H * self.scale_factor, W * self.scale_factor, C
-
-    def receptive_interval(self, axis, interval, size, output_size):
-        factor = self.scale_factor
-        if self.mode == "nearest":
-            return interval[0] // factor, interval[1] // factor
-        low, high = ((n + 0.5) / factor - 0.5 for n in interval)
-        return math.floor(low), math.ceil(high)

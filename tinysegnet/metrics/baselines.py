@@ -1,16 +1,12 @@
-"""Baselines without a network: classifiers that ignore shape, texture and surroundings.
-
-A network has learned something useful only if it beats these classifiers, which know, for each pixel on its own:
+"""Baselines without a network, which a network must beat: classifiers that look at each pixel on its own (lesson 10).
 
     position prior        where the pixel is                argmax_c n(c | cell)
     colour                its colour                        argmax_c n(c | colour)
     colour and position   both                              argmax_c n(c | colour, cell)
 
-where n(c | ...) is the number of labelled training pixels of class c in the same bin. A bin is a cell of a grid over
-the picture, a cube of RGB colours, or a pair of both. The score of class c is n(c | bin) / n(c)**balance. A balance of
-0 favours G. Larger values favour rare classes and thereby C and mIoU.
-
-Each baseline uses the setting below that has the best mIoU on the validation pictures.
+where n(c | ...) is the number of labelled training pixels of class c in the same bin: a cell of a grid over the
+picture, a cube of RGB colours, or both. The score of class c is n(c | bin) / n(c)**balance. A balance of 0 favours G,
+and larger values favour C and mIoU. The setting below with the best mIoU on the validation pictures is used.
 """
 
 from __future__ import annotations

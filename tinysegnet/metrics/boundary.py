@@ -1,25 +1,15 @@
 """Boundary F1, the quality of outlines: SegNet paper, section 3.3, after Csurka, Larlus and Perronnin (BMVC 2013).
 
-G and mIoU hardly depend on whether outlines are sharp or frayed, because few pixels lie on them. Boundary F1 compares
-the outlines themselves, class by class in each picture. A pixel belongs to the boundary map of a mask if its 2 x 2
-window with the neighbours to the right, below and diagonally below, clipped to the picture, contains both values:
-
-    B(mask)[i, j] = 1  if  mask[i:i+2, j:j+2] is not constant
-
-    T, P        pixels of B(labels == c) and B(predictions == c)
+    T, P        boundary pixels of a class in the labels and in the predictions (`boundary_map`)
     t ~ p       |t - p| <= 0.0075 sqrt(H^2 + W^2): 4.5 pixels at 360x480, 1.2 at 96x128
     precision   pixels of P that have a partner in T / |P|
     recall      pixels of T that have a partner in P / |T|
-    F1 of c     2 precision recall / (precision + recall);  0 if both are 0
+    F1          2 precision recall / (precision + recall);  0 if both are 0
 
-The score of a picture is the mean of F1 over its classes, and BF is the mean over pictures. `boundary_f1` matches
-pixels one to one. If M is the maximum number of pairs t ~ p in which no pixel occurs twice, precision = M / |P|, recall
-= M / |T| and F1 = 2 M / (|P| + |T|). `boundary_f1_by_distance` lets one pixel be the partner of many, so its score is
-never lower: a frayed outline of twice the length still has partners for all its pixels.
-
-Void: where the window contains an unlabelled pixel, the true boundary is unknown, so such pixels are removed from T and
-P of all classes. A prediction that is right on all labelled pixels therefore scores 1, whatever it is on void. A
-predicted boundary close to void counts as wrong even if the true one may lie in the void.
+The score of a picture is the mean of F1 over its classes, and BF is the mean over pictures. Lesson 10 explains why
+`boundary_f1` matches pixels one to one. Where the window of `boundary_map` contains void, the true boundary is unknown,
+so the pixel is removed from T and P: a prediction that is right on all labelled pixels scores 1. A predicted boundary
+close to void counts as wrong even if the true one may lie in the void.
 """
 
 from collections.abc import Callable

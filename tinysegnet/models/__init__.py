@@ -8,11 +8,12 @@ import numpy as np
 from ..errors import SettingError, unknown_name
 from ..runtime.settings import convert
 from . import decoders, segnet
-from .article import article
+from .article import Article, article
 from .folding import fold_batchnorm, fold_layers
-from .layer_builder import Architecture, InitContext
+from .layer_builder import LayerBuilder
 from .network import CUSTOM, Network
 from .preprocessing import PREPROCESSING
+from .segnet import SegNetConfig
 from .summary import Summary
 
 __all__ = ["CUSTOM", "MAX_CLASSES", "MAX_WIDTH", "PREPROCESSING", "Network", "Summary", "build", "check_network",
@@ -21,14 +22,16 @@ __all__ = ["CUSTOM", "MAX_CLASSES", "MAX_WIDTH", "PREPROCESSING", "Network", "Su
 MAX_CLASSES = 255  #: labels are bytes, and one value may mark unlabelled pixels
 MAX_WIDTH = 8.0  #: the largest factor for the numbers of channels
 
-_ARCHITECTURES: tuple[Callable[[], Architecture], ...] = (
+_ARCHITECTURES: tuple[Callable[[], SegNetConfig | Article], ...] = (
     segnet.tiny, segnet.basic, segnet.vgg16, segnet.bayesian_basic, segnet.bayesian_vgg16,
     decoders.bilinear_interpolation, decoders.basic_encoder_addition, decoders.basic_single_channel_decoder,
     decoders.fcn_basic, decoders.fcn_basic_no_addition, decoders.fcn_basic_no_dim_reduction,
     decoders.fcn_basic_no_addition_no_dim_reduction, decoders.replication, decoders.fixed_index, article,
 )  # fmt: skip
 #: functions that describe the architectures of `build`, by name
-models: dict[str, Callable[[], Architecture]] = {make.__name__.replace("_", "-"): make for make in _ARCHITECTURES}
+models: dict[str, Callable[[], SegNetConfig | Article]] = {
+    make.__name__.replace("_", "-"): make for make in _ARCHITECTURES
+}
 
 
 def build(name: str, num_classes: int = 11, *, seed: int = 0, width: float = 1.0, dtype: Any = np.float32,
@@ -63,8 +66,8 @@ def build(name: str, num_classes: int = 11, *, seed: int = 0, width: float = 1.0
     _check_name("preprocessing", preprocessing, PREPROCESSING)
     config = {"name": name, "num_classes": num_classes, "seed": seed, "width": width, "dtype": np.dtype(dtype).name,
               "preprocessing": preprocessing}  # fmt: skip
-    context = InitContext(np.random.default_rng(seed), dtype, preprocessing)
-    layers = architecture.scaled(width).layers(num_classes, context)
+    builder = LayerBuilder(np.random.default_rng(seed), dtype, preprocessing)
+    layers = architecture.scaled(width).layers(num_classes, builder)
     if folded:
         layers, config = fold_layers(layers), {**config, "folded": True}
     return Network(layers, config, size_multiple=architecture.size_multiple)
@@ -73,9 +76,8 @@ def build(name: str, num_classes: int = 11, *, seed: int = 0, width: float = 1.0
 def count_parameters(name: str, num_classes: int, width: float) -> int:
     """Return the number of parameters of a network without allocating them."""
     architecture = models[name]().scaled(width)
-    context = InitContext(None, np.float32, architecture.preprocessing)
-    layers = architecture.layers(num_classes, context).values()
-    return sum(array.size for layer in layers for array in layer.params.values())
+    layers = architecture.layers(num_classes, LayerBuilder(None, np.float32, architecture.preprocessing))
+    return sum(array.size for layer in layers.values() for array in layer.params.values())
 
 
 def _check_name(what: str, name: Any, known: dict[str, Any]) -> None:

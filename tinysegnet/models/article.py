@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ..layers import ConvTranspose2d, Layer, MaxPool2d, ReLU, Upsample
-from .layer_builder import InitContext, LayerBuilder, narrowed
+from .layer_builder import LayerBuilder, narrowed
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,7 @@ class Article:
         encoder, decoder = narrowed((self.encoder, self.decoder), width)
         return replace(self, encoder=encoder, decoder=decoder)
 
-    def layers(self, num_classes: int, context: InitContext) -> dict[str, Layer]:
-        line = LayerBuilder(context)
+    def layers(self, num_classes: int, line: LayerBuilder) -> dict[str, Layer]:
         for number, channels in enumerate(self.encoder, start=1):
             line.convolution(f"encoder{number}.conv1", channels, 3)
             line.add(f"encoder{number}.relu1", ReLU())

@@ -1,16 +1,12 @@
 """Folding batch norm into the convolution before it: with fixed statistics, the two are a single convolution.
 
-    out = gamma * (W x + b - mean) / std + beta  =  W' x + b'      std = sqrt(var + eps)
-    W'  = W * gamma / std                                          one factor per output channel
-    b'  = beta + (b - mean) * gamma / std
-
-A ReLU after the batch norm remains.
+`Conv2d.absorb` has the formula, and lesson 07 derives it. A ReLU after the batch norm remains.
 """
 
 import copy
 
 from ..layers import Layer
-from .network import Network
+from .network import Network, join_layers
 
 
 def fold_batchnorm(model: Network) -> Network:
@@ -28,12 +24,4 @@ def fold_batchnorm(model: Network) -> Network:
 
 def fold_layers(layers: dict[str, Layer]) -> dict[str, Layer]:
     """Return the layers with each batch norm folded into the convolution before it."""
-    folded: dict[str, Layer] = {}
-    for name, layer in layers.items():
-        before = next(reversed(folded), "")
-        joined = folded[before].fold(layer) if folded else None
-        if joined is None:
-            folded[name] = layer
-        else:
-            folded[before] = joined
-    return folded
+    return join_layers(layers, lambda layer, following: layer.fold(following))

@@ -1,75 +1,47 @@
-"""The parts from which every architecture builds its layers."""
+"""The builder with which every architecture builds its layers."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from ..layers import BatchNorm2d, Conv2d, Layer, ReLU
+from ..layers import BatchNorm2d, Conv2d, DepthwiseConv2d, Layer, ReLU
 from .preprocessing import PREPROCESSING
 
 Widths = tuple[tuple[int, ...], ...]
 
 
-@dataclass(frozen=True)
-class InitContext:
-    """The settings for new layers. If rng is None, the weights are zeros that take no memory."""
-
-    rng: np.random.Generator | None
-    dtype: Any
-    preprocessing: str
-
-
-class Architecture(Protocol):
-    """The description of an architecture, which can build its layers."""
-
-    @property
-    def preprocessing(self) -> str:
-        """The default preprocessing, a name in `PREPROCESSING`."""
-
-    @property
-    def size_multiple(self) -> int:
-        """Heights and widths of pictures must be multiples of this number."""
-
-    def scaled(self, width: float) -> Architecture:
-        """Return the same architecture with all numbers of channels multiplied by `width`."""
-
-    def layers(self, num_classes: int, context: InitContext) -> dict[str, Layer]:
-        """Build the layers in order, by name: "encoder1.conv1", ..., "classifier"."""
-
-
 class LayerBuilder:
-    """A builder that adds layers one after the other. `channels` is the number of channels of the last layer."""
+    """A builder that adds layers one after the other. `channels` is the number of channels of the last layer.
 
-    def __init__(self, context: InitContext) -> None:
-        self.layers: dict[str, Layer] = {"input": PREPROCESSING[context.preprocessing](context.dtype)}
+    If rng is None, the weights are zeros that take no memory.
+    """
+
+    def __init__(self, rng: np.random.Generator | None, dtype: Any, preprocessing: str) -> None:
+        self.layers: dict[str, Layer] = {"input": PREPROCESSING[preprocessing](dtype)}
         self.channels = 3
-        self.init: dict[str, Any] = {"rng": context.rng, "dtype": context.dtype}
+        self.init: dict[str, Any] = {"rng": rng, "dtype": dtype}
 
     def add(self, name: str, layer: Layer) -> Any:
         self.layers[name] = layer
         return layer
 
     def convolution(self, name: str, channels: int, kernel_size: int, *, bias: bool = True) -> None:
-        self.add(name, self.branch_convolution(channels, kernel_size, bias=bias))
+        self.add(name, Conv2d(self.channels, channels, kernel_size, bias=bias, **self.init))
         self.channels = channels
 
-    def branch_convolution(self, channels: int, kernel_size: int, *, bias: bool = True) -> Conv2d:
-        """Return a convolution of the last layer's output for a branch, without adding it."""
-        return Conv2d(self.channels, channels, kernel_size, bias=bias, **self.init)
-
-    def stage(self, name: str, widths: tuple[int, ...], kernel_size: int, *, bias: bool, relu: bool) -> None:
+    def stage(self, name: str, widths: tuple[int, ...], kernel_size: int, *, bias: bool, relu: bool,
+              depthwise: bool = False) -> None:  # fmt: skip
         """Add a convolution, a batch norm and, if wanted, a ReLU for each number of channels."""
         for i, width in enumerate(widths, start=1):
-            self.convolution(f"{name}.conv{i}", width, kernel_size, bias=bias)
-            self.norm(f"{name}.bn{i}")
+            if depthwise:
+                self.add(f"{name}.conv{i}", DepthwiseConv2d(width, kernel_size, bias=bias, **self.init))
+            else:
+                self.convolution(f"{name}.conv{i}", width, kernel_size, bias=bias)
+            self.add(f"{name}.bn{i}", BatchNorm2d(width, dtype=self.init["dtype"]))
             if relu:
                 self.add(f"{name}.relu{i}", ReLU())
-
-    def norm(self, name: str) -> None:
-        self.add(name, BatchNorm2d(self.channels, dtype=self.init["dtype"]))
 
 
 def narrowed(stages: Widths, width: float) -> Widths:

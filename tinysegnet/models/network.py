@@ -1,7 +1,7 @@
 """A network: named layers in sequence. Forward runs the layers in order, and backward runs them in reverse order."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,7 +45,7 @@ class Network:
         self.generator = np.random.default_rng([int(config.get("seed", 0)), 1])
         for name, layer in self.layers.items():
             layer.name = name
-        self.fused_layers = list(_fuse(list(self.layers.values())))
+        self.fused_layers = list(join_layers(self.layers, lambda layer, following: layer.fuse(following)).values())
 
     def forward(self, x: np.ndarray, *, training: bool = False, sample: bool = False,
                 tape: Tape | None = None) -> np.ndarray:  # fmt: skip
@@ -258,11 +258,14 @@ def _infer(layers: Sequence[Layer], x: np.ndarray, tape: Tape) -> np.ndarray:
     return x
 
 
-def _fuse(layers: Sequence[Layer]) -> Iterator[Layer]:
-    """Yield the layers for training, with two layers fused wherever one pass can compute both."""
-    while layers:
-        layer, *layers = layers
-        fused = layer.fuse(layers[0]) if layers else None
-        if fused is not None:
-            layer, layers = fused, layers[1:]
-        yield layer
+def join_layers(layers: Mapping[str, Layer], join: Callable[[Layer, Layer], Layer | None]) -> dict[str, Layer]:
+    """Return the layers with two neighbours replaced by `join(layer, following)` wherever it is not None."""
+    joined: dict[str, Layer] = {}
+    for name, layer in layers.items():
+        before = next(reversed(joined), "")
+        both = join(joined[before], layer) if joined else None
+        if both is None:
+            joined[name] = layer
+        else:
+            joined[before] = both
+    return joined

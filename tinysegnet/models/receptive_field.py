@@ -1,15 +1,9 @@
 """The receptive field: the pixels of the picture on which a value inside a network can depend.
 
-From the value, an interval of rows and an interval of columns grow backwards through the layers:
-
-    convolution        [a, b]  ->  [a*s - before,  b*s - before + K - 1]
-    pooling            [a, b]  ->  [a*s,  b*s + K - 1]
-    unpooling          [a, b]  ->  [a // s,  b // s], and in the pool's input these windows, which set the indices
-    bilinear           [a, b]  ->  the pixels around the positions of a and b in the input
-    elementwise        [a, b]  ->  [a, b]
-
-Each interval is clipped to the layer's input. Through a 3x3 convolution, a pool and another 3x3 convolution, the field
-grows from 1 pixel to 3, 6 and 8 pixels.
+From the value, an interval of rows and an interval of columns grow backwards through the layers, by the `Windows` of
+each layer. Unpooling also needs the windows in the pool's input, which set the indices. Each interval is clipped to the
+layer's input. Through a 3x3 convolution, a pool and another 3x3 convolution, the field grows from 1 pixel to 3, 6 and 8
+pixels.
 """
 
 from collections.abc import Mapping, Sequence

@@ -9,15 +9,28 @@
                 -> (conv -> batch norm -> ReLU) x n
     classifier  conv to one channel per class; the softmax is part of the loss
 
-The encoder passes only the positions of the maxima to the decoder, two bits per window and channel.
+The encoder passes only the positions of the maxima to the decoder, two bits per window and channel. The decoders in
+decoders.py use the same description with other settings.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
-from ..layers import Dropout, Layer, MaxPool2d, MaxUnpool2d
-from .layer_builder import InitContext, LayerBuilder, Widths, narrowed
+from ..layers import (
+    Conv2d,
+    ConvTranspose2d,
+    Dropout,
+    FixedUnpool2d,
+    Layer,
+    MaxPool2d,
+    MaxUnpool2d,
+    SkipAdd,
+    SkipSource,
+    Upsample,
+)
+from .layer_builder import LayerBuilder, Widths, narrowed
 
 
 @dataclass(frozen=True)
@@ -31,28 +44,59 @@ class SegNetConfig:
     decoder_relu: bool = True  # whether a ReLU follows each batch norm of the decoder
     bias: bool = True  # before a batch norm, where it is redundant, as in the authors' model files
     dropout_after: tuple[str, ...] = ()  # the stages that end in dropout with probability 0.5
-    preprocessing: str = "scaled"
-    size_multiple: int = 1
+    up: Literal["indices", "fixed", "nearest", "bilinear", "transposed"] = "indices"  # how a decoder stage begins
+    depthwise: bool = False  # whether the convolutions of the decoder are depthwise
+    reduce: bool = False  # whether to classify before the decoder, which then has one feature map per class
+    add: bool = False  # whether all decoder stages but the last add the output of the encoder's pool of the same size
+    preprocessing: str = "scaled"  # the default, a name in `PREPROCESSING`
+    size_multiple: int = 1  # heights and widths of pictures must be multiples of this number
 
     def scaled(self, width: float) -> SegNetConfig:
+        """Return the same network with all numbers of channels multiplied by `width`."""
         return replace(self, encoder=narrowed(self.encoder, width), decoder=narrowed(self.decoder, width))
 
-    def layers(self, num_classes: int, context: InitContext) -> dict[str, Layer]:
-        line, pools = LayerBuilder(context), []
+    def layers(self, num_classes: int, line: LayerBuilder) -> dict[str, Layer]:
+        """Build the layers in order, by name: "encoder1.conv1", ..., "classifier"."""
+        pools, skips = [], {}
         for number, widths in enumerate(self.encoder, start=1):
             line.stage(f"encoder{number}", widths, self.kernel_size, bias=self.bias, relu=True)
             pools.append(line.add(f"encoder{number}.pool", MaxPool2d()))
             self._drop(line, f"encoder{number}")
+            if self.add and number < len(self.encoder):
+                skips[number] = self._skip(line, number, num_classes)
+        if self.reduce:
+            line.convolution("classifier", num_classes, self.classifier_kernel_size)
         for number, widths in zip(range(len(pools), 0, -1), self.decoder, strict=True):
-            line.add(f"decoder{number}.unpool", MaxUnpool2d(pools.pop()))
-            line.stage(f"decoder{number}", widths, self.kernel_size, bias=self.bias, relu=self.decoder_relu)
+            self._up(line, f"decoder{number}", pools.pop())
+            line.stage(f"decoder{number}", widths, self.kernel_size, bias=self.bias, relu=self.decoder_relu,
+                       depthwise=self.depthwise)  # fmt: skip
+            if number - 1 in skips:  # the previous pool's feature maps have this size
+                line.add(f"decoder{number}.add", SkipAdd(skips[number - 1]))
             self._drop(line, f"decoder{number}")
-        line.convolution("classifier", num_classes, self.classifier_kernel_size)
+        if not self.reduce:
+            line.convolution("classifier", num_classes, self.classifier_kernel_size)
         return line.layers
 
     def _drop(self, line: LayerBuilder, stage: str) -> None:
         if stage in self.dropout_after:
             line.add(f"{stage}.dropout", Dropout(0.5))
+
+    def _skip(self, line: LayerBuilder, number: int, num_classes: int) -> SkipSource:
+        if self.reduce:
+            return line.add(f"score{number}", SkipSource(Conv2d(line.channels, num_classes, 1, **line.init)))
+        return line.add(f"encoder{number}.tap", SkipSource())
+
+    def _up(self, line: LayerBuilder, stage: str, pool: MaxPool2d) -> None:
+        if self.up == "transposed":
+            up = ConvTranspose2d(line.channels, line.channels, 8, stride=2, bias=False, pool=pool, bilinear=True,
+                                 **line.init)  # fmt: skip
+            line.add(f"{stage}.up", up)
+        elif self.up == "indices":
+            line.add(f"{stage}.unpool", MaxUnpool2d(pool))
+        elif self.up == "fixed":
+            line.add(f"{stage}.unpool", FixedUnpool2d(pool))
+        else:
+            line.add(f"{stage}.up", Upsample(self.up, pool=pool))
 
 
 def tiny() -> SegNetConfig:

@@ -1,12 +1,7 @@
 """Training settings: the fields of a `Recipe`, the default recipe for a data set, and the recipes of the papers.
 
 The papers' four recipes follow the authors' solver and model files (github.com/alexgkendall/SegNet-Tutorial, Models/).
-These recipes use batches of 4 pictures of 360x480 in random order, without augmentation, and Caffe's SGD at a constant
-rate, with momentum 0.9 and weight decay 5e-4. Biases have twice the learning rate and do not decay. There are four
-differences. Class weights are computed from the given labels, because the published ones belong to older labels
-(`data.class_weights`). Batch norm uses exact statistics (`statistics`), and its eps is 1e-5, not 1e-9. The paper's
-SegNet starts from a VGG16 trained on ImageNet, but here, training starts from random weights (He et al.), and pictures
-are scaled (`models.vgg16`). Steps are rounded up to whole epochs, while Caffe's batches cross epoch boundaries.
+The page lessons/site/pages/paper_recipes.md says what they have in common and where they differ from these files.
 """
 
 import math

@@ -1,18 +1,7 @@
 """Pretrained convolutions of VGG16 as the encoder of the network "vgg16".
 
-    source                    names in the file                            preprocessing       ignored arrays
-    torchvision, vgg16        features.0.weight, features.2.weight, ...    "imagenet"          classifier.*
-    torchvision, vgg16_bn     the same with batch norm: features.1, ...    "imagenet"          classifier.*
-    timm, vgg16 and vgg16_bn  the same                                     "imagenet"          pre_logits.fc*, head.fc.*
-    Keras, VGG16              block1_conv1/..., or layers/conv2d/vars/0    "caffe"             fc1, fc2, predictions
-    HED in Keras              block1/layers/conv2d/vars/0, ...             "caffe"             dsn1, ..., dsn5, fuse
-    HED in torch              moduleVggOne.0.weight, ...                   "caffe"             moduleScore*, ...Combine
-
-"imagenet" scales RGB to 0..1, subtracts (.485, .456, .406) and divides by (.229, .224, .225). "caffe" subtracts
-(103.939, 116.779, 123.68) from BGR. A network must be built with the preprocessing of its encoder. HED is a VGG16 that
-was fine-tuned to find edges. The means subtracted for HED differ from Caffe's by at most 1.
-
-Only the arrays in the last column are ignored. Kernels are (F, C, K, K) in torch, and (K, K, C, F) in Keras and here.
+The page lessons/site/pages/pretrained_encoders.md lists the files, the names of their arrays and their preprocessing.
+Kernels are (F, C, K, K) in torch, and (K, K, C, F) in Keras and here.
 """
 
 import re
