@@ -31,10 +31,10 @@ def test_a_suitable_value_becomes_a_plain_python_value(value, hint, expected):
     (True, float, "a finite number"),
     (2.5, int, "a whole number"),
     (float("nan"), float, "a finite number"),
-    (1, bool, "True or False"),
+    (1, bool, "true or false"),
     (None, float, "a finite number"),
-    ((1, 2, 3), tuple[int, int], "a tuple with a whole number in each of 2 places"),
-    ((), tuple[float, ...], "a tuple with a finite number in each place"),
+    ((1, 2, 3), tuple[int, int], "a list of 2 items of which each is a whole number"),
+    ((), tuple[float, ...], "a list in which each item is a finite number"),
     ("rms", Literal["sgd", "adam"], "one of sgd, adam"),
     ("many", int | None, "a whole number or None"),
 ])  # fmt: skip

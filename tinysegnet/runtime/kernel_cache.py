@@ -86,6 +86,5 @@ def say_compiling() -> None:
     """Print the line if it was requested and has not been printed. The progress of a training run shows it too."""
     if _announcing:
         _announcing.clear()
-        say("Compiling the kernels that this command needs. This takes up to a minute, but only the first time on this"
-            " processor.")  # fmt: skip
+        say("Compiling kernels that no earlier command has needed. This takes up to a minute, and they are kept.")
     show_compiling()

@@ -84,9 +84,9 @@ def _words(hint: Any) -> str:
     if kind in UNIONS:
         return " or ".join(map(_words, parts))
     if kind is tuple and parts[-1] is ...:
-        return f"a tuple with {_words(parts[0])} in each place"
+        return f"a list in which each item is {_words(parts[0])}"
     if kind is tuple:
-        return f"a tuple with {_words(parts[0])} in each of {len(parts)} places"
-    return {NoneType: "None", bool: "True or False", int: "a whole number", str: "a string"}.get(
+        return f"a list of {len(parts)} items of which each is {_words(parts[0])}"
+    return {NoneType: "None", bool: "a Boolean (true or false)", int: "a whole number", str: "a string"}.get(
         hint, "a finite number"
     )
