@@ -113,7 +113,7 @@ def test_a_kernel_that_is_compiled_is_shown_until_the_next_step(terminal, monkey
     assert [text.split(" |")[0] for text in terminal.lines() if text.startswith("epoch")][-2:] == [
         "epoch 1/200, compiling", "epoch 1/200, training"
     ]  # fmt: skip
-    assert terminal.getvalue().count("Compiling the kernels") == 1
+    assert terminal.getvalue().count("Compiling kernels") == 1
     kernel_cache.say_compiling()  # without a training run
     assert terminal.getvalue().count("compiling") == 2
 
