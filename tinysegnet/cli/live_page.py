@@ -4,9 +4,12 @@ import sys
 import time
 import warnings
 import webbrowser
+from contextlib import suppress
+from html import escape
 from pathlib import Path
 
 from ..data import Dataset
+from ..files import write_atomically
 from ..report.run_report import REFRESH, write_unfinished_report
 from ..training.run_folder import RunFolder
 
@@ -57,6 +60,10 @@ class LivePage:
     def stopped(self, reason: str) -> None:
         """State on an unfinished page that the training has stopped. The browser then no longer refreshes it."""
         page = self.run.path / "report.html"
-        if self.status and not self.failed:
-            text = page.read_text(encoding="utf-8")
-            page.write_text(text.replace(REFRESH, "").replace(self.status, reason), encoding="utf-8")
+        with suppress(OSError):  # the reason why the training stopped is more important than the page
+            if self.status and not self.failed:
+                text = page.read_text(encoding="utf-8")
+                write_atomically(
+                    page,
+                    text.replace(REFRESH, "").replace(self.status, escape(reason)).encode(errors="backslashreplace"),
+                )

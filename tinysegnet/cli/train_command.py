@@ -124,7 +124,8 @@ class Train(NetworkOptions):
 
         recipe = Recipe(**asdict(self.settings))
         if self.minutes is not None:
-            epochs, line = epochs_within(self.minutes, model, train, val, recipe)
+            every = recipe.validate_every if "--validate-every" in given else None
+            epochs, line = epochs_within(self.minutes, model, train, val, recipe, every)
             recipe = replace(recipe, epochs=epochs, iterations=None)
             print(line)
         follows = self.minutes is not None or (self.recipe == "default" and self.data != "toy")
