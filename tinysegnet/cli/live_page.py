@@ -62,8 +62,5 @@ class LivePage:
         page = self.run.path / "report.html"
         with suppress(OSError):  # the reason why the training stopped is more important than the page
             if self.status and not self.failed:
-                text = page.read_text(encoding="utf-8")
-                write_atomically(
-                    page,
-                    text.replace(REFRESH, "").replace(self.status, escape(reason)).encode(errors="backslashreplace"),
-                )
+                text = page.read_text(encoding="utf-8").replace(REFRESH, "").replace(self.status, escape(reason))
+                write_atomically(page, text.encode(errors="backslashreplace"))

@@ -152,8 +152,8 @@ class _Training:
         self.model.load_state(saved.model.state())
         try:
             self.state = p = Progress(**saved.progress)
-            optimizer = self.average.load_state(saved.optimizer)
-            self.training_step.optimizer.load_state(optimizer, p.step - p.void_batches)
+            steps = p.step - p.void_batches
+            self.training_step.optimizer.load_state(self.average.load_state(saved.optimizer, steps), steps)
             self.rng.bit_generator.state = p.generator
         except (TypeError, ValueError, KeyError) as error:
             raise CheckpointError(f"the checkpoint lacks training state: {error}") from error

@@ -215,7 +215,7 @@ def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
         if not isinstance(config, dict) or "size" not in config:
             raise ValueError("it contains no size")
         return config
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         fault = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error}"
         raise DataError(f"{file}: {fault}. Give the folder of a run, such as runs/NAME.") from error
 
