@@ -113,8 +113,13 @@ def test_the_reason_of_a_stop_is_written_as_text_and_a_lost_page_is_no_error(tmp
     assert file.read_text() == "<p>continue &#x27;a&lt;b&gt;&amp;c&#x27;</p>"
 
 
-def test_without_a_browser_the_page_is_named(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(live_page.webbrowser, "open", lambda address: False)
+def no_browser(address):
+    raise live_page.webbrowser.Error("could not locate runnable browser")
+
+
+@pytest.mark.parametrize("opens", [lambda address: False, no_browser], ids=["False", "error"])
+def test_without_a_browser_the_page_is_named(tmp_path, monkeypatch, capsys, opens):
+    monkeypatch.setattr(live_page.webbrowser, "open", opens)
     page = page_of(tmp_path, browser=True)
     for _ in range(2):
         page.open(tmp_path / "report.html")

@@ -53,7 +53,10 @@ class LivePage:
 
     def open(self, page: Path) -> None:
         """Open the page in the web browser if that was asked for and has not been done."""
-        if self.browser and not webbrowser.open(page.resolve().as_uri()):
+        opened = not self.browser
+        with suppress(webbrowser.Error, OSError):
+            opened = opened or webbrowser.open(page.resolve().as_uri())
+        if not opened:
             print(f"no web browser was found; open {page} yourself", file=sys.stderr)
         self.browser = False
 
