@@ -32,6 +32,8 @@ def runs(tmp_path_factory):
     write_run(folder / "gone too", size=SIZE, data="no/such/folder", seed=2)
     write_run(folder / "damaged")
     (folder / "damaged" / "metrics.csv").write_text("epoch\n" + 200_000 * "1")
+    write_run(folder / "empty")
+    (folder / "empty" / "metrics.csv").write_text("epoch,train_loss\n")
     (folder / "unfinished").mkdir()
     shutil.copy(folder / "old" / "config.json", folder / "unfinished")
     return folder
@@ -86,6 +88,7 @@ def test_runs_whose_data_is_missing_are_compared_by_curves_and_settings(compared
 @pytest.mark.parametrize(("names", "told"), [
     (("second",), "2 to 8 runs, got 1"), (["second"] * 9, "got 9"), (("second", "../{}/second"), "given twice"),
     (("second", "none"), "no such file"), (("second", "damaged"), "metrics.csv: is not a table"),
+    (("second", "empty"), "metrics.csv: is not a table of metrics (it has no epochs)"),
     (("second", "unfinished"), "has not finished an epoch"),
 ])  # fmt: skip
 def test_what_is_not_several_runs_is_refused(runs, tmp_path, monkeypatch, capsys, names, told):

@@ -21,7 +21,8 @@ def words(tmp_path, text, *arguments):
      ["--size", "96x128", "--test-scales", "0.5", "1.0"]),
     ('mirror = false\nfreeze_encoder = false\ndata = "toy"', ["--no-mirror", "--data=toy"]),
     ('mirror = true\none_class = "sky"\nfrom = "toy"', ["--mirror", "--one-class=sky", "--from=toy"]),
-    ("minutes = 3", ["--minutes=3.0"]), ("", []), ("class_weights = [1, 2.5]", ["--class-weights", "1.0", "2.5"]),
+    ("minutes = 3", ["--minutes=3.0"]), ("\ufeffepochs = 3", ["--epochs=3"]), ('\ufeff{"epochs": 3}', ["--epochs=3"]),
+    ("", []), ("class_weights = [1, 2.5]", ["--class-weights", "1.0", "2.5"]),
     ('{"environment": {}, "pictures": {}, "plans": [], "epochs": 5, "iterations": 9}', ["--iterations=9"]),
 ])  # fmt: skip
 def test_a_file_gives_options(tmp_path, text, expected):

@@ -104,8 +104,22 @@ def test_an_error_is_one_warning_and_never_stops_the_training(tmp_path, clock, m
     page.stopped("stopped")  # there is no page to change
 
 
-def test_without_a_browser_the_page_is_named(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(live_page.webbrowser, "open", lambda address: False)
+def test_the_reason_of_a_stop_is_written_as_text_and_a_lost_page_is_no_error(tmp_path, clock, written):
+    page, file, clock.now = page_of(tmp_path), tmp_path / "report.html", 10.0
+    page(history(1))
+    page.stopped("stopped")
+    file.write_text(f"<p>{page.status}</p>")
+    page.stopped("continue 'a<b>&c'")
+    assert file.read_text() == "<p>continue &#x27;a&lt;b&gt;&amp;c&#x27;</p>"
+
+
+def no_browser(address):
+    raise live_page.webbrowser.Error("could not locate runnable browser")
+
+
+@pytest.mark.parametrize("opens", [lambda address: False, no_browser], ids=["False", "error"])
+def test_without_a_browser_the_page_is_named(tmp_path, monkeypatch, capsys, opens):
+    monkeypatch.setattr(live_page.webbrowser, "open", opens)
     page = page_of(tmp_path, browser=True)
     for _ in range(2):
         page.open(tmp_path / "report.html")

@@ -91,6 +91,7 @@ def test_the_articles_network_learns_one_class_with_one_logit(done):
     (f"train --test-scales 1 -1 {SMALL}", "test_scales: (1.0, -1.0)"),
     ("evaluate toy --samples 3", "tiny has no dropout"),
     ("export toy --out o --torch --half", "--torch", "--half"),
+    ("find-lr --epochs 3", "unknown option --epochs. See"),
 ], ids=lambda command: command[0])  # fmt: skip
 def test_a_contradiction_is_one_line(here, capsys, command):
     words, *facts = command

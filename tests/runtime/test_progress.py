@@ -130,6 +130,17 @@ def test_a_pipe_gets_one_line_per_epoch_and_nothing_else(capsys):
     assert re.fullmatch(r"epoch 3/3: loss \d\.\d{3}, mIoU 0\.\d{3}, G 0\.\d{3}, C 0\.\d{3}, 00:00 left", third)
 
 
+@pytest.mark.parametrize("stderr", [None, io.StringIO()], ids=["none", "closed"])
+def test_a_program_without_stderr_can_train(monkeypatch, capsys, stderr):
+    if stderr:
+        stderr.close()
+    data, recipe = ToyScenes(2, size=(16, 16)), ts.Recipe(size=(16, 16), epochs=1, class_weights="none")
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", stderr)
+        ts.fit(ts.build("tiny", width=1 / 16), data, data, recipe=recipe)
+    assert capsys.readouterr().out == ""
+
+
 def test_hidden_progress_shows_nothing_but_warnings(terminal):
     with hidden(True):
         with hidden(False), TrainingProgress(200, 400, LEFT) as line:

@@ -85,12 +85,15 @@ def test_a_step_after_a_failed_one_is_as_if_that_one_had_only_seen_its_pictures(
         np.testing.assert_array_equal(models[0].state()[name], array, err_msg=name)
 
 
-@pytest.mark.parametrize("kept", [None, "last.safetensors"])
+@pytest.mark.parametrize("kept", [False, True])
 @pytest.mark.parametrize(("make", "said"), [(overflowing, "the loss is"), (endless_gradient, "a gradient is")])
-def test_every_error_names_the_checkpoint_and_the_learning_rate(make, said, kept):
-    step = TrainingStep(make(), DATA, dataclasses.replace(Recipe(size=SIZE), learning_rate=0.25), 8, kept)
+def test_every_error_names_the_checkpoint_if_there_is_one_and_the_learning_rate(tmp_path, make, said, kept):
+    last, recipe = tmp_path / "last.safetensors", dataclasses.replace(Recipe(size=SIZE), learning_rate=0.25)
+    step = TrainingStep(make(), DATA, recipe, 8, last)
+    if kept:
+        last.touch()
     with np.errstate(all="ignore"), pytest.raises(NonFiniteError, match=said) as caught:
         step.run(IMAGES, LABELS, 2)
-    assert ("The last good checkpoint is last.safetensors." in str(caught.value)) == (kept is not None)
+    assert (f"The last good checkpoint is {last}." in str(caught.value)) == kept
     assert "in epoch 3" in str(caught.value)
     assert "--learning-rate 0.025" in str(caught.value)

@@ -1,5 +1,8 @@
 """The learning-rate range test, the time budget, and the lines about missing pictures."""
 
+import hashlib
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -69,16 +72,18 @@ def test_the_curve_marks_the_suggestion_on_an_axis_with_plain_numbers():
 # --- the time budget -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("minutes", "epochs", "words"), [
-    (2, 3, "--epochs 3."),  # an epoch of 2 steps of 15 s, and a validation of 2 pictures of 1.5 s, take 33 s
-    (10, 19, "--epochs 19."),  # 600 s - 8 validations of 3 s each = 576 s
-    (0.1, 1, "the least"), (600, 50, "the most"),
+@pytest.mark.parametrize(("minutes", "every", "epochs", "words"), [
+    (2, None, 3, "--epochs 3."),  # an epoch of 2 steps of 15 s, and a validation of 2 pictures of 1.5 s, take 33 s
+    (10, None, 19, "--epochs 19."),  # 600 s - 8 validations of 3 s each = 576 s
+    (10, 1, 18, "about 9.9 min"),  # 18 * 33 s = 594 s
+    (10, 2, 19, "about 10.0 min"),  # 19 * 31.5 s = 598.5 s; 19 * 30 s and 10 validations of 3 s are 600 s
+    (0.1, None, 1, "the least"), (600, None, 50, "the most"),
 ])  # fmt: skip
-def test_the_epochs_fill_the_time_beside_the_validations(data, monkeypatch, minutes, epochs, words):
+def test_the_epochs_fill_the_time_beside_the_validations(data, monkeypatch, minutes, every, epochs, words):
     times = iter([15.0, 1.5])
     monkeypatch.setattr(time_budget, "_seconds", lambda action: next(times))
     found, line = time_budget.epochs_within(minutes, ts.build("tiny", width=1 / 16), data, InMemory(data, limit=2),
-                                            Recipe(size=SIZE))  # fmt: skip
+                                            Recipe(size=SIZE), every)  # fmt: skip
     assert found == epochs
     assert words in line
 
@@ -101,6 +106,14 @@ def pictures(*labels, names="abcdefgh"):
     data = InMemory.__new__(InMemory)
     data.samples, data.palette, data.name = samples, palette, "pictures"
     return data
+
+
+def test_pictures_whose_names_are_not_text_are_recognised():
+    names = "a", os.fsdecode(b"\xff")
+    expected = {"count": 2, "sha256": hashlib.sha256(b"a\n\\udcff").hexdigest()}
+    assert (
+        fingerprint(pictures([0], [0], names=names)) == fingerprint(pictures([0], [0], names=names[::-1])) == expected
+    )
 
 
 @pytest.mark.parametrize(("train", "val", "lines"), [

@@ -20,6 +20,7 @@ from tinysegnet.errors import DataError, SettingError
 from tinysegnet.training import Recipe, fit
 from tinysegnet.training.early_stopping import has_stalled
 from tinysegnet.training.run_folder import RunFolder
+from tinysegnet.training.schedules import schedule
 from tinysegnet.weights import checkpoint
 
 SIZE = (20, 28)
@@ -81,6 +82,16 @@ def test_the_rate_follows_the_schedule_of_the_longer_run(tmp_path, data, schedul
     expected = [ts.optim.schedule(schedule, step, 4) for step in (1, 3)]
     expected += [ts.optim.schedule(schedule, step, 8) for step in (5, 7)]
     assert rates == pytest.approx(expected)
+
+
+def test_the_schedule_of_an_older_run_with_fewer_steps_per_epoch_ends_with_its_last_step(tmp_path, data):
+    recipe, last = replace(RECIPE, schedule="one_cycle", class_weights="none"), tmp_path / "run" / "last.safetensors"
+    train(tmp_path / "run", data, None, recipe)
+    saved = checkpoint.read(last)
+    old = saved.progress | {"step": 2}  # one step per epoch instead of two
+    checkpoint.save(last, saved.model, training=saved.training, progress=old, optimizer=saved.optimizer)
+    rows = extend(tmp_path / "run", data, None, recipe, epochs=4).history
+    assert rows[-1]["learning_rate"] == recipe.learning_rate * schedule("one_cycle", 5, 6)
 
 
 def test_a_plan_changes_before_the_first_new_step_and_only_once(tmp_path, data, val, monkeypatch):

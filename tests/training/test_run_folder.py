@@ -32,7 +32,7 @@ def row(epoch, mIoU):
 
 
 @pytest.mark.parametrize(("scores", "best"), [
-    ((0.3, 0.5, 0.4), 2), ((0.5, 0.5), 1), ((0.2, 0.1, 0.2), 1), ((np.nan, 0.3, np.nan), 2), ((np.nan, np.nan), 1),
+    ((0.3, 0.5, 0.4), 2), ((0.5, 0.5), 1), ((0.2, 0.1, 0.2), 1), ((np.nan, 0.3, np.nan), 2), ((np.nan, np.nan), 2),
     ((0.0, 0.0), 1), ((np.nan, 0.0, 0.1, np.nan, 0.05), 3),
 ])  # fmt: skip
 def test_the_best_checkpoint_is_that_of_the_first_highest_mIoU(tmp_path, scores, best):
@@ -67,6 +67,18 @@ def test_metrics_of_a_resumed_old_run_have_empty_cells_where_older_epochs_lack_v
     assert list(first)[-3:] == ["learning_rate", 'IoU a, "b"', "IoU c\nd"]
     assert (first["learning_rate"], first['IoU a, "b"'], first["val_mIoU"]) == ("", "", "0.5")
     assert (second["learning_rate"], second['IoU a, "b"'], second["IoU c\nd"]) == ("0.1", "0.5", "")
+
+
+def test_a_run_without_a_checkpoint_cannot_continue_and_nobody_advises_it(tmp_path):
+    folder = RunFolder(tmp_path / "run", CONFIG, CAMVID)
+    folder.begin()
+    with pytest.raises(CheckpointError, match="before its first checkpoint"):
+        RunFolder.resume(folder.path)
+    for advised in (False, True):
+        with pytest.raises(DataError, match="already contains a run") as error:
+            RunFolder(folder.path, CONFIG, CAMVID)
+        assert ("--resume" in str(error.value)) == advised
+        folder.save(model(), None, Progress({"state": 1}), {})
 
 
 def test_a_checkpoint_before_the_first_epoch_is_of_epoch_0(tmp_path):

@@ -41,6 +41,13 @@ def expected(loss, logits, labels, weights):
     return value, gradient
 
 
+def test_weights_of_0_for_all_classes_in_the_labels_are_refused():
+    sky = InMemory(ToyScenes(1, seed=0, size=SIZE))
+    sky[0].labels[...] = 0
+    with pytest.raises(SettingError, match="class_weights"):
+        TrainingLoss(ts.build("tiny", width=1 / 16), sky, Recipe(size=SIZE, class_weights=OWN))
+
+
 @pytest.mark.parametrize("loss", ["cross_entropy", "focal", "dice", "cross_entropy_dice"])
 def test_a_recipe_trains_with_the_loss_it_names(data, loss):
     settings = {"focal": {"focal_gamma": 3}, "dice": {}}.get(loss, {"label_smoothing": 0.1})

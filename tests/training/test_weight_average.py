@@ -108,6 +108,13 @@ def test_a_run_without_an_average_saves_nothing_more(tmp_path, data):
     assert sorted(saved.optimizer) == sorted(f"{name}/{slot}" for name in parameters for slot in ("mean", "square"))
 
 
+def test_an_average_cannot_begin_in_the_middle_of_a_run(tmp_path, data):
+    plain = dataclasses.replace(RECIPE, weight_average=0.0, epochs=1)
+    fit(model(), data, recipe=plain, run=run_folder(tmp_path / "run", plain), progress=False)
+    with pytest.raises(CheckpointError, match="weight_average"):
+        fit(model(), data, recipe=RECIPE, run=RunFolder.resume(tmp_path / "run"), progress=False)
+
+
 def test_arrays_of_an_average_without_one_are_refused(whole, data):
     resumed = RunFolder.resume(whole[0])
     with pytest.raises(CheckpointError, match="training/"):

@@ -153,6 +153,12 @@ def test_a_run_folder_restores_the_whole_state_of_training(tmp_path, model):
     assert restored.random() == rng.random()
 
 
+def test_a_long_run_of_many_classes_can_be_resumed(tmp_path, model):
+    row = {f"IoU class number {k}": k / 997 for k in range(255)}
+    checkpoint.save(tmp_path / "last.safetensors", model, progress={"history": [row] * 200})
+    assert checkpoint.read(tmp_path / "last.safetensors").progress == {"history": [row] * 200}
+
+
 def test_half_precision_takes_numbers_up_to_its_largest(tmp_path, model):
     bias = model.layers["classifier"].params["bias"]
     for largest in (65504, -65504):

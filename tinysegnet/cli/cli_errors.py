@@ -26,7 +26,7 @@ def usage_error(error: CycloptsError) -> TinySegNetError:
             if takes_data and (word == "toy" or os.path.isdir(word)):
                 sentence += f" Did you mean --data {word}?"
         case UnknownOptionError(token=token, argument_collection=arguments):
-            options = [name for argument in arguments for name in argument.names]
+            options = [name for argument in arguments if argument.parse for name in argument.names]
             sentence = _unknown_option(token.keyword or token.value, options)
         case MissingArgumentError(argument=Argument() as argument):
             count = max(1, argument.token_count()[0])
@@ -54,7 +54,7 @@ def check_required(words: Sequence[str], app: Any, commands: Sequence[str], argu
     missing = [argument.name for argument in arguments if argument.required and not argument.has_tokens]
     if not missing:
         return
-    options = [name for argument in arguments for name in argument.names] + ["--help"]
+    options = [name for argument in arguments if argument.parse for name in argument.names] + ["--help"]
     for word in words:
         if word.startswith("--") and word.split("=")[0] not in options:
             raise CycloptsError(msg=_unknown_option(word, options))

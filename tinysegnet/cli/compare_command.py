@@ -70,6 +70,8 @@ def _read(path: Path, name: str) -> RunResult:
     with open(file, newline="", encoding="utf-8", errors="replace") as lines:
         try:
             history = list(csv.DictReader(lines))
+            if not any("epoch" in row for row in history):
+                raise csv.Error("it has no epochs")
         except csv.Error as error:
             raise DataError(f"{file}: is not a table of metrics ({error}). Leave this run out") from error
     return RunResult(name, config, history, checkpoint.read(path / "best.safetensors"))

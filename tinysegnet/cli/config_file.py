@@ -49,7 +49,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         if is_special(path):
             raise ValueError("it is a pipe or a device")
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a mark
         values = json.loads(text) if text.lstrip()[:1] == "{" else tomllib.loads(text)
     except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else error

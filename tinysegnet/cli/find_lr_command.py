@@ -16,7 +16,7 @@ from .training_options import NetworkOptions
 
 #: settings that have no effect on a range test
 HIDDEN = ("epochs", "iterations", "learning_rate", "schedule", "statistics", "mirror", "test_scales", "validate_every",
-          "patience")  # fmt: skip
+          "patience", "weight_average")  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,9 +4,12 @@ import sys
 import time
 import warnings
 import webbrowser
+from contextlib import suppress
+from html import escape
 from pathlib import Path
 
 from ..data import Dataset
+from ..files import write_atomically
 from ..report.run_report import REFRESH, write_unfinished_report
 from ..training.run_folder import RunFolder
 
@@ -50,13 +53,17 @@ class LivePage:
 
     def open(self, page: Path) -> None:
         """Open the page in the web browser if that was asked for and has not been done."""
-        if self.browser and not webbrowser.open(page.resolve().as_uri()):
+        opened = not self.browser
+        with suppress(webbrowser.Error, OSError):
+            opened = opened or webbrowser.open(page.resolve().as_uri())
+        if not opened:
             print(f"no web browser was found; open {page} yourself", file=sys.stderr)
         self.browser = False
 
     def stopped(self, reason: str) -> None:
         """State on an unfinished page that the training has stopped. The browser then no longer refreshes it."""
         page = self.run.path / "report.html"
-        if self.status and not self.failed:
-            text = page.read_text(encoding="utf-8")
-            page.write_text(text.replace(REFRESH, "").replace(self.status, reason), encoding="utf-8")
+        with suppress(OSError):  # the reason why the training stopped is more important than the page
+            if self.status and not self.failed:
+                text = page.read_text(encoding="utf-8").replace(REFRESH, "").replace(self.status, escape(reason))
+                write_atomically(page, text.encode(errors="backslashreplace"))

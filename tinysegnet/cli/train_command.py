@@ -104,7 +104,7 @@ class Train(NetworkOptions):
         own["encoder"] = None  # the weights are those of the checkpoint
         settings = {f.name: config[f.name] for f in fields(Recipe) if f.name in config}
         try:
-            own["limit"] = convert("limit", own.get("limit"), int | None)
+            own |= {name: convert(name, own.get(name), int | None) for name in ("limit", "threads")}
             return replace(self, **own, labels=LabelOptions.of(config), settings=Recipe(**settings))
         except (TypeError, SettingError) as error:
             raise DataError(f"{path / 'config.json'}: cannot be used: {error}. Start a new run") from error
@@ -124,7 +124,8 @@ class Train(NetworkOptions):
 
         recipe = Recipe(**asdict(self.settings))
         if self.minutes is not None:
-            epochs, line = epochs_within(self.minutes, model, train, val, recipe)
+            every = recipe.validate_every if "--validate-every" in given else None
+            epochs, line = epochs_within(self.minutes, model, train, val, recipe, every)
             recipe = replace(recipe, epochs=epochs, iterations=None)
             print(line)
         follows = self.minutes is not None or (self.recipe == "default" and self.data != "toy")

@@ -50,7 +50,7 @@ def write_report(run: RunFolder, model: Network, train: Dataset, val: Dataset | 
     with run.held(), run.finishing():
         palette = train.palette
         baselines = {}
-        if val:
+        if val and (result.scores is None or result.scores.pixels.any()):
             fitted = labelled_images(train, progress=track("computing the baselines"))
             pictures = fitted, labelled_images(val, progress=track("scoring the baselines"))
             baselines = compute_baselines(*pictures, palette.names, palette.ignore_label)

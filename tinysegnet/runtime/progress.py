@@ -33,7 +33,8 @@ def hidden(hide: bool) -> Iterator[None]:
 def say(text: str, file: Any = None) -> None:
     """Print a line, on stderr by default, above the progress line if there is one."""
     write = sys.modules["tqdm"].tqdm.write if "tqdm" in sys.modules else print
-    write(text, file=file or sys.stderr)
+    if (file := file or sys.stderr) and not getattr(file, "closed", False):  # a program without a console has none
+        write(text, file=file)
 
 
 def track(what: str, total: int | None = None) -> Callable[[Iterable[Any]], Iterable[Any]]:
@@ -156,7 +157,8 @@ def _screen() -> Any:
     ipython = sys.modules.get("IPython")
     if _shown.get() and ipython and hasattr(ipython.get_ipython(), "kernel"):
         return _CellOutput()
-    return sys.stderr if _shown.get() and sys.stderr.isatty() else None
+    has_stderr = hasattr(sys.stderr, "isatty") and not getattr(sys.stderr, "closed", False)
+    return sys.stderr if _shown.get() and has_stderr and sys.stderr.isatty() else None
 
 
 def _bar(screen: Any, **settings: Any) -> Any:

@@ -138,11 +138,14 @@ class _Training:
             for name, array in model.named_parameters():
                 if name.endswith(".beta") and not array.any():  # only untrained betas are 0
                     array[...] = recipe.initial_beta
+        steps = (self.epochs + 1 - self.state.epoch) * self.batches_per_epoch - self.state.batch
+        # the epochs of an older run had fewer steps, but its schedule ends with its last step too
+        self.training_step.total_steps = total = self.state.step + steps
         self.scores: Scores | None = None
         self.saved = False  # whether a stopped run is saved
         self.began = time.perf_counter() - self.state.seconds
         validations = sum(self._is_validated(epoch) for epoch in range(self.state.epoch, self.epochs + 1))
-        left = {"training": total - self.state.step, "validating": validations * len(val or ()),
+        left = {"training": steps, "validating": validations * len(val or ()),
                 "saving": self.epochs + 1 - self.state.epoch}  # fmt: skip
         if passes := sum(self._has_statistics(epoch) for epoch in range(self.state.epoch, self.epochs + 1)):
             left["statistics"] = passes * self.batches_per_epoch
@@ -152,8 +155,8 @@ class _Training:
         self.model.load_state(saved.model.state())
         try:
             self.state = p = Progress(**saved.progress)
-            optimizer = self.average.load_state(saved.optimizer)
-            self.training_step.optimizer.load_state(optimizer, p.step - p.void_batches)
+            steps = p.step - p.void_batches
+            self.training_step.optimizer.load_state(self.average.load_state(saved.optimizer, steps), steps)
             self.rng.bit_generator.state = p.generator
         except (TypeError, ValueError, KeyError) as error:
             raise CheckpointError(f"the checkpoint lacks training state: {error}") from error

@@ -11,8 +11,8 @@ FEW_VALIDATION_PICTURES = 5  # with fewer, scores are uncertain
 
 def fingerprint(data: Dataset) -> dict[str, Any]:
     """Return the number of pictures, and a hash of their sorted names, by which a resumed run recognises them."""
-    names = sorted(data[i].name for i in range(len(data)))
-    return {"count": len(names), "sha256": hashlib.sha256("\n".join(names).encode()).hexdigest()}
+    names = "\n".join(sorted(data[i].name for i in range(len(data))))
+    return {"count": len(data), "sha256": hashlib.sha256(names.encode(errors="backslashreplace")).hexdigest()}
 
 
 def shortcomings(train: Dataset, val: Dataset) -> list[str]:

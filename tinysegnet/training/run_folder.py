@@ -32,7 +32,7 @@ from filelock import FileLock, Timeout
 
 from .. import runtime
 from ..data import Palette
-from ..errors import DataError, SettingError
+from ..errors import CheckpointError, DataError, SettingError
 from ..files import as_csv, is_special, write_atomically
 from ..metrics import Scores
 from ..models import Network
@@ -69,8 +69,10 @@ class RunFolder:
 
     def _check_no_run(self) -> None:
         if os.path.exists(self.path / "config.json"):  # unlike Path.exists, False for an invalid name
-            raise DataError(f"{self.path}: the folder already contains a run. Choose another --name, continue it with "
-                            f"--resume {shlex.quote(str(self.path))}, or move the folder away.")  # fmt: skip
+            there = (self.path / "last.safetensors").exists()
+            go_on = f"continue it with --resume {shlex.quote(str(self.path))}, " if there else ""
+            raise DataError(f"{self.path}: the folder already contains a run. Choose another --name, {go_on}or move the"
+                            " folder away.")  # fmt: skip
 
     @classmethod
     def resume(cls, path: str | os.PathLike[str], *, epochs: int | None = None,
@@ -84,7 +86,11 @@ class RunFolder:
             DataError, CheckpointError: the run cannot be read or continued.
             SettingError: the run has already finished that many epochs.
         """
-        config, saved = read_config(path), checkpoint.read(Path(path) / "last.safetensors")
+        config, last = read_config(path), Path(path) / "last.safetensors"
+        if not last.exists():
+            raise CheckpointError(f"{last}: no such file, because the run ended before its first checkpoint. Start a "
+                                  f"new run with --config {shlex.quote(str(Path(path) / 'config.json'))}")  # fmt: skip
+        saved = checkpoint.read(last)
         if not saved.progress:
             raise DataError(f"{Path(path)}: the last checkpoint lacks the training state, so the run cannot continue.")
         run = cls(path, config, saved.palette, saved)
@@ -177,7 +183,7 @@ class RunFolder:
         """Write the metrics so far and the checkpoints after an epoch, and update `progress.best`."""
         write_atomically(self.path / "metrics.csv", as_csv(_metrics(progress.history)))
         mIoU, best = progress.history[-1]["val_mIoU"], self.path / "best.safetensors"
-        if mIoU > progress.best or not best.exists():
+        if mIoU > progress.best or progress.best == -math.inf or not best.exists():  # unscored, the latest is best
             progress.best = -math.inf if math.isnan(mIoU) else mIoU
             checkpoint.save(best, model, palette=self.palette, training=self._training(scores, progress))
         self.save(model, scores, progress, optimizer)
@@ -209,7 +215,7 @@ def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
         if not isinstance(config, dict) or "size" not in config:
             raise ValueError("it contains no size")
         return config
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         fault = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error}"
         raise DataError(f"{file}: {fault}. Give the folder of a run, such as runs/NAME.") from error
 

@@ -39,6 +39,9 @@ class TrainingLoss:
         if recipe.class_weights != "none":
             given, counts = recipe.class_weights, count_pixels(data, progress=track("computing class weights"))
             weights = np.array(given) if isinstance(given, tuple) else _WEIGHTS[given](counts)
+            if not weights[counts.pixels > 0].any():
+                raise SettingError(f"class_weights: {data.name} shows only classes of weight 0, so nothing would be "
+                                   "learned. Give one of them a weight above 0.")  # fmt: skip
             self.class_weights = weights
             entropy *= (1 - e) * float(np.average(weights, weights=counts.pixels)) + e * float(weights.mean())
         settings: dict[str, Any] = {"class_weights": self.class_weights}

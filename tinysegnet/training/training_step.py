@@ -83,7 +83,8 @@ class TrainingStep:
         return bool((labels == self.ignore_label).all())
 
     def _not_finite(self, what: str, step: int, where: str) -> NonFiniteError:
-        kept = f" The last good checkpoint is {self.checkpoint}." if self.checkpoint else ""
+        there = self.checkpoint and self.checkpoint.exists()
+        kept = f" The last good checkpoint is {self.checkpoint}." if there else ""
         epoch = step // self.steps_per_epoch + 1
         return NonFiniteError(f"training has diverged in epoch {epoch}: {what} at step {step + 1}, {where}.{kept} "
                               f"{lower_rate(self.recipe.learning_rate)}")  # fmt: skip

@@ -57,11 +57,16 @@ class WeightAverage:
         """Return training's arrays by name. Together with the average in the network, they are the whole state."""
         return {f"{TRAINING}{name}": array for name, array in self._training.items()}
 
-    def load_state(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Continue from a `state`, with the average in the network. Returns the arrays that do not belong to it."""
+    def load_state(self, arrays: dict[str, np.ndarray], steps: int) -> dict[str, np.ndarray]:
+        """Continue from a `state` after a number of steps, with the average in the network.
+
+        Returns the arrays that do not belong to it. Raises ValueError if the steps before were not averaged.
+        """
         if self.decay:
             own = {name: array for name, array in arrays.items() if name.startswith(TRAINING)}
             self._training = {name.removeprefix(TRAINING): array for name, array in own.items()}
             self._started = bool(own)
+            if steps and not own:
+                raise ValueError("weight_average was off before, so there is no average that can continue")
             arrays = {name: array for name, array in arrays.items() if name not in own}
         return arrays

@@ -9,7 +9,7 @@ import safetensors
 
 from ..errors import CheckpointError
 from ..files import UNKNOWN, kind_of
-from .limits import MAX_HEADER_BYTES, check_name
+from .limits import check_name
 
 
 def open_safetensors(path: Path, what: str, advice: str) -> Any:
@@ -21,10 +21,6 @@ def open_safetensors(path: Path, what: str, advice: str) -> Any:
         if (kind := kind_of(path)) not in ("a safetensors file", UNKNOWN):
             inside = [path / name for name in ("best.safetensors", "last.safetensors") if (path / name).is_file()]
             raise CheckpointError(f"{kind}, not {what}. {f'Did you mean {inside[0]}?' if inside else advice}")
-        with open(path, "rb") as file:
-            claimed = int.from_bytes(file.read(8), "little")
-        if claimed > MAX_HEADER_BYTES:
-            raise CheckpointError(f"not {what}. {advice}")
         return safetensors.safe_open(path, framework="numpy")
     except FileNotFoundError as error:
         raise CheckpointError(f"no such file. {advice}") from error
