@@ -101,7 +101,7 @@ def test_a_diverged_training_says_so_everywhere(tmp_path, capsys, monkeypatch):
     assert "training has diverged since epoch" in out.splitlines()[-1]
     assert "to segment a picture" not in out
     assert "raining has diverged since epoch" in (tmp_path / "x/report.html").read_text()
-    monkeypatch.setattr("tinysegnet.report.run_report.write_run_page", lambda folder, run: run.warning)
+    monkeypatch.setattr("tinysegnet.report.run_report.write_run_page", lambda *_, warning, **__: warning)
     assert main(["train", "--resume", str(tmp_path / "x")]) == 1
     assert "training has diverged" in capsys.readouterr().out
 

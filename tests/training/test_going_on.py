@@ -164,7 +164,7 @@ def test_patience_needs_validation_pictures(data):
 
 @pytest.fixture
 def without_report(monkeypatch):
-    monkeypatch.setattr("tinysegnet.report.run_report.write_run_page", lambda folder, run: folder / "report.html")
+    monkeypatch.setattr("tinysegnet.report.run_report.write_run_page", lambda run, *_, **__: run.path / "report.html")
     monkeypatch.setattr("tinysegnet.report.run_report.compute_baselines", lambda *_: {})
 
 
