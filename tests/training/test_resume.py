@@ -182,7 +182,7 @@ KILLED = [*OPTIONS, "--limit", "8", "--epochs", str(amount(8, 20) + KILLS // 4)]
 @pytest.fixture
 def without_report(monkeypatch):
     monkeypatch.setattr("tinysegnet.report.run_report.write_run_page", lambda run, *_, **__: run.path / "report.html")
-    monkeypatch.setattr("tinysegnet.report.run_report.compute_baselines", lambda *_: {})
+    monkeypatch.setattr("tinysegnet.report.run_report.evaluate_baselines", lambda *_: {})
 
 
 def wait_for_training(process, run, step):

@@ -10,9 +10,7 @@ if TYPE_CHECKING:
 
     from ..weights.checkpoint import Checkpoint
 
-FAR = (
-    2.0  # standard deviations; of pictures of the same kind, fewer than 1 in 100 are so far from the training pictures
-)
+FAR = 2.0  # standard deviations, which fewer than 1 in 100 pictures of the same kind exceed
 
 
 class UnfamiliarPictures:

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from ..data import Dataset, labelled_images
+from ..data import Dataset
 from ..files import write_atomically
 from ..metrics import Scores
-from ..metrics import baselines as compute_baselines
 from ..metrics.confusion import averages
 from ..models import Network
+from ..prediction.evaluate import evaluate_baselines
 from ..prediction.predict import predict
 from ..runtime.progress import doing, track
 from ..training.loop import TrainingResult
@@ -59,14 +59,9 @@ def write_report(run: RunFolder, model: Network, train: Dataset, val: Dataset | 
         DataError: if another training run is writing to the folder.
     """
     with run.held(), run.finishing():
-        palette, baselines, samples = train.palette, dict[str, Scores](), list[Compared]()
-        if val:
-            fitted = labelled_images(train, progress=track("computing the baselines"))
-            pictures = fitted, labelled_images(val, progress=track("scoring the baselines"))
-            baselines = compute_baselines(*pictures, palette.names, palette.ignore_label)
+        baselines = evaluate_baselines(train, val) if val else {}
         _compare_with_baselines(result.scores, baselines)
-        if val:
-            samples = _predicted(run, model, val, result.scores)
+        samples = _predicted(run, model, val, result.scores) if val else []
         return write_run_page(run, train, val, result.history, scores=result.scores, baselines=baselines,
                               samples=samples, parameters=model.num_parameters, warning=result.diverged)  # fmt: skip
 

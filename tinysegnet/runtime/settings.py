@@ -87,6 +87,5 @@ def _words(hint: Any) -> str:
         return f"a tuple with {_words(parts[0])} in each place"
     if kind is tuple:
         return f"a tuple with {_words(parts[0])} in each of {len(parts)} places"
-    return {NoneType: "None", bool: "True or False", int: "a whole number", str: "a string"}.get(
-        hint, "a finite number"
-    )
+    words = {NoneType: "None", bool: "True or False", int: "a whole number", str: "a string"}
+    return words.get(hint, "a finite number")

@@ -20,7 +20,7 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
@@ -37,7 +37,6 @@ from ..files import as_csv, is_special, write_atomically
 from ..metrics import Scores
 from ..models import Network
 from ..weights import checkpoint
-from .early_stopping import has_stalled
 
 SCORE_COLUMNS = ("val_G", "val_C", "val_mIoU")
 COLUMNS = ("epoch", "train_loss", *SCORE_COLUMNS, "seconds")  # the first columns of metrics.csv
@@ -212,6 +211,21 @@ def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         fault = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error}"
         raise DataError(f"{file}: {fault}. Give the folder of a run, such as runs/NAME.") from error
+
+
+def has_stalled(history: Sequence[Mapping[str, float]], patience: int | None, since: int = 0) -> bool:
+    """Return whether the last `patience` validations brought no better mIoU (early stopping, Prechelt 1998).
+
+    Args:
+        history: one row per epoch, with "epoch" and "val_mIoU", which is NaN in epochs without validation.
+        patience: the number of validations to wait, or None to wait for ever.
+        since: only validations after this epoch count as waiting, for example after the plan of a run has changed.
+    """
+    scores = {row["epoch"]: row["val_mIoU"] for row in history if not math.isnan(row["val_mIoU"])}
+    if patience is None or not scores:
+        return False
+    best = max(scores, key=scores.__getitem__)  # the first of equal scores
+    return sum(epoch > max(best, since) for epoch in scores) >= patience
 
 
 def _metrics(history: list[dict[str, float]]) -> Iterator[list[str]]:
