@@ -17,8 +17,7 @@ from ..files import as_csv, write_atomically
 from ..runtime.progress import track
 from .data_options import DataPath, LabelOptions, Labels, count_pictures, data_name, load_splits
 from .options import CheckpointPath, Json, OutFolder, Quiet
-from .prediction_options import Options, PredictionOptions
-from .unfamiliar_pictures import UnfamiliarPictures
+from .prediction_options import Options, PredictionOptions, UnfamiliarPictures
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -79,7 +79,7 @@ def check_op(op: str, variant: str | None = None, *, seed: int = 0, pair: tuple[
 def check_all(variant: str | None = None, *, ops: Sequence[str] = (), seed: int = 0, **settings: Any) -> list[Report]:
     """Check the given ops, or all, in every variant, or in the given variant where it exists."""
     return [check_op(op, name, seed=seed, **settings)
-            for op in ops or find_ops() for name in sorted(find_variants(op), reverse=True)
+            for op in track("checking ops")(ops or find_ops()) for name in sorted(find_variants(op), reverse=True)
             if variant in (None, name)]  # fmt: skip
 
 
@@ -87,8 +87,7 @@ def run(names: Sequence[str] = (), *, json: bool = False, seed: int = 0) -> tupl
     """Return the output of `tinysegnet gradcheck [OP ...]`, as a table or as JSON, and whether all checks passed."""
     for op in names:
         find_variants(op)  # so that an unknown name raises an error before the first check
-    chosen = track("checking ops")(names or find_ops())
-    reports = [report for op in chosen for report in check_all(ops=[op], seed=seed)]
+    reports = check_all(ops=names, seed=seed)
     ok = all(report.ok for report in reports)
     if json:
         return json_format.dumps({"ok": ok, "checks": [report.to_dict() for report in reports]}, indent=1), ok

@@ -45,15 +45,10 @@ def dice_loss_forward_numpy(logits, labels, *, ignore_label=None):
     """Return one minus the mean soft Dice coefficient of the classes that occur in the labels.
 
     Args:
-        logits: (..., K).
-        labels: (...), integers 0..K-1, or `ignore_label`.
-        ignore_label: the label of unlabelled pixels, which do not count, or None.
+        logits, labels, ignore_label: as for `softmax_cross_entropy_forward`, also their errors.
 
     Returns:
         The loss from 0 to 1, a scalar of the logits' dtype, and the cache.
-
-    Raises:
-        DataError: if a label is neither in 0..K-1 nor `ignore_label`. The message gives its position.
     """
     return _forward(softmax_forward_numpy, logits, labels, ignore_label=ignore_label)
 

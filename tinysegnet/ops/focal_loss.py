@@ -29,16 +29,11 @@ def focal_loss_forward_numpy(logits, labels, *, gamma=2.0, class_weights=None, i
     """Return the focal loss of the softmax of the logits, averaged over labelled pixels.
 
     Args:
-        logits: (..., K).
-        labels: (...), integers 0..K-1, or `ignore_label`.
+        logits, labels, class_weights, ignore_label: as for `softmax_cross_entropy_forward`, also their errors.
         gamma: how strongly pixels that are already right are discounted, at least 0. The paper uses 2.
-        class_weights, ignore_label: as for `softmax_cross_entropy_forward`.
 
     Returns:
         The loss, a scalar of the logits' dtype, and the cache.
-
-    Raises:
-        DataError: if a label is neither in 0..K-1 nor `ignore_label`. The message gives its position.
     """
     return _forward(
         softmax_forward_numpy, logits, labels, gamma=gamma, class_weights=class_weights, ignore_label=ignore_label
