@@ -87,7 +87,9 @@ class Train(NetworkOptions):
         from ..training.pictures import fingerprint
         from ..training.run_folder import RunFolder
 
-        folder = RunFolder.resume(path, epochs=settings.epochs, patience=settings.patience)
+        plan = {name: getattr(settings, name) for name in ("epochs", "patience")}
+        Recipe(**{name: value for name, value in plan.items() if value is not None})  # checks the numbers
+        folder = RunFolder.resume(path, **plan)
         options, recipe = self._as_begun(path, folder.config)
         options.prepared()
         train, val = load_splits(options.data, ("train", "val"), options.limit, options.labels)

@@ -88,7 +88,7 @@ class NetworkOptions:
         if self.encoder is not None:
             encoder_preprocessing(self.encoder)  # a wrong file is refused before the pictures are read
         if self.from_ is None:
-            default = papers[self.recipe].model if self.recipe in papers else "tiny"
+            default = next((paper.model for name, paper in papers.items() if name == self.recipe), "tiny")
             return replace(self, model=self.model or default, width=1.0 if self.width is None else self.width)
         network = open_checkpoint(self.from_).model.config
         own = {"model": network["name"], "width": network.get("width"), "preprocessing": network.get("preprocessing")}

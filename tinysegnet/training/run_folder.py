@@ -87,20 +87,18 @@ class RunFolder:
         if not saved.progress:
             raise DataError(f"{Path(path)}: the last checkpoint lacks the training state, so the run cannot continue.")
         run = cls(path, config, saved.palette, saved)
-        new: dict[str, int | None] = {
-            name: value for name, value in (("epochs", epochs), ("patience", patience)) if value is not None
-        }
+        new = {"epochs": epochs, "patience": patience}
         try:
-            run._plan(new)
+            run._plan({name: value for name, value in new.items() if value is not None})
         except (TypeError, KeyError) as error:
             raise DataError(f"{Path(path) / 'config.json'}: its plans are invalid. Start a new run.") from error
         return run
 
-    def _plan(self, new: dict[str, int | None]) -> None:
+    def _plan(self, new: dict[str, Any]) -> None:
         """Change the plan of a resumed run, unless the run already has this plan and still follows it."""
         progress = self.resumed.progress if self.resumed else {}
         trained = int(progress.get("epoch", 1)) - 1
-        if (new.get("epochs") or trained + 1) <= trained:
+        if new.get("epochs", trained + 1) <= trained:
             raise SettingError(f"{self.path}: the run has trained {trained} epochs, so it cannot end after "
                                f"{new['epochs']}. Give --epochs {trained + 1} or more.")  # fmt: skip
         new = new | ({"iterations": None} if "epochs" in new else {})
