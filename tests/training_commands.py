@@ -14,7 +14,7 @@ WITHOUT_REPORT = """
 import sys
 from tinysegnet.cli.main import main
 from tinysegnet.report import run_report
-run_report.write_run_page, run_report.compute_baselines = lambda folder, run: folder / "report.html", lambda *_: {}
+run_report.write_run_page, run_report.evaluate_baselines = lambda run, *_, **__: run.path / "report.html", lambda *_: {}
 sys.exit(main())
 """
 

@@ -51,8 +51,8 @@ def test_wrong_files_are_refused(tmp_path, text, facts):
 
 
 def test_the_config_of_a_run_repeats_it(tmp_path, monkeypatch):
-    monkeypatch.setattr("tinysegnet.report.run_report.write_run_page", lambda folder, run: folder / "report.html")
-    monkeypatch.setattr("tinysegnet.report.run_report.compute_baselines", lambda *_: {})
+    monkeypatch.setattr("tinysegnet.report.run_report.write_run_page", lambda run, *_, **__: run.path / "report.html")
+    monkeypatch.setattr("tinysegnet.report.run_report.evaluate_baselines", lambda *_: {})
     options = ["--epochs", "1", "--limit", "2", "--size", "20x28", "--width", "0.0625", "--no-mirror"]
     assert main(["train", "--runs", str(tmp_path), "--name", "a", *options]) == 0
     file = str(tmp_path / "a" / "config.json")

@@ -38,7 +38,7 @@ def written(monkeypatch, clock):
         clock.now += clock.cost
         return run.path / "report.html"
 
-    monkeypatch.setattr(live_page, "write_unfinished_report", write)
+    monkeypatch.setattr(live_page, "write_run_page", write)
     return written
 
 
@@ -88,10 +88,10 @@ def test_a_run_of_less_than_two_minutes_has_an_unfinished_page_only_for_the_brow
 
 
 def test_an_error_is_one_warning_and_never_stops_the_training(tmp_path, clock, monkeypatch):
-    def full(*arguments):
+    def full(*arguments, **parts):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(live_page, "write_unfinished_report", full)
+    monkeypatch.setattr(live_page, "write_run_page", full)
     page = page_of(tmp_path)
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")

@@ -97,11 +97,11 @@ def test_two_signals_later_keep_the_last_checkpoint(train, stop, tmp_path, owner
 def test_a_signal_while_the_page_is_refreshed_saves_the_run(train, monkeypatch, tmp_path):
     monkeypatch.setattr("tinysegnet.cli.live_page.SHORTEST", 0)
 
-    def refresh(*arguments):
+    def refresh(*arguments, **parts):
         signal.raise_signal(signal.SIGINT)
         return tmp_path
 
-    monkeypatch.setattr("tinysegnet.cli.live_page.write_unfinished_report", refresh)
+    monkeypatch.setattr("tinysegnet.cli.live_page.write_run_page", refresh)
     monkeypatch.setattr("tinysegnet.cli.live_page.LivePage.stopped", lambda page, reason: None)
     code, lines = train()
     assert (code, lines[1].split(".")[0]) == (130, "Saved at step 2")

@@ -7,6 +7,8 @@ import dataclasses
 import math
 import os
 import re
+from types import SimpleNamespace
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -18,8 +20,8 @@ from tinysegnet.data import CAMVID, InMemory
 from tinysegnet.data.palette import Palette
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.metrics import Scores, confusion_matrix
-from tinysegnet.report.run_page import RunSummary, _duration, _render, write_run_page
-from tinysegnet.report.run_report import _predicted, chosen_pictures
+from tinysegnet.report.page_parts import _duration
+from tinysegnet.report.run_report import _predicted, chosen_pictures, write_run_page
 from tinysegnet.training import RunFolder
 
 PALETTE = Palette(
@@ -43,36 +45,48 @@ def scores() -> Scores:
 
 
 def history(epochs: int) -> list[dict[str, float]]:
-    row = {"train_loss": 0.5, "val_G": 0.8, "val_C": 0.7, "val_mIoU": 0.6, "seconds": 1.0, "learning_rate": 0.1,
+    row = {"train_loss": 0.5, "val_G": 0.8, "val_C": 0.7, "val_mIoU": 0.6, "seconds": 107.4, "learning_rate": 0.1,
            "IoU ghost": math.nan, 'IoU a & "b"': 0.5}  # fmt: skip
     return [{"epoch": i + 1, **row} for i in range(epochs)]
+
+
+HERE = {"numpy": "2<3", "processor": "A & B", "threads": 2, "command": 'tinysegnet train --data "<mine>"'}
+
+
+class Data(list):
+    """A data set of which the report needs only the name and the number of pictures."""
+
+    name = "bold</b> train"
+
+
+def written(folder, history=(), config=None, environment=HERE, **parts) -> str:
+    """Write the report of a run in this folder, with these parts."""
+    folder.mkdir(exist_ok=True)
+    clock = SimpleNamespace(strftime=lambda form: "2026-01-02 03:04")
+    run = RunFolder(folder, {} if config is None else config, PALETTE)
+    module = "tinysegnet.report.run_report"
+    with patch(f"{module}.environment", lambda: environment), patch(f"{module}.time", clock):
+        return write_run_page(run, Data("abc"), Data("a"), history, **parts).read_text(encoding="utf-8")
 
 
 def full(folder, **changes) -> Page:
     """Write the report with all its parts, or with the given changes."""
     arguments = {
-        "title": "Tiny <b>& bold</b>",
-        "config": {"data": "toy", "size": (96, 128), "recipe": {"<epochs>": 3}},
+        "config": {"model": "Tiny <b>&", "data": "toy", "size": (96, 128), "recipe": {"<epochs>": 3}},
         "history": history(3),
         "scores": scores(),
-        "palette": PALETTE,
         "baselines": {"<i>prior</i>": dataclasses.replace(scores(), G=0.4, C=0.3, mIoU=0.2), "whole": scores()},
         "samples": [scene(), scene()],
-        "environment": {"numpy": "2<3", "processor": "A & B", "threads": 2},
-        "name": "my <run>",
-        "date": "2026-01-02 03:04",
         "parameters": 1234567,
-        "seconds": 107.4,
-        "command": 'tinysegnet train --data "<mine>"',
         **changes,
     }
-    return Page(write_run_page(folder, RunSummary(**arguments)).read_text(encoding="utf-8"))
+    return Page(written(folder, **arguments))
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A folder with a complete report."""
-    path = tmp_path_factory.mktemp("report")
+    path = tmp_path_factory.mktemp("report") / "my <run>"
     full(path)
     return path
 
@@ -118,9 +132,9 @@ def test_configuration_and_versions_are_folded(page):
 
 
 @pytest.mark.parametrize(("mIoU", "below"), [(0.99, True), (0.2, False)])
-def test_a_network_below_its_best_baseline_is_marked_and_told_what_to_try(mIoU, below):
+def test_a_network_below_its_best_baseline_is_marked_and_told_what_to_try(tmp_path, mIoU, below):
     baselines = {"colour": dataclasses.replace(scores(), mIoU=0.1), "best": dataclasses.replace(scores(), mIoU=mIoU)}
-    page = Page(_render(RunSummary("t", {}, [], scores(), PALETTE, baselines)).decode())
+    page = Page(written(tmp_path, scores=scores(), baselines=baselines))
     marked = [attributes.get("class") for attributes in page.all("li")][:3]
     assert marked == ["below" if below else "", "", ""], "G and C equal those of the baseline"
     assert ("--epochs" in page.text) == below
@@ -204,9 +218,9 @@ def test_embedded_drawings_make_no_requests(page):
 
 def test_report_escapes_all_texts(folder, page):
     raw = (folder / "report.html").read_text()
-    for tag in ("<script", "<b>& bold", "<i>prior", "<img src=x", "<mine>", "<epochs>", "2<3"):
+    for tag in ("<script", "Tiny <b>", "bold</b>", "<i>prior", "<img src=x", "<mine>", "<epochs>", "2<3"):
         assert tag not in raw
-    for text in ("<script>x</script>", "Tiny <b>& bold</b>", "<i>prior</i>", "onerror=alert(1)>", "2<3"):
+    for text in ("<script>x</script>", "Tiny <b>& on bold</b>", "<i>prior</i>", "onerror=alert(1)>", "2<3"):
         assert text in page.text
 
 
@@ -228,14 +242,7 @@ NO_PIXELS = Scores.from_confusion(np.zeros((4, 4), int), PALETTE.names)
     "missing",
     amount(
         [
-            {
-                "baselines": {},
-                "history": history(1),
-                "environment": {},
-                "command": "",
-                "config": {},
-                "seconds": math.nan,
-            },
+            {"baselines": {}, "history": history(1), "environment": {"command": ""}, "config": {}},
             {"samples": [], "scores": None, "history": []},
             {"history": [{"epoch": 1, "train_loss": math.nan, "val_mIoU": None}], "scores": NO_PIXELS, "samples": []},
             {"baselines": {"none": NO_PIXELS}, "history": []},
@@ -246,7 +253,7 @@ NO_PIXELS = Scores.from_confusion(np.zeros((4, 4), int), PALETTE.names)
             {"scores": None},
             {"history": history(1)},
             {"history": []},
-            {"environment": {}, "command": "", "config": {}, "seconds": math.nan},
+            {"environment": {"command": ""}, "config": {}},
             {"history": [{"epoch": 1, "train_loss": math.nan, "val_mIoU": None}]},
             {"scores": NO_PIXELS},
             {"baselines": {"none": NO_PIXELS}},
@@ -263,23 +270,22 @@ def test_report_leaves_out_missing_parts(tmp_path, missing):
 
 
 def test_report_can_consist_of_a_title(tmp_path):
-    path = write_run_page(tmp_path, RunSummary("t", config={}, history=[], scores=None, palette=PALETTE))
-    page = Page(path.read_text())
+    page = Page(written(tmp_path))
+    assert "network on bold</b>" in page.text
     assert "not validated" in page.text
     assert page.all("img") == []
     assert sorted(os.listdir(tmp_path)) == ["curves.png", "report.html"]
 
 
 def test_report_escapes_names_that_are_not_unicode(tmp_path):
-    run = RunSummary("\udcff", config={"data": "\udcff"}, history=[], scores=None, palette=PALETTE)
-    path = write_run_page(tmp_path, run)
-    assert "<h1>\\udcff</h1>" in path.read_text(encoding="utf-8")
+    config = {"model": "\udcff", "data": "\udcff"}
+    assert "<h1>\\udcff on bold&lt;/b&gt;</h1>" in written(tmp_path, config=config)
 
 
 def test_equal_runs_give_equal_reports(folder, tmp_path):
-    full(tmp_path)
+    full(tmp_path / folder.name)
     for name in os.listdir(folder):
-        assert (folder / name).read_bytes() == (tmp_path / name).read_bytes()
+        assert (folder / name).read_bytes() == (tmp_path / folder.name / name).read_bytes()
 
 
 @pytest.mark.parametrize(

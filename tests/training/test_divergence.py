@@ -92,7 +92,7 @@ def test_the_first_epochs_of_every_recipe_are_not_a_divergence(recipe, weights):
 
 
 def test_a_diverged_training_says_so_everywhere(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("tinysegnet.report.run_report.compute_baselines", lambda *_: {})
+    monkeypatch.setattr("tinysegnet.report.run_report.evaluate_baselines", lambda *_: {})
     options = f"--epochs 3 --width 0.1 --limit 4 --size 24x32 --learning-rate 100 --runs {tmp_path} --name x"
     assert main(["train", *options.split()]) == 1
     out, err = capsys.readouterr()
@@ -101,7 +101,7 @@ def test_a_diverged_training_says_so_everywhere(tmp_path, capsys, monkeypatch):
     assert "training has diverged since epoch" in out.splitlines()[-1]
     assert "to segment a picture" not in out
     assert "raining has diverged since epoch" in (tmp_path / "x/report.html").read_text()
-    monkeypatch.setattr("tinysegnet.report.run_report.write_run_page", lambda folder, run: run.warning)
+    monkeypatch.setattr("tinysegnet.report.run_report.write_run_page", lambda *_, warning, **__: warning)
     assert main(["train", "--resume", str(tmp_path / "x")]) == 1
     assert "training has diverged" in capsys.readouterr().out
 

@@ -18,8 +18,7 @@ from tinysegnet.data import CAMVID, InMemory
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.errors import DataError, SettingError
 from tinysegnet.training import Recipe, fit
-from tinysegnet.training.early_stopping import has_stalled
-from tinysegnet.training.run_folder import RunFolder
+from tinysegnet.training.run_folder import RunFolder, has_stalled
 from tinysegnet.training.schedules import schedule
 from tinysegnet.weights import checkpoint
 
@@ -175,8 +174,8 @@ def test_patience_needs_validation_pictures(data):
 
 @pytest.fixture
 def without_report(monkeypatch):
-    monkeypatch.setattr("tinysegnet.report.run_report.write_run_page", lambda folder, run: folder / "report.html")
-    monkeypatch.setattr("tinysegnet.report.run_report.compute_baselines", lambda *_: {})
+    monkeypatch.setattr("tinysegnet.report.run_report.write_run_page", lambda run, *_, **__: run.path / "report.html")
+    monkeypatch.setattr("tinysegnet.report.run_report.evaluate_baselines", lambda *_: {})
 
 
 def test_the_command_continues_a_finished_run(tmp_path, capsys, without_report):

@@ -235,8 +235,8 @@ TINY = ["--size", "20x28", "--width", "0.0625", "--limit", "4", "--batch-size", 
 @pytest.fixture
 def without_report(monkeypatch):
     """Skip the report, which takes longer than the training."""
-    monkeypatch.setattr("tinysegnet.report.run_report.write_run_page", lambda folder, run: folder / "report.html")
-    monkeypatch.setattr("tinysegnet.report.run_report.compute_baselines", lambda *_: {})
+    monkeypatch.setattr("tinysegnet.report.run_report.write_run_page", lambda run, *_, **__: run.path / "report.html")
+    monkeypatch.setattr("tinysegnet.report.run_report.evaluate_baselines", lambda *_: {})
 
 
 def config_of(folder):

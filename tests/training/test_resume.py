@@ -159,7 +159,9 @@ def test_a_run_stopped_while_it_saves_resumes_bit_for_bit(tmp_path, data, val, w
 
 
 def test_resuming_a_finished_run_only_writes_the_report(tmp_path, data, val, without_report, monkeypatch):
-    monkeypatch.setattr("tinysegnet.report.run_report.write_run_page", lambda path, run: (path, run.scores.mIoU))
+    monkeypatch.setattr(
+        "tinysegnet.report.run_report.write_run_page", lambda run, *_, scores, **__: (run.path, scores.mIoU)
+    )
     folder = RunFolder(tmp_path / "run", config(), CAMVID)
     first = fit(model(), data, val, recipe=RECIPE, run=folder, progress=False)
     last = weights(folder.path / "last.safetensors")
@@ -179,8 +181,8 @@ KILLED = [*OPTIONS, "--limit", "8", "--epochs", str(amount(8, 20) + KILLS // 4)]
 
 @pytest.fixture
 def without_report(monkeypatch):
-    monkeypatch.setattr("tinysegnet.report.run_report.write_run_page", lambda folder, run: folder / "report.html")
-    monkeypatch.setattr("tinysegnet.report.run_report.compute_baselines", lambda *_: {})
+    monkeypatch.setattr("tinysegnet.report.run_report.write_run_page", lambda run, *_, **__: run.path / "report.html")
+    monkeypatch.setattr("tinysegnet.report.run_report.evaluate_baselines", lambda *_: {})
 
 
 def wait_for_training(process, run, step):

@@ -116,6 +116,8 @@ COMMANDS = {
     "--class-weights median": ("class_weights", "'median'", "Did you mean 'median_frequency'?"),
     "--class-weights 1 x": ("class_weights", "'1 x'"),
     "--loss dice --class-weights 1 2": ("class_weights", "dice"),
+    "--loss dice --class-weights median_frequency": ("class_weights", "dice"),
+    "--loss dice --class-weights sqrt_median_frequency": ("class_weights", "dice"),
     "--model article --one-class road --loss dice": ("dice", "article", "single logit"),
     "--model article --one-class road --label-smoothing 0.1": ("label_smoothing", "article", "single logit"),
 }
@@ -136,5 +138,6 @@ def test_the_command_takes_a_number_per_class(tmp_path, monkeypatch):
     monkeypatch.setattr("tinysegnet.cli.train_command._train", lambda *passed: seen.append(passed[4]) or 0)
     assert main(["train", "--class-weights", *map(str, OWN), "--loss", "focal", "--focal-gamma", "0"]) == 0
     assert main(["train", "--class-weights", "none", "--weight-average", "0.99"]) == 0
+    assert main(["train", "--class-weights", "none", "--loss", "dice", "--recipe", "paper-basic"]) == 0
     assert [(s.class_weights, s.loss, s.weight_average) for s in seen] == [
-        (OWN, "focal", 0.0), ("none", "cross_entropy", 0.99)]  # fmt: skip
+        (OWN, "focal", 0.0), ("none", "cross_entropy", 0.99), ("none", "dice", 0.0)]  # fmt: skip

@@ -205,8 +205,8 @@ OPTIONS = ["--model", "vgg16", "--width", str(WIDTH), "--size", "20x28", "--limi
 def test_train_loads_and_freezes_the_encoder_and_resumes(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     # the report takes longer than training
-    monkeypatch.setattr("tinysegnet.report.run_report.write_run_page", lambda folder, run: folder / "report.html")
-    monkeypatch.setattr("tinysegnet.report.run_report.compute_baselines", lambda *_: {})
+    monkeypatch.setattr("tinysegnet.report.run_report.write_run_page", lambda run, *_, **__: run.path / "report.html")
+    monkeypatch.setattr("tinysegnet.report.run_report.evaluate_baselines", lambda *_: {})
     write(tmp_path / "vgg.pth", torchvision(WIDTH))
     command = ["train", *OPTIONS, "--encoder", "vgg.pth", "--freeze-encoder", "--name", "x"]
     assert main(command) == 0

@@ -73,8 +73,8 @@ def test_folded_and_custom_networks_are_refused():
 
 
 def test_the_command_fine_tunes_with_a_frozen_encoder(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("tinysegnet.report.run_report.write_run_page", lambda folder, run: folder / "report.html")
-    monkeypatch.setattr("tinysegnet.report.run_report.compute_baselines", lambda *_: {})
+    monkeypatch.setattr("tinysegnet.report.run_report.write_run_page", lambda run, *_, **__: run.path / "report.html")
+    monkeypatch.setattr("tinysegnet.report.run_report.evaluate_baselines", lambda *_: {})
     start = trained()
     ts.save(tmp_path / "start.safetensors", start.model)
     options = (

@@ -4,7 +4,6 @@ import json
 
 from cyclopts.types import PositiveInt
 
-from ..runtime.progress import track
 from .data_options import DataPath, LabelOptions, Labels, count_pictures, data_name, load_splits
 from .options import Json, Quiet
 
@@ -19,14 +18,10 @@ def run(
         data: "toy" for drawn street scenes, or a folder with pictures and label maps.
         limit: Use at most this many pictures per split.
     """
-    from ..data import labelled_images
-    from ..metrics import baselines
+    from ..prediction.evaluate import evaluate_baselines
 
     train, val = load_splits(data, ("train", "val"), limit, labels)
-    palette = train.palette
-    pictures = labelled_images(train, progress=track("computing the baselines"))
-    scored = labelled_images(val, progress=track("scoring the baselines"))
-    found = baselines(pictures, scored, palette.names, palette.ignore_label)
+    found = evaluate_baselines(train, val)
     if as_json:
         print(json.dumps({name: scores.as_dict() for name, scores in found.items()}))
         return 0

@@ -17,8 +17,7 @@ from ..files import as_csv, write_atomically
 from ..runtime.progress import track
 from .data_options import DataPath, LabelOptions, Labels, count_pictures, data_name, load_splits
 from .options import CheckpointPath, Json, OutFolder, Quiet
-from .prediction_options import Options, PredictionOptions
-from .unfamiliar_pictures import UnfamiliarPictures
+from .prediction_options import Options, PredictionOptions, UnfamiliarPictures
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -169,14 +168,12 @@ def _check_classes(loaded: Checkpoint, data: Dataset) -> None:
 
 
 def _baseline(data: str, limit: int | None, labels: LabelOptions, pictures: Dataset) -> Scores | None:
-    from ..data import labelled_images
     from ..metrics import position_prior
+    from ..prediction.evaluate import evaluate_baselines
 
     try:
-        (training_pictures,) = load_splits(data, ("train",), limit, labels)
-        train = labelled_images(training_pictures, progress=track("computing the baseline"))
-        val, palette = labelled_images(pictures, progress=track("scoring the baseline")), pictures.palette
-        return position_prior(train, val, palette.names, palette.ignore_label)
+        (train,) = load_splits(data, ("train",), limit, labels)
+        return evaluate_baselines(train, pictures, position_prior)
     except DataError as error:  # a missing split or a bad file in it does not prevent the evaluation
         print(f"no position prior, because it needs training pictures: {error}", file=sys.stderr)
         return None

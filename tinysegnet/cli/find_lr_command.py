@@ -1,14 +1,13 @@
 """tinysegnet find-lr."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from ..errors import SettingError
-from ..training.recipes import Recipe
 from . import training_options
 from .data_options import load_splits
 from .options import FilePath
@@ -32,17 +31,16 @@ class FindRate(NetworkOptions):
     steps: Annotated[int, Parameter(metavar="N")] = 100
     """The largest number of training steps, at least 10."""
 
-    def run(self, given: set[str]) -> int:
-        """Run the test. `given` contains the options on the command line."""
+    def run(self, settings: Any) -> int:
+        """Run the test with these settings of the recipe."""
         from .. import viz
         from ..training.find_lr import find_lr
 
         if self.out.suffix.lower() != ".png":
             raise SettingError(f"--out {self.out}: the curve must be a PNG file. Give a name such as find-lr.png")
-        options = self.prepared(given)
+        options, recipe = self.prepared(), self.chosen_recipe(settings)
         (train,) = load_splits(self.data, ("train",), self.limit, self.labels)
-        model = options.new_model(train.palette)
-        found = find_lr(model, train, recipe=Recipe(**asdict(self.settings)), steps=self.steps)
+        found = find_lr(options.new_model(train.palette, recipe.seed), train, recipe=recipe, steps=self.steps)
         self.out.parent.mkdir(parents=True, exist_ok=True)
         viz.save_figure(viz.rate_curve_figure(found.rates, found.losses, found.smoothed, found.suggestion), self.out)
         print(f"{len(found.rates)} steps, rates {found.rates[0]:.3g} to {found.rates[-1]:.3g}\n"
@@ -51,5 +49,5 @@ class FindRate(NetworkOptions):
 
 
 def command(arguments: list[str]) -> Callable[..., int]:
-    """Return `tinysegnet find-lr` with the defaults that its options imply."""
+    """Return `tinysegnet find-lr`, whose help page shows the recipe in `arguments`."""
     return training_options.command(FindRate, arguments, HIDDEN)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..data import Dataset
 from ..files import write_atomically
-from ..report.run_report import REFRESH, write_unfinished_report
+from ..report.run_report import REFRESH, write_run_page
 from ..training.run_folder import RunFolder
 
 SHARE = 0.01  # of the time may be spent on the page
@@ -41,7 +41,7 @@ class LivePage:
             return
         self.status = f"Training: epoch {epoch} of {self.epochs}, refreshed at {time.strftime('%H:%M:%S')}"
         try:
-            page = write_unfinished_report(self.run, self.train, self.val, history, self.status)
+            page = write_run_page(self.run, self.train, self.val, history, status=self.status)
         except Exception as error:
             if not self.failed:
                 warnings.warn(f"report.html cannot be refreshed ({error}). The training goes on", stacklevel=2)

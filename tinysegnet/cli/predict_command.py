@@ -16,8 +16,7 @@ from ..files import write_atomically
 from ..runtime.progress import say, track
 from .data_options import PaletteChoice
 from .options import CheckpointPath, OutFolder, Quiet
-from .prediction_options import FACTOR, Options, PredictionOptions
-from .unfamiliar_pictures import UnfamiliarPictures
+from .prediction_options import FACTOR, Options, PredictionOptions, UnfamiliarPictures
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,7 +1,8 @@
-"""The options for prediction that `predict` and `evaluate` share."""
+"""The options for prediction that `predict` and `evaluate` share, and a warning about unfamiliar pictures."""
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,10 +15,13 @@ from ..errors import SettingError
 from .options import Numbers
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ..weights.checkpoint import Checkpoint
 
 # A larger factor could overflow before the number of pixels is checked.
 FACTOR = Parameter(validator=Number(gt=0, lte=1_000_000), metavar="NUMBER")
+FAR = 2.0  # standard deviations, which fewer than 1 in 100 pictures of the same kind exceed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,3 +63,27 @@ class PredictionOptions:
 
 
 Options = Annotated[PredictionOptions, Parameter(name="*", group=Group("Prediction", sort_key=3))]
+
+
+class UnfamiliarPictures:
+    """Collects the pictures that are unlike the training pictures of a network, and warns about them in one line."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.known = checkpoint.training_pictures
+        self.count, self.far, self.farthest = 0, 0, (FAR, "", "")
+
+    def add(self, name: str, image: np.ndarray) -> None:
+        """Compare a picture (H, W, 3) uint8 with the training pictures, if their statistics are known."""
+        if self.known:
+            deviation, quality = self.known.deviation(image)
+            self.count, self.far = self.count + 1, self.far + (deviation > FAR)
+            self.farthest = max(self.farthest, (deviation, name, quality))
+
+    def warn(self) -> None:
+        """Print the warning on stderr if a picture was unlike the training pictures."""
+        if not self.far:
+            return
+        _, name, quality = self.farthest
+        which = name if self.count == 1 else f"{self.far} of {self.count} pictures, above all {name}"
+        print(f"warning: unlike the network's training pictures, so the labels may be wrong: {which}, which differs "
+              f"most in {quality}", file=sys.stderr)  # fmt: skip

@@ -32,8 +32,8 @@ MOST_MINUTES = 7 * 24 * 60
 class Train(NetworkOptions):
     """Train a network, and write checkpoints, curves, overlays and a report to runs/NAME/.
 
-    The defaults depend on --data and --recipe: `tinysegnet train --data DIR --help` shows the defaults for your
-    pictures, and `tinysegnet train --recipe paper-basic --help` shows the settings of SegNet-Basic's authors.
+    The defaults depend on --data and --recipe: `tinysegnet train --recipe paper-basic --help` shows the settings of
+    SegNet-Basic's authors. A run's config.json contains those that were chosen for your pictures.
     """
 
     name: Annotated[str | None, Parameter(metavar="NAME")] = None
@@ -54,36 +54,44 @@ class Train(NetworkOptions):
     quiet: bool = False
     """Show no progress. Results and warnings are still printed."""
 
-    def run(self, given: set[str]) -> int:
-        """Train. `given` contains the options on the command line."""
+    def run(self, settings: Any) -> int:
+        """Train with these settings of the recipe."""
         from ..training.pictures import shortcomings
+        from ..training.time_budget import epochs_within
 
         if self.minutes is not None and not 0 < self.minutes <= MOST_MINUTES:
             raise SettingError(f"--minutes {self.minutes:g} is out of range. Give a number above 0, at most "
                                f"{MOST_MINUTES} (a week)")  # fmt: skip
         if self.resume is not None:
-            return self._resume(self.resume, given)
+            return self._resume(self.resume, settings)
         if self.name is not None:
             _check_name(self.name)
-        options = self.prepared(given)
+        options, recipe = self.prepared(), self.chosen_recipe(settings)
         train, val = load_splits(self.data, ("train", "val"), self.limit, self.labels)
         folder = options._folder(train, val)
-        model = options.new_model(train.palette)
+        model = options.new_model(train.palette, recipe.seed)
         options._describe(model, train, val)
         for line in shortcomings(train, val):
             print(f"missing: {line}")
-        recipe = options._recipe(model, train, val, given)
+        if self.minutes is not None:
+            epochs, line = epochs_within(self.minutes, model, train, val, recipe, settings.validate_every)
+            recipe = replace(recipe, epochs=epochs, iterations=None)
+            print(line)
+        fitted = self.minutes is not None or (self.recipe == "default" and self.data != "toy")
+        if fitted and settings.validate_every is None:
+            recipe = replace(recipe, validate_every=validation_interval(recipe.epochs))
         folder.config |= asdict(recipe)
         return _train(folder, model, train, val, recipe, self.open)
 
-    def _resume(self, path: Path, given: set[str]) -> int:
+    def _resume(self, path: Path, settings: Any) -> int:
         from ..training.pictures import fingerprint
         from ..training.run_folder import RunFolder
 
-        epochs = self.settings.epochs if "--epochs" in given else None
-        folder = RunFolder.resume(path, epochs=epochs, patience=self.settings.patience)
-        options = self._as_begun(path, folder.config)
-        options.prepared(set())
+        plan = {name: getattr(settings, name) for name in ("epochs", "patience")}
+        Recipe(**{name: value for name, value in plan.items() if value is not None})  # checks the numbers
+        folder = RunFolder.resume(path, **plan)
+        options, recipe = self._as_begun(path, folder.config)
+        options.prepared()
         train, val = load_splits(options.data, ("train", "val"), options.limit, options.labels)
         for split, pictures in (("train", train), ("val", val)):
             recorded, now = folder.config.get("pictures", {}).get(split), fingerprint(pictures)
@@ -95,17 +103,17 @@ class Train(NetworkOptions):
         saved: Any = folder.resumed
         options._describe(saved.model, train, val)
         print(f"continuing from {folder.path / 'last.safetensors'}, step {saved.progress['step']}")
-        return _train(folder, saved.model, train, val, options.settings, self.open)
+        return _train(folder, saved.model, train, val, recipe, self.open)
 
-    def _as_begun(self, path: Path, config: dict[str, Any]) -> "Train":
-        """Return the options in a run's config.json."""
+    def _as_begun(self, path: Path, config: dict[str, Any]) -> tuple["Train", Recipe]:
+        """Return the options and the recipe in a run's config.json."""
         own = {name: config[name] for name in SAVED_OPTIONS if name in config}
         own.setdefault("preprocessing", "scaled")  # older files do not name it, because there was no other
         own["encoder"] = None  # the weights are those of the checkpoint
         settings = {f.name: config[f.name] for f in fields(Recipe) if f.name in config}
         try:
             own |= {name: convert(name, own.get(name), int | None) for name in ("limit", "threads")}
-            return replace(self, **own, labels=LabelOptions.of(config), settings=Recipe(**settings))
+            return replace(self, **own, labels=LabelOptions.of(config)), Recipe(**settings)
         except (TypeError, SettingError) as error:
             raise DataError(f"{path / 'config.json'}: cannot be used: {error}. Start a new run") from error
 
@@ -118,27 +126,12 @@ class Train(NetworkOptions):
         print(f"{self.model}, {model.num_parameters:,} parameters; {data_name(self.data)}: "
               f"{count_pictures(train, 'training')}, {count_pictures(val, 'validation')}")  # fmt: skip
 
-    def _recipe(self, model: "Network", train: "Dataset", val: "Dataset", given: set[str]) -> Recipe:
-        """Return the recipe, with the epochs that --minutes allows, and with about eight validations."""
-        from ..training.time_budget import epochs_within
-
-        recipe = Recipe(**asdict(self.settings))
-        if self.minutes is not None:
-            every = recipe.validate_every if "--validate-every" in given else None
-            epochs, line = epochs_within(self.minutes, model, train, val, recipe, every)
-            recipe = replace(recipe, epochs=epochs, iterations=None)
-            print(line)
-        follows = self.minutes is not None or (self.recipe == "default" and self.data != "toy")
-        if follows and "--validate-every" not in given:
-            recipe = replace(recipe, validate_every=validation_interval(recipe.epochs))
-        return recipe
-
     def _folder(self, train: "Dataset", val: "Dataset") -> "RunFolder":
         from ..training.pictures import fingerprint
         from ..training.run_folder import RunFolder
 
         default_name = f"{Path(self.data).resolve().name}-{self.model}-{time.strftime('%Y%m%d-%H%M%S')}"
-        config = {name: getattr(self, name) for name in SAVED_OPTIONS} | asdict(self.labels) | asdict(self.settings)
+        config = {name: getattr(self, name) for name in SAVED_OPTIONS} | asdict(self.labels)
         config |= {"encoder": self.encoder and str(self.encoder), "from": self.from_ and str(self.from_),
                    "pictures": {"train": fingerprint(train), "val": fingerprint(val)}}  # fmt: skip
         return RunFolder(self.runs / (self.name or default_name), config, train.palette)
@@ -174,14 +167,14 @@ def _train(folder: "RunFolder", model: "Network", train: "Dataset", val: "Datase
 
 
 def command(arguments: list[str]) -> Callable[..., int]:
-    """Return `tinysegnet train` with the defaults that --data, --recipe and the label options in `arguments` imply."""
+    """Return `tinysegnet train`, whose help page shows the recipe in `arguments`."""
     return training_options.command(Train, arguments)
 
 
 def with_config(arguments: list[str]) -> list[str]:
     """Insert the options in the file of --config into the words after `tinysegnet train`."""
     hints = get_type_hints(Train) | get_type_hints(LabelOptions) | get_type_hints(Recipe)
-    for name in ("settings", "labels", "resume", "config"):
+    for name in ("labels", "resume", "config"):
         del hints[name]
     options = {name.rstrip("_"): str if Path in (hint, *get_args(hint)) else hint for name, hint in hints.items()}
     return with_config_file(arguments, options)

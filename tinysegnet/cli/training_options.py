@@ -1,16 +1,16 @@
-"""The options that `train` and `find-lr` share, and their defaults, which depend on --data and --recipe."""
+"""The options that `train` and `find-lr` share, and the recipe that they choose."""
 
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, make_dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Self, get_type_hints
 
-from cyclopts import App, CycloptsError, Group, Parameter
+from cyclopts import Group, Parameter
 from cyclopts.types import PositiveInt
 
 from .. import runtime
 from ..errors import DataError, SettingError
-from ..training.recipes import Recipe, papers, recipe_for
+from ..training.recipes import DICE_WEIGHTS, Recipe, papers, recipe_for
 from .data_options import DataPath, LabelOptions, Labels
 from .options import DEFAULT_PARAMETER, FilePath, ModelName, Numbers, Size, Switch, Width
 
@@ -30,46 +30,35 @@ def _convert_weights(hint: Any, tokens: Any) -> tuple[float, ...] | str:
 
 WEIGHTS = Parameter(converter=_convert_weights, n_tokens=-1, consume_multiple=(1, None), metavar="WEIGHTS")
 Weights = Annotated[str | tuple[float, ...], WEIGHTS]
+#: types that the parser can read
+TYPES: dict[str, Any] = {"size": Size, "test_scales": Numbers, "mirror": Switch, "class_weights": Weights}
+RECIPE = Parameter(name="*", group=Group("Recipe", sort_key=1))
 #: the names in `models.PREPROCESSING`
 PREPROCESSING = ("scaled", "unit", "local_response", "bgr", "imagenet", "caffe")
 
 RecipeName = Annotated[str, Parameter(choices=("default", *papers), metavar="RECIPE")]
 PreprocessingName = Annotated[str, Parameter(choices=("own", *PREPROCESSING), metavar="NAME")]
+OwnModel = Annotated[ModelName | None, Parameter(help="The network. Default: that of --recipe or --from, or tiny.")]
+OwnWidth = Annotated[Width | None, Parameter(help=(
+    "A factor on the number of channels of every stage. Default: 1, or that of --from."
+))]  # fmt: skip
 FINE_TUNING_RATE = 0.2  # factor of the default learning rate for a trained network, which needs smaller steps
-RECIPE = Parameter(name="*", group=Group("Recipe", sort_key=1))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
-    """The options that determine the defaults of the others."""
+class NetworkOptions:
+    """The options for the data and the network. `prepared` fills in the default of --model and --width."""
 
     data: DataPath = "toy"
     """"toy" for drawn street scenes, or a folder with pictures and label maps."""
     recipe: RecipeName = "default"
-    """The recipe sets the defaults of the other options. "default" fits them to your data. A paper's recipe sets them
-    to its authors' settings, and also chooses --model."""
+    """The recipe sets the defaults of the options below. "default" fits them to your pictures. A paper's recipe sets
+    them to its authors' settings, and also chooses --model."""
     limit: PositiveInt | None = None
     """Use at most this many pictures per split, for a quick trial."""
     labels: Labels = field(default_factory=LabelOptions)
-
-    def defaults(self) -> tuple[str, Recipe]:
-        """Return the name of the model and the settings of the recipe."""
-        if self.recipe in papers:
-            return papers[self.recipe].model, papers[self.recipe].recipe
-        recipe = Recipe()  # the result of `recipe_for` for toy scenes, without drawing a scene
-        if self.data != "toy":
-            dataset = self.labels.open(self.data, "train")
-            with suppress(DataError):  # the check before training will name all bad files
-                recipe = recipe_for(dataset, limit=self.limit)
-        return "tiny", recipe
-
-
-@dataclass(frozen=True, kw_only=True)
-class NetworkOptions(Source):
-    """The options for the network that is trained."""
-
-    model: ModelName = "tiny"
-    width: Width = 1.0
+    model: OwnModel = None
+    width: OwnWidth = None
     preprocessing: PreprocessingName = "own"
     """How the first layer prepares a picture. "own" follows the architecture of the network or --encoder."""
     encoder: FilePath | None = None
@@ -83,12 +72,11 @@ class NetworkOptions(Source):
     deterministic: bool = False
     """Compute the same bits for any number of threads, with NumPy's matrix products in one thread. The compiled kernels
     always do."""
-    settings: Annotated[Recipe, RECIPE] = field(default_factory=Recipe)
 
-    def prepared(self, given: set[str]) -> Self:
-        """Set the threads, check --encoder, and return the options with the model of --from.
+    def prepared(self) -> Self:
+        """Set the threads, check --encoder, and return the options with the network of --recipe or --from.
 
-        Raises SettingError if an option in `given` contradicts the network of --from.
+        Raises SettingError if an option contradicts the network of --from.
         """
         from ..weights.checkpoint import open_checkpoint
         from ..weights.encoders import encoder_preprocessing
@@ -100,16 +88,35 @@ class NetworkOptions(Source):
         if self.encoder is not None:
             encoder_preprocessing(self.encoder)  # a wrong file is refused before the pictures are read
         if self.from_ is None:
-            return self
+            default = next((paper.model for name, paper in papers.items() if name == self.recipe), "tiny")
+            return replace(self, model=self.model or default, width=1.0 if self.width is None else self.width)
         network = open_checkpoint(self.from_).model.config
         own = {"model": network["name"], "width": network.get("width"), "preprocessing": network.get("preprocessing")}
         for name, value in own.items():
-            if f"--{name}" in given and getattr(self, name) not in (value, "own"):
+            if getattr(self, name) not in (None, "own", value):
                 raise SettingError(f"--{name} {getattr(self, name)} contradicts --from {self.from_}, whose network has "
                                    f"{name} {value}. Leave out --{name}")  # fmt: skip
         return replace(self, **own)
 
-    def new_model(self, palette: "Palette") -> "Network":
+    def chosen_recipe(self, settings: Any) -> Recipe:
+        """Return the recipe for the data, with the settings that are not None."""
+        recipe = Recipe()  # the result of `recipe_for` for toy scenes, without drawing a scene
+        if self.recipe in papers:
+            recipe = papers[self.recipe].recipe
+        elif self.data != "toy":
+            dataset = self.labels.open(self.data, "train")
+            with suppress(DataError):  # the check before training will name all bad files
+                recipe = recipe_for(dataset, limit=self.limit)
+        if self.from_ is not None and self.recipe == "default":
+            recipe = replace(recipe, learning_rate=recipe.learning_rate * FINE_TUNING_RATE)
+        given = {name: value for name, value in vars(settings).items() if value is not None}
+        if "epochs" in given:
+            given["iterations"] = None
+        if given.get("loss") == "dice" and given.setdefault("class_weights", "none") != "none":
+            raise SettingError(f"class_weights: {DICE_WEIGHTS}")
+        return replace(recipe, **given)
+
+    def new_model(self, palette: "Palette", seed: int) -> "Network":
         """Build a network with random weights, with those of --from, or with an encoder of --encoder.
 
         For two classes, the network of the article has one logit, as in the article.
@@ -120,57 +127,53 @@ class NetworkOptions(Source):
         from ..weights.fine_tuning import start_from
 
         if self.from_ is not None:
-            model, line = start_from(open_checkpoint(self.from_), palette, seed=self.settings.seed)
+            model, line = start_from(open_checkpoint(self.from_), palette, seed=seed)
             print(line)
             return model
+        assert self.model is not None, "the options are prepared"
+        assert self.width is not None
         channels = 1 if self.model == "article" and palette.num_classes == 2 else palette.num_classes
         preprocessing = None if self.preprocessing == "own" else self.preprocessing
         if self.encoder is not None and preprocessing is None:
             preprocessing = encoder_preprocessing(self.encoder)
-        model = build(self.model, channels, seed=self.settings.seed, width=self.width, preprocessing=preprocessing)
+        model = build(self.model, channels, seed=seed, width=self.width, preprocessing=preprocessing)
         if self.encoder is not None:
             print(load_encoder(model, self.encoder))
         return model
 
 
 def command(kind: Any, arguments: list[str], hidden: tuple[str, ...] = ()) -> Callable[..., int]:
-    """Return a command with the options of the dataclass `kind`, a `NetworkOptions`, whose method `run` is called.
+    """Return a command with the options of the dataclass `kind`, a `NetworkOptions`, and the settings of a recipe.
 
-    Its defaults, which the help page shows, are those that --data, --recipe and the label options in `arguments` imply.
-    The parser reads defaults from the fields of a dataclass, so each recipe needs its own class. The settings of the
-    recipe in `hidden` are no options.
+    It calls the method `run` of the options with the settings, which are None if they are not given. The help page
+    shows the values of the recipe in `arguments`, unless they depend on pictures. The settings in `hidden` are no
+    options.
     """
-    given = {word.split("=", 1)[0] for word in arguments if word.startswith("--")}
-    _check_combinations(given)
-    source = _parse_source(arguments) if {"--data", "--recipe", "--limit"} & given else Source()
-    model, recipe = source.defaults()
-    if "--epochs" in given:
-        recipe = replace(recipe, iterations=None)
-    if "--from" in given and source.recipe == "default":
-        recipe = replace(recipe, learning_rate=recipe.learning_rate * FINE_TUNING_RATE)
-    # types that the command line can parse
-    option_types = {"size": Size, "test_scales": Numbers, "mirror": Switch, "class_weights": Weights}
-    settings = _with_defaults(Recipe, [
-        (name, Annotated[hint, Parameter(parse=False)] if name in hidden else option_types.get(name, hint),
-         getattr(recipe, name)) for name, hint in get_type_hints(Recipe).items()
-    ])  # fmt: skip
-    options = _with_defaults(kind, [
-        ("model", ModelName, model), ("settings", Annotated[settings, RECIPE], settings())
-    ])  # fmt: skip
-    defaults = options()
+    _check_combinations({word.split("=", 1)[0] for word in arguments if word.startswith("--")})
+    words = {part for word in arguments for part in word.split("=", 1)}
+    recipe = next((paper.recipe for name, paper in papers.items() if name in words), None)
+    shown = vars(recipe or Recipe()) if recipe or "--data" not in words else {}
 
-    def run(*, options=defaults):
-        return options.run(given)
+    def option(name: str, hint: Any) -> Any:
+        show = DEFAULT_PARAMETER.show_default(shown.get(name))  # type: ignore[operator, misc]
+        return Annotated[TYPES.get(name, hint) | None, Parameter(parse=name not in hidden, show_default=lambda _: show)]
 
-    run.__annotations__["options"] = Annotated[options, Parameter(name="*")]
+    # derived from Recipe, whose docstrings describe the options; without its checks, which None would not pass
+    settings_class = make_dataclass(
+        "Settings", [(name, option(name, hint), None) for name, hint in get_type_hints(Recipe).items()],
+        bases=(Recipe,), frozen=True, kw_only=True,
+        namespace={"__module__": Recipe.__module__, "__post_init__": lambda settings: None},
+    )  # fmt: skip
+
+    defaults = kind(), settings_class()
+
+    def run(*, options=defaults[0], settings=defaults[1]):
+        return options.run(settings)
+
+    run.__annotations__ |= {"options": Annotated[kind, Parameter(name="*")],
+                            "settings": Annotated[settings_class, RECIPE]}  # fmt: skip
     run.__doc__ = kind.__doc__
     return run
-
-
-def _with_defaults(options: type, changed: list[tuple[str, Any, Any]]) -> Any:
-    """Derive a dataclass in which some fields, given as (name, type, default), have other types and defaults."""
-    module = {"__module__": options.__module__}  # the parser looks up types in this module
-    return make_dataclass(options.__name__, changed, bases=(options,), frozen=True, kw_only=True, namespace=module)
 
 
 def _check_combinations(given: set[str]) -> None:
@@ -181,15 +184,3 @@ def _check_combinations(given: set[str]) -> None:
         found = [option for option in alternatives if option in given]
         if len(found) > 1:
             raise SettingError(f"train: {found[0]} and {found[1]} cannot be combined. Give one of them")
-
-
-def _parse_source(arguments: list[str]) -> Source:
-    def source(*, source: Annotated[Source, Parameter(name="*")] = Source()) -> Source:
-        return source
-
-    app = App(default_command=source, default_parameter=DEFAULT_PARAMETER, help_flags=(), version_flags=())
-    try:
-        _, bound, *_ = app.parse_known_args(arguments)
-    except CycloptsError:  # the error is reported when the whole command line is parsed
-        return Source()
-    return source(**bound.arguments)

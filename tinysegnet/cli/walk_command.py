@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..errors import SettingError, TinySegNetError
 from .data_options import LabelOptions, PaletteChoice
 from .options import CheckpointPath, FilePath, Size
-from .unfamiliar_pictures import UnfamiliarPictures
+from .prediction_options import UnfamiliarPictures
 
 if TYPE_CHECKING:
     import numpy as np

@@ -14,6 +14,7 @@ smoothing constant is necessary. A batch with no labelled pixel has loss 0 and g
 """
 
 from collections import namedtuple
+from functools import partial
 
 import numpy as np
 
@@ -26,7 +27,7 @@ from .softmax import softmax_forward_numba, softmax_forward_numpy
 DiceLossCache = namedtuple("DiceLossCache", "probs classes dice sums present")
 
 
-def _forward(softmax_forward, logits, labels, ignore_label):
+def _forward(softmax_forward, logits, labels, *, ignore_label=None):
     probs, _ = softmax_forward(logits)
     K = probs.shape[-1]
     _, classes = check_loss("dice_loss", logits, labels, K, None, ignore_label, "count")
@@ -44,17 +45,12 @@ def dice_loss_forward_numpy(logits, labels, *, ignore_label=None):
     """Return one minus the mean soft Dice coefficient of the classes that occur in the labels.
 
     Args:
-        logits: (..., K).
-        labels: (...), integers 0..K-1, or `ignore_label`.
-        ignore_label: the label of unlabelled pixels, which do not count, or None.
+        logits, labels, ignore_label: as for `softmax_cross_entropy_forward`, also their errors.
 
     Returns:
         The loss from 0 to 1, a scalar of the logits' dtype, and the cache.
-
-    Raises:
-        DataError: if a label is neither in 0..K-1 nor `ignore_label`. The message gives its position.
     """
-    return _forward(softmax_forward_numpy, logits, labels, ignore_label)
+    return _forward(softmax_forward_numpy, logits, labels, ignore_label=ignore_label)
 
 
 def dice_loss_backward_numpy(dloss, cache):
@@ -72,15 +68,8 @@ def dice_loss_backward_numpy(dloss, cache):
     return np.where(y[:, None] >= 0, dlogits, 0).reshape(probs.shape)
 
 
-# --- numba: beside the softmax there are only sums per class, for which NumPy is fast enough -------------------------
-
-
-def dice_loss_forward_numba(logits, labels, *, ignore_label=None):
-    """Compute the loss from the compiled softmax."""
-    return _forward(softmax_forward_numba, logits, labels, ignore_label)
-
-
+# beside the softmax, there are only sums per class, for which NumPy is fast enough
 DICE_LOSS = Op("dice_loss", cache=DiceLossCache, differentiable=("logits",),
                numpy=Variant(dice_loss_forward_numpy, dice_loss_backward_numpy),
-               numba=Variant(dice_loss_forward_numba, dice_loss_backward_numpy))  # fmt: skip
+               numba=Variant(partial(_forward, softmax_forward_numba), dice_loss_backward_numpy))  # fmt: skip
 dice_loss_forward, dice_loss_backward = DICE_LOSS.forward, DICE_LOSS.backward

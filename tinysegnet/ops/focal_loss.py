@@ -10,6 +10,7 @@ D is the number of labelled pixels. With gamma 0, focus is 1, and this is the so
 """
 
 from collections import namedtuple
+from functools import partial
 
 import numpy as np
 
@@ -28,21 +29,18 @@ def focal_loss_forward_numpy(logits, labels, *, gamma=2.0, class_weights=None, i
     """Return the focal loss of the softmax of the logits, averaged over labelled pixels.
 
     Args:
-        logits: (..., K).
-        labels: (...), integers 0..K-1, or `ignore_label`.
+        logits, labels, class_weights, ignore_label: as for `softmax_cross_entropy_forward`, also their errors.
         gamma: how strongly pixels that are already right are discounted, at least 0. The paper uses 2.
-        class_weights, ignore_label: as for `softmax_cross_entropy_forward`.
 
     Returns:
         The loss, a scalar of the logits' dtype, and the cache.
-
-    Raises:
-        DataError: if a label is neither in 0..K-1 nor `ignore_label`. The message gives its position.
     """
-    return _forward(softmax_forward_numpy, logits, labels, gamma, class_weights, ignore_label)
+    return _forward(
+        softmax_forward_numpy, logits, labels, gamma=gamma, class_weights=class_weights, ignore_label=ignore_label
+    )
 
 
-def _forward(softmax_forward, logits, labels, gamma, class_weights, ignore_label):
+def _forward(softmax_forward, logits, labels, *, gamma=2.0, class_weights=None, ignore_label=None):
     gamma = convert("gamma", gamma, float)
     if gamma < 0:
         raise SettingError(f"gamma: {gamma} must not be negative.")
@@ -70,15 +68,8 @@ def focal_loss_backward_numpy(dloss, cache):
     return np.where(classes[..., None] >= 0, dlogits, 0).astype(probs.dtype)
 
 
-# --- numba: the rest is arithmetic per pixel, for which NumPy is fast enough -----------------------------------------
-
-
-def focal_loss_forward_numba(logits, labels, *, gamma=2.0, class_weights=None, ignore_label=None):
-    """Compute the loss from the compiled softmax."""
-    return _forward(softmax_forward_numba, logits, labels, gamma, class_weights, ignore_label)
-
-
+# the rest is arithmetic per pixel, for which NumPy is fast enough
 FOCAL_LOSS = Op("focal_loss", cache=FocalLossCache, differentiable=("logits",),
                 numpy=Variant(focal_loss_forward_numpy, focal_loss_backward_numpy),
-                numba=Variant(focal_loss_forward_numba, focal_loss_backward_numpy))  # fmt: skip
+                numba=Variant(partial(_forward, softmax_forward_numba), focal_loss_backward_numpy))  # fmt: skip
 focal_loss_forward, focal_loss_backward = FOCAL_LOSS.forward, FOCAL_LOSS.backward

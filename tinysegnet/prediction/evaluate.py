@@ -1,13 +1,15 @@
 """Scoring a network on a labelled data set."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from ..data import Dataset, check_dataset, read_sample
+from ..data import Dataset, check_dataset, labelled_images, read_sample
 from ..errors import DataError
-from ..metrics import Collector, Scores
+from ..metrics import Collector, Scores, baselines
 from ..models import Network, check_network
+from ..runtime.progress import track
 from .predict import Scales, Size, one_minus_msp, predict, predict_with_uncertainty
 
 
@@ -51,3 +53,10 @@ def evaluate(
             msp = one_minus_msp(model, sample.image, size)
             collector.add(sample.labels, labels, uncertainty=uncertainty, MSP=msp)
     return collector.scores(palette.names, rng=rng)
+
+
+def evaluate_baselines(train: Dataset, val: Dataset, method: Callable[..., Any] = baselines) -> Any:
+    """Score `metrics.baselines`, or one of them, on `val` after fitting on `train`, and show the progress."""
+    fitted = labelled_images(train, progress=track("computing the baselines"))
+    scored = labelled_images(val, progress=track("scoring the baselines"))
+    return method(fitted, scored, val.palette.names, val.palette.ignore_label)

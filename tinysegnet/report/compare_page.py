@@ -17,9 +17,8 @@ from ..metrics.confusion import averages
 from ..prediction import evaluate, predict
 from ..runtime.progress import track
 from ..viz.curves import Curve, Panel, column, lines_figure, shortened
-from ..viz.panels import caption
 from ..weights.checkpoint import Checkpoint
-from .run_page import DRAWING_SIZE, classes_of, flattened, in_both_themes, panels_of, render
+from .page_parts import DRAWING_SIZE, classes_of, flattened, in_both_themes, render, sample_of
 from .run_report import chosen_pictures
 
 MARK = b"<!-- A comparison of runs by tinysegnet. -->"
@@ -98,8 +97,7 @@ def _samples(runs: Sequence[RunResult], val: Dataset, scores: Sequence[Scores]) 
         for run in runs:
             prediction = predict(run.best.model, sample.image, **run.best.prediction)
             compared = sample.image, sample.labels, prediction, sample.name
-            of_runs.append({"name": run.name, "caption": caption(compared, val.palette),
-                            "panels": panels_of(compared, val.palette)})  # fmt: skip
+            of_runs.append({**sample_of(compared, val.palette), "name": run.name})
         found.append({"name": sample.name, "runs": of_runs})
     return found
 

@@ -87,6 +87,5 @@ def _words(hint: Any) -> str:
         return f"a list in which each item is {_words(parts[0])}"
     if kind is tuple:
         return f"a list of {len(parts)} items of which each is {_words(parts[0])}"
-    return {NoneType: "None", bool: "a Boolean (true or false)", int: "a whole number", str: "a string"}.get(
-        hint, "a finite number"
-    )
+    words = {NoneType: "None", bool: "a Boolean (true or false)", int: "a whole number", str: "a string"}
+    return words.get(hint, "a finite number")

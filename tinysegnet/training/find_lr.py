@@ -62,7 +62,8 @@ def find_lr(
     check_training(model, data, None, recipe)
     rates, model = np.geomspace(first, last, steps), copy.deepcopy(model)
     model.freeze("encoder" if recipe.freeze_encoder else None)
-    step = _RisingRate(model, data, replace(recipe, learning_rate=first), rates / first)
+    step = TrainingStep(model, data, replace(recipe, learning_rate=first), total_steps=steps, checkpoint=None)
+    step.rate_factor = lambda index: float(rates[index] / first)
     losses, smoothed, mean = list[float](), list[float](), 0.0
     for images, labels in itertools.islice(endless_batches(data, recipe), steps):
         try:
@@ -78,17 +79,6 @@ def find_lr(
                         "label maps")  # fmt: skip
     best = float(f"{rates[np.argmin(smoothed)] / 10:.2g}")
     return RangeTest(rates[: len(losses)], np.array(losses), np.array(smoothed), best)
-
-
-class _RisingRate(TrainingStep):
-    """A training step whose learning rate rises."""
-
-    def __init__(self, model: Network, data: Dataset, recipe: Recipe, factors: np.ndarray) -> None:
-        super().__init__(model, data, recipe, total_steps=len(factors), checkpoint=None)
-        self.factors = factors
-
-    def rate_factor(self, step: int) -> float:
-        return float(self.factors[step])
 
 
 def endless_batches(data: Dataset, recipe: Recipe) -> Iterator[Batch]:

@@ -27,9 +27,8 @@ from ..runtime.progress import TrainingProgress, hidden, say
 from ..weights.checkpoint import Checkpoint
 from .batchnorm_statistics import recompute_statistics
 from .divergence import describe_divergence
-from .early_stopping import has_stalled
 from .recipes import Recipe, recipe_for
-from .run_folder import SCORE_COLUMNS, RunFolder
+from .run_folder import SCORE_COLUMNS, RunFolder, has_stalled
 from .signals import stop_requests
 from .training_step import TrainingStep, check_training
 from .weight_average import WeightAverage

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 FEW_PICTURES = 40  # below this number, a batch has two pictures, which are enlarged more
 STEPS_PER_ROOT = 960  # training steps for n pictures: this number times the square root of n
 ClassWeights = Literal["none", "median_frequency", "sqrt_median_frequency"]
+DICE_WEIGHTS = "the loss dice counts all classes alike. Leave them out, or use the loss cross_entropy_dice."
 MAX_PIXELS = 4_000_000  # limit for a training picture; training needs about a hundred times as many bytes
 
 
@@ -108,13 +109,12 @@ class Recipe:
             raise SettingError(f"label_smoothing: the loss {self.loss} has none. Use cross_entropy, or leave it out.")
         if self.focal_gamma != 2 and self.loss != "focal":
             raise SettingError(f"focal_gamma: the loss {self.loss} has none. Use the loss focal, or leave it out.")
-        if isinstance(self.class_weights, tuple):
-            if min(self.class_weights) < 0 or not any(self.class_weights):
-                raise SettingError(f"class_weights: {self.class_weights} must not be negative, and not all 0.")
-            if self.loss == "dice":
-                raise SettingError("class_weights: the loss dice counts all classes alike. Leave them out, or use the "
-                                   "loss cross_entropy_dice.")  # fmt: skip
-        elif self.loss == "dice":  # a run's config.json and checkpoints tell what was used
+        weights = self.class_weights
+        if isinstance(weights, tuple) and (min(weights) < 0 or not any(weights)):
+            raise SettingError(f"class_weights: {weights} must not be negative, and not all 0.")
+        if self.loss == "dice" and isinstance(weights, tuple):
+            raise SettingError(f"class_weights: {DICE_WEIGHTS}")
+        if self.loss == "dice":  # a run's config.json and checkpoints tell what was used
             object.__setattr__(self, "class_weights", "none")
 
     @property

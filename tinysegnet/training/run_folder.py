@@ -20,7 +20,7 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
@@ -37,7 +37,6 @@ from ..files import as_csv, is_special, write_atomically
 from ..metrics import Scores
 from ..models import Network
 from ..weights import checkpoint
-from .early_stopping import has_stalled
 
 SCORE_COLUMNS = ("val_G", "val_C", "val_mIoU")
 COLUMNS = ("epoch", "train_loss", *SCORE_COLUMNS, "seconds")  # the first columns of metrics.csv
@@ -94,20 +93,18 @@ class RunFolder:
         if not saved.progress:
             raise DataError(f"{Path(path)}: the last checkpoint lacks the training state, so the run cannot continue.")
         run = cls(path, config, saved.palette, saved)
-        new: dict[str, int | None] = {
-            name: value for name, value in (("epochs", epochs), ("patience", patience)) if value is not None
-        }
+        new = {"epochs": epochs, "patience": patience}
         try:
-            run._plan(new)
+            run._plan({name: value for name, value in new.items() if value is not None})
         except (TypeError, KeyError) as error:
             raise DataError(f"{Path(path) / 'config.json'}: its plans are invalid. Start a new run.") from error
         return run
 
-    def _plan(self, new: dict[str, int | None]) -> None:
+    def _plan(self, new: dict[str, Any]) -> None:
         """Change the plan of a resumed run, unless the run already has this plan and still follows it."""
         progress = self.resumed.progress if self.resumed else {}
         trained = int(progress.get("epoch", 1)) - 1
-        if (new.get("epochs") or trained + 1) <= trained:
+        if new.get("epochs", trained + 1) <= trained:
             raise SettingError(f"{self.path}: the run has trained {trained} epochs, so it cannot end after "
                                f"{new['epochs']}. Give --epochs {trained + 1} or more.")  # fmt: skip
         new = new | ({"iterations": None} if "epochs" in new else {})
@@ -218,6 +215,21 @@ def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         fault = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error}"
         raise DataError(f"{file}: {fault}. Give the folder of a run, such as runs/NAME.") from error
+
+
+def has_stalled(history: Sequence[Mapping[str, float]], patience: int | None, since: int = 0) -> bool:
+    """Return whether the last `patience` validations brought no better mIoU (early stopping, Prechelt 1998).
+
+    Args:
+        history: one row per epoch, with "epoch" and "val_mIoU", which is NaN in epochs without validation.
+        patience: the number of validations to wait, or None to wait for ever.
+        since: only validations after this epoch count as waiting, for example after the plan of a run has changed.
+    """
+    scores = {row["epoch"]: row["val_mIoU"] for row in history if not math.isnan(row["val_mIoU"])}
+    if patience is None or not scores:
+        return False
+    best = max(scores, key=scores.__getitem__)  # the first of equal scores
+    return sum(epoch > max(best, since) for epoch in scores) >= patience
 
 
 def _metrics(history: list[dict[str, float]]) -> Iterator[list[str]]:

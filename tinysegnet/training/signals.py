@@ -18,9 +18,8 @@ class StopRequests:
             raise KeyboardInterrupt
         self.stop = True
         with suppress(RuntimeError):  # the signal arrived while another line was being printed
-            print(
-                "\nfinishing this batch, then saving; press Ctrl-C again to stop at once", file=sys.stderr, flush=True
-            )
+            line = "\nfinishing this batch, then saving; press Ctrl-C again to stop at once"
+            print(line, file=sys.stderr, flush=True)
 
 
 @contextmanager

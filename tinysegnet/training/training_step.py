@@ -4,6 +4,8 @@ An error about a non-finite value names the first layer in which one occurs.
 """
 
 import copy
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +50,14 @@ class TrainingStep:
     def __init__(
         self, model: Network, data: Dataset, recipe: Recipe, total_steps: int, checkpoint: Path | None
     ) -> None:
-        self.model, self.recipe, self.total_steps, self.checkpoint = model, recipe, total_steps, checkpoint
+        self.model, self.recipe, self.checkpoint = model, recipe, checkpoint
         self.ignore_label = data.palette.ignore_label
         self.loss = TrainingLoss(model, data, recipe)
         self.class_weights, self.guess = self.loss.class_weights, self.loss.guess
         self.steps_per_epoch = num_batches(data, recipe.batch_size)
         self.optimizer = make_optimizer(model, recipe)
+        #: the factor for the learning rate in a step
+        self.rate_factor: Callable[[int], float] = partial(schedule, recipe.schedule, total_steps=total_steps)
 
     def run(self, images: np.ndarray, labels: np.ndarray, step: int) -> tuple[float, np.ndarray]:
         """Train on images (N, H, W, 3) float32 in 0..255 and labels (N, H, W) uint8. Steps are counted from 0.
@@ -73,10 +77,6 @@ class TrainingStep:
             raise self._not_finite("a gradient is not finite", step, f"first in {bad}")
         self.optimizer.step(self.rate_factor(step))
         return loss, logits
-
-    def rate_factor(self, step: int) -> float:
-        """Return the schedule's factor for the learning rate in this step."""
-        return schedule(self.recipe.schedule, step, self.total_steps)
 
     def is_void(self, labels: np.ndarray) -> bool:
         """Return whether no pixel is labelled. The gradient is then 0, so a step would only decay the weights."""

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from ..data.palette import Palette
 from ..metrics import Scores
@@ -30,9 +31,24 @@ def confusion_figure(scores: Scores, palette: Palette, *, theme: Theme = LIGHT) 
     figure, axes = _square_axes(names, cell, theme)
     shades = _shades(theme)
     axes.imshow(shares, cmap=shades, vmin=0, vmax=1, interpolation="nearest", aspect="auto")
-    _rule(axes, K, theme)
-    _name_both_sides(axes, names, palette, cell, theme)
-    _note_rows(axes, scores, theme)
+    away = -0.5 - 9 / (72 * cell)  # the centres of the colours beside the names
+    colors: dict[str, Any] = {"c": np.array(palette.colors) / 255, "edgecolors": theme.muted, "linewidths": 0.5}
+    for x, y in ((range(K), [away] * K), ([away] * K, range(K))):
+        axes.scatter(x, y, 49, marker="s", clip_on=False, **colors)
+    for at in np.arange(K + 1) - 0.5:
+        axes.axhline(at, color=theme.grid, linewidth=0.6, clip_on=False)
+        axes.axvline(at, color=theme.grid, linewidth=0.6, clip_on=False)
+    total = max(int(scores.pixels.sum()), 1)
+    style: dict[str, Any] = {"textcoords": "offset points", "fontsize": 9, "annotation_clip": False}
+    axes.annotate("of all pixels", (K - 0.5, -0.5), (8, 6), va="bottom", color=theme.muted, **style)
+    for k, name in enumerate(names):
+        axes.annotate(name, (-0.5, k), (-18, 0), ha="right", va="center", color=theme.ink, parse_math=False, **style)
+        axes.annotate(name, (k, -0.5), (0, 18), ha="center", va="bottom", rotation=90, color=theme.ink,
+                      parse_math=False, **style)  # fmt: skip
+        pixels, diagonal = scores.pixels[k], (k - 0.5, k - 0.5)  # where predictions are correct
+        axes.add_patch(Rectangle(diagonal, 1, 1, fill=False, edgecolor=theme.muted, clip_on=False, zorder=2.5))
+        text, slant = (percent(pixels / total), "normal") if pixels else ("absent", "italic")
+        axes.annotate(text, (K - 0.5, k), (8, 0), va="center", style=slant, color=theme.muted, **style)
     for (row, column), share in np.ndenumerate(shares):
         if K <= MAX_NUMBERED and share >= 0.005:
             color, weight = readable(shades(share)[:3], theme), "bold" if row == column else "normal"
@@ -42,7 +58,7 @@ def confusion_figure(scores: Scores, palette: Palette, *, theme: Theme = LIGHT) 
 
 
 def _square_axes(names: list[str], cell: float, theme: Theme) -> tuple[Figure, Axes]:
-    """Create a figure with room for a K x K table of cells, names to the left and above, and notes on the right."""
+    """Create a figure with a K x K table of cells, names to the left and above, and room for notes on the right."""
     probe = new_figure(1, 1, theme)
     label = max(inches(probe, name, 9) for name in names) + 0.5
     title, notes, edge = 0.8, 1.0, 0.25  # inches, like all sizes below
@@ -56,6 +72,8 @@ def _square_axes(names: list[str], cell: float, theme: Theme) -> tuple[Figure, A
     axes.annotate("Confusion matrix", (left, top - 24), color=theme.ink, fontsize=11, fontweight="bold", **where)
     text = "rows: true classes, columns: predicted classes, in % of each row"
     axes.annotate(text, (left, top - 39), color=theme.muted, fontsize=9, **where)
+    axes.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(names) - 0.5, -0.5), xticks=[], yticks=[])
+    axes.set_frame_on(False)
     return figure, axes
 
 
@@ -64,38 +82,3 @@ def _shades(theme: Theme) -> LinearSegmentedColormap:
     paper, full = np.array(to_rgb(theme.paper)), np.array(to_rgb(theme.mIoU))
     stops = [(x, tuple(paper + (full - paper) * x**0.6)) for x in np.linspace(0, 1, 17)]
     return LinearSegmentedColormap.from_list("tinysegnet", stops)
-
-
-def _rule(axes: Axes, K: int, theme: Theme) -> None:
-    """Draw hairlines between the cells, and a frame around each cell of the diagonal, where predictions are correct."""
-    for at in np.arange(K + 1) - 0.5:
-        axes.axhline(at, color=theme.grid, linewidth=0.6, clip_on=False)
-        axes.axvline(at, color=theme.grid, linewidth=0.6, clip_on=False)
-    for at in np.arange(K) - 0.5:
-        path = [at, at + 1, at + 1, at, at], [at, at, at + 1, at + 1, at]
-        axes.plot(*path, color=theme.muted, linewidth=0.9, clip_on=False)
-    axes.set(xlim=(-0.5, K - 0.5), ylim=(K - 0.5, -0.5), xticks=[], yticks=[])
-    axes.set_frame_on(False)
-
-
-def _name_both_sides(axes: Axes, names: list[str], palette: Palette, cell: float, theme: Theme) -> None:
-    """Write names left of the rows and vertically above the columns, each beside a square in the class colour."""
-    style: dict[str, Any] = {"fontsize": 9, "color": theme.ink, "parse_math": False, "textcoords": "offset points"}
-    square: dict[str, Any] = {"marker": "s", "markersize": 7, "clip_on": False, "markeredgewidth": 0.5}
-    away = 9 / (72 * cell)  # distance of the squares from the table, in cells
-    for k, name in enumerate(names):
-        fill: dict[str, Any] = {"markerfacecolor": np.array(palette.colors[k]) / 255, "markeredgecolor": theme.muted}
-        axes.plot([-0.5 - away], [k], **square, **fill)
-        axes.plot([k], [-0.5 - away], **square, **fill)
-        axes.annotate(name, (-0.5, k), (-18, 0), ha="right", va="center", annotation_clip=False, **style)
-        axes.annotate(name, (k, -0.5), (0, 18), ha="center", va="bottom", rotation=90, annotation_clip=False, **style)
-
-
-def _note_rows(axes: Axes, scores: Scores, theme: Theme) -> None:
-    """Write each row's share of all labelled pixels to its right."""
-    K, total = len(scores.pixels), max(int(scores.pixels.sum()), 1)
-    style: dict[str, Any] = {"textcoords": "offset points", "fontsize": 9, "color": theme.muted}
-    axes.annotate("of all pixels", (K - 0.5, -0.5), (8, 6), va="bottom", annotation_clip=False, **style)
-    for k, pixels in enumerate(scores.pixels):
-        text, slant = (percent(pixels / total), "normal") if pixels else ("absent", "italic")
-        axes.annotate(text, (K - 0.5, k), (8, 0), va="center", style=slant, annotation_clip=False, **style)

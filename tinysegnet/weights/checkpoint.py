@@ -140,11 +140,7 @@ def read(path: str | PathLike[str], *, model: Network | None = None) -> Checkpoi
                 raise CheckpointError(f"{name} contains values that are not finite. Use another checkpoint of the run")
         model.load_state(weights)
         found = Checkpoint(model, _palette(parts.pop("palette")), **parts, optimizer=optimizer)
-        _ = (
-            found.prediction,
-            found.class_weights,
-            found.training_pictures,
-        )  # each raises SettingError for settings of other types
+        _ = found.prediction, found.class_weights, found.training_pictures  # they raise SettingError for other types
         return found
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error

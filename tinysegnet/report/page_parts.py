@@ -1,0 +1,79 @@
+"""What the pages of runs and of comparisons share: templates, drawings in both themes, and panels of pictures."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib.figure import Figure
+from PIL import Image
+
+from ..data.palette import Palette
+from ..viz import DARK, LIGHT, Theme, picture_bytes
+from ..viz.figures import figure_bytes
+from ..viz.image_bytes import data_uri
+from ..viz.legend import class_name, percent
+from ..viz.panels import HEADINGS, Compared, caption, compared_panels
+
+PANEL_SIZE = 400, 480  # maximum width and height in pixels
+DRAWING_SIZE = 4.8, 3.6  # inches
+THEMES = {"light": LIGHT, "dark": DARK}
+
+
+def render(template: str, **values: Any) -> bytes:
+    """Render a page of this folder."""
+    templates = Environment(loader=PackageLoader(__package__, ""), autoescape=True, undefined=StrictUndefined,
+                            trim_blocks=True, lstrip_blocks=True)  # fmt: skip
+    templates.filters |= {"duration": _duration, "percent": percent}
+    return templates.get_template(template).render(values).encode(errors="backslashreplace")
+
+
+def classes_of(palette: Palette) -> list[dict[str, str]]:
+    """Return name and CSS colour of each class."""
+    colors = ("rgb({} {} {})".format(*map(int, color)) for color in palette.colors)
+    return [{"name": class_name(palette, k), "color": color} for k, color in enumerate(colors)]
+
+
+def in_both_themes(shows: str, draw: Callable[[Theme], Figure]) -> dict[str, str]:
+    """Return a drawing in light and in dark colours, as data URIs."""
+    uris = {name: data_uri("svg+xml", figure_bytes(draw(theme), "svg")) for name, theme in THEMES.items()}
+    return {"shows": shows, **uris}
+
+
+def sample_of(sample: Compared, palette: Palette) -> dict[str, Any]:
+    """Return name, caption, and the panels image, ground truth, prediction and errors for a template."""
+    panels = compared_panels(sample, palette, *PANEL_SIZE)
+    shown = [
+        {"heading": heading, "uri": _picture_uri(panel), "width": panel.width, "height": panel.height}
+        for heading, panel in zip(HEADINGS, panels, strict=True)
+    ]
+    return {"name": sample[3], "caption": caption(sample, palette), "panels": shown}
+
+
+def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Flatten nested settings: {"recipe": {"epochs": 3}} becomes {"recipe.epochs": "3"}."""
+    flat: dict[str, str] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= flattened(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+    return flat
+
+
+def _duration(seconds: float) -> str:
+    """Format 107.4 as "1 min 47 s", and an unknown duration (NaN) as ""."""
+    if not math.isfinite(seconds):
+        return ""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes == 0:
+        return f"{rest} s"
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _picture_uri(picture: Image.Image) -> str:
+    """Encode a picture as PNG if that is small (drawings), otherwise as JPEG (photographs)."""
+    png, jpeg = picture_bytes(picture), picture_bytes(picture, "JPEG", quality=90, subsampling=0)
+    return data_uri("png", png) if len(png) <= 1.5 * len(jpeg) else data_uri("jpeg", jpeg)
