@@ -51,6 +51,17 @@ def compared(runs, tmp_path, monkeypatch, capsys):
     return compare
 
 
+@pytest.mark.parametrize(("config", "said"), [
+    ({"epochs": 3}, ""), ({"epochs": 10}, "3 of 10 epochs"), ({"epochs": 10, "iterations": 9}, ""), ({}, ""),
+])  # fmt: skip
+def test_the_page_says_how_far_an_unfinished_run_is(config, said, tmp_path):
+    run = RunResult("half", config, history(3), Checkpoint(ts.build("tiny", width=1 / 16)))
+    write_comparison(tmp_path / "page.html", [run, run], None, "no data")
+    page = Page((tmp_path / "page.html").read_text())
+    assert run.progress == said
+    assert ("half (3 of 10 epochs), half (3 of 10 epochs)" in page.text) == bool(said)
+
+
 def test_a_comparison_is_one_page_with_scores_pictures_and_settings(compared, runs):
     page, out = compared("first <b>", "second")
     assert out == "compare.html\n"

@@ -168,7 +168,7 @@ def test_the_report_shows_the_worst_pictures_the_best_and_others(tmp_path):
 
 def test_without_a_labelled_validation_pixel_there_is_a_report_without_baselines(tmp_path, monkeypatch):
     written, size = [], (16, 24)
-    monkeypatch.setattr("tinysegnet.report.run_report.write_run_page", lambda folder, run: written.append(run))
+    monkeypatch.setattr("tinysegnet.report.run_report.write_run_page", lambda *run, **parts: written.append(parts))
     data, void = InMemory(ToyScenes(1, size=size)), InMemory(ToyScenes(1, size=size))
     void[0].labels[...] = CAMVID.ignore_label
     run, network = RunFolder(tmp_path / "run", {"size": size}, CAMVID), ts.build("tiny", width=1 / 16)
@@ -176,8 +176,8 @@ def test_without_a_labelled_validation_pixel_there_is_a_report_without_baselines
         network, data, void, recipe=ts.Recipe(epochs=1, size=size, class_weights="none"), run=run, progress=False
     )
     ts.write_report(run, network, data, void, result)
-    assert math.isnan(written[0].scores.mIoU)
-    assert written[0].baselines == {}
+    assert math.isnan(written[0]["scores"].mIoU)
+    assert written[0]["baselines"] == {}
 
 
 def test_all_pictures_are_shown_if_there_are_few():

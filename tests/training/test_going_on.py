@@ -186,7 +186,7 @@ def test_the_command_continues_a_finished_run(tmp_path, capsys, without_report):
     assert (config["epochs"], config["patience"], config["limit"]) == (2, 3, 2)
     assert config["pictures"]["train"]["count"] == 2
     assert checkpoint.read(tmp_path / "a" / "last.safetensors").progress["epoch"] == 3
-    assert "missing: scores are uncertain" in capsys.readouterr().out
+    assert "note: scores are uncertain" in capsys.readouterr().out
 
     config["pictures"]["val"]["sha256"] = "0"
     (tmp_path / "a" / "config.json").write_text(json.dumps(config))

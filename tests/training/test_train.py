@@ -141,7 +141,11 @@ def test_a_run_folder_contains_everything(scenes, val, trained):
 
 def test_a_run_is_never_overwritten(tmp_path):
     run_folder(tmp_path / "run").begin()
-    with pytest.raises(DataError, match=r"run.*--resume"):
+    with pytest.raises(DataError, match="already contains a run") as told:
+        run_folder(tmp_path / "run")
+    assert "--resume" not in str(told.value)  # there is no checkpoint yet
+    (tmp_path / "run" / "last.safetensors").touch()
+    with pytest.raises(DataError, match=r"already contains a run.*--resume"):
         run_folder(tmp_path / "run")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import SettingError, did_you_mean
 from ..files import is_special
 from ..runtime.settings import convert
+from ..training.recipes import validation_interval
 
 RECORDED = {"environment", "pictures", "plans"}  # what a run's config.json contains beside options
 LENGTHS = {"epochs", "iterations", "minutes"}  # of these options, only one may be given
@@ -30,6 +31,9 @@ def with_config_file(arguments: list[str], options: Mapping[str, Any]) -> list[s
     values = {key.replace("-", "_"): value for key, value in _read(path).items() if value is not None}
     given = {word.removeprefix("--no-").removeprefix("--").replace("-", "_") for word in words if word[:2] == "--"}
     given |= LENGTHS if given & LENGTHS else set()
+    epochs = values.get("epochs")
+    if given & LENGTHS and isinstance(epochs, int) and values.get("validate_every") == validation_interval(epochs):
+        given.add("validate_every")  # it follows the number of epochs
     if "environment" in values and "iterations" in values:
         given.add("epochs")  # a run's file contains both, and the iterations count
     unknown = next((name for name in values if name not in RECORDED | set(options)), None)

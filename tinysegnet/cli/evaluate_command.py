@@ -40,8 +40,8 @@ def run(
     the SegNet paper or, "by distance", one to many. Brackets contain 95 % confidence intervals, with Student's t and
     1000 resamples of blocks of 10 consecutive pictures. They need at least 41 pictures.
 
-    The position prior is the no-network baseline. It predicts the most frequent class at each position of the training
-    pictures of the same data. The network should score clearly above it.
+    The position prior is the simplest baseline without a network: it predicts the most frequent class at each position
+    of the training pictures of the same data. The report of a run also has baselines that use colour.
 
     Args:
         data: "toy" for drawn street scenes, or a folder with pictures and label maps. Default: the data of the

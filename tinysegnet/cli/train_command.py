@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 from cyclopts import Parameter
 
-from ..errors import DataError, SettingError
+from ..errors import DataError, SettingError, did_you_mean
 from ..runtime.settings import convert
 from ..training.recipes import Recipe, validation_interval
 from . import training_options
@@ -71,8 +71,10 @@ class Train(NetworkOptions):
         folder = options._folder(train, val)
         model = options.new_model(train.palette, recipe.seed)
         options._describe(model, train, val)
+        if recipe.freeze_encoder and self.from_ is None and self.encoder is None:
+            print("note: --freeze-encoder keeps random weights, because neither --from nor --encoder is given")
         for line in shortcomings(train, val):
-            print(f"missing: {line}")
+            print(f"note: {line}")
         if self.minutes is not None:
             epochs, line = epochs_within(self.minutes, model, train, val, recipe, settings.validate_every)
             recipe = replace(recipe, epochs=epochs, iterations=None)
@@ -93,13 +95,16 @@ class Train(NetworkOptions):
         options, recipe = self._as_begun(path, folder.config)
         options.prepared()
         train, val = load_splits(options.data, ("train", "val"), options.limit, options.labels)
+        anew = f"start a new run with --config {shlex.quote(str(path / 'config.json'))}"
+        if train.palette.names != folder.palette.names:
+            raise DataError(f"{options.data}: its classes are {', '.join(train.palette.names)}, but the run learns "
+                            f"{', '.join(folder.palette.names)}. Restore them, or {anew}")  # fmt: skip
         for split, pictures in (("train", train), ("val", val)):
             recorded, now = folder.config.get("pictures", {}).get(split), fingerprint(pictures)
             if recorded not in (None, now):
                 counts = f"{recorded['count']} then, {now['count']} now"
-                raise DataError(f"{options.data}: the pictures of the split {split} have changed since the run began "
-                                f"({counts}). Restore them, or start a new run with --config "
-                                f"{shlex.quote(str(path / 'config.json'))}")  # fmt: skip
+                raise DataError(f"{options.data}: the names of the pictures of the split {split} have changed since the"
+                                f" run began ({counts}). Restore them, or {anew}")  # fmt: skip
         saved: Any = folder.resumed
         options._describe(saved.model, train, val)
         print(f"continuing from {folder.path / 'last.safetensors'}, step {saved.progress['step']}")
@@ -111,11 +116,15 @@ class Train(NetworkOptions):
         own.setdefault("preprocessing", "scaled")  # older files do not name it, because there was no other
         own["encoder"] = None  # the weights are those of the checkpoint
         settings = {f.name: config[f.name] for f in fields(Recipe) if f.name in config}
+        file, known = path / "config.json", {f.name for f in fields(Recipe)} | set(SAVED_OPTIONS)
+        for name in set(config) - known:
+            if meant := did_you_mean(name, known - set(config)):  # otherwise, an option would silently have its default
+                raise DataError(f"{file}: unknown option {name!r}.{meant}")
         try:
             own |= {name: convert(name, own.get(name), int | None) for name in ("limit", "threads")}
             return replace(self, **own, labels=LabelOptions.of(config)), Recipe(**settings)
         except (TypeError, SettingError) as error:
-            raise DataError(f"{path / 'config.json'}: cannot be used: {error}. Start a new run") from error
+            raise DataError(f"{file}: cannot be used: {str(error).rstrip('.')}. Start a new run") from error
 
     def _describe(self, model: "Network", train: "Dataset", val: "Dataset") -> None:
         from ..data import Folder, OneClass

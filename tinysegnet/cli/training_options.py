@@ -108,7 +108,7 @@ class NetworkOptions:
             with suppress(DataError):  # the check before training will name all bad files
                 recipe = recipe_for(dataset, limit=self.limit)
         if self.from_ is not None and self.recipe == "default":
-            recipe = replace(recipe, learning_rate=recipe.learning_rate * FINE_TUNING_RATE)
+            recipe = replace(recipe, learning_rate=float(f"{recipe.learning_rate * FINE_TUNING_RATE:g}"))
         given = {name: value for name, value in vars(settings).items() if value is not None}
         if "epochs" in given:
             given["iterations"] = None

@@ -35,6 +35,12 @@ class RunResult:
     history: Sequence[Mapping[str, Any]]  # the rows of metrics.csv
     best: Checkpoint  # the network of best.safetensors
 
+    @property
+    def progress(self) -> str:
+        """The epochs so far, if there are fewer than planned, such as "84 of 610 epochs"."""
+        planned = self.config.get("epochs") if self.config.get("iterations") is None else None
+        return f"{len(self.history)} of {planned} epochs" if planned and len(self.history) < planned else ""
+
 
 def is_comparison(path: Path) -> bool:
     """Return whether this file is a page of `write_comparison`. Raises OSError if it cannot be read."""
@@ -105,6 +111,6 @@ def _samples(runs: Sequence[RunResult], val: Dataset, scores: Sequence[Scores]) 
 def _different_settings(runs: Sequence[RunResult]) -> dict[str, list[str]]:
     """Return, by name, the settings whose values are not the same in all runs, one value per run."""
     configs = [flattened(run.config) for run in runs]
-    names = dict.fromkeys(name for config in configs for name in config if name != "environment.command")
+    names = dict.fromkeys(name for config in configs for name in config if name not in ("environment.command", "plans"))
     rows = {name: [config.get(name, "") for config in configs] for name in names}
     return {name: values for name, values in rows.items() if len(set(values)) > 1}

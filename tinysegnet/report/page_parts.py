@@ -57,8 +57,16 @@ def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         if isinstance(value, Mapping):
             flat |= flattened(value, f"{prefix}{name}.")
         else:
-            flat[f"{prefix}{name}"] = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+            flat[f"{prefix}{name}"] = _written(value)
     return flat
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_written, value))
+    if isinstance(value, Mapping):
+        return " ".join(f"{name} {_written(item)}" for name, item in value.items() if item is not None)
+    return "-" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _duration(seconds: float) -> str:

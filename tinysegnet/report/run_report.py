@@ -126,7 +126,7 @@ def write_run_page(
         confusions=_confusions(scores) if scores else [],
         config=flattened(run.config),
         environment=flattened({name: value for name, value in here.items() if name != "command"}),
-        command=here["command"],
+        command={**here, **run.config.get("environment", {})}["command"],
     )
     write_atomically(folder / "report.html", page)
     return folder / "report.html"

@@ -139,7 +139,8 @@ class _Training:
                     array[...] = recipe.initial_beta
         steps = (self.epochs + 1 - self.state.epoch) * self.batches_per_epoch - self.state.batch
         # the epochs of an older run had fewer steps, but its schedule ends with its last step too
-        self.training_step.total_steps = total = self.state.step + steps
+        total = self.state.step + steps
+        self.training_step.follow_schedule(total)
         self.scores: Scores | None = None
         self.saved = False  # whether a stopped run is saved
         self.began = time.perf_counter() - self.state.seconds

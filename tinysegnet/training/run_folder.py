@@ -37,6 +37,7 @@ from ..files import as_csv, is_special, write_atomically
 from ..metrics import Scores
 from ..models import Network
 from ..weights import checkpoint
+from .recipes import validation_interval
 
 SCORE_COLUMNS = ("val_G", "val_C", "val_mIoU")
 COLUMNS = ("epoch", "train_loss", *SCORE_COLUMNS, "seconds")  # the first columns of metrics.csv
@@ -108,6 +109,8 @@ class RunFolder:
             raise SettingError(f"{self.path}: the run has trained {trained} epochs, so it cannot end after "
                                f"{new['epochs']}. Give --epochs {trained + 1} or more.")  # fmt: skip
         new = new | ({"iterations": None} if "epochs" in new else {})
+        if "epochs" in new and self.config.get("validate_every") == validation_interval(self.config.get("epochs", 1)):
+            new["validate_every"] = validation_interval(new["epochs"])
         stalled = has_stalled(progress.get("history", ()), self.config.get("patience"), self.plan_began)
         if new and (stalled or any(self.config.get(name) != value for name, value in new.items())):
             old = {name: self.config.get(name) for name in ("epochs", "iterations", "patience")}

@@ -56,8 +56,12 @@ class TrainingStep:
         self.class_weights, self.guess = self.loss.class_weights, self.loss.guess
         self.steps_per_epoch = num_batches(data, recipe.batch_size)
         self.optimizer = make_optimizer(model, recipe)
-        #: the factor for the learning rate in a step
-        self.rate_factor: Callable[[int], float] = partial(schedule, recipe.schedule, total_steps=total_steps)
+        self.rate_factor: Callable[[int], float]  # the factor for the learning rate in a step
+        self.follow_schedule(total_steps)
+
+    def follow_schedule(self, total_steps: int) -> None:
+        """Take the learning rates from the recipe's schedule over this number of steps."""
+        self.rate_factor = partial(schedule, self.recipe.schedule, total_steps=total_steps)
 
     def run(self, images: np.ndarray, labels: np.ndarray, step: int) -> tuple[float, np.ndarray]:
         """Train on images (N, H, W, 3) float32 in 0..255 and labels (N, H, W) uint8. Steps are counted from 0.
