@@ -92,3 +92,14 @@ def test_a_frozen_encoder_with_random_weights_is_noted(finished, monkeypatch, tm
     monkeypatch.setattr("tinysegnet.cli.train_command._train", lambda *_: 0)
     assert main(["train", "--data", str(finished), "--runs", str(tmp_path), "--freeze-encoder", "--quiet"]) == 0
     assert "random weights" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("count", "name"), [(1, "last"), (5, "best")])
+def test_few_validation_pictures_do_not_choose_the_suggested_network(count, name, finished, tmp_path, capsys):
+    folder = shutil.copytree(finished, tmp_path / "data")
+    for index in range(1, count):
+        for kind in ("images", "labels"):
+            shutil.copy(folder / kind / "train" / "0.png", folder / kind / "val" / f"v{index}.png")
+    options = ["--epochs", "1", "--width", "0.0625", "--runs", str(tmp_path), "--name", "n", "--quiet"]
+    assert main(["train", "--data", str(folder), *options]) == 0
+    assert f"predict {tmp_path / 'n' / name}.safetensors" in capsys.readouterr().out

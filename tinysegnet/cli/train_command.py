@@ -151,6 +151,7 @@ def _train(folder: "RunFolder", model: "Network", train: "Dataset", val: "Datase
     from ..data import num_batches
     from ..report.run_report import write_report
     from ..training.loop import fit
+    from ..training.pictures import FEW_VALIDATION_PICTURES
     from .live_page import LivePage
 
     epochs = recipe.num_epochs(num_batches(train, recipe.batch_size))
@@ -170,8 +171,9 @@ def _train(folder: "RunFolder", model: "Network", train: "Dataset", val: "Datase
     if result.diverged:
         print(f"warning: {result.diverged}")
         return 1
-    best = shlex.quote(str(folder.path / "best.safetensors"))
-    print(f"to segment a picture: tinysegnet predict {best} PICTURE --out DIR")
+    # few validation pictures cannot tell which epoch is best
+    suggested = folder.path / f"{'last' if len(val) < FEW_VALIDATION_PICTURES else 'best'}.safetensors"
+    print(f"to segment a picture: tinysegnet predict {shlex.quote(str(suggested))} PICTURE --out DIR")
     return 0
 
 
