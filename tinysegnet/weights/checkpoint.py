@@ -32,6 +32,7 @@ from .safetensors_file import open_safetensors
 
 FORMAT = "tinysegnet checkpoint 1"
 OPTIMIZER = "optimizer/"
+MAX_HEADER_BYTES = 100_000_000  # the limit of safetensors; the history of a long run with many classes takes megabytes
 BUNDLED = {path.stem: path for path in sorted(Path(__file__).parent.glob("*.safetensors"))}  # by name
 
 
@@ -116,10 +117,11 @@ def read(path: str | PathLike[str], *, model: Network | None = None) -> Checkpoi
     """Read everything in a checkpoint. `model` has the same meaning as in `load`. Raises CheckpointError."""
     try:
         path = fspath(path)  # for messages
-        with open_safetensors(Path(path), "a checkpoint", "Give a .safetensors file that `train` wrote") as file:
+        advice = "Give a .safetensors file that `train` wrote"
+        with open_safetensors(Path(path), "a checkpoint", advice, most=MAX_HEADER_BYTES) as file:
             metadata = {"layers": "{}", "progress": "{}"} | (file.metadata() or {})  # version 0.1 may lack these two
             if metadata.get("format") != FORMAT:
-                raise CheckpointError("not a checkpoint of tinysegnet. Give a .safetensors file that `train` wrote")
+                raise CheckpointError(f"not a checkpoint of tinysegnet. {advice}")
             parts = {name: _json(metadata, name) for name in ("model", "palette", "training", "progress")}
             config = parts.pop("model")
             config.setdefault("preprocessing", "scaled")  # older files lack this setting

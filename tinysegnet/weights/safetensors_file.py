@@ -9,18 +9,23 @@ import safetensors
 
 from ..errors import CheckpointError
 from ..files import UNKNOWN, kind_of
-from .limits import check_name
+from .limits import MAX_HEADER_BYTES, check_name
 
 
-def open_safetensors(path: Path, what: str, advice: str) -> Any:
+def open_safetensors(path: Path, what: str, advice: str, *, most: int = MAX_HEADER_BYTES) -> Any:
     """Open a safetensors file. Raises CheckpointError without the path, which the caller adds.
 
-    Messages name the expected content `what`, such as "a checkpoint", and end with `advice`.
+    Messages name the expected content `what`, such as "a checkpoint", and end with `advice`. The header may have `most`
+    bytes.
     """
     try:
         if (kind := kind_of(path)) not in ("a safetensors file", UNKNOWN):
             inside = [path / name for name in ("best.safetensors", "last.safetensors") if (path / name).is_file()]
             raise CheckpointError(f"{kind}, not {what}. {f'Did you mean {inside[0]}?' if inside else advice}")
+        with open(path, "rb") as file:
+            claimed = int.from_bytes(file.read(8), "little")
+        if claimed > most:
+            raise CheckpointError(f"not {what}. {advice}")
         return safetensors.safe_open(path, framework="numpy")
     except FileNotFoundError as error:
         raise CheckpointError(f"no such file. {advice}") from error
