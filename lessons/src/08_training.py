@@ -610,8 +610,8 @@ print(f"{len(train)} training pictures, {len(val)} validation pictures; position
 # %% [markdown]
 # Is the rate of this recipe, 0.02, a good one? A *range test* (Smith 2015) answers this in one short training run of a
 # copy of the network: the rate rises exponentially, and the loss falls until the rate is too large. `find_lr` suggests
-# a tenth of the rate at which the smoothed loss is lowest. This is a careful choice; larger rates often work too.
-# On the command line, the same test is `tinysegnet find-lr`.
+# a tenth of the rate at which the smoothed loss is lowest. The suggestion is rough: with another seed, it may differ by
+# a factor of ten, so look at the curve. On the command line, the same test is `tinysegnet find-lr`.
 
 # %%
 found = ts.training.find_lr(ts.build("tiny", width=0.5), train, recipe=recipe, steps=40)

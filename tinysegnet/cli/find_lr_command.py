@@ -23,7 +23,8 @@ class FindRate(NetworkOptions):
     """Find a learning rate for `train` with the same options: train for a few steps while the rate rises.
 
     A new network, or that of --from, is trained with an exponentially rising rate until its loss explodes (Smith 2015).
-    The suggestion is a tenth of the rate at which the smoothed loss is lowest. No network is saved.
+    The suggestion is a tenth of the rate at which the smoothed loss is lowest. It is rough: with another --seed, it may
+    differ by a factor of ten, so look at the curve. No network is saved.
     """
 
     out: FilePath = Path("find-lr.png")
