@@ -39,8 +39,8 @@ def find_lr(
 ) -> RangeTest:  # fmt: skip
     """Find a learning rate by a range test on a copy of the network, which itself stays as it is.
 
-    The suggestion is a tenth of the rate at which the smoothed loss is lowest, with two digits. With another seed of the
-    recipe, it may differ by a factor of ten.
+    The suggestion is a tenth of the rate at which the smoothed loss is lowest, with two digits. With another seed, it
+    may differ by a factor of ten.
 
     Args:
         model: a new network, or a trained one that is to be fine-tuned.
