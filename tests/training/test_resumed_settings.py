@@ -64,6 +64,17 @@ def test_a_misspelled_setting_does_not_become_its_default(wrong, right, run, cap
     assert right in printed.err
 
 
+@pytest.mark.parametrize("name", ["environment", "pictures"])
+@pytest.mark.parametrize("value", [None, 3, "text"])
+def test_a_damaged_part_of_the_configuration_is_one_line(name, value, run, capsys):
+    changed(run, **{name: value})
+    code, printed = resumed(run, capsys)
+    assert code == 2
+    assert printed.err.count("\n") == 1
+    assert "config.json" in printed.err
+    assert name in printed.err
+
+
 def test_settings_of_later_versions_are_ignored(run, capsys):
     changed(run, something_new=3)
     assert resumed(run, capsys)[0] == 0

@@ -81,6 +81,16 @@ def test_a_run_without_a_checkpoint_cannot_continue_and_nobody_advises_it(tmp_pa
         folder.save(model(), None, Progress({"state": 1}), {})
 
 
+def test_a_run_is_never_overwritten(tmp_path):
+    RunFolder(tmp_path / "run", {"size": (20, 28)}, CAMVID).begin()
+    with pytest.raises(DataError, match="already contains a run") as told:
+        RunFolder(tmp_path / "run", {"size": (20, 28)}, CAMVID)
+    assert "--resume" not in str(told.value)  # there is no checkpoint yet
+    (tmp_path / "run" / "last.safetensors").touch()
+    with pytest.raises(DataError, match=r"already contains a run.*--resume"):
+        RunFolder(tmp_path / "run", {"size": (20, 28)}, CAMVID)
+
+
 def test_a_checkpoint_before_the_first_epoch_is_of_epoch_0(tmp_path):
     folder = RunFolder(tmp_path / "run", CONFIG, CAMVID)
     folder.begin()

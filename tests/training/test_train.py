@@ -139,16 +139,6 @@ def test_a_run_folder_contains_everything(scenes, val, trained):
     assert "Pedestrian" in page
 
 
-def test_a_run_is_never_overwritten(tmp_path):
-    run_folder(tmp_path / "run").begin()
-    with pytest.raises(DataError, match="already contains a run") as told:
-        run_folder(tmp_path / "run")
-    assert "--resume" not in str(told.value)  # there is no checkpoint yet
-    (tmp_path / "run" / "last.safetensors").touch()
-    with pytest.raises(DataError, match=r"already contains a run.*--resume"):
-        run_folder(tmp_path / "run")
-
-
 def test_epochs_without_validation_have_empty_cells(trained):
     rows = list(csv.DictReader((trained[0].path / "metrics.csv").open()))
     assert [bool(row["val_mIoU"]) for row in rows] == [False, True, True]

@@ -214,6 +214,9 @@ def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
         config = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(config, dict) or "size" not in config:
             raise ValueError("it contains no size")
+        for name in ("environment", "pictures"):
+            if not isinstance(config.get(name, {}), dict):
+                raise ValueError(f"its {name} is not an object in braces")
         return config
     except (OSError, ValueError, RecursionError) as error:
         fault = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error}"
