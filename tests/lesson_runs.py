@@ -119,10 +119,14 @@ def run(notebook: nbformat.NotebookNode, folder: Path, *, go_on: bool = False) -
 
 @dataclass
 class QuickRun:
-    """A solved lesson's first failure or None, and the failures of its exercises' checks without the solutions."""
+    """A solved lesson's first failure or None, and what its exercises' checks say, with the solutions and without.
+
+    Keys are the numbers of the cells that grade.
+    """
 
     failure: Failure | None
-    unsolved: dict[int, list[Failure]]  # by the number of the cell that grades
+    solved: dict[int, str]
+    unsolved: dict[int, str | Failure]
     seconds: float
 
 
@@ -136,8 +140,10 @@ def run_quickly(sources: list[Path]) -> dict[str, QuickRun]:
     assert done.returncode == 0, done.stderr
     runs = {}
     for stem, found in json.loads(done.stdout).items():
-        unsolved = {int(cell): [Failure(**one) for one in failures] for cell, failures in found["unsolved"].items()}
-        runs[stem] = QuickRun(found["failure"] and Failure(**found["failure"]), unsolved, found["seconds"])
+        unsolved = {int(cell): said if isinstance(said, str) else Failure(**said)
+                    for cell, said in found["unsolved"].items()}  # fmt: skip
+        solved = {int(cell): said for cell, said in found["solved"].items()}
+        runs[stem] = QuickRun(found["failure"] and Failure(**found["failure"]), solved, unsolved, found["seconds"])
     return runs
 
 
@@ -145,47 +151,55 @@ def run_here(source: Path) -> QuickRun:
     """Run a solved lesson in this process. Before each check, run the check without the solution, too."""
     notebook = build.fast(build.read(source))
     solved, student = build.solved(notebook).cells, build.student(notebook).cells
-    names, waiting, unsolved = {"__name__": "__main__"}, [], {}
+    names, waiting, says, unsolved = {"__name__": "__main__"}, [], {}, {}
     began = time.process_time()
     for number, cell in enumerate(solved):
         if cell.cell_type != "code":
             continue
         if cell.source != student[number].source:
             waiting.append(number)
-        if GRADE.search(cell.source):
-            without = _without(student, waiting, names)
-            unsolved[number] = list(filter(None, [*without[0], _execute(source, number, cell.source, without[1])]))
+        graded = GRADE.search(cell.source)
+        if graded:
+            unsolved[number] = _without(student, [*waiting, number], names)
             waiting = []
-        if failure := _execute(source, number, cell.source, names):
-            return QuickRun(failure, unsolved, time.process_time() - began)
-    return QuickRun(None, unsolved, time.process_time() - began)
+        failure, said = _execute(source, number, cell.source, names)
+        if failure:
+            return QuickRun(failure, says, unsolved, time.process_time() - began)
+        if graded:
+            says[number] = said
+    return QuickRun(None, says, unsolved, time.process_time() - began)
 
 
-def _without(student, waiting: list[int], names: dict) -> tuple[list[Failure | None], dict]:
-    """Run these cells of the student's copy without their solutions; return the failures and the final names."""
+def _without(student, numbers: list[int], names: dict) -> str | Failure:
+    """Run these cells of the student's copy; return what they print, or the first failure."""
     names = dict(names)
-    failures = []
-    for number in waiting:
-        for name in assigned(student[number].source):
-            names.pop(name, None)
-        failures.append(_execute(Path("student"), number, student[number].source, names))
-    return failures, names
+    said = ""
+    for number in numbers:
+        failure, printed = _execute(Path("student"), number, student[number].source, names)
+        if failure:
+            return failure
+        said += printed
+    return said
 
 
-def _execute(source: Path, number: int, code: str, names: dict) -> Failure | None:
-    """Execute a cell as a notebook would, but draw nothing: only the text of the last expression is made."""
+def _execute(source: Path, number: int, code: str, names: dict) -> tuple[Failure | None, str]:
+    """Execute a cell as a notebook would, but draw nothing: only the text of the last expression is made.
+
+    Returns:
+        The failure or None, and what the cell printed.
+    """
     file = f"<{source.stem}, cell {number}>"
     linecache.cache[file] = len(code), None, code.splitlines(keepends=True), file
     tree = ast.parse(code)
     last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        try:
             exec(compile(tree, file, "exec"), names)
             if last:
                 str(eval(compile(ast.Expression(last.value), file, "eval"), names))
-    except (Exception, SystemExit) as error:
-        return Failure(number, type(error).__name__, str(error), traceback.format_exc())
-    return None
+        except (Exception, SystemExit) as error:
+            return Failure(number, type(error).__name__, str(error), traceback.format_exc()), printed.getvalue()
+    return None, printed.getvalue()
 
 
 # --- what a cell assigns ----------------------------------------------------------------------------------------------
@@ -202,24 +216,12 @@ def assigned(code: str) -> dict[str, int]:
     return found
 
 
-def unexcused(failures: list[Failure], notebook: nbformat.NotebookNode) -> list[Failure]:
-    """Return the failures that do not follow from a missing solution.
-
-    A NotImplementedError is excused, and so is a missing name that an excused cell would have bound.
-    """
-    missing: set[str] = set()
-    bad = []
-    for failure in failures:
-        name = re.search(r"name '(\w+)' is not defined", failure.message)
-        if failure.name == "NotImplementedError" or (failure.name == "NameError" and name and name[1] in missing):
-            missing |= set(assigned(notebook.cells[failure.number].source))
-        else:
-            bad.append(failure)
-    return bad
-
-
 if __name__ == "__main__":
     import matplotlib.pyplot  # noqa: F401  imported once, before the first lesson is timed
 
+    from tinysegnet_lessons.grader import keep_answers
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        keep_answers()
     results = {path.stem: asdict(run_here(path)) for path in map(Path, sys.argv[1:])}
     print(json.dumps(results))

@@ -159,7 +159,7 @@ def my_labels_to_colors(labels, colors):
 
 
 # %%
-grader.grade("labels_to_colors", my_labels_to_colors)
+my_labels_to_colors = grader.grade("labels_to_colors", my_labels_to_colors)
 
 # %% [markdown]
 # ## From colour to class
@@ -226,7 +226,7 @@ def my_colors_to_labels(picture, colors, ignore_label):
 
 
 # %%
-grader.grade("colors_to_labels", my_colors_to_labels)
+my_colors_to_labels = grader.grade("colors_to_labels", my_colors_to_labels)
 
 # %% [markdown]
 # ## What the network computes
@@ -382,7 +382,7 @@ def my_pixel_accuracy(logits, labels, ignore_label):
 
 
 # %%
-grader.grade("pixel_accuracy", my_pixel_accuracy)
+my_pixel_accuracy = grader.grade("pixel_accuracy", my_pixel_accuracy)
 
 # %% [markdown]
 # The library computes G for the scene from above and for a scene with many void pixels:

@@ -110,7 +110,7 @@ def my_conv2d_loops(x, weight, bias):
 
 
 # %%
-grader.grade("conv2d_seven_loops", my_conv2d_loops)
+my_conv2d_loops = grader.grade("conv2d_seven_loops", my_conv2d_loops)
 
 # %% [markdown]
 # ## Padding: what happens at the border
@@ -189,7 +189,7 @@ def my_output_size(H, K, stride, padding):
 
 
 # %%
-grader.grade("output_size", my_output_size)
+my_output_size = grader.grade("output_size", my_output_size)
 
 # %% [markdown]
 # ## From seven loops to K x K matrix products
@@ -292,7 +292,7 @@ def my_conv2d_shifted(x, weight, bias):
 
 
 # %%
-grader.grade("conv2d_shifted_products", my_conv2d_shifted)
+my_conv2d_shifted = grader.grade("conv2d_shifted_products", my_conv2d_shifted)
 
 # %% [markdown]
 # ## Two properties
@@ -424,7 +424,7 @@ def my_receptive_field(kernels, strides):
 
 
 # %%
-grader.grade("receptive_field", my_receptive_field)
+my_receptive_field = grader.grade("receptive_field", my_receptive_field)
 
 # %% [markdown]
 # The encoder of SegNet-Basic repeats a 7x7 convolution and a 2x2 pooling four times. The paper gives 106x106 pixels as

@@ -197,7 +197,7 @@ def my_conv1d_dx(dout, weight):
 
 
 # %%
-grader.grade("conv1d_dx", my_conv1d_dx)
+my_conv1d_dx = grader.grade("conv1d_dx", my_conv1d_dx)
 
 # %% [markdown]
 # ## Two dimensions
@@ -322,7 +322,7 @@ def my_conv2d_dx(dout, weight):
 
 
 # %%
-grader.grade("conv2d_dx", my_conv2d_dx)
+my_conv2d_dx = grader.grade("conv2d_dx", my_conv2d_dx)
 
 # %% [markdown]
 # ### Exercise 3: dweight and dbias
@@ -347,7 +347,7 @@ def my_conv2d_dweight_dbias(x, dout, K):
 
 
 # %%
-grader.grade("conv2d_dweight_dbias", my_conv2d_dweight_dbias)
+my_conv2d_dweight_dbias = grader.grade("conv2d_dweight_dbias", my_conv2d_dweight_dbias)
 
 # %% [markdown]
 # ## The library's own code

@@ -155,7 +155,7 @@ def my_numeric_gradient(f, x, h):
 
 
 # %%
-grader.grade("numeric_gradient", my_numeric_gradient)
+my_numeric_gradient = grader.grade("numeric_gradient", my_numeric_gradient)
 
 # %% [markdown]
 # ## From a layer to one number
@@ -253,7 +253,7 @@ def my_error_over_allowed(analytic, numeric, F, h):
 
 
 # %%
-grader.grade("error_over_allowed", my_error_over_allowed)
+my_error_over_allowed = grader.grade("error_over_allowed", my_error_over_allowed)
 
 # %% [markdown]
 # Apply the library's own rule to the right `dx`, and to a `dx` that is too large by a factor of 1.00001:
@@ -639,7 +639,7 @@ def my_affine_backward(dout, cache):
 
 
 # %%
-grader.grade("affine_backward", my_affine_backward)
+my_affine_backward = grader.grade("affine_backward", my_affine_backward)
 
 # %%
 ts.gradcheck.check(affine_forward, my_affine_backward, *arrays)

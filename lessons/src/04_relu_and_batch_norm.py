@@ -159,7 +159,7 @@ def my_relu_backward(dout, x):
 
 
 # %%
-grader.grade("relu_backward", my_relu_backward)
+my_relu_backward = grader.grade("relu_backward", my_relu_backward)
 
 # %% [markdown]
 # ## Why normalise: a deep network before any training
@@ -306,7 +306,7 @@ def my_batchnorm(x, gamma, beta, eps):
 
 
 # %%
-grader.grade("batchnorm_forward", my_batchnorm)
+my_batchnorm = grader.grade("batchnorm_forward", my_batchnorm)
 
 # %% [markdown]
 # ## Training and inference
@@ -738,7 +738,7 @@ def my_batchnorm_backward(dout, x_hat, inv_std, gamma):
 
 
 # %%
-grader.grade("batchnorm_backward", my_batchnorm_backward)
+my_batchnorm_backward = grader.grade("batchnorm_backward", my_batchnorm_backward)
 
 # %% [markdown]
 # ## The fast version

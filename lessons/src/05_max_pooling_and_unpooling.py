@@ -95,7 +95,7 @@ def my_max_pool2d(x):
 
 
 # %%
-grader.grade("max_pool2d_forward", my_max_pool2d)
+my_max_pool2d = grader.grade("max_pool2d_forward", my_max_pool2d)
 
 # %% [markdown]
 # ## Two bits per window
@@ -244,7 +244,7 @@ def my_max_unpool2d(z, position, output_size):
 
 
 # %%
-grader.grade("max_unpool2d_forward", my_max_unpool2d)
+my_max_unpool2d = grader.grade("max_unpool2d_forward", my_max_unpool2d)
 
 # %% [markdown]
 # ## Backward of pooling
@@ -308,7 +308,7 @@ def my_max_pool2d_backward(dout, x):
 
 
 # %%
-grader.grade("max_pool2d_backward", my_max_pool2d_backward)
+my_max_pool2d_backward = grader.grade("max_pool2d_backward", my_max_pool2d_backward)
 
 # %% [markdown]
 # ## Backward of unpooling
@@ -388,7 +388,7 @@ def my_max_unpool2d_backward(dout, position):
 
 
 # %%
-grader.grade("max_unpool2d_backward", my_max_unpool2d_backward)
+my_max_unpool2d_backward = grader.grade("max_unpool2d_backward", my_max_unpool2d_backward)
 
 # %% [markdown]
 # ## Checking both ops, and what breaks them

@@ -135,7 +135,7 @@ def my_softmax(logits):
 
 
 # %%
-grader.grade("softmax", my_softmax)
+my_softmax = grader.grade("softmax", my_softmax)
 
 # %% [markdown]
 # ## Cross-entropy: how wrong the network is
@@ -400,7 +400,7 @@ def my_cross_entropy(logits, labels, ignore_label):
 
 
 # %%
-grader.grade("cross_entropy", my_cross_entropy)
+my_cross_entropy = grader.grade("cross_entropy", my_cross_entropy)
 
 # %% [markdown]
 # ### Exercise 3: the gradient of the loss
@@ -420,7 +420,7 @@ def my_cross_entropy_backward(logits, labels, ignore_label):
 
 
 # %%
-grader.grade("cross_entropy_backward", my_cross_entropy_backward)
+my_cross_entropy_backward = grader.grade("cross_entropy_backward", my_cross_entropy_backward)
 
 # %% [markdown]
 # ## Class weights
@@ -517,7 +517,7 @@ def my_class_weights(pixels, image_pixels):
 
 
 # %%
-grader.grade("class_weights", my_class_weights)
+my_class_weights = grader.grade("class_weights", my_class_weights)
 
 # %% [markdown]
 # ### The choice of the divisor

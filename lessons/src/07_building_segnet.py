@@ -253,7 +253,7 @@ def my_segnet_shapes(H, W, encoder, decoder):
 
 
 # %%
-grader.grade("segnet_shapes", my_segnet_shapes)
+my_segnet_shapes = grader.grade("segnet_shapes", my_segnet_shapes)
 
 # %% [markdown]
 # ## Backward through the whole chain
@@ -323,7 +323,7 @@ def my_mini_segnet_backward(x, weight1, weight2, dout):
 
 
 # %%
-grader.grade("mini_segnet_backward", my_mini_segnet_backward)
+my_mini_segnet_backward = grader.grade("mini_segnet_backward", my_mini_segnet_backward)
 
 # %% [markdown]
 # ### Checking the whole network
@@ -426,7 +426,7 @@ def my_stack_parameters(in_channels, widths, kernel_size):
 
 
 # %%
-grader.grade("stack_parameters", my_stack_parameters)
+my_stack_parameters = grader.grade("stack_parameters", my_stack_parameters)
 
 # %% [markdown]
 # ### Counting VGG16
@@ -553,7 +553,7 @@ def my_index_bytes(H, W, C):
 
 
 # %%
-grader.grade("index_bytes", my_index_bytes)
+my_index_bytes = grader.grade("index_bytes", my_index_bytes)
 
 # %% [markdown]
 # ### The paper's figures, computed
@@ -628,7 +628,7 @@ def my_fields_of_a_line(line):
 
 
 # %%
-grader.grade("fields_of_a_line", my_fields_of_a_line)
+my_fields_of_a_line = grader.grade("fields_of_a_line", my_fields_of_a_line)
 
 # %% [markdown]
 # The decoder's convolutions enlarge the field further, but less and less, because the jumps shrink. Apply the rules to

@@ -157,7 +157,7 @@ def my_sgd_step(parameter, gradient, velocity, rate, momentum, decay):
 
 
 # %%
-grader.grade("sgd_step", my_sgd_step)
+my_sgd_step = grader.grade("sgd_step", my_sgd_step)
 
 # %% [markdown]
 # ### Two definitions of momentum
@@ -262,7 +262,7 @@ def my_adam_step(parameter, gradient, mean, square, step, rate, beta1, beta2, ep
 
 
 # %%
-grader.grade("adam_step", my_adam_step)
+my_adam_step = grader.grade("adam_step", my_adam_step)
 
 # %% [markdown]
 # This is the library's version:
@@ -440,7 +440,7 @@ def my_he_std(shape):
 
 
 # %%
-grader.grade("he_std", my_he_std)
+my_he_std = grader.grade("he_std", my_he_std)
 
 # %% [markdown]
 # ## The cheapest test of training code: two pictures

@@ -694,7 +694,7 @@ def my_update_ratio(before, after):
 
 
 # %%
-grader.grade("update_ratio", my_update_ratio)
+my_update_ratio = grader.grade("update_ratio", my_update_ratio)
 
 # %% [markdown]
 # Now train a narrow network on small streets for a few steps, with rates that are too small, good and too large.
@@ -762,7 +762,7 @@ def my_dead_fraction(x):
 
 
 # %%
-grader.grade("dead_fraction", my_dead_fraction)
+my_dead_fraction = grader.grade("dead_fraction", my_dead_fraction)
 
 # %% [markdown]
 # Count the dead channels in the bundled network, over all test streets, and in a network without batch norm after a few
@@ -919,7 +919,7 @@ def my_saliency(x, weight1, weight2, at, k):
 
 
 # %%
-grader.grade("saliency", my_saliency)
+my_saliency = grader.grade("saliency", my_saliency)
 
 # %% [markdown]
 # ## Occlusion: cover a part of the picture
@@ -953,7 +953,7 @@ def my_occlusion(image, score, size):
 
 
 # %%
-grader.grade("occlusion", my_occlusion)
+my_occlusion = grader.grade("occlusion", my_occlusion)
 
 # %% [markdown]
 # Apply occlusion to the logit of the pixel above. The network gets the covered pictures of one row of squares as a

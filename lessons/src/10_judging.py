@@ -92,7 +92,7 @@ def my_confusion_matrix(labels, predictions, num_classes, ignore_label):
 
 
 # %%
-grader.grade("confusion_matrix", my_confusion_matrix)
+my_confusion_matrix = grader.grade("confusion_matrix", my_confusion_matrix)
 
 # %% [markdown]
 # ## Three averages
@@ -337,7 +337,7 @@ def my_scores(matrices):
 
 
 # %%
-grader.grade("scores_of_a_set", my_scores)
+my_scores = grader.grade("scores_of_a_set", my_scores)
 
 # %% [markdown]
 # ## G above 0.9, mIoU below 0.1
@@ -437,7 +437,7 @@ def my_boundary_map(mask):
 
 
 # %%
-grader.grade("boundary_map", my_boundary_map)
+my_boundary_map = grader.grade("boundary_map", my_boundary_map)
 
 # %% [markdown]
 # ## Boundary F1
@@ -534,7 +534,7 @@ def my_boundary_f1(true, predicted, reach):
 
 
 # %%
-grader.grade("boundary_f1_by_distance", my_boundary_f1)
+my_boundary_f1 = grader.grade("boundary_f1_by_distance", my_boundary_f1)
 
 # %% [markdown]
 # ## BF measures what G does not

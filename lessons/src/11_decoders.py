@@ -249,7 +249,7 @@ def my_crossing_bytes(H, W, C, K):
 
 
 # %%
-grader.grade("crossing_bytes", my_crossing_bytes)
+my_crossing_bytes = grader.grade("crossing_bytes", my_crossing_bytes)
 
 # %% [markdown]
 # ## Backward
@@ -305,7 +305,7 @@ def my_skip_backward(dout, dnext, maps, weight):
 
 
 # %%
-grader.grade("skip_backward", my_skip_backward)
+my_skip_backward = grader.grade("skip_backward", my_skip_backward)
 
 # %% [markdown]
 # ### Backward passes of the five layers
@@ -512,7 +512,7 @@ def my_verdict(scores, one, other):
 
 
 # %%
-grader.grade("verdict", my_verdict)
+my_verdict = grader.grade("verdict", my_verdict)
 
 # %% [markdown]
 # ### Our study next to the paper's table

@@ -121,7 +121,7 @@ def my_dropout_backward(dout, mask, rate):
 
 
 # %%
-grader.grade("dropout_backward", my_dropout_backward)
+my_dropout_backward = grader.grade("dropout_backward", my_dropout_backward)
 
 # %% [markdown]
 # ### Two typical mistakes
@@ -338,7 +338,7 @@ def my_mean_and_variance(samples):
 
 
 # %%
-grader.grade("mean_and_variance", my_mean_and_variance)
+my_mean_and_variance = grader.grade("mean_and_variance", my_mean_and_variance)
 
 # %% [markdown]
 # ## A map of uncertainty
@@ -451,7 +451,7 @@ def my_auroc(values, positive):
 
 
 # %%
-grader.grade("auroc", my_auroc)
+my_auroc = grader.grade("auroc", my_auroc)
 
 # %% [markdown]
 # ## A cheaper alternative

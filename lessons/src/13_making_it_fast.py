@@ -491,7 +491,7 @@ def my_winograd_1d(d, g):
 
 
 # %%
-grader.grade("winograd_1d", my_winograd_1d)
+my_winograd_1d = grader.grade("winograd_1d", my_winograd_1d)
 
 # %% [markdown]
 # ### Two dimensions
@@ -585,7 +585,7 @@ def my_multiplications(H, W, C, F, m, r):
 
 
 # %%
-grader.grade("multiplications", my_multiplications)
+my_multiplications = grader.grade("multiplications", my_multiplications)
 
 # %% [markdown]
 # The next cell counts the products for outputs of SegNet's sizes, with the library's tiles:
@@ -867,7 +867,7 @@ def my_roofline(N, H, W, C, F, K, product, copy):
 
 
 # %%
-grader.grade("roofline", my_roofline)
+my_roofline = grader.grade("roofline", my_roofline)
 
 # %% [markdown]
 # Which roof limits SegNet's ops? `tinysegnet.bench` defines workloads and their costs, and runs them:

@@ -201,7 +201,7 @@ def my_resize_labels(labels, size):
 
 
 # %%
-grader.grade("resize_labels", my_resize_labels)
+my_resize_labels = grader.grade("resize_labels", my_resize_labels)
 
 # %% [markdown]
 # ## The recipe
@@ -272,7 +272,7 @@ def my_working_size(image_size, training_size):
 
 
 # %%
-grader.grade("working_size", my_working_size)
+my_working_size = grader.grade("working_size", my_working_size)
 
 # %% [markdown]
 # **Why are the logits scaled back, not the labels?** Labels can only be picked, so they become blocks. Logits can be
@@ -344,7 +344,7 @@ def my_fold(weight, bias, gamma, beta, mean, var, eps):
 
 
 # %%
-grader.grade("fold", my_fold)
+my_fold = grader.grade("fold", my_fold)
 
 # %% [markdown]
 # The next cell folds a whole network, in float64, so that rounding cannot hide a mistake. In inference the library's

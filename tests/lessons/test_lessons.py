@@ -1,4 +1,4 @@
-"""The lessons: every source runs to its end, and every student's copy fails only where the learner has to write.
+"""The lessons: every source and every student's copy run to the end; the copy says which answers are not written.
 
 The short form runs each solved lesson in one process, in the fast mode: a cell with "fast" in its metadata runs that
 text instead of its own. The long form also runs both copies in Jupyter kernels.
@@ -13,7 +13,7 @@ import os
 import re
 
 import pytest
-from lesson_runs import assigned, build, cells, run, run_here, run_quickly, unexcused
+from lesson_runs import assigned, build, cells, run, run_here, run_quickly
 
 from tinysegnet_lessons import grader
 
@@ -46,15 +46,16 @@ def quick_runs(request):
 
 @pytest.mark.skipif(FULL, reason="the lessons run in kernels, with their own numbers")
 @every_lesson
-def test_solved_lesson_runs_and_its_exercises_fail_without_solutions(source, quick_runs, record_property):
+def test_solved_lesson_runs_and_its_exercises_need_their_solutions(source, quick_runs, record_property):
     run = quick_runs[source.stem]
     assert run.failure is None, told(run.failure, source)
     assert set(run.unsolved) == {cell.number for cell in cells(source) if cell.graded}
-    notebook = build.student(prepared(source))
-    for number, failures in run.unsolved.items():
-        bad = unexcused(failures, notebook)
-        assert not bad, told(bad[0], source)
-        assert number in [failure.number for failure in failures], f"{cells(source)[number].place} needs no solution"
+    for said in run.solved.values():
+        assert "not kept" not in said, said
+    for number, said in run.unsolved.items():
+        assert isinstance(said, str), told(said, source)
+        for name in cells(source)[number].graded:
+            assert f"{name}: not written yet" in said, f"{cells(source)[number].place} needs no solution"
     record_property(f"lesson {source.stem}", f"{run.seconds:.1f} s of CPU time in the fast mode, without figures")
 
 
@@ -68,14 +69,14 @@ def test_solved_lesson_runs_to_its_end(source, tmp_path, record_property):
 
 @in_kernels
 @every_lesson
-def test_students_copy_fails_only_where_the_learner_writes(source, tmp_path):
+def test_students_copy_runs_to_its_end_and_names_what_is_not_written(source, tmp_path):
     notebook = build.student(prepared(source))
-    failures, _ = run(notebook, tmp_path, go_on=True)
-    bad = unexcused(failures, notebook)
-    assert not bad, told(bad[0], source)
-    failed = {failure.number for failure in failures}
+    failures, _ = run(notebook, tmp_path)
+    assert not failures, told(failures[0], source)
     for cell in cells(source):
-        assert not cell.graded or cell.number in failed, f"{cell.place} is right without the learner's work"
+        said = "".join(output.get("text", "") for output in notebook.cells[cell.number].get("outputs", ()))
+        for name in cell.graded:
+            assert f"{name}: not written yet" in said, f"{cell.place} is right without the learner's work"
 
 
 def test_no_students_copy_is_stale():
@@ -212,26 +213,37 @@ def test_build_writes_solutions_for_teachers(tmp_path, monkeypatch):
 
 
 @pytest.mark.long
-def test_kernel_run_finds_errors_and_excuses_missing_solutions(example, tmp_path):
+def test_kernel_run_finds_errors(example, tmp_path):
     failures, _ = run(build.solved(build.read(example)), tmp_path)
     assert [(f.number, f.name) for f in failures] == [(5, "NameError")]
-    notebook = build.student(build.read(example))
-    failures, _ = run(notebook, tmp_path, go_on=True)
+    failures, _ = run(build.student(build.read(example)), tmp_path, go_on=True)
     assert [f.name for f in failures] == ["NotImplementedError", "NameError", "NameError"]
-    assert [f.number for f in unexcused(failures, notebook)] == [5]
 
 
 def test_quick_run_finds_errors_and_checks_that_need_no_solution(example):
     failure = run_here(example).failure
     assert (failure.number, failure.name) == (5, "NameError")
     assert cells(example)[5].place == "lessons/src/99_example.py:22 (cell 5)"
-    check = '\n# %%\nassert my_double(1) == 2  # grader.grade("first")\n# %%\n1 + 1  # grader.grade("second")\n'
-    example.write_text(EXAMPLE.replace("print(undefined)", "") + check)
+    example.write_text(EXAMPLE.split("# %%\nmy_six")[0] + GRADES)
     quick = run_here(example)
     assert quick.failure is None
-    assert [[f.name for f in failures] for failures in quick.unsolved.values()] == [["NotImplementedError"], []]
+    first, second = quick.unsolved.values()
+    assert first.startswith("output_size: not written yet")
+    assert second.startswith("output_size: right")
 
 
+GRADES = """# %%
+def my_output_size(H, K, stride, padding):
+    ### BEGIN SOLUTION
+    return (H + 2 * padding - K) // stride + 1
+    ### END SOLUTION
+# %%
+from tinysegnet_lessons import grader
+# %%
+grader.grade("output_size", my_output_size)
+# %%
+grader.grade("output_size", lambda H, K, stride, padding: (H + 2 * padding - K) // stride + 1)
+"""
 GRADED = """# %%
 from tinysegnet_lessons import grader
 # %%

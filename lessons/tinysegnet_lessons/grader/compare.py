@@ -3,7 +3,8 @@
     |got - expected| <= rtol * |expected| + atol * max(1, the largest |expected|)
 
 In float64, rtol is 1e-9 and atol is 1e-10. Summing a hundred numbers of order 1 in another order changes the sum by
-1e-14; a missing eps of 1e-5 changes a result by 1e-6. Integers and booleans must be equal. NaN counts as equal to NaN.
+1e-14; a missing eps of 1e-5 changes a result by 1e-6. A result in float32 or float16 is compared with the accuracy of
+that type. Integers and booleans must be equal. NaN counts as equal to NaN.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ def wrong_entries(got: np.ndarray, expected: np.ndarray) -> np.ndarray:
     """Return a boolean array that marks the entries in which two arrays of equal shape differ."""
     if expected.dtype.kind != "f":
         return np.asarray(got != expected)
-    rtol, atol = TOLERANCES[str(expected.dtype)]
+    rtol, atol = max(TOLERANCES.get(str(np.asarray(array).dtype), TOLERANCES["float64"]) for array in (got, expected))
     sizes = np.abs(expected[np.isfinite(expected)])
     allowed = rtol * np.abs(expected) + atol * max(1.0, float(sizes.max(initial=0)))
     with np.errstate(all="ignore"):

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-import copy
-import inspect
+import sysconfig
+import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
 
+import tinysegnet
 from tinysegnet.errors import TinySegNetError
 
-from .compare import changed, equal, wrong_entries
-from .exercise import Exercise, find_exercise
-from .guesses import guess_shape, guess_values
+from .examine import examine, shapes_of, silent
+from .exercise import Challenge, Exercise, find_exercise, find_prediction, hidden_seed
+from .kept_answers import keep
+from .message import message
 
-__all__ = ["WrongAnswer", "grade"]
+__all__ = ["StandIn", "WrongAnswer", "grade", "predict"]
+
+_LIBRARIES = (sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), str(Path(tinysegnet.__file__).parent),
+              str(Path(__file__).parents[1]))  # fmt: skip
 
 
 class WrongAnswer(TinySegNetError, AssertionError):
@@ -27,14 +33,33 @@ class WrongAnswer(TinySegNetError, AssertionError):
         return str(self).splitlines()
 
 
-def grade(exercise: str, answer: Any) -> None:
-    """Check an answer, and print one line if it is right.
+class StandIn:
+    """The right answer to an exercise, in place of a function that the learner has not written yet."""
 
-    An exception that the answer raises is passed on with a note that names the case.
+    def __init__(self, exercise: Exercise) -> None:
+        self.exercise = exercise.name
+        self.__wrapped__ = exercise.reference
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        """Return the right results, silently where numbers are divided by 0 on purpose, as in the grader."""
+        with np.errstate(all="ignore"):
+            return self.__wrapped__(*arguments, **keywords)
+
+
+def grade(exercise: str, answer: Any, *, seed: int | None = None, required: bool = False) -> Any:
+    """Check an answer, print the verdict, and return the function with which the lesson continues.
+
+    An answer that is not written yet, which raises NotImplementedError or is `...`, is replaced by the right one. A
+    right answer is also kept if the learner has agreed to that (see `keep_answers`).
 
     Args:
         exercise: Name of the exercise.
         answer: Function, or a value if the exercise asks for one.
+        seed: Seed for the random numbers of the cases. By default they are the same each time.
+        required: Whether an answer that is not written yet counts as wrong.
+
+    Returns:
+        The answer, or a `StandIn` for it.
 
     Raises:
         WrongAnswer: If the answer is wrong. The message says where it is wrong and which mistake is likely.
@@ -42,178 +67,113 @@ def grade(exercise: str, answer: Any) -> None:
     """
     __tracebackhide__ = True  # a notebook then shows only the learner's own lines
     found = find_exercise(exercise)
-    answer = answer if callable(answer) else _constant(answer)
-    cases = found.cases()
-    for number, case in enumerate(cases):
+    with hidden_seed(seed):
+        verdict = _verdict(found, answer)
+    if verdict is None:
+        if required:
+            raise WrongAnswer(f"{found.name}: not written yet")
+        if isinstance(answer, StandIn):
+            print(f"{found.name}: not written yet. If you have written it, run the cell with your function first.")
+        else:
+            print(f"{found.name}: not written yet. The lesson continues with the right answer.")
+        return answer if isinstance(answer, StandIn) else _stand_in(found)
+    print(f"{found.name}: {verdict}")
+    if note := keep(found, answer):
+        print(note)
+    return answer
+
+
+def predict(question: str, answer: Any) -> None:
+    """Compare a prediction with what will happen, and print the result. Nothing is raised for a wrong prediction.
+
+    Args:
+        question: Name of the question.
+        answer: Number or letter, or `...` for no prediction.
+
+    Raises:
+        SettingError: If no question has that name.
+    """
+    right = find_prediction(question)
+    if answer is ...:
+        print("No prediction yet. Replace the dots, and then read on.")
+        return
+    if isinstance(right.answer, str):
+        as_predicted = str(answer).strip().lower() == right.answer
+    else:
         try:
-            problem = _examine(found, answer, case)
-        except NotImplementedError:
-            raise
-        except Exception as error:
-            if case:
-                shapes = _shapes(found, case)
-                error.add_note(f"{found.name}: this error occurred in case {number + 1} of {len(cases)}: {shapes}")
-            raise
-        if problem is not None:
-            raise WrongAnswer(_message(found, answer, cases[: number + 1], problem))
-    print(f"{found.name}: right ({', '.join(found.results)}; {len(cases)} case{'s' * (len(cases) != 1)})")
+            as_predicted = abs(float(answer) - right.answer) <= right.tolerance * abs(right.answer)
+        except (TypeError, ValueError):
+            as_predicted = False
+    print(f"{'As you predicted' if as_predicted else f'You predicted {answer}'}: {right.answer}. {right.why}")
 
 
-def _constant(value: Any) -> Callable[..., Any]:
-    return lambda *_: value
-
-
-@dataclass
-class _Mismatch:
-    """A difference from the right answer: its kind, a sentence about it, and the result that is wrong."""
-
-    kind: str
-    sentence: str
-    at: int | None = None
-    got: Any = None
-    expected: Any = None
-
-    def same_as(self, other: _Mismatch | None) -> bool:
-        """Return whether the other mismatch is the same mistake with the same numbers."""
-        if other is None or (self.kind, self.at) != (other.kind, other.at):
-            return False
-        if isinstance(self.got, np.ndarray):
-            return equal(other.got, self.got)
-        return type(self.got) is type(other.got) and not changed(self.got, other.got)
-
-
-def _examine(exercise: Exercise, answer: Callable, case: tuple) -> _Mismatch | None:
-    """Return the mismatch in this case, or None. The answer and the reference get copies of the case."""
+def _verdict(found: Exercise, answer: Any) -> str | None:
+    """Return the words about a right answer, or None for an answer that is not written yet."""
     __tracebackhide__ = True
-    arguments = copy.deepcopy(case)
-    with np.errstate(all="ignore"):
-        got = answer(*arguments)
-        expected = _results(exercise, exercise.reference(*copy.deepcopy(case)))
-    for name, before, after in zip(_names(exercise, case), case, arguments, strict=True):
-        if changed(before, after):
-            return _Mismatch("overwritten", f"it overwrites its argument {name}. Work on a copy", got=after)
-    if len(exercise.results) > 1 and not (isinstance(got, (tuple, list)) and len(got) == len(exercise.results)):
-        wanted = f"{len(exercise.results)} results ({', '.join(exercise.results)}) are expected"
-        what = f"a tuple of {len(got)}" if isinstance(got, tuple) else _kind_of(got)
-        return _Mismatch("count", f"it returns {what}, but {wanted}", got=len(got) if isinstance(got, tuple) else got)
-    results = tuple(got) if len(exercise.results) > 1 else (got,)
-    pairs = enumerate(zip(results, expected, strict=True))
-    problems = (_compare(exercise.results[at], at, *pair) for at, pair in pairs)
-    return next((problem for problem in problems if problem is not None), None)
-
-
-def _compare(name: str, at: int, got: Any, expected: Any) -> _Mismatch | None:
-    if expected is None:
-        return None if got is None else _Mismatch("value", f"{name} must be None", at, np.asarray(got))
-    if got is None:
-        return _Mismatch("none", f"{name} is None. Is a return statement missing?", at)
-    if isinstance(got, (list, tuple)) and isinstance(expected, np.ndarray):
-        return _Mismatch("kind", f"{name} is a {type(got).__name__}. Turn it into an array with np.array(...)", at)
-    values, expected = _as_array(got), np.asarray(expected)
-    if values is None:
-        return _Mismatch("kind", f"{name} is of type {type(got).__name__}, not an array or a number", at)
-    if values.shape != expected.shape:
-        return _Mismatch("shape", f"{name} has the shape {values.shape}, not {expected.shape}", at, values, expected)
-    if wrong_entries(values, expected).any():
-        return _Mismatch("value", f"{name} is wrong", at, values, expected)
-    return None
-
-
-def _as_array(value: Any) -> np.ndarray | None:
+    if answer is ... or isinstance(answer, StandIn):
+        return None
+    function = answer if callable(answer) else lambda *_: answer
+    cases = found.cases()
     try:
-        array = np.asarray(value)
-    except ValueError:  # lists of different lengths
+        for number in range(1, len(cases) + 1):
+            _check_case(found, function, cases[:number], len(cases))
+        value = found.measure(answer) if isinstance(found, Challenge) else None
+    except NotImplementedError:
         return None
-    return array if array.dtype.kind in "biuf" else None
+    if isinstance(found, Challenge) and value is not None:
+        goal = f"{'at most' if found.lower_is_better else 'at least'} {found.goal:g}"
+        end = "reached" if found.reached(value) else "not reached yet"
+        return f"{value:.3g} {found.unit} (goal: {goal}, {end})"
+    return f"right ({', '.join(found.results)}; {len(cases)} case{'s' * (len(cases) != 1)})"
 
 
-def _kind_of(value: Any) -> str:
-    return "None" if value is None else f"a single {type(value).__name__}"
+def _check_case(found: Exercise, answer: Callable, cases: Sequence[tuple], total: int) -> None:
+    """Check the last of `cases`; show what the answer prints in the first case and in the case that fails."""
+    __tracebackhide__ = True
+    printed = None
+    try:
+        if len(cases) == 1:
+            problem = examine(found, answer, cases[-1])
+        else:
+            with silent() as printed:
+                problem = examine(found, answer, cases[-1])
+    except NotImplementedError as error:
+        if len(cases) == 1:
+            raise
+        raise WrongAnswer(f"{found.name}: not written for case {len(cases)}: {shapes_of(found, cases[-1])}") from error
+    except RecursionError as error:
+        line = next((line for line in traceback.extract_tb(error.__traceback__) if _is_learners(line.filename)), None)
+        place = f" in line {line.lineno}: {line.line}" if line else ""
+        raise WrongAnswer(f"{found.name}: your function calls itself without end{place}") from None
+    except Exception as error:
+        if cases[-1]:
+            shapes = shapes_of(found, cases[-1])
+            error.add_note(f"{found.name}: this error occurred in case {len(cases)} of {total}: {shapes}")
+        raise error.with_traceback(_learners_part(error.__traceback__)) from None
+    if problem is not None:
+        if printed:
+            print(printed.getvalue(), end="")
+        raise WrongAnswer(message(found, answer, cases, problem))
 
 
-def _results(exercise: Exercise, returned: Any) -> tuple:
-    return tuple(returned) if len(exercise.results) > 1 else (returned,)
+def _is_learners(file: str) -> bool:
+    return not file.startswith(_LIBRARIES)
 
 
-# --- the message ------------------------------------------------------------------------------------------------------
+def _learners_part(trace: TracebackType | None) -> TracebackType | None:
+    """Return the part of a traceback from the learner's first line to the last, or all of it if there is none."""
+    entries = []
+    entry = trace
+    while entry is not None:
+        entries.append(entry)
+        entry = entry.tb_next
+    own = [number for number, entry in enumerate(entries) if _is_learners(entry.tb_frame.f_code.co_filename)]
+    shown = None
+    for entry in reversed(entries[own[0] : own[-1] + 1] if own else []):
+        shown = TracebackType(shown, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+    return shown or trace
 
 
-def _message(exercise: Exercise, answer: Callable, cases: Sequence[tuple], problem: _Mismatch) -> str:
-    """Write the message; the last of `cases` failed, and the others passed."""
-    lines = [f"{exercise.name}: {problem.sentence}"]
-    if cases[-1]:
-        lines.append(f"  case    {_shapes(exercise, cases[-1])}")
-    if problem.kind == "value" and problem.expected is not None:
-        lines += _first_wrong(exercise.results[problem.at or 0], problem.got, problem.expected)
-    if (hint := _known_mistake(exercise, cases, problem) or _guess(exercise, answer, cases[-1], problem)) is not None:
-        lines.append(f"  hint    {hint}")
-    return "\n".join(lines)
-
-
-def _first_wrong(name: str, got: np.ndarray, expected: np.ndarray) -> list[str]:
-    wrong = wrong_entries(got, expected)
-    index = tuple(int(i) for i in np.argwhere(wrong)[0])
-    place = f"{name}[{', '.join(map(str, index))}]" if index else name
-    wanted, found = _numbers(expected[index], got[index])
-    lines = [f"  first   {place}   expected {wanted}   got {found}"]
-    return lines + ([f"  wrong   {int(wrong.sum())} of {wrong.size} entries"] if index else [])
-
-
-def _numbers(*values: Any) -> list[str]:
-    """Return each value as text, with at least six digits and enough of them to tell the values apart."""
-    for digits in (6, 9, 17):
-        texts = [f"{value:.{digits}g}" if np.asarray(value).dtype.kind == "f" else str(value) for value in values]
-        if len(set(texts)) == len(texts):
-            break
-    return texts
-
-
-def _names(exercise: Exercise, case: tuple) -> list[str]:
-    names = list(inspect.signature(exercise.reference).parameters)[: len(case)]
-    return names + [f"argument {k}" for k in range(len(names), len(case))]
-
-
-def _shapes(exercise: Exercise, case: tuple) -> str:
-    return ", ".join(f"{name} {_shape(value)}" for name, value in zip(_names(exercise, case), case, strict=True))
-
-
-def _shape(value: Any) -> str:
-    if isinstance(value, np.ndarray):
-        return str(value.shape)
-    text = repr(value)
-    return text if len(text) <= 40 and "array" not in text else f"a {type(value).__name__}"
-
-
-def _known_mistake(exercise: Exercise, cases: Sequence[tuple], problem: _Mismatch) -> str | None:
-    """Return the hint of the listed mistake that passes the same cases as the answer and fails in the same way."""
-    for hint, wrong in exercise.mistakes.items():
-        try:
-            well = all(_examine(exercise, wrong, case) is None for case in cases[:-1])
-            if well and problem.same_as(_examine(exercise, wrong, cases[-1])):
-                return hint
-        except Exception:  # some mistakes cannot run on every case
-            continue
-    return None
-
-
-def _guess(exercise: Exercise, answer: Callable, case: tuple, problem: _Mismatch) -> str | None:
-    if not isinstance(problem.expected, np.ndarray):
-        return None
-    if problem.kind == "shape":
-        return guess_shape(problem.got, problem.expected)
-    arguments = dict(zip(_names(exercise, case), case, strict=True))
-
-    def result_of(function: Callable) -> Callable[..., np.ndarray | None]:
-        def result(**others: Any) -> np.ndarray | None:
-            try:
-                returned = function(*copy.deepcopy(list((arguments | others).values())))
-                return np.asarray(_results(exercise, returned)[problem.at or 0], float)
-            except Exception:  # the arguments do not fit together
-                return None
-
-        return result
-
-    wrong = wrong_entries(problem.got, problem.expected)
-    return guess_values(
-        problem.got, problem.expected, wrong, arguments, result_of(exercise.reference), result_of(answer)
-    )
+def _stand_in(found: Exercise) -> Any:
+    value_alone = found.tier != "challenge" and list(found.cases()) == [()]
+    return found.reference() if value_alone else StandIn(found)

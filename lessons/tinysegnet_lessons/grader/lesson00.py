@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .exercise import Exercise
+from .exercise import Exercise, generator
 
 
 def _colors(labels, colors):
@@ -20,7 +20,7 @@ def _accuracy(logits, labels, ignore_label):
 
 
 def _color_cases():
-    rng = np.random.default_rng(0)
+    rng = generator(0)
     colors = np.array([[128, 128, 128], [128, 0, 0], [0, 64, 192], [64, 0, 0]], np.uint8)
     return [(np.array([[0, 1, 2], [3, 3, 1]]), colors), (rng.integers(0, 4, (5, 3)).astype(np.uint8), colors)]
 
@@ -42,7 +42,7 @@ def _wrapped_distance(picture, colors, ignore_label):
 
 
 def _accuracy_cases():
-    rng = np.random.default_rng(1)
+    rng = generator(1)
     cases = []
     for H, W, K, void in ((2, 3, 3, False), (4, 5, 3, True), (6, 3, 4, True)):
         logits, labels = rng.standard_normal((H, W, K)), rng.integers(0, K, (H, W))

@@ -5,7 +5,7 @@ import numpy as np
 from tinysegnet.ops import conv2d_output_size
 from tinysegnet.ops.conv import conv2d_forward_numpy
 
-from .exercise import Exercise
+from .exercise import Exercise, generator
 
 
 def _valid(x, weight, bias):
@@ -17,7 +17,7 @@ def _same(x, weight, bias):
 
 
 def _cases():
-    rng = np.random.default_rng(0)
+    rng = generator(0)
     sizes = (1, 4, 4, 1, 3, 1), (1, 5, 4, 2, 3, 1), (2, 5, 7, 3, 3, 2), (2, 6, 5, 2, 5, 3)
     return [(rng.standard_normal((N, H, W, C)), rng.standard_normal((K, K, C, F)), rng.standard_normal(F))
             for N, H, W, C, K, F in sizes]  # fmt: skip

@@ -5,7 +5,7 @@ import numpy as np
 from tinysegnet.ops.conv import Conv2dCache, conv2d_backward_numpy
 from tinysegnet.ops.windows import shifted
 
-from .exercise import Exercise
+from .exercise import Exercise, generator
 
 
 def _conv1d_dx(dout, weight):
@@ -13,7 +13,7 @@ def _conv1d_dx(dout, weight):
 
 
 def _line_cases():
-    rng = np.random.default_rng(0)
+    rng = generator(0)
     first = np.array([1.0, 0, 0, 2, 0]), np.array([1.0, 2, 4])
     return [first, *((rng.standard_normal(W), rng.standard_normal(K)) for W, K in ((6, 3), (9, 5), (5, 1)))]
 
@@ -45,7 +45,7 @@ def _dx(dout, weight):
 
 
 def _dx_cases():
-    rng = np.random.default_rng(1)
+    rng = generator(1)
     sizes = (1, 3, 4, 1, 3, 1), (2, 4, 5, 2, 3, 2), (2, 6, 5, 3, 5, 2), (2, 3, 4, 2, 1, 3)
     return [(rng.standard_normal((N, H, W, F)), rng.standard_normal((K, K, C, F))) for N, H, W, C, K, F in sizes]
 
@@ -88,7 +88,7 @@ def _parameters(x, dout, K):
 
 
 def _parameter_cases():
-    rng = np.random.default_rng(2)
+    rng = generator(2)
     sizes = (2, 3, 4, 2, 3, 3), (3, 6, 5, 3, 5, 2), (2, 3, 4, 2, 1, 3)
     return [(rng.standard_normal((N, H, W, C)), rng.standard_normal((N, H, W, F)), K) for N, H, W, C, K, F in sizes]
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .exercise import Exercise
+from .exercise import Exercise, generator
 
 EPS = np.finfo(float).eps
 
@@ -53,7 +53,7 @@ def _flat(f, x, h):
 
 
 def _slope_cases():
-    rng = np.random.default_rng(0)
+    rng = generator(0)
     return [(_cubes, np.array([[1.0, 2.0]]), 0.125), (_cubes, rng.standard_normal((2, 3)), 0.25),
             (_ends, rng.standard_normal((3, 2, 2)), 0.0625)]  # fmt: skip
 
@@ -69,7 +69,7 @@ def _excess(analytic, numeric, F, h, *, largest=_largest_size, rtol=1e-7, floor=
 
 def _excess_cases():
     """Return cases: the first with enough noise to reveal every mistake, the others as in a real check."""
-    rng = np.random.default_rng(1)
+    rng = generator(1)
     right = rng.standard_normal((3, 4))
     wrong = right * (1 + 4e-7 * rng.standard_normal((3, 4)))
     zero = np.zeros(3)
@@ -90,7 +90,7 @@ def _affine(dout, cache):
 
 
 def _affine_cases():
-    rng = np.random.default_rng(2)
+    rng = generator(2)
     sizes = (2, 2, 3, 2), (3, 4, 3, 5)
     return [(rng.standard_normal(s), (rng.standard_normal(s), rng.uniform(0.5, 2, s[3]))) for s in sizes]
 

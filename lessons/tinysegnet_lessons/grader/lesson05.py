@@ -8,7 +8,7 @@ import numpy as np
 from tinysegnet.ops import max_pool2d_output_size, unpack_indices
 from tinysegnet.ops.pool import max_pool2d_backward_numpy, max_pool2d_forward_numpy
 
-from .exercise import Exercise
+from .exercise import Exercise, generator
 
 
 def _windows(x):
@@ -51,25 +51,25 @@ OVERLAPPING = (1, 3, 3, 1), (1, 5, 5, 1), (2, 5, 7, 3)
 
 
 def _pictures(shapes, *, ties=True, seed=0):
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     real = [rng.standard_normal(shape) for shape in shapes]
     return real + [np.maximum(rng.integers(-3, 3, shape), 0).astype(float) for shape in shapes[1:] if ties]
 
 
 def _unpool_cases():
-    rng = np.random.default_rng(1)
+    rng = generator(1)
     pooled = [(_pool(x), x.shape[1:3]) for x in _pictures(EVEN + ODD)]
     return [(rng.standard_normal(out.shape), position, size) for (out, position), size in pooled]
 
 
 def _pool_backward_cases():
-    rng = np.random.default_rng(2)
+    rng = generator(2)
     pictures = _pictures(OVERLAPPING, seed=7)  # in the first picture each mistake finds a different pixel
     return [(rng.standard_normal((len(x), x.shape[1] // 2, x.shape[2] // 2, x.shape[3])), x) for x in pictures]
 
 
 def _unpool_backward_cases():
-    rng = np.random.default_rng(5)  # in the first case each mistake reads a different pixel
+    rng = generator(5)  # in the first case each mistake reads a different pixel
     return [(rng.standard_normal(x.shape), _pool(x)[1]) for x in _pictures(EVEN + ODD)]
 
 

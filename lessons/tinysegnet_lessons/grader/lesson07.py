@@ -4,7 +4,7 @@ import numpy as np
 
 from tinysegnet import ops
 
-from .exercise import Exercise
+from .exercise import Exercise, generator
 
 # --- parameters of a stack of convolutions, each with batch norm ------------------------------------------------------
 
@@ -209,7 +209,7 @@ def _input_of_the_first(x, weight1, weight2, dout):
 
 
 def _mini_cases():
-    rng = np.random.default_rng(7)
+    rng = generator(7)
     sizes = (1, 4, 4, 1, 1, 1), (2, 5, 7, 3, 4, 2), (2, 6, 3, 2, 5, 3)
     return [(rng.standard_normal((N, H, W, C)), rng.standard_normal((3, 3, C, F)), rng.standard_normal((3, 3, F, K)),
              rng.standard_normal((N, H, W, K))) for N, H, W, C, F, K in sizes]  # fmt: skip

@@ -5,7 +5,7 @@ import numpy as np
 from tinysegnet.ops.conv import conv2d_backward_numpy, conv2d_forward_numpy
 from tinysegnet.ops.relu import relu_backward_numpy, relu_forward_numpy
 
-from .exercise import Exercise
+from .exercise import Exercise, generator
 
 GREY = 127.5
 
@@ -17,7 +17,7 @@ def _ratio(before, after):
 
 
 def _ratio_cases():
-    rng = np.random.default_rng(0)
+    rng = generator(0)
     cases = [(np.array([3.0, 0, -4]), np.array([3.0, 0.5, -4]))]
     for shape in ((3, 3, 2, 4), (3, 3, 4, 5)):
         before = rng.standard_normal(shape)
@@ -34,7 +34,7 @@ def _dead(x):
 
 def _dead_cases():
     """Include channels that are dead, at most 0, dead except for one number or on one picture, and alive."""
-    rng = np.random.default_rng(1)
+    rng = generator(1)
     cases = []
     for N, H, W in ((2, 3, 4), (3, 5, 4)):
         x = rng.standard_normal((N, H, W, 11))
@@ -71,7 +71,7 @@ def _saliency(x, weight1, weight2, at, k):
 
 
 def _saliency_cases():
-    rng = np.random.default_rng(2)
+    rng = generator(2)
     cases = []
     for size, C, F, K, at, k in (((5, 6), 1, 3, 2, (2, 3), 1), ((7, 8), 3, 4, 5, (1, 5), 3)):
         weights = rng.standard_normal((3, 3, C, F)), rng.standard_normal((3, 3, F, K))
@@ -127,7 +127,7 @@ def bright_corner_score(image):
 
 
 def _occlusion_cases():
-    rng = np.random.default_rng(3)
+    rng = generator(3)
     sizes = ((4, 6), 2), ((6, 9), 3), ((7, 9), 4)
     return [(rng.uniform(0, 255, (*shape, 3)), bright_corner_score, size) for shape, size in sizes]
 

@@ -5,13 +5,13 @@ import numpy as np
 from tinysegnet.metrics import boundary_map, class_counts, confusion_matrix
 from tinysegnet.metrics.confusion import averages
 
-from .exercise import Exercise
+from .exercise import Exercise, generator
 
 # --- counting ---------------------------------------------------------------------------------------------------------
 
 
 def _matrix_cases():
-    rng = np.random.default_rng(0)
+    rng = generator(0)
     labels = np.array([[0, 0, 1, 1], [0, 2, 1, 9], [2, 2, 1, 1], [2, 2, 0, 9]])
     predictions = np.array([[0, 1, 1, 1], [0, 2, 0, 2], [2, 2, 1, 0], [2, 0, 0, 1]])
     cases = [(labels, predictions, 3, 9)]
@@ -52,7 +52,7 @@ def _scores(matrices):
 
 
 def _scores_cases():
-    rng = np.random.default_rng(1)
+    rng = generator(1)
     absent = rng.integers(0, 9, (2, 4, 4))
     absent[:, 2, :] = absent[:, :, 2] = 0
     predicted = rng.integers(1, 9, (3, 4, 4))
@@ -84,7 +84,7 @@ def _only_labelled(n, t, p):
 
 
 def _boundary_cases():
-    rng = np.random.default_rng(2)
+    rng = generator(2)
     small = np.array([[0, 0, 0, 0], [0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 1]], bool)
     return [(small,), (rng.random((5, 7)) < 0.3,), (rng.integers(0, 3, (6, 4)),), (np.array([[0, 1, 1, 0, 0, 1]]),)]
 
@@ -115,7 +115,7 @@ def _round_the_edge(mask):
 
 
 def _f1_cases():
-    rng = np.random.default_rng(3)
+    rng = generator(3)
     true, frayed = np.zeros((2, 6, 8), bool)
     true[2, 1:7] = True
     frayed[[1, 3, 2, 4], [1, 2, 3, 3]] = True
@@ -123,7 +123,9 @@ def _f1_cases():
     cases += [(rng.random((7, 9)) < 0.15, rng.random((7, 9)) < 0.1, reach) for reach in (1.0, 1.5, 2.0)]
     far = np.zeros((6, 8), bool)
     far[5, 7] = True
-    return [*cases, (true, far, 1.0), (true, np.zeros((6, 8), bool), 2.0)]
+    corner = np.zeros((6, 8), bool)
+    corner[1, 0] = True  # one step down and one to the left of an end of the line
+    return [*cases, (true, corner, 1.5), (true, far, 1.0), (true, np.zeros((6, 8), bool), 2.0)]
 
 
 def _euclidean(down, right):

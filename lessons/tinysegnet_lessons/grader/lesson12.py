@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .exercise import Exercise
+from .exercise import Exercise, generator
 
 
 def _dropout_backward(dout, mask, rate):
@@ -23,7 +23,7 @@ def _auroc(values, positive, *, tie=0.5):
 
 
 def _dropout_cases():
-    rng = np.random.default_rng(0)
+    rng = generator(0)
     cases = []
     for shape, rate in (((4, 4), 0.5), ((2, 3, 4, 5), 0.5), ((2, 5, 3, 4), 0.2), ((6, 5), 0.9)):
         cases.append((rng.standard_normal(shape), rng.random(shape) >= rate, rate))
@@ -31,14 +31,14 @@ def _dropout_cases():
 
 
 def _sample_cases():
-    rng = np.random.default_rng(1)
+    rng = generator(1)
     probs = rng.dirichlet(np.ones(3), (5, 2, 4))
     far = 1e5 + rng.standard_normal((6, 3, 2, 4))  # the mean square minus the squared mean is only rounding error here
     return [(rng.standard_normal((4, 1, 1, 1)),), (probs,), (rng.standard_normal((1, 2, 3, 2)),), (far,)]
 
 
 def _auroc_cases():
-    rng = np.random.default_rng(2)
+    rng = generator(2)
     plain = np.array([0.9, 0.2, 0.7, 0.1, 0.4]), np.array([True, False, False, False, True])
     tied = rng.integers(0, 4, 12) / 4, rng.random(12) < 0.4
     return [plain, (rng.random(30), rng.random(30) < 0.2), tied, (-rng.integers(0, 3, 25) / 2, rng.random(25) < 0.7)]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .exercise import Exercise
+from .exercise import Exercise, generator
 
 # --- F(2, 3) ----------------------------------------------------------------------------------------------------------
 
@@ -30,7 +30,7 @@ def _by_definition(d, g):
 
 
 def _winograd_cases():
-    rng = np.random.default_rng(13)
+    rng = generator(13)
     return [(np.array([[5.0, 1, 3, 2]]), np.array([2.0, -1, 4]))] + [
         (rng.standard_normal((tiles, 4)), rng.standard_normal(3)) for tiles in (1, 4, 7)
     ]

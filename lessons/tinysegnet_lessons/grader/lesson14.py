@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .exercise import Exercise
+from .exercise import Exercise, generator
 
 # --- labels at another size -------------------------------------------------------------------------------------------
 
@@ -42,7 +42,7 @@ def _interpolated(labels, size):
 
 
 def _label_cases():
-    rng = np.random.default_rng(14)
+    rng = generator(14)
     shapes = [((4, 6), (2, 3)), ((9, 12), (3, 4)), ((5, 7), (10, 14)), ((7, 10), (4, 9)), ((6, 4), (1, 1)),
               ((3, 2), (5, 9))]  # fmt: skip
     return [(rng.integers(0, 12, shape), size) for shape, size in shapes]
@@ -97,7 +97,7 @@ def _weight_left(weight, *others):
 
 
 def _fold_cases():
-    rng = np.random.default_rng(15)
+    rng = generator(15)
     cases = []
     for K, C, F, eps in ((1, 2, 2, 0.1), (3, 4, 4, 1e-3), (3, 2, 5, 1e-5), (7, 3, 4, 1e-2)):
         numbers = [rng.standard_normal(F) for _ in range(4)]  # bias, gamma, beta, mean

@@ -1,0 +1,128 @@
+"""Examination of one case: run the answer on copies of the arguments and compare its results with the right ones."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import inspect
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .compare import changed, equal, wrong_entries
+from .exercise import Exercise
+
+__all__ = ["Mismatch", "examine", "names_of", "results_of", "shapes_of", "silent"]
+
+
+@dataclass
+class Mismatch:
+    """A difference from the right answer: its kind, a sentence about it, and the result that is wrong."""
+
+    kind: str
+    sentence: str
+    at: int | None = None
+    got: Any = None
+    expected: Any = None
+
+    def same_as(self, other: Mismatch | None) -> bool:
+        """Return whether the other mismatch is the same mistake with the same numbers."""
+        if other is None or (self.kind, self.at) != (other.kind, other.at):
+            return False
+        if isinstance(self.got, np.ndarray):
+            return equal(other.got, self.got)
+        return type(self.got) is type(other.got) and not changed(self.got, other.got)
+
+
+def examine(exercise: Exercise, answer: Callable, case: tuple) -> Mismatch | None:
+    """Return the mismatch in this case, or None. The answer and the reference get copies of the case."""
+    __tracebackhide__ = True
+    if (refused := _call_refused(exercise, answer, case)) is not None:
+        return refused
+    arguments = copy.deepcopy(case)
+    with np.errstate(all="ignore"):
+        got = answer(*arguments)
+        expected = results_of(exercise, exercise.reference(*copy.deepcopy(case)))
+    for name, before, after in zip(names_of(exercise, case), case, arguments, strict=True):
+        if changed(before, after):
+            return Mismatch("overwritten", f"it overwrites its argument {name}. Work on a copy", got=after)
+    several = isinstance(got, (tuple, list)) or (isinstance(got, np.ndarray) and got.ndim > 0)
+    if len(expected) > 1 and not (several and len(got) == len(expected)):
+        wanted = f"{len(exercise.results)} results ({', '.join(exercise.results)}) are expected"
+        what = f"a tuple of {len(got)}" if isinstance(got, tuple) else _kind_of(got)
+        return Mismatch("count", f"it returns {what}, but {wanted}", got=len(got) if isinstance(got, tuple) else got)
+    pairs = enumerate(zip(results_of(exercise, got), expected, strict=True))
+    problems = (_compare(exercise.results[at], at, *pair) for at, pair in pairs)
+    return next((problem for problem in problems if problem is not None), None)
+
+
+def _call_refused(exercise: Exercise, answer: Callable, case: tuple) -> Mismatch | None:
+    """Return a mismatch if the answer cannot be called with the case's arguments."""
+    try:
+        signature = inspect.signature(answer)
+    except (TypeError, ValueError):  # a function of C has none
+        return None
+    try:
+        signature.bind(*case)
+    except TypeError:
+        given = ", ".join(names_of(exercise, case))
+        takes = f"your function takes {signature}, but the exercise calls it with ({given})"
+        return Mismatch("call", takes, got=str(signature))
+    return None
+
+
+def _compare(name: str, at: int, got: Any, expected: Any) -> Mismatch | None:
+    if expected is None:
+        return None if got is None else Mismatch("value", f"{name} must be None", at, np.asarray(got))
+    if got is None:
+        return Mismatch("none", f"{name} is None. Is a return statement missing?", at)
+    values, expected = _as_array(got), np.asarray(expected)
+    if values is None:
+        return Mismatch("kind", f"{name} is of type {type(got).__name__}, not an array or a number", at)
+    if values.shape != expected.shape:
+        return Mismatch("shape", f"{name} has the shape {values.shape}, not {expected.shape}", at, values, expected)
+    if wrong_entries(values, expected).any():
+        return Mismatch("value", f"{name} is wrong", at, values, expected)
+    return None
+
+
+def _as_array(value: Any) -> np.ndarray | None:
+    try:
+        array = np.asarray(value)
+    except ValueError:  # lists of different lengths
+        return None
+    return array if array.dtype.kind in "biuf" else None
+
+
+def _kind_of(value: Any) -> str:
+    return "None" if value is None else f"a single {type(value).__name__}"
+
+
+def results_of(exercise: Exercise, returned: Any) -> tuple:
+    return tuple(returned) if len(exercise.results) > 1 else (returned,)
+
+
+def names_of(exercise: Exercise, case: tuple) -> list[str]:
+    names = list(inspect.signature(exercise.reference).parameters)[: len(case)]
+    return names + [f"argument {k}" for k in range(len(names), len(case))]
+
+
+def shapes_of(exercise: Exercise, case: tuple) -> str:
+    return ", ".join(f"{name} {_shape(value)}" for name, value in zip(names_of(exercise, case), case, strict=True))
+
+
+def _shape(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return str(value.shape)
+    text = repr(value)
+    return text if len(text) <= 40 and "array" not in text else f"a {type(value).__name__}"
+
+
+@contextlib.contextmanager
+def silent():
+    """Collect what is printed inside the block instead of showing it."""
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        yield printed
