@@ -10,11 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tinysegnet.errors import ShapeError
-from tinysegnet.viz.figures import LIGHT, Theme, new_figure, signed_colors
+from tinysegnet.viz.figures import LIGHT, Theme, both_themes, new_figure, signed_colors
 
 __all__ = ["show_gallery"]
 
 
+@both_themes
 def show_gallery(
     panels: Sequence[tuple[str, Any]],
     *,
@@ -38,6 +39,9 @@ def show_gallery(
     cell = width / columns
     height = cell * H / W + 0.17 * lines + 0.16
     figure = new_figure(width, rows * height, theme)
+    kinds = {3: "pictures", 2: "maps of numbers, orange above zero and blue below"}
+    kind = " and ".join(kinds[n] for n in sorted({picture.ndim for picture in pictures}, reverse=True))
+    figure.alt = f"{len(panels)} small {kind}: " + ", ".join(" ".join(text.split()) for text, _ in panels)
     for k, ((text, _), picture) in enumerate(zip(panels, pictures, strict=True)):
         row, column = divmod(k, columns)
         left, bottom = column * cell, (rows - 1 - row) * height
