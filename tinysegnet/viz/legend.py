@@ -18,7 +18,7 @@ def legend_strip(
     *,
     font_size: int = 14,
     void: bool = True,
-    unlabelled: str = "not labelled",
+    rest: str = "not labelled",
     theme: Theme = LIGHT,
 ) -> np.ndarray:
     """Draw a legend exactly `width` pixels wide and as high as necessary: (h, width, 3) uint8.
@@ -29,7 +29,7 @@ def legend_strip(
         labels: (H, W) class numbers; only classes that occur are listed, largest first, each with its share of all
             pixels. None lists all classes in the palette's order.
         void: also list the unlabelled pixels, if the labels or the palette have any.
-        unlabelled: the name of the unlabelled pixels.
+        rest: the name of the unlabelled pixels.
         theme: colours of text and background.
     """
     ink, muted, paper = inks(theme)
@@ -38,7 +38,7 @@ def legend_strip(
     # Lines of names are at most 16 em wide, so that one very long name does not reduce the number of columns.
     share_room = 0 if labels is None else gap + text_width("100.0 %", font)
     room = max(min(width - 3 * gap - swatch - share_room, 16 * font_size), font_size)
-    found = listed(palette, labels, void, unlabelled)
+    found = listed(palette, labels, void, rest)
     entries = [(_broken(name, font, room), share, color) for name, share, color in found]
     widths = [text_width(text, font) for lines, _, _ in entries for text in lines]
     # The share follows the last line of the name.
@@ -79,11 +79,11 @@ def percent(fraction: float) -> str:
 
 
 def listed(
-    palette: Palette, labels: np.ndarray | None, void: bool = True, unlabelled: str = "not labelled"
+    palette: Palette, labels: np.ndarray | None, void: bool = True, rest: str = "not labelled"
 ) -> list[tuple[str, str, Color | None]]:
     """Return name, share and colour of each entry in order; unlabelled pixels have no colour."""
     K = palette.num_classes
-    names, colors = [*(class_name(palette, k) for k in range(K)), unlabelled], [*palette.colors, None]
+    names, colors = [*(class_name(palette, k) for k in range(K)), rest], [*palette.colors, None]
     if labels is None:
         order = list(range(K + (void and palette.ignore_label is not None)))
         return [(names[k], "", colors[k]) for k in order]

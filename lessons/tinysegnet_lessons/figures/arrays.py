@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,6 @@ __all__ = ["frame_colors", "largest", "show_array", "show_arrays"]
 
 # The colour of 255 in a channel of bytes; slightly darkened, so that numbers in white are readable.
 CHANNELS = {"red": (0.85, 0, 0), "green": (0, 0.85, 0), "blue": (0, 0, 1)}
-MOST_SPOKEN = 64  # numbers of an array in the text for readers who do not see the figure
 EDGE, ABOVE, GAP, SIGN = 0.35, 0.7, 0.9, 1.1  # in cells: margin, height of a title, gap between arrays, width of a sign
 
 
@@ -121,11 +121,8 @@ def _told(panel: _Panel, decimals: int | None) -> str:
     """Return a panel as a text: x (2 x 2): 1 2; 3 4."""
     if panel.array is None:
         return panel.title
-    H, W = panel.array.shape
-    rows = "; ".join(" ".join(row) for row in number_texts(panel.array, decimals))
-    if panel.array.size > MOST_SPOKEN:
-        rows = f"numbers from {np.nanmin(panel.array):.4g} to {np.nanmax(panel.array):.4g}"
-    return f"{panel.title} ({H} x {W}): {rows}"
+    rows = shorten("; ".join(" ".join(row) for row in number_texts(panel.array, decimals)), 400, placeholder=" …")
+    return f"{panel.title} ({' x '.join(map(str, panel.array.shape))}): {rows}"
 
 
 def _lay_out(laid: list[_Panel], indices: bool, titles: bool, theme: Theme) -> tuple[float, float]:

@@ -34,8 +34,7 @@ def class_histogram_figure(
     figure = new_figure(width, 0.3 * len(order) + 0.95, theme)
     axes = _bar_axes(figure, names, theme)
     write_title(axes, theme, "Pixels per class", f"{int(counts.sum()):,} labelled pixels")
-    shares = counts / max(int(counts.sum()), 1)
-    told = [f"{name} {percent(shares[k]) if counts[k] else 'absent'}" for name, k in zip(names, order, strict=True)]
+    told = (f"{name} {percent(counts[k] / max(counts.sum(), 1))}" for name, k in zip(names, order, strict=True))
     figure.alt = f"Bars of the pixels per class: {', '.join(told)}"
     for row, k in enumerate(order):
         _histogram_bar(axes, row, names[row], int(counts[k]), counts, palette.colors[k], theme)

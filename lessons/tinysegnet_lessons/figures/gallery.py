@@ -39,9 +39,7 @@ def show_gallery(
     cell = width / columns
     height = cell * H / W + 0.17 * lines + 0.16
     figure = new_figure(width, rows * height, theme)
-    kinds = {3: "pictures", 2: "maps of numbers, orange above zero and blue below"}
-    kind = " and ".join(kinds[n] for n in sorted({picture.ndim for picture in pictures}, reverse=True))
-    figure.alt = f"{len(panels)} small {kind}: " + ", ".join(" ".join(text.split()) for text, _ in panels)
+    figure.alt = f"{len(panels)} small pictures: " + ", ".join(" ".join(text.split()) for text, _ in panels)
     for k, ((text, _), picture) in enumerate(zip(panels, pictures, strict=True)):
         row, column = divmod(k, columns)
         left, bottom = column * cell, (rows - 1 - row) * height

@@ -83,8 +83,7 @@ def show_kernel(
     bend = x3 + L + 0.55
     grid.path(rounded_path([ends[0], (bend, ends[0][1]), (bend, ends[1][1]), ends[1]]), theme.loss)
     grid.text(EDGE, TOP + tallest + 0.85, told := _sum_text(scene, i, j, names[2]), 10, theme.ink, ha="left")
-    where = f"{names[0]} ({PH} x {PW}{_padding(scene)}), at row {row}, column {column}"
-    grid.figure.alt = f"The kernel {names[1]} ({K} x {L}) on {where}. {told}"
+    grid.figure.alt = f"Kernel {names[1]} ({K} x {L}) on {names[0]} ({PH} x {PW}{_padding(scene)}). {told}"
     return grid.figure
 
 

@@ -37,8 +37,7 @@ def show_ladder(rungs: Sequence[tuple[str, float]], *, theme: Theme = LIGHT, wid
     axes = figure.add_axes((left / width, BOTTOM / height, *size))
     times = [1e3 * seconds for _, seconds in rungs]
     words = [_words(times[max(0, row - 1) : row + 1]) for row in range(len(times))]
-    told = (f"{name} {text}" for name, text in zip(names, words, strict=True))
-    figure.alt = f"Times of {len(names)} ways to do the same work, as dots: {'; '.join(told)}"
+    figure.alt = "Times of the same work: " + "; ".join(map(" ".join, zip(names, words, strict=True)))
     room = max(inches(figure, text, 9) for text in words) + 0.3
     _dress(axes, times, room / (width - left - RIGHT), theme)
     _draw(axes, names, words, times, theme)

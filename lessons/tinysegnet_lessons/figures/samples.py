@@ -32,23 +32,21 @@ __all__ = ["overlays_figure", "show_batch", "show_labels", "show_picture", "show
 
 
 def show_picture(picture: Image.Image, alt: str, *, width: int = 512) -> Figure:
-    """Show a picture with its pixels enlarged to about `width`; `alt` says what it shows, for readers who do not see it."""
+    """Show a picture enlarged to at most `width` pixels; `alt` says what it shows, for readers who do not see it."""
     figure = _figure_of(Image.fromarray(enlarge(np.asarray(picture.convert("RGB")), max(1, width // picture.width))))
     figure.alt = alt
     return figure
 
 
 @both_themes
-def show_labels(
-    labels: np.ndarray, palette: Palette, *, unlabelled: str = "not labelled", theme: Theme = LIGHT
-) -> Figure:
+def show_labels(labels: np.ndarray, palette: Palette, *, rest: str = "not labelled", theme: Theme = LIGHT) -> Figure:
     """Draw a label map (H, W) in colours, with outlines, the names of large areas, and the classes with their shares.
 
-    Pixels without a class are hatched; `unlabelled` is their name in the legend.
+    The rest, pixels without a class, is hatched; `rest` is its name in the legend.
     """
     labels = np.asarray(labels)
     panel = named_map(enlarge(labels, fitting_scale(labels.shape, 480)), palette)
-    return _with_legend(panel, labels, palette, "Label map", theme, unlabelled)
+    return _with_legend(panel, labels, palette, "Label map", theme, rest)
 
 
 @both_themes
@@ -101,8 +99,7 @@ def show_batch(
         shown = scaled_image(as_uint8(image), size)
         painted = truth_panel(shown, resized(map_, size), palette)
         tiles.append(stacked([Image.fromarray(shown), Image.fromarray(painted)], size[0]))
-    told = f"Batch of {len(images)} pictures, each with its labels painted over it"
-    picture = tiled(tiles, columns, 8, inks(theme)[2])
+    picture, told = tiled(tiles, columns, 8, inks(theme)[2]), f"Batch of {len(images)} pictures with their labels"
     return _with_legend(picture, labels.reshape(-1, labels.shape[2]), palette, told, theme)
 
 
@@ -137,12 +134,12 @@ def worst(model: Any, data: Dataset, *, count: int = 4, progress: Any = iter, **
 
 
 def _with_legend(picture: Image.Image, labels: np.ndarray, palette: Palette, told: str, theme: Theme,
-                 unlabelled: str = "not labelled") -> NotebookFigure:  # fmt: skip
+                 rest: str = "not labelled") -> NotebookFigure:  # fmt: skip
     """Return the picture as a figure, above the classes that occur in labels (H, W), with their shares."""
     width, paper = max(picture.width, 480), inks(theme)[2]
-    legend = Image.fromarray(legend_strip(palette, width, labels, unlabelled=unlabelled, theme=theme))
+    legend = Image.fromarray(legend_strip(palette, width, labels, rest=rest, theme=theme))
     figure = _figure_of(stacked([picture, legend], width, paper))
-    classes = (f"{name} {share}" for name, share, _ in listed(palette, labels, unlabelled=unlabelled))
+    classes = (f"{name} {share}" for name, share, _ in listed(palette, labels, rest=rest))
     figure.alt = f"{told}. Shares of the pixels: {', '.join(classes)}"
     return figure
 
