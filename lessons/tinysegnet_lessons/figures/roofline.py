@@ -56,7 +56,7 @@ def roofline_figure(
     style_axes(axes, theme, "Roofline", subtitle)
     axes.grid(axis="x", color=theme.grid, linewidth=0.8)
     xs = [dot.intensity for dot in dots] or [1.0]
-    limits = (min(0.25, min(xs) / 1.7), max(200.0, max(xs) * 2.8))
+    limits = (min(0.25, min(xs) / 1.7), max(200.0, max(xs) * 2.8, 8 * product / copy))
     _scale_logarithmically(axes, limits, _heights(dots, product, copy), theme)
     _draw_roofs(axes, product / 1e9, copy / 1e9, limits, theme)
     for dot in dots:
