@@ -140,7 +140,6 @@ def write_figures(app, doctree, docname):
 
     for node in [node for node in doctree.findall(nodes.raw) if 'class="tinysegnet-figure"' in node.astext()]:
         text = re.sub(r"data:image/png;base64,([\w+/=]+)", written, node.astext())
-        text = text.replace("<img ", '<img loading="lazy" ')
         node.replace_self(nodes.raw("", text, format="html"))
 
 
