@@ -5,6 +5,7 @@ Names at the right ends of curves and baselines replace a legend.
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -219,10 +220,13 @@ def spread(heights: Sequence[float], gap: float) -> list[float]:
 
 def inches(figure: Figure, text: str, fontsize: float) -> float:
     """Return the width of a text in this figure, in inches."""
-    artist = figure.text(0, 0, text, fontsize=fontsize, parse_math=False)
-    width = artist.get_window_extent().width / figure.dpi
-    artist.remove()
-    return width
+    return _inches(text, fontsize, figure.dpi)
+
+
+@lru_cache(maxsize=4096)  # a figure is drawn twice, for light and for dark pages
+def _inches(text: str, fontsize: float, dpi: float) -> float:
+    artist = new_figure(1, 1, LIGHT, dpi=dpi).text(0, 0, text, fontsize=fontsize, parse_math=False)
+    return artist.get_window_extent().width / dpi
 
 
 def shortened(name: str, longest: int = 34) -> str:

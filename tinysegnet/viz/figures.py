@@ -96,9 +96,9 @@ def both_themes(function: Drawing) -> Drawing:
     return cast(Drawing, draw)
 
 
-def new_figure(width: float, height: float, theme: Theme) -> NotebookFigure:
+def new_figure(width: float, height: float, theme: Theme, *, dpi: float = 120) -> NotebookFigure:
     """Create an empty figure of width x height inches."""
-    return NotebookFigure(figsize=(width, height), dpi=120, facecolor=theme.paper)
+    return NotebookFigure(figsize=(width, height), dpi=dpi, facecolor=theme.paper)
 
 
 def figure_bytes(figure: Figure, format: str = "png") -> bytes:
