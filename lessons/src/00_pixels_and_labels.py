@@ -61,8 +61,8 @@ figures.show_arrays([("red", red), ("green", green), ("blue", blue), ("class", t
 # %% [markdown]
 # ### Warm-up: the share of a class
 #
-# Write `my_class_share(labels, k, ignore_label)`: the share of the labelled pixels that belong to class `k`, a number
-# from 0 to 1. Pixels with the label `ignore_label` are void. The next cell grades your function.
+# Write `my_class_share(labels, k, ignore_label)`: the share, from 0 to 1, of the labelled pixels that belong to class
+# `k`. Pixels with the label `ignore_label` are void. The next cell grades your function.
 
 
 # %%
@@ -99,8 +99,8 @@ assert np.array_equal(batch[0], image)
 # %% [markdown]
 # ## Label maps in files
 #
-# A label map is saved as a PNG with one number per pixel. Predict: what does an image viewer show? In it, 0 is black and
-# 255 is white. **a** the picture in grey, **b** eleven grey levels that you can tell apart, **c** a black picture.
+# A label map is saved as a PNG with one number per pixel. An image viewer shows 0 as black and 255 as white. Predict:
+# what does it show here? **a** the picture in grey, **b** eleven grey levels that you can tell apart, **c** black.
 
 # %%
 prediction = ...  # "a", "b" or "c"
@@ -110,8 +110,8 @@ grader.predict("label_map_in_a_viewer", prediction)
 Image.fromarray(truth).resize((512, 384), Image.Resampling.NEAREST)
 
 # %% [markdown]
-# The file nevertheless contains all classes, so inspect an unknown label map with `np.unique`. A PNG can also contain a
-# palette. Its values remain class numbers, but viewers then show colours:
+# The file nevertheless contains all classes: inspect a label map with `np.unique`. If the PNG also contains a palette,
+# its values remain class numbers, but viewers show colours:
 
 # %%
 colourful = viz.index_picture(truth, palette)
@@ -175,8 +175,7 @@ for name, labels in (("before", truth), ("smooth", smooth), ("nearest neighbour"
 figures.show_labels(smooth, palette)
 
 # %% [markdown]
-# Along the outlines there are now thin seams of classes that the scene does not contain there. **Always resize label
-# maps by nearest neighbour.** Pictures may be resized smoothly.
+# Along the outlines there are now thin seams of wrong classes. **Always resize label maps by nearest neighbour.**
 #
 # ### Exercise 2: from colours to classes
 #
@@ -301,7 +300,7 @@ my_pixel_accuracy = grader.grade("pixel_accuracy", my_pixel_accuracy)
 #
 # * `predicted` and `labels`: integer arrays of the same shape. Void pixels count nowhere.
 # * C is a mean over the classes that occur in `labels`. mIoU is a mean over the classes that occur in `labels` or in
-#   `predicted`. Neither divides by 0.
+#   `predicted`.
 
 
 # %%
@@ -377,8 +376,8 @@ means, deviations = my_channel_statistics(np.stack([one.image for one in few]))
 print("red, green, blue: mean", means.round(1), " standard deviation", deviations.round(1))
 
 # %% [markdown]
-# **Broadcasting.** If two arrays have different shapes, NumPy compares the shapes from the right. An axis of length 1,
-# or a missing axis, is repeated to fit. `None` in an index inserts an axis of length 1.
+# **Broadcasting.** If two shapes differ, NumPy compares them from the right. An axis of length 1, or a missing axis, is
+# repeated to fit. `None` in an index inserts an axis of length 1.
 
 # %%
 column, row = np.array([0, 10, 20])[:, None], np.array([1, 2, 3, 4])
@@ -386,8 +385,7 @@ print(column.shape, "+", row.shape, "->", (column + row).shape)
 figures.show_arrays([("column", column), "+", ("row", row[None]), "=", ("column + row", column + row)])
 
 # %% [markdown]
-# A colour channel is a byte, and so is each result of an operation on bytes. Predict: what is
-# `np.uint8(250) + np.uint8(10)`?
+# The sum of two bytes is again a byte. Predict: what is `np.uint8(250) + np.uint8(10)`?
 
 # %%
 prediction = ...  # a number
@@ -397,7 +395,7 @@ grader.predict("sum_of_two_bytes", prediction)
 # ### Exercise 6: distances to colours
 #
 # Write `my_squared_distances(image, colors)`. The result is (H, W, K), float: for every pixel and every colour, the sum
-# over red, green and blue of the squared difference.
+# of the three squared differences.
 #
 # * `image` (H, W, 3), uint8. Convert it to float first.
 # * `colors` (K, 3).
@@ -416,7 +414,7 @@ my_squared_distances = grader.grade("squared_distances", my_squared_distances)
 
 # %% [markdown]
 # **Views and strides.** A slice such as `a[::2, 1::2]` is a *view*: it copies no numbers but reads the same memory. The
-# *strides* of an array say how many bytes lie between neighbours along each axis. Here each number takes one byte.
+# *strides* of an array say how many bytes apart two neighbours along each axis are. Here each number takes one byte.
 
 # %%
 a = np.arange(24, dtype=np.uint8).reshape(4, 6)
@@ -466,8 +464,8 @@ print("nearest mean colour: mIoU", round(float(my_three_scores(guesses, new_labe
 
 # %% [markdown]
 # Write `my_guess(images, labels, new_images)`, which beats it. `images` (16, 96, 128, 3) and `labels` (16, 96, 128) are
-# the labelled scenes of the last cell, and void is 11. Return the classes (6, 96, 128) of `new_images`. The grader
-# measures mIoU. How often does a colour belong to each class, and in which rows does a class occur?
+# the labelled scenes of the last cell, and void is 11. Return the classes (6, 96, 128) of `new_images`. How often does a
+# colour belong to each class, and in which rows does a class occur?
 
 
 # %%
@@ -492,8 +490,7 @@ my_guess = grader.grade("guess_classes", my_guess)
 # ## What to remember
 #
 # * A picture is (H, W, 3) uint8, a label map (H, W) uint8, logits (H, W, K) float32, a prediction (H, W).
-# * A PNG of class numbers looks black even if it is valid. Never store a label map as JPEG, and never resize it
-#   smoothly.
+# * A PNG of class numbers looks black even if it is valid. Never store it as JPEG, and never resize it smoothly.
 # * The prediction is the arg max of the logits at each pixel. G counts pixels; C and mIoU average over classes. Void
 #   pixels count nowhere.
 # * Axes of length 1 are broadcast. A slice is a view. Bytes wrap around at 256.
