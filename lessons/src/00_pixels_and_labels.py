@@ -464,8 +464,8 @@ print("nearest mean colour: mIoU", round(float(my_three_scores(guesses, new_labe
 
 # %% [markdown]
 # Write `my_guess(images, labels, new_images)`, which beats it. `images` (16, 96, 128, 3) and `labels` (16, 96, 128) are
-# the labelled scenes of the last cell, and void is 11. Return the classes (6, 96, 128) of `new_images`. How often does a
-# colour belong to each class, and in which rows does a class occur?
+# the labelled scenes of the last cell, and void is 11. Return the classes (6, 96, 128) of `new_images`. How often does
+# a colour belong to each class, and in which rows does a class occur?
 
 
 # %%
