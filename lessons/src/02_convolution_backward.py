@@ -244,9 +244,9 @@ figures.show_arrays(panels, highlight={"dx": (1, 1)})
 #
 # ## Scatter and gather
 #
-# The framed pixel (1, 1) of `dx` receives two shares. Output (1, 2) contributes $w[1, 0] = 4$ times 1,
-# and output (2, 1) contributes $w[0, 1] = 2$ times 10. The output one row *below* the pixel used the tap one row
-# *above* the centre. Seen from the pixel, the kernel is therefore rotated by 180 degrees. This is the **gather** view:
+# The framed pixel (1, 1) of `dx` receives two shares: $w[1, 0] = 4$ times 1 from output (1, 2), and $w[0, 1] = 2$ times
+# 10 from output (2, 1). The output one row *below* the pixel used the tap one row *above* the centre. Seen from the
+# pixel, the kernel is therefore rotated by 180 degrees. This is the **gather** view:
 #
 # $$\mathrm{dx}[u, v] = \sum_{i,j} \mathrm{dout}[u + 1 - i,\; v + 1 - j]\; w[i, j]
 # = \sum_{k,l} \mathrm{dout}[u + k - 1,\; v + l - 1]\; w[2 - k,\, 2 - l] .$$
@@ -431,10 +431,9 @@ for name in (None, *planted):
 # %% [markdown]
 # ### Challenge: any convolution
 #
-# Write `my_conv2d_backward_any(dout,
-# cache)`, which returns `dx`, `dweight` and `dbias` for any kernel, stride and padding. The grader counts the cases of
-# `check_op` that it passes. In the forward pass, output (u, v) read `x_padded[:, u * s + i, v
-# * t + j]` through tap (i, j).
+# Write `my_conv2d_backward_any(dout, cache)`, which returns `dx`, `dweight` and `dbias` for any kernel, stride and
+# padding. The grader counts the cases of `check_op` that it passes. In the forward pass, output (u, v) read the pixel
+# `x_padded[:, u * s + i, v * t + j]` through tap (i, j).
 
 
 # %%
@@ -476,7 +475,8 @@ assert np.allclose(gathered, my_conv2d_dx(dout, weight), rtol=1e-12, atol=1e-12)
 x32, w32 = (rng.standard_normal(s).astype(np.float32) for s in ((1, 45, 60, 64), (3, 3, 64, 64)))
 _, cache32 = conv.conv2d_forward_numpy(x32, w32)
 dout32 = rng.standard_normal(x32.shape).astype(np.float32)
-versions = {"yours": my_conv2d_backward, "numpy": conv.conv2d_backward_numpy}
+written = not isinstance(my_conv2d_dx, grader.StandIn)
+versions = {"yours" if written else "stand-in": my_conv2d_backward, "numpy": conv.conv2d_backward_numpy}
 if runtime.HAS_NUMBA:
     versions["numba"] = conv.conv2d_backward_numba
 else:

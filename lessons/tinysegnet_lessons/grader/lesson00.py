@@ -5,8 +5,6 @@ from functools import cache
 import numpy as np
 
 from tinysegnet.data import open_dataset
-from tinysegnet.metrics import Scores, confusion_matrix
-
 from .exercise import Challenge, Exercise, Prediction, generator
 from .grading import WrongAnswer
 
@@ -76,8 +74,12 @@ def _accuracy_cases():
 
 
 def _three_scores(predicted, labels, num_classes, ignore_label):
-    scores = Scores.from_confusion(confusion_matrix(labels, predicted, num_classes, ignore_label=ignore_label))
-    return scores.G, scores.C, scores.mIoU
+    predicted, labels = (a[labels != ignore_label] for a in (predicted, labels))
+    classes = np.arange(num_classes)[:, None]
+    own, others = labels == classes, predicted == classes
+    both, one, labelled = (pixels.sum(-1) for pixels in (own & others, own | others, own))
+    C, mIoU = ((both / size)[size > 0].mean() for size in (labelled, one))
+    return float((predicted == labels).mean()), float(C), float(mIoU)
 
 
 def _score_cases():

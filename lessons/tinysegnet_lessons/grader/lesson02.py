@@ -66,7 +66,7 @@ def _conv1d_three_taps(dout, weight):
 
 def _dx(dout, weight):
     N, H, W, _ = dout.shape
-    x = np.zeros((N, H, W, weight.shape[2]))
+    x = np.zeros((N, H, W, weight.shape[2]), dout.dtype)
     p = weight.shape[0] // 2
     return conv2d_backward_numpy(dout, Conv2dCache(x, weight, False, (1, 1), ((p, p), (p, p))))[0]
 
@@ -110,7 +110,7 @@ def _channels_not_exchanged(dout, weight):
 
 def _parameters(x, dout, K):
     p = K // 2
-    weight = np.zeros((K, K, x.shape[3], dout.shape[3]))
+    weight = np.zeros((K, K, x.shape[3], dout.shape[3]), x.dtype)
     return conv2d_backward_numpy(dout, Conv2dCache(x, weight, True, (1, 1), ((p, p), (p, p))))[1:]
 
 
