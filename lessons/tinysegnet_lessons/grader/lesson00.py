@@ -5,6 +5,7 @@ from functools import cache
 import numpy as np
 
 from tinysegnet.data import open_dataset
+
 from .exercise import Challenge, Exercise, Prediction, generator
 from .grading import WrongAnswer
 
@@ -80,6 +81,11 @@ def _three_scores(predicted, labels, num_classes, ignore_label):
     both, one, labelled = (pixels.sum(-1) for pixels in (own & others, own | others, own))
     C, mIoU = ((both / size)[size > 0].mean() for size in (labelled, one))
     return float((predicted == labels).mean()), float(C), float(mIoU)
+
+
+def _exchanged(predicted, labels, num_classes, ignore_label):
+    G, C, mIoU = _three_scores(predicted, labels, num_classes, ignore_label)
+    return G, mIoU, C
 
 
 def _score_cases():
@@ -191,6 +197,8 @@ EXERCISES = [
             "Void pixels are counted in the divisor. Divide by the number of labelled pixels.":
                 lambda labels, k, ignore: float((labels == k).mean()),
             "This is the number of pixels, not their share.": lambda labels, k, ignore: int((labels == k).sum()),
+            "This is a percentage. Return a share from 0 to 1.":
+                lambda labels, k, ignore: 100 * _share(labels, k, ignore),
             "This is the share of all other classes.": lambda labels, k, ignore: 1 - _share(labels, k, ignore),
             "This is the share of labelled pixels. How many of them belong to class k?":
                 lambda labels, k, ignore: float((labels != ignore).mean()),
@@ -239,6 +247,8 @@ EXERCISES = [
                 lambda logits, labels, ignore: float((logits.argmax(-1) == labels).mean()),
             "This is the number of right pixels, not their share.":
                 lambda logits, labels, ignore: int((logits.argmax(-1) == labels)[labels != ignore].sum()),
+            "This is a percentage. Return a share from 0 to 1.":
+                lambda logits, labels, ignore: 100 * _accuracy(logits, labels, ignore),
             "This is the share of wrong pixels.": lambda logits, labels, ignore: 1 - _accuracy(logits, labels, ignore),
             "The prediction is the class with the smallest logit, not the largest.":
                 lambda logits, labels, ignore: _accuracy(-logits, labels, ignore),
@@ -256,6 +266,7 @@ EXERCISES = [
                 _scores_by(void=False),
             "The union counts the intersection twice. Count the pixels that are labelled or predicted as k.":
                 _scores_by(IoU=lambda n, t, p: n / (t + p)),
+            "C and mIoU are exchanged. The order is G, C, mIoU.": _exchanged,
             "This mIoU divides by the labelled pixels only. Divide by the union.":
                 _scores_by(IoU=lambda n, t, p: n / t),
             "This G is the mean over the classes, which is C. G is the share of all labelled pixels.":
