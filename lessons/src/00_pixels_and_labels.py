@@ -22,9 +22,9 @@ from tinysegnet import viz
 from tinysegnet_lessons import figures, grader
 
 # %% [markdown]
-# The exercises of these lessons are the parts of a network. If you run the next cell, the grader keeps your right
-# answers in the file `mysegnet.py` beside the notebooks, and lesson 15 builds your own SegNet from them. Skip the cell
-# if you do not want that.
+# Many exercises of these lessons are parts of a network. If you run the next cell, the grader keeps your right answers
+# in the file `mysegnet.py` beside the notebooks, and lesson 15 builds your own SegNet from them. Delete the cell if you
+# do not want that.
 
 # %%
 grader.keep_answers()
@@ -385,11 +385,14 @@ print(column.shape, "+", row.shape, "->", (column + row).shape)
 figures.show_arrays([("column", column), "+", ("row", row[None]), "=", ("column + row", column + row)])
 
 # %% [markdown]
-# The sum of two bytes is again a byte. Predict: what is `np.uint8(250) + np.uint8(10)`?
+# The sum of two bytes is again a byte. Predict: which number does the cell after the next print?
 
 # %%
 prediction = ...  # a number
 grader.predict("sum_of_two_bytes", prediction)
+
+# %%
+print(np.array([250], np.uint8) + np.array([10], np.uint8))
 
 # %% [markdown]
 # ### Exercise 6: distances to colours
@@ -503,5 +506,5 @@ my_guess = grader.grade("guess_classes", my_guess)
 #   Segmentation": the paper that these lessons build, program and question.
 # * Brostow, Fauqueur and Cipolla (2009), "Semantic object classes in video: A high-definition ground truth database":
 #   it describes CamVid, the paper's street scenes, and how people labelled them.
-# * Harris et al. (2020), "Array programming with NumPy": nine pages on shapes, views and broadcasting by NumPy's
-#   authors.
+# * Harris et al. (2020), "Array programming with NumPy": a short article on shapes, views and broadcasting by NumPy's
+#   developers.

@@ -36,8 +36,8 @@ figures.show_kernel(x_small, w_small, at=(0, 0), padding="valid")
 # %% [markdown]
 # ### Warm-up: one number
 #
-# Write `my_output_at(x, weight, u, v)` for a picture (H, W) and a kernel (K, K). It returns the output for the kernel
-# whose upper left corner lies on the pixel in row `u` and column `v`.
+# Write `my_output_at(x, weight, u, v)` for a picture (H, W) and a kernel (K, K) whose upper left corner lies on the
+# pixel in row `u` and column `v`.
 
 
 # %%
@@ -60,8 +60,7 @@ print([[int(my_output_at(x_small, w_small, u, v)) for v in range(2)] for u in ra
 figures.show_kernel_sliding(x_small, w_small, padding="valid")
 
 # %% [markdown]
-# This kernel compares the pixels on its left with those on its right, so its output is large where brightness changes
-# from column to column.
+# This kernel compares the pixels on its left with those on its right.
 #
 # ## The formula
 #
@@ -123,7 +122,7 @@ my_conv2d_loops = grader.grade("conv2d_seven_loops", my_conv2d_loops)
 # Without padding, the output is smaller than the input. SegNet must assign a class to every pixel, so its convolutions
 # first put zeros around the picture. With *same* padding, the output has the size of the input.
 #
-# Predict: how many of the 4x4 outputs does the upper left corner pixel then affect?
+# Predict: for how many of the 4x4 outputs does the kernel then cover the upper left corner pixel?
 
 # %%
 prediction = ...  # a number
@@ -138,8 +137,8 @@ figures.show_kernel(x_small, w_small, at=(0, 0))
 # ## The size of the output
 #
 # The *stride* $s$ is the kernel's step in rows and in columns. Put $P$ rows of zeros above the picture and $P$ below
-# it. The padded picture has $H + 2P$ rows, so the kernel's top row lies at rows $0, s, 2s, \dots$, up to at most $H +
-# 2P - K$. There is one position more than there are steps:
+# it. The padded picture has $H + 2P$ rows, so the kernel's top row lies at rows $0, s, 2s, \dots$, up to at most
+# $H + 2P - K$. The number of positions is the number of steps plus one:
 #
 # $$H' = \left\lfloor \frac{H + 2P - K}{s} \right\rfloor + 1$$
 
@@ -407,8 +406,7 @@ assert my_receptive_field((7, 2) * 4, (1, 2) * 4) == 106  # the paper, section 3
 
 # %% [markdown]
 # The network of these lessons has 3x3 kernels. The left panel marks the pixels on which one number after its fourth
-# pooling can depend. The right panel shows how much each of them matters, measured by the gradient of the number with
-# respect to the pixel.
+# pooling can depend. The right panel shows the gradient of the number with respect to each of them.
 
 # %%
 figures.show_receptive_field(image, model, "encoder4.pool", (3, 4))
@@ -476,13 +474,13 @@ my_conv2d_fast = grader.grade("faster_convolution", my_conv2d_fast)
 # ## What to remember
 #
 # * A convolution is a sum over kernel rows, kernel columns and channels, the same at every position in the picture.
-# * Computed tap by tap, it is a sum of K x K matrix products with shifted views of the padded picture.
+# * It is a sum of K x K matrix products with shifted views of the padded picture.
 # * $H' = \lfloor (H + 2P - K)/s \rfloor + 1$; "same" padding gives $H' = \lceil H/s \rceil$. Doubling does not restore
 #   an odd size.
-# * A gradient check cannot detect a rotated kernel, but an impulse reveals it.
+# * An impulse reveals a rotated kernel, which a gradient check cannot detect.
 # * A receptive field grows from $r$ to $r + (K - 1) d$. A stride multiplies $d$.
 #
-# Lesson 02 derives the backward pass: how the loss changes with each number of the input, the kernel and the bias.
+# Lesson 02 derives the backward pass.
 #
 # ## Read next
 #

@@ -168,7 +168,7 @@ figures.show_arrays([("A transposed", A2.T), "@", ("dout", dout_line[:3, None])]
 
 # %% [markdown]
 # A missing column has the same effect as a column that is multiplied by 0. So insert a zero into `dout` for each
-# skipped output, and convolve as before. The last assertion checks this.
+# skipped output, and convolve as before, as the last assertion does.
 #
 # ## dweight: x correlated with dout
 #
@@ -385,8 +385,8 @@ figures.show_source(conv.conv2d_backward_numpy)
 #
 # ## What breaks it
 #
-# `check_op` runs the gradient check on twelve small and awkward cases: strides, even kernels, kernels larger than the
-# picture, and 1x1 pictures and kernels. The next cell checks five wrong backward passes.
+# `check_op` runs the gradient check on twelve small cases: strides, even kernels, kernels larger than the picture, and
+# 1x1 pictures and kernels. Here it checks five wrong backward passes:
 
 # %%
 planted = ["dx_kernel_flipped", "dweight_axes_swapped", "dx_assigned", "dweight_last_sample", "dx_cropped_wrong"]

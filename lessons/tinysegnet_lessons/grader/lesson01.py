@@ -321,7 +321,7 @@ EXERCISES = [
 
 PREDICTIONS = {
     "outputs_that_see_a_corner": Prediction(
-        4, "The corner lies under the kernel at the outputs (0, 0), (0, 1), (1, 0) and (1, 1)."
+        4, "The kernel covers the corner at the outputs (0, 0), (0, 1), (1, 0) and (1, 1)."
     ),
     "convolution_of_an_impulse": Prediction(
         "b", "The output above the 1 sees it through the kernel's lower row, so the kernel appears rotated."
