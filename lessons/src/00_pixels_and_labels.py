@@ -499,7 +499,8 @@ my_guess = grader.grade("guess_classes", my_guess)
 # * Axes of length 1 are broadcast. A slice is a view. Bytes wrap around at 256.
 #
 # Lesson 01 explains the layer that does nearly all the work between picture and logits: the convolution.
-#
+
+# %% [markdown]
 # ## Read next
 #
 # * Badrinarayanan, Kendall and Cipolla (2017), "SegNet: A Deep Convolutional Encoder-Decoder Architecture for Image

@@ -481,7 +481,8 @@ my_conv2d_fast = grader.grade("faster_convolution", my_conv2d_fast)
 # * A receptive field grows from $r$ to $r + (K - 1) d$. A stride multiplies $d$.
 #
 # Lesson 02 derives the backward pass.
-#
+
+# %% [markdown]
 # ## Read next
 #
 # * Dumoulin and Visin (2016), "A guide to convolution arithmetic for deep learning": it draws every case of padding and

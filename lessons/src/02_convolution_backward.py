@@ -511,7 +511,8 @@ for name, (dx32, dweight32, _) in gradients.items():
 # * A check needs random arguments, because symmetric kernels, N = 1 and 1x1 kernels hide bugs.
 #
 # Lesson 03 explains the gradient check.
-#
+
+# %% [markdown]
 # ## Read next
 #
 # * Rumelhart, Hinton and Williams (1986), "Learning representations by back-propagating errors": four pages that made
