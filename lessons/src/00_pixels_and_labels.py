@@ -4,10 +4,9 @@
 # **The question.** What goes into a network that segments pictures, what comes out, and how are the two compared?
 #
 # **At the end** you can state the shape, the dtype and the meaning of every number in a picture, a label map and a
-# prediction. You can convert classes to colours and back, and you can tell a broken label map from one that only looks
-# broken.
+# prediction, convert classes to colours and back, and score a prediction in three ways.
 #
-# **Prerequisites:** Python and NumPy indexing. You need no knowledge of neural networks.
+# **Prerequisites:** Python. If NumPy is new to you, read the section "NumPy in ten minutes" first.
 #
 # The network of these lessons is SegNet (Badrinarayanan, Kendall and Cipolla 2017, "SegNet: A Deep Convolutional
 # Encoder-Decoder Architecture for Image Segmentation"). In all lessons, "the paper" means this one.
@@ -23,32 +22,36 @@ from tinysegnet import viz
 from tinysegnet_lessons import figures, grader
 
 # %% [markdown]
+# Many exercises of these lessons are parts of a network. If you run the next cell, the grader keeps your right answers
+# in the file `mysegnet.py` beside the notebooks, and lesson 15 builds your own SegNet from them. Delete the cell if you
+# do not want that.
+
+# %%
+grader.keep_answers()
+
+# %% [markdown]
 # ## A picture is an array of numbers
 #
-# A *data set* is a sequence of *samples*. A sample consists of a picture and its *label map*, which gives the class of
-# every pixel. The package draws its own street scenes, so a lesson needs no download. They have the same eleven classes
-# as the paper's street scenes (section 3.2).
+# A *sample* consists of a picture and its *label map*, which gives the class of every pixel. The package draws its own
+# street scenes, with the same eleven classes as the paper's (section 3.2).
 
 # %%
 scenes = ts.data.open_dataset("toy", "val")
-sample = scenes[4]
+sample, palette = scenes[4], scenes.palette
 image, truth = sample.image, sample.labels
 print("picture  ", image.shape, image.dtype, "values", image.min(), "to", image.max())
 print("label map", truth.shape, truth.dtype, "values", truth.min(), "to", truth.max())
 
 # %% tags=["map"]
-figures.show_sample(sample, scenes.palette)
+figures.show_sample(sample, palette)
 
 # %% [markdown]
-# The left panel shows the picture, and the right panel shows its label map with one colour per class. Both are 96 rows
-# high and 128 columns wide. The hatched area has no class; the section "Void" below explains it.
-#
 # `image[u, v]` is the pixel in row `u`, counted from the top, and column `v`, counted from the left. It contains three
-# numbers from 0 to 255: the amounts of red, green and blue. `truth[u, v]` is one number, the class of that pixel. (All
-# lessons write $u$ and $v$ for row and column. The letter `x` denotes the input of a layer.)
-
-# %% [markdown]
-# Here are the values of the 4x4 pixels at the lower left corner of the traffic light.
+# numbers from 0 to 255: the amounts of red, green and blue. `truth[u, v]` is one number, the class of that pixel. The
+# hatched pixels are *void*: they have no class, and here their label is 11. All lessons write $u$ and $v$ for row and
+# column.
+#
+# Here are the 4x4 pixels at the lower left corner of the traffic light.
 
 # %%
 corner = np.s_[31:35, 35:39]
@@ -56,26 +59,37 @@ red, green, blue = (image[corner][..., channel] for channel in range(3))
 figures.show_arrays([("red", red), ("green", green), ("blue", blue), ("class", truth[corner])])
 
 # %% [markdown]
-# Three arrays describe the colours of the 16 pixels, and the fourth gives their classes. The colours change from pixel
-# to pixel, but the class changes only at the outline of the traffic light. A class number means nothing by itself. It
-# is an index into a list of names and colours:
+# ### Warm-up: the share of a class
+#
+# Write `my_class_share(labels, k, ignore_label)`: the share, from 0 to 1, of the labelled pixels that belong to class
+# `k`. Pixels with the label `ignore_label` are void. The next cell grades your function.
+
 
 # %%
-palette = scenes.palette
+def my_class_share(labels, k, ignore_label):
+    ### BEGIN SOLUTION
+    labelled = labels[labels != ignore_label]
+    return np.mean(labelled == k)
+    ### END SOLUTION
+
+
+# %%
+my_class_share = grader.grade("class_share", my_class_share)
+
+# %% [markdown]
+# A class number is an index into a list of names and colours, the *palette*:
+
+# %%
 for k, (name, color) in enumerate(zip(palette.names, palette.colors, strict=True)):
-    print(f"class {k:2}  {name:<11} colour {color}   {np.mean(truth == k):6.1%} of this label map")
-print(f"class {palette.ignore_label}  not labelled {np.mean(truth == palette.ignore_label):34.1%}")
+    print(f"class {k:2}  {name:<11} colour {color!s:<15} {my_class_share(truth, k, palette.ignore_label):6.1%}")
 
 # %% [markdown]
 # ## Three conventions of this library
 #
-# * Rows come first. A picture is an array (H, W, 3): height before width, then red, green and blue.
-# * Several pictures of the same size form a *batch* (N, H, W, 3). Every layer takes a batch, even if it contains only
-#   one picture.
-# * The network takes the numbers 0 to 255 unchanged, as float32. Its first layer scales them to a small range.
-#
-# Other libraries differ. PyTorch puts the colours before the rows, (N, 3, H, W). OpenCV reads blue first. Mixing up
-# these conventions can give an array of the right shape with the wrong numbers, and then no error is raised.
+# * A picture is an array (H, W, 3): height, width, then red, green and blue. PyTorch puts the colours first, and OpenCV
+#   reads blue first.
+# * Pictures of the same size form a *batch* (N, H, W, 3). Every layer takes a batch, even of one picture.
+# * The network takes the numbers 0 to 255 as float32. Its first layer scales them to a small range.
 
 # %%
 batch = image[None].astype(np.float32)
@@ -83,33 +97,21 @@ print("batch", batch.shape, batch.dtype)
 assert np.array_equal(batch[0], image)
 
 # %% [markdown]
-# ## Why a black PNG is not broken
+# ## Label maps in files
 #
-# A label map is saved as a PNG with one number per pixel. Here is the label map from above, shown as a greyscale
-# picture.
+# A label map is saved as a PNG with one number per pixel. An image viewer shows 0 as black and 255 as white. Predict:
+# what does it show here? **a** the picture in grey, **b** eleven grey levels that you can tell apart, **c** black.
+
+# %%
+prediction = ...  # "a", "b" or "c"
+grader.predict("label_map_in_a_viewer", prediction)
 
 # %%
 Image.fromarray(truth).resize((512, 384), Image.Resampling.NEAREST)
 
 # %% [markdown]
-# It looks black. A viewer shows 0 as black and 255 as white, but the largest number in this label map is 11, which
-# means "not labelled". The brightest pixel therefore has only 4 % of full brightness. The file nevertheless contains
-# all classes:
-
-# %%
-file = io.BytesIO()
-Image.fromarray(truth).save(file, format="PNG")
-again = np.asarray(Image.open(file))
-print("values in the file:", np.unique(again))
-print(f"brightest pixel: {again.max()} of 255 = {again.max() / 255:.1%}")
-assert np.array_equal(again, truth)
-
-# %% [markdown]
-# So inspect an unknown label map with `np.unique`, not with an image viewer. If all values lie between 0 and the number
-# of classes, a black picture may be a valid label map.
-#
-# A PNG can also contain a table of colours, its *palette*. The values remain class numbers, but viewers show colours.
-# `tinysegnet predict` writes PNG files with a palette.
+# The file nevertheless contains all classes: inspect a label map with `np.unique`. If the PNG also contains a palette,
+# its values remain class numbers, but viewers show colours:
 
 # %%
 colourful = viz.index_picture(truth, palette)
@@ -118,37 +120,17 @@ assert np.array_equal(np.asarray(colourful), truth)
 colourful.resize((512, 384), Image.Resampling.NEAREST)
 
 # %% [markdown]
-# The array and its numbers are the same, but now the classes are visible.
-#
 # ## From class to colour
-#
-# Let $K$ be the number of classes and `colors` a table with one row (R, G, B) for every class number. To colour a label
-# map, look up each pixel's class in the table:
-#
-# $$\text{picture}[u, v] = \text{colors}[\,\text{labels}[u, v]\,]$$
-#
-# The library does this with one indexing operation:
-
-# %%
-figures.show_source(ts.data.Palette.lookup_table)
-
-# %%
-figures.show_source(ts.data.Palette.colorize)
-
-# %% [markdown]
-# The table has 256 rows, one for every value that a byte can have. Numbers that are not classes get the void colour, so
-# no label map can index past the end of the table.
 #
 # ### Exercise 1: from classes to colours
 #
 # Write `my_labels_to_colors(labels, colors)`.
 #
 # * `labels` (H, W), integers: class numbers.
-# * `colors` (K, 3), uint8: one row (R, G, B) per class.
-# * Returns the picture (H, W, 3), uint8.
+# * `colors` (K, 3), uint8: one row (R, G, B) per class. $K$ is the number of classes.
+# * Returns the picture (H, W, 3), uint8, with $\text{picture}[u, v] = \text{colors}[\text{labels}[u, v]]$.
 #
-# NumPy accepts an array of integers as an index, so you need no loop. The cell after your function grades it. If all
-# results are right, the grader prints their names and the number of test cases.
+# NumPy accepts an array of integers as an index, so you need no loop.
 
 
 # %%
@@ -164,46 +146,36 @@ my_labels_to_colors = grader.grade("labels_to_colors", my_labels_to_colors)
 # %% [markdown]
 # ## From colour to class
 #
-# Many data sets store label maps as coloured pictures. Converting colours to classes requires that every class has its
-# own colour and that the colours in the file are exact. Check both requirements before training:
+# The way back requires exact colours, and a JPEG file does not store colours exactly:
 
 # %%
 colors = np.array([*palette.colors, palette.ignore_color], np.uint8)
-print("colours:", len(colors), " different ones:", len(np.unique(colors, axis=0)))
-print("colours in the coloured map:", len(np.unique(palette.colorize(truth).reshape(-1, 3), axis=0)))
-print("classes in the label map:   ", len(np.unique(truth)))
+coloured = my_labels_to_colors(truth, colors)
+file = io.BytesIO()
+Image.fromarray(coloured).save(file, format="JPEG", quality=90)
+spoiled = np.asarray(Image.open(file))
+for name, array in (("before", coloured), ("after", spoiled)):
+    print(f"different colours {name:<6} JPEG: {len(np.unique(array.reshape(-1, 3), axis=0))}")
+print(f"pixels that kept their colour: {np.all(spoiled == coloured, axis=-1).mean():.1%}")
 
 # %% [markdown]
-# A JPEG file does not store colours exactly. It splits the picture into small blocks and rounds the brightness and
-# colour patterns in each. In a photo the loss is invisible, but it makes a label map useless:
+# Smooth resizing also damages a label map, because it averages neighbouring class numbers. Predict: which class does
+# a pixel get that lies halfway between Building (1) and Tree (5)?
 
 # %%
-file = io.BytesIO()
-Image.fromarray(palette.colorize(truth)).save(file, format="JPEG", quality=90)
-spoiled = np.asarray(Image.open(file))
-exact = np.all(spoiled == palette.colorize(truth), axis=-1)
-print("different colours after JPEG:", len(np.unique(spoiled.reshape(-1, 3), axis=0)))
-print(f"pixels that kept their colour: {exact.mean():.1%}")
-
-# %% [markdown]
-# Smooth resizing also damages a label map. It averages neighbouring pixels, and the average of two class numbers can be
-# the number of a third class:
+prediction = ...  # the number of a class
+grader.predict("between_building_and_tree", prediction)
 
 # %%
 small = Image.fromarray(truth)
 smooth = np.asarray(small.resize((96, 72), Image.Resampling.BILINEAR))
 nearest = np.asarray(small.resize((96, 72), Image.Resampling.NEAREST))
-print("classes before       ", np.unique(truth))
-print("resized smoothly:     share of pixels labelled Pole", f"{np.mean(smooth == 2):.1%}")
-print("by nearest neighbour: share of pixels labelled Pole", f"{np.mean(nearest == 2):.1%}")
-
-# %%
+for name, labels in (("before", truth), ("smooth", smooth), ("nearest neighbour", nearest)):
+    print(f"{name:<18} share of Pole {my_class_share(labels, 2, palette.ignore_label):.1%}")
 figures.show_labels(smooth, palette)
 
 # %% [markdown]
-# Along the outlines there are now thin seams of classes that the scene does not contain there. No class number lies
-# between Sky (0) and Building (1), but Pole, Road and Pavement lie between Building (1) and Tree (5). **Always resize
-# label maps by nearest neighbour.** Pictures may be resized smoothly.
+# Along the outlines there are now thin seams of wrong classes. **Always resize label maps by nearest neighbour.**
 #
 # ### Exercise 2: from colours to classes
 #
@@ -229,148 +201,85 @@ def my_colors_to_labels(picture, colors, ignore_label):
 my_colors_to_labels = grader.grade("colors_to_labels", my_colors_to_labels)
 
 # %% [markdown]
-# ## What the network computes
+# ## Check a data set before you train
 #
-# The package includes a small trained SegNet. For every pixel it computes one number per class, a *logit*. The larger
-# the logit, the more strongly the network favours that class.
-
-# %%
-model = ts.load_bundled("toy")
-logits = model.forward(batch)
-print("in ", batch.shape, batch.dtype)
-print("out", logits.shape, logits.dtype)
-
-# %% [markdown]
-# The output has the height and width of the input. The picture has 3 numbers per pixel; the logits have $K = 11$, one
-# per class. Void has no logit, because a picture does not show whether a pixel is labelled.
-#
-# The *prediction* at each pixel is the class with the largest logit:
-#
-# $$\text{prediction}[u, v] = \operatorname{arg\,max}_k \ \text{logits}[u, v, k]$$
-
-# %%
-prediction = logits[0].argmax(axis=-1)
-u, v = 60, 50
-best = np.argsort(logits[0, u, v])[::-1][:4]
-for k in best:
-    print(f"{palette.names[k]:<11} {logits[0, u, v, k]:7.2f}")
-print("predicted:", palette.names[prediction[u, v]], "- labelled:", palette.names[truth[u, v]])
-
-# %% [markdown]
-# These are the four largest of one pixel's eleven logits. Logits have no unit and may be negative. The softmax turns
-# them into probabilities $p_k = e^{z_k} / \sum_j e^{z_j}$, which are positive and sum to 1. It preserves the order, so
-# the prediction is also the class with the largest probability (section 3 of the paper). Lesson 06 derives the softmax.
-
-# %%
-probs, _ = ts.ops.softmax_forward(logits)
-print("sums of the probabilities: between", probs.sum(axis=-1).min(), "and", probs.sum(axis=-1).max())
-assert np.array_equal(probs[0].argmax(axis=-1), prediction)
-assert np.array_equal(ts.predict(model, image), prediction)
-
-# %%
-figures.overlays_figure([(image, truth, prediction, sample.name)], palette)
-
-# %% [markdown]
-# From left to right, you see the picture, the ground truth, the prediction, and the wrong pixels in red. Most errors
-# lie at outlines and on small or thin objects. Hatched pixels do not count.
-#
-# ## The first check: sizes and colours
-#
-# Let a program check sizes, labels and colours before you train a network. A label map that is one pixel too small, or
-# a colour table in a different order, can cost you days of work. Check the sizes first:
-
-# %%
-print(f"{'':<11}{'shape':<16}{'dtype':<9}{'bytes':>8}   each number is")
-for name, array, meaning in (
-    ("picture", image, "an amount of red, green or blue"),
-    ("label map", truth, "a class"),
-    ("logits", logits[0], "the score of one class"),
-    ("prediction", prediction, "a class"),
-):
-    print(f"{name:<11}{array.shape!s:<16}{array.dtype!s:<9}{array.nbytes:>8}   {meaning}")
-assert image.shape[:2] == truth.shape == logits.shape[1:3] == prediction.shape
-
-# %% [markdown]
-# `argmax` returns int64, which takes eight times as much memory as the uint8 that a class number needs; `ts.predict`
-# returns uint8. The logits take 44 bytes per pixel (11 float32 numbers), and the picture takes only 3.
-
-# %%
-print("bytes per pixel: logits", logits[0].nbytes // truth.size, "picture", image.nbytes // truth.size)
-print("ts.predict returns", ts.predict(model, image).dtype)
-
-# %% [markdown]
-# Now check twenty samples. First, picture and label map must have the same size, and every label must be a class or
-# void.
+# A label map of the wrong size or a colour table in a different order can cost you days of work. So check sizes, values
+# and the meaning of the classes:
 
 # %%
 few = [scenes[i] for i in range(20)]
 allowed = [*range(palette.num_classes), palette.ignore_label]
-assert all(one.image.shape == (*one.labels.shape, 3) for one in few)
-assert all(np.isin(one.labels, allowed).all() for one in few)
-print(len(few), "samples: sizes agree, labels are among", allowed)
-
-# %% [markdown]
-# Second, converting classes to colours and back must give the same classes. `classes` is the inverse of the colour
-# table.
-
-# %%
-classes = {tuple(color): k for k, color in zip(allowed, colors.tolist(), strict=True)}
-for one in few[:3]:
-    back = [classes[tuple(color)] for color in palette.colorize(one.labels).reshape(-1, 3).tolist()]
-    assert np.array_equal(np.reshape(back, one.labels.shape), one.labels)
-print("classes -> colours -> classes: the same in 3 samples")
-
-# %% [markdown]
-# Third, the class numbers must belong to the right names. The most frequent class must be Sky at the top of street
-# pictures and Road at the bottom. A colour table in a different order would pass the first two checks.
-
-# %%
+for one in few:
+    assert one.image.shape == (*one.labels.shape, 3)
+    assert np.isin(one.labels, allowed).all()
+    assert np.array_equal(my_colors_to_labels(my_labels_to_colors(one.labels, colors), colors, 11), one.labels)
 stack = np.stack([one.labels for one in few])
 for place, rows in (("top", stack[:, :10]), ("bottom", stack[:, -10:])):
     counts = np.bincount(rows.ravel(), minlength=12)[:11]
     print(f"most often in the ten rows at the {place}:", palette.names[counts.argmax()])
 
 # %% [markdown]
-# For files on disk, the command `tinysegnet data check DIR` checks every picture and names each bad file.
+# Only the last check finds a colour table in a different order. The command `tinysegnet data check DIR` checks files.
 #
-# ## What breaks it
+# ## What the network computes
 #
-# None of the following three mistakes raises an error. In the output, `right` is the share of labelled pixels that are
-# predicted correctly.
+# The package includes a small trained SegNet. For every pixel it computes one number per class, a *logit*. The
+# *prediction* at each pixel is the class with the largest logit:
+#
+# $$\text{prediction}[u, v] = \operatorname{arg\,max}_k \ \text{logits}[u, v, k]$$
 
 # %%
-counted = truth != palette.ignore_label
-
-
-def share_right(predicted, labels):
-    return f"{np.mean((predicted == labels)[counted]):.1%}"
-
-
-print("no mistake                          right:", share_right(prediction, truth))
-print("blue before red                     right:", share_right(ts.predict(model, image[..., ::-1].copy()), truth))
-print("picture upside down, labels upright right:", share_right(ts.predict(model, image[::-1].copy()), truth))
-print("classes counted from 1              right:", share_right(prediction + 1, truth))
+model = ts.load_bundled("toy")
+logits = model.forward(batch)[0]
+predicted = logits.argmax(axis=-1)
+for name, array in (("picture", image), ("label map", truth), ("logits", logits), ("prediction", predicted)):
+    print(f"{name:<11}{array.shape!s:<16}{array.dtype!s:<8}{array.nbytes / truth.size:5.0f} bytes per pixel")
+u, v = 60, 50
+for k in np.argsort(logits[u, v])[::-1][:4]:
+    print(f"logit of {palette.names[k]:<11} {logits[u, v, k]:7.2f}")
+print("predicted:", palette.names[predicted[u, v]], "- labelled:", palette.names[truth[u, v]])
 
 # %% [markdown]
-# The last mistake is the most common: the file counts classes from 1, and the program that reads it counts from 0.
-# Swapping red and blue costs little here, because the scenes are drawn in many colours. A mistake of this kind only
-# lowers the score, which is why the checks come first.
+# Logits have no unit and may be negative; lesson 06 turns them into probabilities. Void has no logit, because a picture
+# does not show whether a pixel is labelled.
+
+# %%
+figures.overlays_figure([(image, truth, predicted, sample.name)], palette)
 
 # %% [markdown]
-# ## Void
+# The right panel shows the wrong pixels in red. Most errors lie at outlines and on thin objects.
 #
-# Some pixels of a label map have no label. These pixels are *void*, and here their label is 11. In real data sets, void
-# covers the borders between objects, the bonnet of the camera car, and objects that belong to no class. Void pixels
-# must not affect the loss or the score.
+# ## Three scores
 #
+# Here is a map of twelve pixels with three classes. The 9 is void, so eleven pixels count.
+
+# %%
+small_truth = np.array([[0, 0, 0, 0], [0, 0, 1, 1], [2, 1, 1, 9]])
+small_guess = np.array([[0, 0, 0, 0], [0, 1, 1, 1], [1, 1, 1, 2]])
+figures.show_arrays(
+    [("labels", small_truth), ("prediction", small_guess)], highlight={"prediction": [(1, 1), (2, 0)]}, scale=9
+)
+
+# %% [markdown]
+# The framed pixels are wrong. The *global accuracy* G is the share of the labelled pixels that are right: 9 of 11. The
+# *class average* C is the mean over the classes of the share of a class's pixels that are right: 5 of 6 for class 0, 4
+# of 4 for class 1, and 0 of 1 for class 2.
+#
+# The *intersection over union* of class $k$ is the number of pixels that are labelled $k$ **and** predicted as $k$,
+# divided by the number of pixels that are labelled $k$ **or** predicted as $k$. It is 5/6 for class 0, 4/6 for class 1,
+# and 0/1 for class 2. Its mean over the classes is *mIoU*. The three scores are those of section 3.3; lesson 10
+# discusses them in full.
+
+# %%
+print(f"G {9 / 11:.3f}   C {np.mean([5 / 6, 4 / 4, 0 / 1]):.3f}   mIoU {np.mean([5 / 6, 4 / 6, 0 / 1]):.3f}")
+
+# %% [markdown]
 # ### Exercise 3: the share of right pixels
 #
-# Write `my_pixel_accuracy(logits, labels, ignore_label)`, the *global accuracy* G of section 3.3: the share of the
-# labelled pixels that are predicted correctly.
+# Write `my_pixel_accuracy(logits, labels, ignore_label)`, which returns G.
 #
 # * `logits` (H, W, K), float: one number per class.
 # * `labels` (H, W), integers: class numbers, or `ignore_label`.
-# * Returns one number from 0 to 1.
 
 
 # %%
@@ -385,23 +294,218 @@ def my_pixel_accuracy(logits, labels, ignore_label):
 my_pixel_accuracy = grader.grade("pixel_accuracy", my_pixel_accuracy)
 
 # %% [markdown]
-# The library computes G for the scene from above and for a scene with many void pixels:
+# ### Exercise 4: three scores
+#
+# Write `my_three_scores(predicted, labels, num_classes, ignore_label)`, which returns G, C and mIoU.
+#
+# * `predicted` and `labels`: integer arrays of the same shape. Void pixels count nowhere.
+# * C is a mean over the classes that occur in `labels`. mIoU is a mean over the classes that occur in `labels` or in
+#   `predicted`.
+
 
 # %%
-for scene in (sample, scenes[2]):
-    matrix = ts.metrics.confusion_matrix(scene.labels, ts.predict(model, scene.image), 11, ignore_label=11)
-    void = np.mean(scene.labels == palette.ignore_label)
-    print(f"{scene.name}: G {ts.metrics.Scores.from_confusion(matrix).G:.3f}, void {void:.1%}")
+def my_three_scores(predicted, labels, num_classes, ignore_label):
+    ### BEGIN SOLUTION
+    counted = labels != ignore_label
+    predicted, labels = predicted[counted], labels[counted]
+    accuracies, ratios = [], []
+    for k in range(num_classes):
+        own, others = labels == k, predicted == k
+        if own.any():
+            accuracies.append((own & others).sum() / own.sum())
+        if own.any() or others.any():
+            ratios.append((own & others).sum() / (own | others).sum())
+    return np.mean(predicted == labels), np.mean(accuracies), np.mean(ratios)
+    ### END SOLUTION
+
+
+# %%
+my_three_scores = grader.grade("three_scores", my_three_scores)
+
+# %% [markdown]
+# ## What breaks it
+#
+# None of the following mistakes raises an error. They only lower the scores.
+
+# %%
+print("G from the logits:", f"{my_pixel_accuracy(logits, truth, 11):.3f}")
+for name, result in (
+    ("no mistake", predicted),
+    ("blue before red", ts.predict(model, image[..., ::-1].copy())),
+    ("picture upside down, labels upright", ts.predict(model, image[::-1].copy())),
+    ("classes counted from 1", predicted + 1),
+    ("everything is Road", np.full_like(truth, 3)),
+):
+    G, C, mIoU = my_three_scores(result, truth, 11, 11)
+    print(f"{name:<36} G {G:.3f}   C {C:.3f}   mIoU {mIoU:.3f}")
+
+# %% [markdown]
+# Swapping red and blue costs little here, because the scenes are drawn in many colours. The last prediction is right
+# only on the road; ten of the eleven classes count as 0 in its mIoU.
+#
+# ## NumPy in ten minutes
+#
+# **Axes.** In an array (H, W), axis 0 counts rows, and axis 1 counts columns. `sum(axis=0)` adds along axis 0, so this
+# axis disappears. An operation can take several axes at once.
+
+# %%
+six = np.arange(6).reshape(2, 3)
+down, across = six.sum(axis=0), six.sum(axis=1)
+figures.show_arrays([("six", six), ("sum(axis=0)", down[None]), ("sum(axis=1)", across[:, None])])
+
+# %% [markdown]
+# ### Exercise 5: mean and standard deviation per channel
+#
+# Write `my_channel_statistics(images)` for a batch (N, H, W, C). It returns two arrays (C,): the mean and the standard
+# deviation of each channel over all pixels of all pictures.
+
+
+# %%
+def my_channel_statistics(images):
+    ### BEGIN SOLUTION
+    axes = (0, 1, 2)
+    return images.mean(axis=axes), images.std(axis=axes)
+    ### END SOLUTION
+
+
+# %%
+my_channel_statistics = grader.grade("channel_statistics", my_channel_statistics)
+
+# %%
+means, deviations = my_channel_statistics(np.stack([one.image for one in few]))
+print("red, green, blue: mean", means.round(1), " standard deviation", deviations.round(1))
+
+# %% [markdown]
+# **Broadcasting.** If two shapes differ, NumPy compares them from the right. An axis of length 1, or a missing axis, is
+# repeated to fit. `None` in an index inserts an axis of length 1.
+
+# %%
+column, row = np.array([0, 10, 20])[:, None], np.array([1, 2, 3, 4])
+print(column.shape, "+", row.shape, "->", (column + row).shape)
+figures.show_arrays([("column", column), "+", ("row", row[None]), "=", ("column + row", column + row)])
+
+# %% [markdown]
+# The sum of two bytes is again a byte. Predict: which number does the cell after the next print?
+
+# %%
+prediction = ...  # a number
+grader.predict("sum_of_two_bytes", prediction)
+
+# %%
+print(np.array([250], np.uint8) + np.array([10], np.uint8))
+
+# %% [markdown]
+# ### Exercise 6: distances to colours
+#
+# Write `my_squared_distances(image, colors)`. The result is (H, W, K), float: for every pixel and every colour, the sum
+# of the three squared differences.
+#
+# * `image` (H, W, 3), uint8. Convert it to float first.
+# * `colors` (K, 3).
+
+
+# %%
+def my_squared_distances(image, colors):
+    ### BEGIN SOLUTION
+    differences = image[:, :, None, :].astype(float) - colors  # (H, W, K, 3)
+    return (differences**2).sum(axis=-1)
+    ### END SOLUTION
+
+
+# %%
+my_squared_distances = grader.grade("squared_distances", my_squared_distances)
+
+# %% [markdown]
+# **Views and strides.** A slice such as `a[::2, 1::2]` is a *view*: it copies no numbers but reads the same memory. The
+# *strides* of an array say how many bytes apart two neighbours along each axis are. Here each number takes one byte.
+
+# %%
+a = np.arange(24, dtype=np.uint8).reshape(4, 6)
+view = a[::2, 1::2]
+print("strides of a", a.strides, "- of the view", view.strides, "- same memory:", np.shares_memory(a, view))
+framed = [(u, v) for u in (0, 2) for v in (1, 3, 5)]
+figures.show_arrays([("a", a), ("a[::2, 1::2]", view)], highlight={"a": framed})
+
+# %% [markdown]
+# If you write into a view, you change the array. An index that is an array, as in exercise 1, makes a copy.
+#
+# ### Exercise 7: half the size
+#
+# Write `my_halve(image)`: the mean of each block of 2x2 pixels, computed from four views. `image` (H, W, C), uint8, has
+# even height and width. The result is (H/2, W/2, C), float.
+
+
+# %%
+def my_halve(image):
+    ### BEGIN SOLUTION
+    x = image.astype(float)
+    upper = x[::2, ::2] + x[::2, 1::2]
+    lower = x[1::2, ::2] + x[1::2, 1::2]
+    return (upper + lower) / 4
+    ### END SOLUTION
+
+
+# %%
+my_halve = grader.grade("halve", my_halve)
+
+# %%
+half = ts.data.Sample(my_halve(image).round().astype(np.uint8), truth[::2, ::2], "half the size")
+figures.show_sample(half, palette)
+
+# %% [markdown]
+# ### Challenge: guess the classes without a network
+#
+# A score means something only beside a baseline. Here is one: give each pixel the class whose mean colour is nearest.
+
+# %%
+train = ts.data.open_dataset("toy", "train")
+known_images, known_labels = (np.stack([getattr(train[i], what) for i in range(16)]) for what in ("image", "labels"))
+new_images, new_labels = (np.stack([getattr(few[i], what) for i in range(6)]) for what in ("image", "labels"))
+mean_colors = np.array([known_images[known_labels == k].mean(axis=0) for k in range(11)])
+guesses = np.stack([my_squared_distances(one, mean_colors).argmin(axis=-1) for one in new_images])
+print("nearest mean colour: mIoU", round(float(my_three_scores(guesses, new_labels, 11, 11)[2]), 3))
+
+# %% [markdown]
+# Write `my_guess(images, labels, new_images)`, which beats it. `images` (16, 96, 128, 3) and `labels` (16, 96, 128) are
+# the labelled scenes of the last cell, and void is 11. Return the classes (6, 96, 128) of `new_images`. How often does
+# a colour belong to each class, and in which rows does a class occur?
+
+
+# %%
+def my_guess(images, labels, new_images):
+    ### BEGIN SOLUTION
+    def box(pictures):  # the number of a colour if each channel has 8 steps
+        return pictures // 32 @ np.array([64, 8, 1])
+
+    counts, rows = np.zeros((512, 11)), np.zeros((96, 11))
+    for k in range(11):
+        counts[:, k] = np.bincount(box(images)[labels == k], minlength=512)
+        rows[:, k] = (labels == k).sum(axis=(0, 2))
+    of_color = counts / counts.sum(axis=1, keepdims=True).clip(1)
+    return (of_color[box(new_images)] * (rows / rows.sum(axis=0))[:, None]).argmax(axis=-1)
+    ### END SOLUTION
+
+
+# %%
+my_guess = grader.grade("guess_classes", my_guess)
 
 # %% [markdown]
 # ## What to remember
 #
-# * A picture is (H, W, 3) uint8, a label map (H, W) uint8, logits (H, W, K) float32, a prediction (H, W). Height and
-#   width are equal in all of them.
-# * A class number is an index into a list of names and colours. A PNG of class numbers looks black even if it is valid;
-#   inspect it with `np.unique`.
-# * Never store a label map as JPEG, and never resize it smoothly.
-# * The prediction is the arg max of the logits at each pixel. Void pixels affect neither the loss nor the score.
-# * Verify sizes, allowed values and the meaning of the colours before training.
+# * A picture is (H, W, 3) uint8, a label map (H, W) uint8, logits (H, W, K) float32, a prediction (H, W).
+# * A PNG of class numbers looks black even if it is valid. Never store it as JPEG, and never resize it smoothly.
+# * The prediction is the arg max of the logits at each pixel. G counts pixels; C and mIoU average over classes. Void
+#   pixels count nowhere.
+# * Axes of length 1 are broadcast. A slice is a view. Bytes wrap around at 256.
 #
 # Lesson 01 explains the layer that does nearly all the work between picture and logits: the convolution.
+
+# %% [markdown]
+# ## Read next
+#
+# * Badrinarayanan, Kendall and Cipolla (2017), "SegNet: A Deep Convolutional Encoder-Decoder Architecture for Image
+#   Segmentation": the paper that these lessons build, program and question.
+# * Brostow, Fauqueur and Cipolla (2009), "Semantic object classes in video: A high-definition ground truth database":
+#   it describes CamVid, the paper's street scenes, and how people labelled them.
+# * Harris et al. (2020), "Array programming with NumPy": a short article on shapes, views and broadcasting by NumPy's
+#   developers.

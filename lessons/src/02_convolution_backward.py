@@ -1,12 +1,11 @@
 # %% [markdown]
 # # 02 Convolution backward
 #
-# **The question.** A convolution computes a picture `out` from a picture `x`, a kernel `weight` and a `bias`. The
-# network ends with a loss $J$, which is one number. The given array `dout` contains the derivative of the loss with
-# respect to every number of `out`. What are the derivatives with respect to the numbers of `x`, `weight` and `bias`?
+# **The question.** A convolution computes `out` from a picture `x`, a kernel `weight` and a `bias`. The network ends
+# with a loss $J$, one number, and the array `dout` contains its derivative with respect to every number of `out`. What
+# are the derivatives with respect to `x`, `weight` and `bias`?
 #
-# **At the end** you can derive the three gradients `dx`, `dweight` and `dbias` and read the library's backward line by
-# line. You can also recognise five wrong backward passes from the report of a gradient check.
+# **At the end** you can derive, program and check these three gradients.
 #
 # **Prerequisites:** lesson 01 (the forward pass), the chain rule and matrix products.
 
@@ -16,7 +15,7 @@ import time
 import numpy as np
 
 import tinysegnet as ts
-from tinysegnet import ops
+from tinysegnet import ops, runtime
 from tinysegnet.ops import conv, windows
 from tinysegnet_lessons import figures, grader
 from tinysegnet_lessons.bugs import bugs
@@ -24,28 +23,26 @@ from tinysegnet_lessons.bugs import bugs
 # %% [markdown]
 # ## What a backward pass computes
 #
-# Write $\mathrm{dout}[u] = \partial J / \partial \mathrm{out}[u]$. This array has the shape of `out` and comes from the
-# next layer. In all lessons, a d before a name means the gradient of the loss: `dx` is the gradient of $J$ with respect
-# to `x`. The chain rule sums over all paths from one input number $x[p]$ to the loss:
+# In all lessons, a d before a name means the gradient of the loss: $\mathrm{dout}[u] = \partial J / \partial
+# \mathrm{out}[u]$, and `dx` is the gradient of $J$ with respect to `x`. The chain rule sums over all paths from one
+# input number $x[p]$ to the loss:
 #
 # $$\mathrm{dx}[p] \;=\; \frac{\partial J}{\partial x[p]} \;=\; \sum_u \frac{\partial J}{\partial \mathrm{out}[u]}\,
 # \frac{\partial\, \mathrm{out}[u]}{\partial x[p]} \;=\; \sum_u \mathrm{dout}[u]\,
 # \frac{\partial\, \mathrm{out}[u]}{\partial x[p]} .$$
 #
-# So only one question remains: which outputs does $x[p]$ affect, and with which factor? This question arises for each
-# of SegNet's 26 convolutions, 13 in the encoder and 13 in the decoder (Badrinarayanan et al. 2017, section 3).
+# So only one question remains, for each of SegNet's 26 convolutions (Badrinarayanan et al. 2017, section 3): which
+# outputs does $x[p]$ affect, and with which factor?
 
 # %% [markdown]
 # ## One dimension first
 #
-# Take a line of five pixels, a kernel of three weights and "same" padding. The padding is one zero on each side, so
-# `out` also has five pixels. The bias has its own section below.
+# Take a line of five pixels, a kernel of three weights and "same" padding, one zero on each side:
 #
 # $$\mathrm{out}[u] = \sum_{i=0}^{2} x_{\mathrm{padded}}[u+i]\; w[i] \;=\; \sum_{i=0}^{2} x[u+i-1]\; w[i],
 # \qquad x[-1] = x[5] = 0 .$$
 #
-# The library convolves pictures `(N, H, W, C)`. A line is a picture of height 1 with one channel. (On a new computer,
-# the first cells that convolve compile the fast version, which takes 10 to 15 seconds each.)
+# For the library, a line is a picture `(N, H, W, C)` of height 1 with one channel.
 
 # %%
 x_line = np.array([2.0, 0, 1, 3, 1])
@@ -62,23 +59,36 @@ out_line = convolve_line(x_line, w_line)
 figures.show_arrays([("x", x_line[None]), ("w", w_line[None]), ("out", out_line[None])])
 
 # %% [markdown]
-# Check the first number by hand: $0 \cdot 1 + 2 \cdot 2 + 0 \cdot (-1) = 4$. The 0 in the first product is the padding.
-#
 # ## A convolution is a matrix
 #
 # `out` is linear in `x`: there is a matrix $A$ with $\mathrm{out} = A x$. Column $p$ of $A$ is the convolution of a
-# picture that is 1 at pixel $p$ and 0 elsewhere. Five calls to the library therefore produce $A$. The sign `@` between
-# two arrays is the matrix product, as in NumPy.
+# line that is 1 at pixel $p$ and 0 elsewhere, a unit vector.
+#
+# ### Warm-up: the matrix of a linear map
+#
+# Write `my_matrix_of(linear, n)`. `linear` is a function that takes an array (n,) and returns an array (m,). Return its
+# matrix (m, n). The rows of `np.eye(n)` are the unit vectors.
+
 
 # %%
-A = np.stack([convolve_line(unit, w_line) for unit in np.eye(5)], axis=1)
+def my_matrix_of(linear, n):
+    ### BEGIN SOLUTION
+    columns = [linear(unit) for unit in np.eye(n)]
+    return np.stack(columns, axis=1)
+    ### END SOLUTION
+
+
+# %%
+my_matrix_of = grader.grade("matrix_of_a_linear_map", my_matrix_of)
+
+# %%
+A = my_matrix_of(lambda line: convolve_line(line, w_line), 5)
 assert np.array_equal(A @ x_line, out_line)
 figures.show_arrays([("A", A), "@", ("x", x_line[:, None]), "=", ("out", out_line[:, None])], indices=True)
 
 # %% [markdown]
-# Row $u$ of $A$ contains the kernel `1 2 -1`, centred at pixel $u$, and zeros elsewhere. Every row has the same three
-# numbers, shifted by one. In the first and last rows, one of the three numbers falls on the padding and is missing. In
-# symbols, $A[u, p] = w[i]$ where $p = u + i - 1$, and 0 where no such $i$ exists.
+# Row $u$ of $A$ contains the kernel `1 2 -1`, centred at pixel $u$. In symbols, $A[u, p] = w[i]$ where $p = u + i - 1$,
+# and 0 where no such $i$ exists.
 #
 # ## dx: the transposed matrix
 #
@@ -93,16 +103,11 @@ panels = [("A transposed", A.T), "@", ("dout", dout_line[:, None]), "=", ("dx", 
 figures.show_arrays(panels, indices=True)
 
 # %% [markdown]
-# Each row of $A^T$ again has three numbers around the diagonal, but in the order `-1 2 1`. This is the **flipped**
-# kernel. A matrix of this form is a convolution. So `dx` is a convolution of `dout` with the flipped kernel.
-#
-# A calculation with indices leads to the same result. The sum over $u$ contains only terms with $p = u + i - 1$, so
-# substitute $u = p + 1 - i$. Like `x` before, `dout` counts as zero outside the line:
+# Each row of $A^T$ contains the **flipped** kernel `-1 2 1`, so `dx` is a convolution of `dout` with the flipped
+# kernel. The indices show the same. Substitute $u = p + 1 - i$, and let `dout` be zero outside the line:
 #
 # $$\mathrm{dx}[p] = \sum_{i=0}^{2} \mathrm{dout}[p + 1 - i]\; w[i]
 # \;\overset{i = 2 - k}{=}\; \sum_{k=0}^{2} \mathrm{dout}[p + k - 1]\; w[2 - k] .$$
-#
-# The last form is the formula of the forward pass, with `dout` in place of `x` and `w[::-1]` in place of `w`.
 
 # %%
 print("A^T dout                    ", dx_line)
@@ -111,78 +116,11 @@ print("convolution, not flipped    ", convolve_line(dout_line, w_line))
 assert np.array_equal(dx_line, convolve_line(dout_line, w_line[::-1]))
 
 # %% [markdown]
-# ## The adjoint
-#
-# Write $\langle a, b\rangle = \sum a[p]\, b[p]$ for the inner product. For any matrix $A$,
-#
-# $$\langle A x, \mathrm{dout} \rangle = \sum_u \sum_p A[u,p]\, x[p]\, \mathrm{dout}[u]
-# = \langle x, A^T \mathrm{dout} \rangle .$$
-#
-# Both sides are the same double sum in different orders. $A^T$ is called the **adjoint** of $A$. To test the forward
-# and backward of any linear layer, pass them random arrays and compare two numbers.
-
-# %%
-print("<A x, dout>   =", out_line @ dout_line)
-print("<x, A^T dout> =", x_line @ dx_line)
-assert out_line @ dout_line == x_line @ dx_line
-print("with the kernel not flipped:", x_line @ convolve_line(dout_line, w_line))
-
-# %% [markdown]
-# ## Stride 2
-#
-# With stride 2, forward skips every second position, so $A$ keeps only its rows 0, 2 and 4. Its transpose has three
-# columns.
-
-# %%
-A2 = np.stack([convolve_line(unit, w_line, stride=2) for unit in np.eye(5)], axis=1)
-assert np.array_equal(A2, A[::2])
-spread = np.zeros(5)
-spread[::2] = dout_line[:3]  # the three numbers of dout with zeros between them
-assert np.array_equal(A2.T @ dout_line[:3], convolve_line(spread, w_line[::-1]))
-figures.show_arrays([("A transposed", A2.T), "@", ("dout", dout_line[:3, None])], indices=True)
-
-# %% [markdown]
-# This matrix is the transpose for stride 1 with every second column removed. A missing column has the same effect as a
-# column that is multiplied by 0. So insert a zero into `dout` for each skipped output, and convolve as before. The last
-# assertion checks this.
-#
-# ## dweight: x correlated with dout
-#
-# `out` is linear in the kernel as well. The factor of $w[i]$ in $\mathrm{out}[u]$ is the pixel that forward multiplied
-# by this weight:
-#
-# $$\frac{\partial\,\mathrm{out}[u]}{\partial w[i]} = x_{\mathrm{padded}}[u+i]
-# \qquad\Rightarrow\qquad \mathrm{dweight}[i] = \sum_u x_{\mathrm{padded}}[u + i]\; \mathrm{dout}[u] .$$
-#
-# Place `dout` on the padded picture at position $i$, multiply the overlapping numbers, and sum the products. This is a
-# **correlation** of `x` with `dout`, without a flip. A weight is used at every pixel, so its gradient is a sum over all
-# pixels.
-
-# %%
-x_windows = np.stack([np.pad(x_line, 1)[i : i + 5] for i in range(3)])
-dweight_line = x_windows @ dout_line
-print("<w, dweight> =", w_line @ dweight_line, "  <out, dout> =", out_line @ dout_line)
-panels = [("x_padded[i : i + 5]", x_windows), "@", ("dout", dout_line[:, None])]
-figures.show_arrays([*panels, "=", ("dweight", dweight_line[:, None])], indices=True)
-
-# %% [markdown]
-# Row $i$ contains five pixels of the padded line, starting at pixel $i$. The inner product of this row and `dout` is
-# `dweight[i]`. The printed line confirms the adjoint identity:
-# $\langle w, \mathrm{dweight}\rangle = \langle \mathrm{out}, \mathrm{dout}\rangle$, because `out` is linear in `w` as
-# well.
-#
-# ## dbias: a sum
-#
-# The bias $b$ is added to every output: $\partial\,\mathrm{out}[u]/\partial b = 1$, so
-# $\mathrm{dbias} = \sum_u \mathrm{dout}[u]$. The gradient is a sum, not a mean, because a bias that acts on a thousand
-# pixels has a thousand times the influence of a bias that acts on one.
-
-# %% [markdown]
 # ### Exercise 1: dx in one dimension
 #
 # Write `my_conv1d_dx(dout, weight)`. `dout` has shape `(W,)`, and `weight` has shape `(K,)` with K odd and at most W.
-# The stride is 1 and the padding "same", so the result `dx` has shape `(W,)`. Use a loop over the taps or
-# `np.convolve`, which itself flips its second argument.
+# The stride is 1 and the padding "same". Use a loop over the taps or `np.convolve`, which itself flips its second
+# argument.
 
 
 # %%
@@ -200,14 +138,80 @@ def my_conv1d_dx(dout, weight):
 my_conv1d_dx = grader.grade("conv1d_dx", my_conv1d_dx)
 
 # %% [markdown]
+# ## The adjoint
+#
+# Write $\langle a, b\rangle = \sum a[p]\, b[p]$ for the inner product. For any matrix $A$,
+#
+# $$\langle A x, \mathrm{dout} \rangle = \sum_u \sum_p A[u,p]\, x[p]\, \mathrm{dout}[u]
+# = \langle x, A^T \mathrm{dout} \rangle .$$
+#
+# $A^T$ is called the **adjoint** of $A$. This tests the forward and backward of any linear layer with two numbers:
+
+# %%
+print("<A x, dout>   =", out_line @ dout_line)
+print("<x, A^T dout> =", x_line @ my_conv1d_dx(dout_line, w_line))
+print("with the kernel not flipped:", x_line @ convolve_line(dout_line, w_line))
+assert np.isclose(out_line @ dout_line, x_line @ my_conv1d_dx(dout_line, w_line))
+
+# %% [markdown]
+# ## Stride 2
+#
+# With stride 2, $A$ keeps only its rows 0, 2 and 4, and $A^T$ keeps only these columns.
+
+# %%
+A2 = my_matrix_of(lambda line: convolve_line(line, w_line, stride=2), 5)
+assert np.array_equal(A2, A[::2])
+spread = np.zeros(5)
+spread[::2] = dout_line[:3]  # the three numbers of dout with zeros between them
+assert np.array_equal(A2.T @ dout_line[:3], my_conv1d_dx(spread, w_line))
+figures.show_arrays([("A transposed", A2.T), "@", ("dout", dout_line[:3, None])], indices=True)
+
+# %% [markdown]
+# A missing column has the same effect as a column that is multiplied by 0. So insert a zero into `dout` for each
+# skipped output, and convolve as before, as the last assertion does.
+#
+# ## dweight: x correlated with dout
+#
+# The factor of $w[i]$ in $\mathrm{out}[u]$ is the pixel that forward multiplied by this weight:
+#
+# $$\frac{\partial\,\mathrm{out}[u]}{\partial w[i]} = x_{\mathrm{padded}}[u+i]
+# \qquad\Rightarrow\qquad \mathrm{dweight}[i] = \sum_u x_{\mathrm{padded}}[u + i]\; \mathrm{dout}[u] .$$
+#
+# This is a **correlation** of `x` with `dout`, without a flip. It is a sum over all pixels, because a weight is used at
+# every pixel.
+
+# %%
+x_windows = np.stack([np.pad(x_line, 1)[i : i + 5] for i in range(3)])
+dweight_line = x_windows @ dout_line
+print("<w, dweight> =", w_line @ dweight_line, "  <out, dout> =", out_line @ dout_line)
+panels = [("x_padded[i : i + 5]", x_windows), "@", ("dout", dout_line[:, None])]
+figures.show_arrays([*panels, "=", ("dweight", dweight_line[:, None])], indices=True)
+
+# %% [markdown]
+# ## dbias
+#
+# The bias $b$ is added to every output, so $\partial\,\mathrm{out}[u]/\partial b = 1$ for all $u$. Predict: if `dout`
+# has the shape (2, 4, 5, 1) and is 1 everywhere, what is `dbias`?
+
+# %%
+prediction = ...  # a number
+grader.predict("dbias_of_ones", prediction)
+
+# %% [markdown]
+# $\mathrm{dbias} = \sum_u \mathrm{dout}[u]$ is a sum, not a mean.
+#
 # ## Two dimensions
 #
-# Two dimensions only add one more index: $u$ is the row and $v$ the column, as in lesson 01. With a $3 \times 3$ kernel
-# and "same" padding,
+# With row $u$, column $v$, a $3 \times 3$ kernel and "same" padding,
 #
 # $$\mathrm{out}[u, v] = \sum_{i,j} x_{\mathrm{padded}}[u + i,\, v + j]\; w[i, j] .$$
 #
-# Begin with a `dout` that is 1 at pixel (1, 2) and 0 elsewhere. The loss then depends on that one output only.
+# Let `dout` be 1 at pixel (1, 2) and 0 elsewhere. Predict: what does `dx` show around this pixel? **a** the kernel,
+# **b** the kernel rotated by 180 degrees, **c** nine equal numbers.
+
+# %%
+prediction = ...  # "a", "b" or "c"
+grader.predict("dx_of_one_output", prediction)
 
 # %%
 x_map = np.array([[2.0, 0, 1, 0], [1, 3, 0, 1], [0, 1, 2, 1], [1, 0, 0, 2]])
@@ -225,10 +229,7 @@ panels = [("dout", one), ("weight", w_map), ("dx", dx_of(one))]
 figures.show_arrays(panels, highlight={"dx": np.s_[0:3, 1:4]}, indices=True)
 
 # %% [markdown]
-# `dx` is a copy of the kernel around pixel (1, 2), and it is **not** flipped. Output (1, 2) read nine pixels through
-# nine weights, so its `dout` goes back to the same nine pixels through the same nine weights. This is the **scatter**
-# view: every output sends its share back along the connections of the forward pass.
-#
+# This is the **scatter** view: every output sends its share back to the pixels that it read, through the same weights.
 # Now take two outputs, with `dout` 1 and 10.
 
 # %%
@@ -239,15 +240,13 @@ panels += ["=", ("dx", dx_of(two))]
 figures.show_arrays(panels, highlight={"dx": (1, 1)})
 
 # %% [markdown]
-# `dx` contains two copies of the kernel, and the second is ten times as strong. Where the copies overlap, their numbers
-# **add up**. An assignment instead of the addition would keep only one of the two numbers.
+# Where the two copies of the kernel overlap, their numbers **add up**.
 #
 # ## Scatter and gather
 #
-# Now collect the shares that the framed pixel (1, 1) of `dx` receives. Output (1, 2) contributes $w[1, 0] = 4$ times 1,
-# and output (2, 1) contributes $w[0, 1] = 2$ times 10. The output one row *below* the pixel used the tap one row
-# *above* the centre. Seen from the pixel, the kernel is therefore rotated by 180 degrees. This is the **gather** view
-# (`dout` is zero outside):
+# The framed pixel (1, 1) of `dx` receives two shares: $w[1, 0] = 4$ times 1 from output (1, 2), and $w[0, 1] = 2$ times
+# 10 from output (2, 1). The output one row *below* the pixel used the tap one row *above* the centre. Seen from the
+# pixel, the kernel is therefore rotated by 180 degrees. This is the **gather** view:
 #
 # $$\mathrm{dx}[u, v] = \sum_{i,j} \mathrm{dout}[u + 1 - i,\; v + 1 - j]\; w[i, j]
 # = \sum_{k,l} \mathrm{dout}[u + k - 1,\; v + l - 1]\; w[2 - k,\, 2 - l] .$$
@@ -256,18 +255,15 @@ figures.show_arrays(panels, highlight={"dx": (1, 1)})
 figures.show_kernel(two, w_map[::-1, ::-1], at=(1, 1), names=("dout", "weight, flipped", "dx"))
 
 # %% [markdown]
-# The flipped kernel lies on `dout` as a kernel lies on a picture in the forward pass. The sum of the products is
-# $4 \cdot 1 + 2 \cdot 10 = 24$, the same number as before. Scatter and gather compute the same sum in two orders.
+# Scatter and gather compute the same sum in two orders.
 #
 # ## The border
 #
-# In the forward pass, the kernel reads the zeros around the picture; in the backward pass, it writes gradients there.
-# These pixels are not part of `x`, so they are cropped.
+# In the backward pass, the kernel also writes gradients on the zeros around the picture. These are not part of `x`, so
+# they are cropped.
 #
-# The adjoint identity leads to the same result. Forward first pads ($P$) and then convolves without padding ($V$):
-# $A = V P$. A transposed product has its factors in reverse order, $A^T = P^T V^T$, so backward first scatters and then
-# crops. The adjoint $P^T$ of padding is cropping: in $\langle P a, b\rangle = \langle a, P^T b\rangle$, the zeros
-# contribute nothing to the left side.
+# Forward first pads ($P$) and then convolves without padding ($V$): $A = V P$. So $A^T = P^T V^T$: backward first
+# scatters and then crops. The adjoint $P^T$ of padding is cropping:
 
 # %%
 rng = np.random.default_rng(0)
@@ -280,15 +276,13 @@ assert np.isclose(left, right, rtol=1e-12)
 # %% [markdown]
 # ## Channels: a matrix product at each tap
 #
-# A pixel has $C$ numbers before the convolution and $F$ numbers after it, and each tap is a $C \times F$ matrix, here
-# called $w$. For one tap, let $X$ be the shifted picture and $D$ be `dout`, both with one row per pixel. The tap's
-# share of `out` is $X w$; its row $r$ is $\sum_c X[r, c]\, w[c, f]$. The chain rule gives
+# Each tap is a $C \times F$ matrix, here called $w$. Let $X$ be the picture shifted for this tap and $D$ be `dout`,
+# both with one row per pixel. The tap's share of `out` is $X w$, and the chain rule gives
 #
 # $$\mathrm{d}w[c, f] = \sum_r X[r, c]\, D[r, f] = (X^T D)[c, f], \qquad
 #   \mathrm{d}X[r, c] = \sum_f D[r, f]\, w[c, f] = (D\, w^T)[r, c] .$$
 #
-# The sum over rows $r$ runs over all pixels of **all** samples, because every sample uses the same kernel. `dx` has no
-# sum over samples, because each sample has its own pixels. Here is an example with two pixels, $C = 2$ and $F = 3$:
+# The sum over rows $r$ runs over all pixels of **all** samples. An example with two pixels, $C = 2$ and $F = 3$:
 
 # %%
 X, D = np.array([[1.0, 2], [3, 0]]), np.array([[1.0, 0, -1], [0, 2, 1]])
@@ -297,9 +291,11 @@ panels = [("X transposed", X.T), "@", ("D", D), "=", ("dw", X.T @ D)]
 figures.show_arrays([*panels, ("D", D), "@", ("w transposed", w_tap.T), "=", ("dX", D @ w_tap.T)])
 
 # %% [markdown]
-# `dw` has the shape of $w$, 2 x 3, and `dX` has the shape of $X$, two rows of two channels. The shapes tell you which
-# factor to transpose. For $R$ rows, each of the products $X w$, $X^T D$ and $D w^T$ takes $R \cdot C \cdot F$
-# multiplications, so a backward pass costs twice as much as a forward pass.
+# Predict: how many times as many multiplications as a forward pass does a backward pass need?
+
+# %%
+prediction = ...  # a number
+grader.predict("cost_of_backward", prediction)
 
 # %% [markdown]
 # ### Exercise 2: dx
@@ -350,55 +346,9 @@ def my_conv2d_dweight_dbias(x, dout, K):
 my_conv2d_dweight_dbias = grader.grade("conv2d_dweight_dbias", my_conv2d_dweight_dbias)
 
 # %% [markdown]
-# ## The library's own code
+# ## Check your backward pass
 #
-# `shifted(x_padded, i, j, ...)` returns a view of the pixels that tap (i, j) reads, one for each output. Forward reads
-# this view, and backward adds to it.
-
-# %%
-figures.show_source(conv.conv2d_backward_numpy)
-
-# %% [markdown]
-# `tensordot` over axes 0, 1 and 2 computes $X^T D$, summed over samples, rows and columns. `dout @ weight[i, j].T` is
-# $D w^T$, and `+=` adds this product where the tap read its pixels, as in the scatter view. `crop` is the adjoint of
-# the padding and comes last. `dbias` is the sum over all pixels of all samples. The code contains no flip, because the
-# scatter view has none.
-#
-# ## The adjoint test
-#
-# Take random arrays in the usual layout. `out - bias` is linear in `x` and linear in `weight`, so three inner products
-# must be equal. The broadcast of `bias` to all pixels is linear in `bias`, which gives two more equal inner products.
-
-# %%
-x, weight = rng.standard_normal((2, 7, 5, 3)), rng.standard_normal((3, 3, 3, 4))
-bias = rng.standard_normal(4)
-out, cache = ops.conv2d_forward(x, weight, bias)
-dout = rng.standard_normal(out.shape)
-dx, dweight, dbias = ops.conv2d_backward(dout, cache)
-inner = [((out - bias) * dout).sum(), (x * dx).sum(), (weight * dweight).sum()]
-print("<out - bias, dout> = {:.12f}\n<x, dx>            = {:.12f}\n<w, dweight>       = {:.12f}".format(*inner))
-assert np.ptp(inner) < 1e-10
-sides = (np.broadcast_to(bias, out.shape) * dout).sum(), (bias * dbias).sum()
-print("<bias everywhere, dout> = {:.12f}   <bias, dbias> = {:.12f}".format(*sides))
-assert np.isclose(*sides)
-
-# %% [markdown]
-# The adjoint test compares only a few numbers for one random draw. It does not show which entry is wrong, and it
-# accepts a wrong forward pass if the backward pass matches it.
-#
-# ## Check by finite differences
-#
-# `check_op` moves every number of `x`, `weight` and `bias` slightly up and down, and compares the measured slope with
-# the result of backward. Lesson 03 explains the method. The twelve cases are deliberately small and awkward: strides,
-# even kernels, kernels larger than the picture, and 1x1 pictures and kernels.
-
-# %%
-report = ts.gradcheck.check_op("conv2d", "numpy")
-print("passed:", report.ok, "  cases:", len(report.parts), "  numbers checked:", report.checked)
-
-# %% [markdown]
-# Exercises 2 and 3 together are a complete backward pass. The next cell checks your backward pass against the library's
-# forward pass:
+# First the adjoint test: `out - bias` is linear in `x` and linear in `weight`, so three inner products must be equal.
 
 
 # %%
@@ -407,140 +357,167 @@ def my_conv2d_backward(dout, cache):
     return my_conv2d_dx(dout, weight), *my_conv2d_dweight_dbias(x, dout, len(weight))
 
 
+x, weight = rng.standard_normal((2, 7, 5, 3)), rng.standard_normal((3, 3, 3, 4))
+bias = rng.standard_normal(4)
+out, cache = ops.conv2d_forward(x, weight, bias)
+dout = rng.standard_normal(out.shape)
+dx, dweight, dbias = my_conv2d_backward(dout, cache)
+inner = [((out - bias) * dout).sum(), (x * dx).sum(), (weight * dweight).sum()]
+print("<out - bias, dout> = {:.12f}\n<x, dx>            = {:.12f}\n<w, dweight>       = {:.12f}".format(*inner))
+assert np.ptp(inner) < 1e-10
+
+# %% [markdown]
+# The gradient check also shows which entry is wrong. It moves every number of `x`, `weight` and `bias` slightly up and
+# down, and compares the measured slope with the result of backward (lesson 03):
+
+# %%
 ts.gradcheck.check(ops.conv2d_forward, my_conv2d_backward, x, weight, bias, title="my_conv2d")
 
 # %% [markdown]
+# Here is the library's definition:
+
+# %%
+figures.show_source(conv.conv2d_backward_numpy)
+
+# %% [markdown]
+# Forward reads the view `shifted`, and backward adds to it. The code contains no flip, because the scatter view has
+# none.
+#
 # ## What breaks it
 #
-# The next cell checks five wrong backward passes from `bugs`.
+# `check_op` runs the gradient check on twelve small cases: strides, even kernels, kernels larger than the picture, and
+# 1x1 pictures and kernels. Here it checks five wrong backward passes:
 
 # %%
 planted = ["dx_kernel_flipped", "dweight_axes_swapped", "dx_assigned", "dweight_last_sample", "dx_cropped_wrong"]
-reports = {}
 for name in planted:
-    bug = bugs[name]
-    reports[name] = ts.gradcheck.check_op("conv2d", backward=bug.backward)
-    refused = [t for t in reports[name].all_tensors() if not t.ok]
-    print(f"{name}: {bug.sentence}")
+    report = ts.gradcheck.check_op("conv2d", backward=bugs[name].backward)
+    refused = [t for t in report.all_tensors() if not t.ok]
+    print(f"{name}: {bugs[name].sentence}")
     print(f"   refused: {', '.join(sorted({'d' + t.name for t in refused}))}, in {len(refused)} of 12 cases")
-    print(f"   passes:  {'; '.join(case.title for case in reports[name].parts if case.ok) or 'none'}")
+    print(f"   passes:  {'; '.join(case.title for case in report.parts if case.ok) or 'none'}")
     print(f"   hint:    {next((t.hint for t in refused if t.hint), 'none')}\n")
 
 # %% [markdown]
-# Each report names the wrong array, and four reports give a hint: the checker tried a few likely mistakes, and one of
-# them explained the numbers. All bugs but one pass some of the cases, so a check needs several cases:
-#
-# * A 1x1 kernel is unchanged by a flip or a swap of its axes, and it has no overlapping taps and no padding. In a 1x1
-#   picture, a 3x3 kernel sees one pixel through its middle tap, which a flip leaves in place.
-# * `dweight_axes_swapped` swaps the axes of square kernels only; otherwise the shape would reveal the bug.
-# * `dx_assigned` is wrong only where windows overlap, and `dx_cropped_wrong` only with padding above the picture.
-# * `dweight_last_sample` fails everywhere, because every case has at least two samples. With one sample per case, it
-#   would pass.
+# Each report names the wrong array. All bugs but one pass some of the cases, so a check needs several cases.
 #
 # For the two outputs from above, the three wrong versions of `dx` look like this:
 
 # %%
-panels = [("dout", two), ("right", dx_of(two))]
+panels = [("dout", two), ("yours", dx_of(two, my_conv2d_backward))]
 names = ("dx_kernel_flipped", "dx_assigned", "dx_cropped_wrong")
 figures.show_arrays([*panels, *((name, dx_of(two, bugs[name].backward)) for name in names)])
 
 # %% [markdown]
-# With the first bug, both copies of the kernel are rotated by 180 degrees. With the second bug, each pixel keeps only
-# the share of the last tap: 9 times the `dout` to its upper left. With the third bug, everything is one row too low,
-# and the lowest row is lost. This is the report on the first bug:
+# With the first bug, both copies of the kernel are rotated. With the second, each pixel keeps only the share of the
+# last tap. With the third, everything is one row too low. A symmetric kernel hides the first bug, so a check needs
+# random arguments:
 
 # %%
-bug = bugs["dx_kernel_flipped"]
-arrays = x_map[None, :, :, None], w_map[:, :, None, None]
-report = ts.gradcheck.check(ops.conv2d_forward, bug.backward, *arrays, names=("x", "weight"), title=bug.name)
-report
+blur = np.array([[1.0, 2, 1], [2, 4, 2], [1, 2, 1]])
+assert np.array_equal(dx_of(two, kernel=blur), dx_of(two, bugs["dx_kernel_flipped"].backward, blur))
 
 # %% [markdown]
-# `analytic` is the result of backward at the worst entry, `numeric` is the measured slope, and `allowed` is the largest
-# difference that rounding explains. A gradient is refused if its error/allowed is above 1. Lesson 03 explains the other
-# columns.
-#
-# A kernel that does not change when rotated by 180 degrees hides this bug. A blur is one example:
-
-# %%
-symmetric = np.array([[1.0, 2, 1], [2, 4, 2], [1, 2, 1]])
-right, wrong = dx_of(two, kernel=symmetric), dx_of(two, bug.backward, symmetric)
-print("largest difference with a symmetric kernel:", np.abs(right - wrong).max())
-assert np.array_equal(right, wrong)
-
-# %% [markdown]
-# So a check needs random arguments. The adjoint test also reveals all five bugs:
+# The adjoint test also reveals all five bugs:
 
 # %%
 print(f"{'':22} {'<out, dout>':>12} {'<x, dx>':>12} {'<w, dweight>':>12}")
 for name in (None, *planted):
-    backward = bugs[name].backward if name else ops.conv2d_backward
+    backward = bugs[name].backward if name else my_conv2d_backward
     bad_dx, bad_dweight, _ = backward(dout, cache)
     inner = ((out - bias) * dout).sum(), (x * bad_dx).sum(), (weight * bad_dweight).sum()
-    print(f"{name or 'right':22} {inner[0]:12.6f} {inner[1]:12.6f} {inner[2]:12.6f}")
+    print(f"{name or 'yours':22} {inner[0]:12.6f} {inner[1]:12.6f} {inner[2]:12.6f}")
 
 # %% [markdown]
-# In every row but the first, one number differs from the others. Its column is the one that the bug's name mentions,
-# `dx` or `dweight`.
+# ### Challenge: any convolution
 #
+# Write `my_conv2d_backward_any(dout, cache)`, which returns `dx`, `dweight` and `dbias` for any kernel, stride and
+# padding. The grader counts the cases of `check_op` that it passes. In the forward pass, output (u, v) read the pixel
+# `x_padded[:, u * s + i, v * t + j]` through tap (i, j).
+
+
+# %%
+def my_conv2d_backward_any(dout, cache):
+    x, weight, (s, t), ((top, bottom), (left, right)) = cache.x, cache.weight, cache.stride, cache.pads
+    ### BEGIN SOLUTION
+    (_, H, W, _), (_, rows, columns, _) = x.shape, dout.shape
+    x_padded = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
+    dx_padded, dweight = np.zeros_like(x_padded), np.zeros_like(weight)
+    for i, j in np.ndindex(weight.shape[:2]):
+        read = np.s_[:, i : i + s * rows : s, j : j + t * columns : t]
+        dweight[i, j] = np.tensordot(x_padded[read], dout, axes=([0, 1, 2], [0, 1, 2]))
+        dx_padded[read] += dout @ weight[i, j].T
+    return dx_padded[:, top : top + H, left : left + W], dweight, dout.sum((0, 1, 2))
+    ### END SOLUTION
+
+
+# %%
+my_conv2d_backward_any = grader.grade("conv2d_backward_any", my_conv2d_backward_any)
+
+# %% [markdown]
 # ## The fast version: dx is a convolution
 #
-# In the gather view, `dx` is itself a convolution of `dout`. Its kernel is rotated by 180 degrees and has its channel
-# axes exchanged ($F$ in, $C$ out). So the fast forward code also computes `dx`, and only one implementation must be
-# optimised. Compare its result with that of the definition, which scatters:
+# In the gather view, `dx` is a convolution of `dout` with a kernel that is rotated by 180 degrees and has its channel
+# axes exchanged. So the library's fast forward code also computes `dx`. A layer that inserts zeros, as for stride 2,
+# and then convolves in its forward pass is called a transposed convolution; lesson 05 uses one.
 
 # %%
 rotated = weight[::-1, ::-1].swapaxes(2, 3)
 gathered, _ = ops.conv2d_forward(dout, rotated)
-scattered = conv.conv2d_backward_numpy(dout, cache)[0]
-print("largest difference", np.abs(gathered - scattered).max())
-assert np.allclose(gathered, scattered, rtol=1e-12, atol=1e-12)
-figures.show_source(conv.convolve_transposed)
+print("largest difference", np.abs(gathered - my_conv2d_dx(dout, weight)).max())
+assert np.allclose(gathered, my_conv2d_dx(dout, weight), rtol=1e-12, atol=1e-12)
 
 # %% [markdown]
-# `spread_out` handles strides: it inserts the zeros. A layer that inserts zeros and then convolves in its forward pass
-# is called a transposed convolution; lesson 05 uses one.
-#
-# numba compiles Python to machine code. The next table shows the time of one backward pass of a layer with 64 channels
-# on a 45 x 60 picture in float32. `numpy` is the definition, and `direct` computes the same products in another order.
-# `winograd` needs 36 multiplications where `direct` needs 144 (lesson 13). `numba` chooses, for each shape, whichever
-# of these two is expected to be faster. (The first run also compiles, which takes up to a minute.)
+# The table shows the time of one backward pass of a layer with 64 channels on a 45 x 60 picture. numba compiles Python
+# to machine code (lesson 13).
 
 # %%
 x32, w32 = (rng.standard_normal(s).astype(np.float32) for s in ((1, 45, 60, 64), (3, 3, 64, 64)))
+_, cache32 = conv.conv2d_forward_numpy(x32, w32)
 dout32 = rng.standard_normal(x32.shape).astype(np.float32)
-answers = {}
-for variant, (forward, backward) in ts.gradcheck.find_variants("conv2d").items():
-    _, cache32 = forward(x32, w32)
+written = not isinstance(my_conv2d_dx, grader.StandIn)
+versions = {"yours" if written else "stand-in": my_conv2d_backward, "numpy": conv.conv2d_backward_numpy}
+if runtime.HAS_NUMBA:
+    versions["numba"] = conv.conv2d_backward_numba
+else:
+    print("numba is not installed, so its row is missing.")
+
+# %%
+gradients = {}
+for name, backward in versions.items():
     seconds = []
     for _ in range(3):  # the first call may compile
         start = time.perf_counter()
-        answers[variant] = backward(dout32, cache32)
+        gradients[name] = backward(dout32, cache32)
         seconds.append(time.perf_counter() - start)
-    print(f"{variant:10} {1000 * min(seconds):8.1f} ms")
+    print(f"{name:10} {1000 * min(seconds):8.1f} ms")
 
 # %%
-for variant, gradients in answers.items():
-    pairs = zip(gradients[:2], answers["numpy"][:2], strict=True)
+for name, (dx32, dweight32, _) in gradients.items():
+    pairs = (dx32, gradients["numpy"][0]), (dweight32, gradients["numpy"][1])
     apart = [np.linalg.norm(a - b) / np.linalg.norm(b) for a, b in pairs]
-    print(f"{variant:10} relative difference from NumPy: dx {apart[0]:.1e}, dweight {apart[1]:.1e}")
+    print(f"{name:10} relative difference from numpy: dx {apart[0]:.1e}, dweight {apart[1]:.1e}")
     assert max(apart) < 1e-5
 
 # %% [markdown]
-# All differences are float32 rounding errors; float32 has about seven digits. `winograd` computes different
-# intermediate numbers, and its rounding error is about four times as large.
-#
 # ## What to remember
 #
 # * A linear layer is a matrix $A$; its backward is $A^T$, the adjoint:
-#   $\langle A x, \mathrm{dout}\rangle = \langle x, A^T \mathrm{dout}\rangle$. The adjoint test compares two numbers
-#   and needs no step size.
-# * For `dx`, every output sends its `dout` back along the connections of the forward pass, and the shares **add up**
-#   (scatter). Seen from a pixel, this is a convolution with the kernel rotated by 180 degrees and its channel axes
-#   exchanged (gather).
-# * `dweight` is the correlation of `x` with `dout`: for each tap it is $X^T D$, a sum over all pixels of all samples.
-#   `dbias` is the sum of `dout`.
-# * The adjoint of a chain of steps reverses their order: the forward pass pads first, so the backward pass crops last.
+#   $\langle A x, \mathrm{dout}\rangle = \langle x, A^T \mathrm{dout}\rangle$.
+# * For `dx`, every output sends its `dout` back through the weights of the forward pass, and the shares **add up**
+#   (scatter). Seen from a pixel, this is a convolution with the kernel rotated by 180 degrees (gather).
+# * `dweight` is the correlation of `x` with `dout`, a sum over all pixels of all samples. `dbias` is the sum of `dout`.
+# * The forward pass pads first, so the backward pass crops last.
 # * A check needs random arguments, because symmetric kernels, N = 1 and 1x1 kernels hide bugs.
 #
-# Lesson 03 explains the gradient check used here.
+# Lesson 03 explains the gradient check.
+
+# %% [markdown]
+# ## Read next
+#
+# * Rumelhart, Hinton and Williams (1986), "Learning representations by back-propagating errors": four pages that made
+#   the chain rule the method of training networks.
+# * Baydin, Pearlmutter, Radul and Siskind (2018), "Automatic differentiation in machine learning: a survey": it
+#   explains why one backward pass costs only a few times as much as a forward pass, whatever the number of weights.
+# * Goodfellow, Bengio and Courville (2016), "Deep Learning", chapter 9: it treats convolution as a matrix with shared
+#   entries and discusses its variants.

@@ -1,11 +1,38 @@
 """Exercises of lesson 02: the backward pass of a convolution, first in one dimension and then in two."""
 
+from dataclasses import dataclass
+from functools import partial
+
 import numpy as np
 
-from tinysegnet.ops.conv import Conv2dCache, conv2d_backward_numpy
+from tinysegnet.gradcheck import check
+from tinysegnet.gradcheck.cases import cases_of
+from tinysegnet.ops.conv import Conv2dCache, conv2d_backward_numpy, conv2d_forward_numpy
 from tinysegnet.ops.windows import shifted
 
-from .exercise import Exercise, generator
+from .exercise import Challenge, Exercise, Prediction, generator
+
+
+@dataclass(frozen=True)
+class LinearMap:
+    """A linear map of vectors, given by the rows of its matrix."""
+
+    rows: tuple[tuple[float, ...], ...]
+
+    def __call__(self, vector):
+        """Return the image of a vector."""
+        return np.array(self.rows) @ vector
+
+
+def _map_cases():
+    rng = generator(3)
+    return [
+        (LinearMap(tuple(map(tuple, rng.standard_normal((m, n)).tolist()))), n) for m, n in ((3, 3), (2, 4), (5, 3))
+    ]
+
+
+def _matrix_of(linear, n):
+    return np.stack([linear(unit) for unit in np.eye(n)], axis=1)
 
 
 def _conv1d_dx(dout, weight):
@@ -39,7 +66,7 @@ def _conv1d_three_taps(dout, weight):
 
 def _dx(dout, weight):
     N, H, W, _ = dout.shape
-    x = np.zeros((N, H, W, weight.shape[2]))
+    x = np.zeros((N, H, W, weight.shape[2]), dout.dtype)
     p = weight.shape[0] // 2
     return conv2d_backward_numpy(dout, Conv2dCache(x, weight, False, (1, 1), ((p, p), (p, p))))[0]
 
@@ -83,7 +110,7 @@ def _channels_not_exchanged(dout, weight):
 
 def _parameters(x, dout, K):
     p = K // 2
-    weight = np.zeros((K, K, x.shape[3], dout.shape[3]))
+    weight = np.zeros((K, K, x.shape[3], dout.shape[3]), x.dtype)
     return conv2d_backward_numpy(dout, Conv2dCache(x, weight, True, (1, 1), ((p, p), (p, p))))[1:]
 
 
@@ -128,9 +155,43 @@ def _dweight_padded(sides):
     return wrong
 
 
+def _cases_passed(answer):
+    """Count the cases of the gradient check of conv2d in which an answer's three gradients are right."""
+    return sum(_passes(answer, *case.arguments(0)) for case in cases_of("conv2d") if case.gradient)
+
+
+def _passes(answer, arrays, settings):
+    def backward(dout, cache):
+        dx, dweight, dbias = answer(dout, cache)
+        return dx, dweight, dbias if cache.has_bias else None
+
+    names = ("x", "weight", "bias")[: len(arrays)]
+    try:
+        return check(partial(conv2d_forward_numpy, **settings), backward, *arrays, names=names).ok
+    except NotImplementedError:
+        raise
+    except Exception:  # the answer does not support these shapes
+        return False
+
+
 EMPTY = "For K = 1 the result is empty, because the slice p:-p is empty for p = 0. Use p : p + H."
 
 EXERCISES = [
+    Exercise(
+        name="matrix_of_a_linear_map",
+        tier="warm-up",
+        results=("matrix",),
+        reference=_matrix_of,
+        cases=_map_cases,
+        mistakes={
+            "The matrix is transposed. linear(unit vector p) is column p: stack along axis 1.":
+                lambda linear, n: _matrix_of(linear, n).T,
+            "This is the image of the vector of ones. Apply the map to one unit vector at a time.":
+                lambda linear, n: linear(np.ones(n)),
+            "These are the unit vectors. Apply the map to each of them.": lambda linear, n: np.eye(n),
+            "The columns are in reverse order.": lambda linear, n: _matrix_of(linear, n)[:, ::-1],
+        },
+    ),
     Exercise(
         name="conv1d_dx",
         results=("dx",),
@@ -190,6 +251,8 @@ EXERCISES = [
                 lambda x, dout, K: (_parameters(x, dout, K)[0] / len(x), dout.sum((0, 1, 2))),
             "The picture wraps around at its borders, as with np.roll, but beyond them there are zeros.":
                 _dweight_wrapped,
+            "The two results are exchanged. Return dweight, then dbias.":
+                lambda x, dout, K: _parameters(x, dout, K)[::-1],
             "dbias is a mean. The bias was added at every pixel, so its gradient is the sum.":
                 _dbias_changed(lambda dout: dout.mean((0, 1, 2))),
             "dbias is a single number, but it must have F entries. Sum over samples, rows and columns.":
@@ -200,4 +263,23 @@ EXERCISES = [
             "All the padding of x is in front. Put K // 2 zeros on each side.": _dweight_padded((1, 1)),
         },
     ),
+    Challenge(
+        name="conv2d_backward_any",
+        results=("dx", "dweight", "dbias"),
+        reference=conv2d_backward_numpy,
+        cases=list,
+        measure=_cases_passed,
+        unit="of the 12 cases of the gradient check",
+        goal=12,
+    ),
 ]  # fmt: skip
+
+PREDICTIONS = {
+    "dbias_of_ones": Prediction(40, "Each of the 2 * 4 * 5 = 40 outputs of the channel contributes 1 to the sum."),
+    "dx_of_one_output": Prediction(
+        "a", "The output sends its share to the pixels that it read, through the same weights."
+    ),
+    "cost_of_backward": Prediction(
+        2, "Forward needs one product per tap, and backward needs two of the same size, one for dx and one for dweight."
+    ),
+}
