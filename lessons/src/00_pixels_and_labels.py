@@ -107,7 +107,7 @@ prediction = ...  # "a", "b" or "c"
 grader.predict("label_map_in_a_viewer", prediction)
 
 # %%
-Image.fromarray(truth).resize((512, 384), Image.Resampling.NEAREST)
+figures.show_picture(Image.fromarray(truth), "A black picture")
 
 # %% [markdown]
 # The file nevertheless contains all classes: inspect a label map with `np.unique`. If the PNG also contains a palette,
@@ -117,7 +117,7 @@ Image.fromarray(truth).resize((512, 384), Image.Resampling.NEAREST)
 colourful = viz.index_picture(truth, palette)
 print("mode", colourful.mode, "- values", np.unique(np.asarray(colourful)))
 assert np.array_equal(np.asarray(colourful), truth)
-colourful.resize((512, 384), Image.Resampling.NEAREST)
+figures.show_picture(colourful, "The label map in colours")
 
 # %% [markdown]
 # ## From class to colour
