@@ -1,4 +1,4 @@
-"""Build the lessons: src/NN_name.py (py:percent) -> NN_name.ipynb, the student's copy.
+"""Build the lessons: src/NN_name.py (py:percent) -> NN_name.ipynb, the student's copy; NNa_name.py is an appendix.
 
     python lessons/build.py                       writes every student's copy (make lessons)
     python lessons/build.py --solutions DIR       writes the notebooks with their solutions into DIR, for teachers
@@ -24,7 +24,7 @@ import nbformat
 from nbformat import NotebookNode
 
 FOLDER = Path(__file__).parent
-SOURCES = sorted((FOLDER / "src").glob("[0-9][0-9]_*.py"))
+SOURCES = sorted((FOLDER / "src").glob("[0-9][0-9]*_*.py"))
 SOLUTION = re.compile(r"^([ \t]*)### BEGIN SOLUTION\n(.*?)^[ \t]*### END SOLUTION$", re.M | re.S)
 YOUR_TURN = r'\1raise NotImplementedError("your turn")'
 # Files that notebooks read: the name in the notebooks' folder, and the source.
@@ -67,6 +67,11 @@ def _cleaned(notebook: NotebookNode, change) -> NotebookNode:
     return clean
 
 
+def number(source: Path) -> str:
+    """Return the number of a lesson, such as 07, or of an appendix, such as 07a."""
+    return source.stem.split("_")[0]
+
+
 def written(notebook: NotebookNode) -> str:
     """Return the text of an .ipynb file."""
     return nbformat.writes(notebook, version=4).rstrip("\n") + "\n"
@@ -87,7 +92,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--solutions", type=Path, metavar="DIR", help="write notebooks with solutions to DIR instead")
     folder = parser.parse_args().solutions
-    for old in FOLDER.glob("[0-9][0-9]_*.ipynb") if folder is None else ():
+    for old in FOLDER.glob("[0-9][0-9]*_*.ipynb") if folder is None else ():
         if old not in map(target, SOURCES):
             old.unlink()
     for source in SOURCES:

@@ -13,10 +13,11 @@ from pathlib import Path
 from nbclient import NotebookClient
 from PIL import Image, ImageDraw
 
-from build import FOLDER, SOURCES, copy_data, read, solved
+from build import FOLDER, SOURCES, copy_data, number, read, solved
 from tinysegnet.viz.canvas import load_font
 from tinysegnet.viz.figures import LIGHT
 
+LESSONS = [source for source in SOURCES if len(number(source)) == 2]  # without appendices
 COLUMNS, TILE, TITLE, GAP = 3, (600, 300), 52, 20
 
 
@@ -55,11 +56,11 @@ def tile(source: Path) -> Image.Image:
 
 
 def main() -> None:
-    rows = -(-len(SOURCES) // COLUMNS)
+    rows = -(-len(LESSONS) // COLUMNS)
     W, step = TILE[0], TITLE + TILE[1] + GAP
     canvas = Image.new("RGB", (COLUMNS * (W + GAP) + GAP, rows * step + GAP), LIGHT.paper)
-    for number, source in enumerate(SOURCES):
-        canvas.paste(tile(source), (GAP + number % COLUMNS * (W + GAP), number // COLUMNS * step + GAP // 2))
+    for place, source in enumerate(LESSONS):
+        canvas.paste(tile(source), (GAP + place % COLUMNS * (W + GAP), place // COLUMNS * step + GAP // 2))
         print(source.stem, flush=True)
     canvas.quantize(128).save(FOLDER / "map.png", optimize=True)
 

@@ -22,6 +22,7 @@ import nbformat
 from nbclient import NotebookClient
 
 ROOT = Path(__file__).parents[1]
+PREDICT = re.compile(r"grader\.predict\(\s*\"(\w+)\"")
 GRADE = re.compile(r"grader\.grade\(\s*\"(\w+)\"")
 
 
@@ -53,6 +54,10 @@ class Cell:
     @property
     def solution(self) -> bool:
         return "### BEGIN SOLUTION" in self.text
+
+    @property
+    def asked(self) -> list[str]:
+        return PREDICT.findall(self.text) if self.code else []
 
     @property
     def graded(self) -> list[str]:

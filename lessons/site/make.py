@@ -104,7 +104,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=WORK / "site")
     parser.add_argument("--work", type=Path, default=WORK, help="the folder for sources and outputs of lessons")
     arguments = parser.parse_args()
-    if arguments.lessons not in MODES and not re.fullmatch(r"\d\d(,\d\d)*", arguments.lessons):
+    if arguments.lessons not in MODES and not re.fullmatch(r"\d\da?(,\d\da?)*", arguments.lessons):
         parser.error(f"--lessons {arguments.lessons}: choose full, fast, off, or numbers of lessons such as 00,04")
     began = time.perf_counter()
     try:

@@ -63,7 +63,7 @@ class Links:
         """Return the path at which the site shows a file or folder of the project."""
         if not (self.root / path).exists():
             raise FileNotFoundError(f"a link leads to {path}, which does not exist")
-        if path in PAGES or re.fullmatch(r"lessons/\d\d_\w+\.ipynb", path):
+        if path in PAGES or re.fullmatch(r"lessons/\d\da?_\w+\.ipynb", path):
             return PAGES.get(path, path)
         if own := re.fullmatch(r"lessons/site/pages/(\w+\.md)", path):
             return own[1]

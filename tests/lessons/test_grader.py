@@ -10,10 +10,11 @@ from lesson_runs import build
 from tinysegnet.errors import SettingError
 from tinysegnet.ops.conv import conv2d_backward_numpy, conv2d_forward_numpy
 from tinysegnet_lessons import grader
-from tinysegnet_lessons.grader import Exercise, WrongAnswer, exercise, exercises, grade, grading
+from tinysegnet_lessons.grader import Challenge, Exercise, WrongAnswer, exercise, exercises, grade, grading
 from tinysegnet_lessons.grader.compare import wrong_entries
 
-EXERCISES = list(exercises().values())
+CHALLENGES = [one for one in exercises().values() if isinstance(one, Challenge)]
+EXERCISES = [one for one in exercises().values() if one not in CHALLENGES]
 MISTAKES = [pytest.param(e, hint, id=f"{e.name}: {hint[:60]}") for e in EXERCISES for hint in e.mistakes]
 
 
@@ -72,6 +73,18 @@ def test_hidden_seed_changes_the_numbers_but_not_the_verdicts(exercise, seed, ca
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.name)
 def test_grader_refuses_none(exercise):
     assert "None" in refusal(exercise.name, lambda *_: None)
+
+
+@pytest.mark.parametrize("challenge", CHALLENGES, ids=lambda challenge: challenge.name)
+def test_reference_answer_reaches_the_goal_of_a_challenge(challenge, capsys):
+    for one, two in zip(challenge.cases(), challenge.cases(), strict=True):
+        np.testing.assert_equal(one, two)
+    grade(challenge.name, challenge.reference)
+    said = capsys.readouterr().out
+    assert challenge.unit in said
+    assert challenge.timed or "reached)" in said
+    for hint, wrong in challenge.mistakes.items():
+        assert f"hint    {hint}" in refusal(challenge.name, wrong)
 
 
 # --- the grading itself, on an exercise without listed mistakes -------------------------------------------------------

@@ -41,7 +41,7 @@ def quick_runs(request):
     """Run all selected lessons in one process: those last whose kernels the tests of the ops compile meanwhile."""
     selected = [item.callspec.params["source"] for item in request.session.items
                 if "quick_runs" in item.fixturenames and item.path == request.path]  # fmt: skip
-    return run_quickly(sorted(selected, key=lambda source: source.stem[:2] in COMPILING))
+    return run_quickly(sorted(selected, key=lambda source: build.number(source) in COMPILING))
 
 
 @pytest.mark.skipif(FULL, reason="the lessons run in kernels, with their own numbers")
@@ -131,11 +131,17 @@ def test_no_lesson_redefines_a_name_of_the_library(source):
 
 
 @every_lesson
-def test_lesson_has_two_exercises_with_solution_and_grade(source):
-    ours = list(grader.exercises(source.stem[:2]))
-    graded = [name for cell in cells(source) for name in cell.graded]
-    assert sorted(graded) == sorted(ours), "the grader's exercises differ from those that the lesson grades"
-    assert len(graded) >= 2
+def test_lesson_grades_the_exercises_of_its_grader(source):
+    """A lesson and its appendix share a grader."""
+    both = [other for other in build.SOURCES if build.number(other)[:2] == build.number(source)[:2]]
+    graded = [name for one in both for cell in cells(one) for name in cell.graded]
+    assert sorted(graded) == sorted(grader.exercises(build.number(source)[:2]))
+    asked = {name for one in both for cell in cells(one) for name in cell.asked}
+    assert asked == set(grader.predictions(build.number(source)[:2]))
+
+
+@every_lesson
+def test_every_grade_follows_its_solution(source):
     waiting = 0
     for cell in filter(lambda cell: cell.code, cells(source)):
         waiting += cell.solution
@@ -148,7 +154,7 @@ def test_lesson_has_two_exercises_with_solution_and_grade(source):
 def test_lesson_begins_with_title_and_imports_and_cites_the_paper(source):
     title, imports, *_ = found = cells(source)
     assert not title.code
-    assert title.text.startswith(f"# {source.stem[:2]} ")
+    assert title.text.startswith(f"# {build.number(source)} ")
     assert imports.code
     assert "import tinysegnet as ts" in imports.text
     assert any("Badrinarayanan" in cell.text for cell in found if not cell.code)

@@ -14,7 +14,7 @@ from tinysegnet.cli import lessons_command
 from tinysegnet.cli.main import main
 
 ROOT = Path(__file__).parents[2]
-NAMES = sorted(path.name for path in (ROOT / "lessons").glob("[0-9][0-9]_*.ipynb"))
+NAMES = sorted(path.name for path in (ROOT / "lessons").glob("[0-9][0-9]*_*.ipynb"))
 FILES = [*NAMES, "decoder_study.csv"]  # which lesson 11 reads
 
 

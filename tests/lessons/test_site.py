@@ -11,7 +11,7 @@ from site_modules import ROOT, SITE, module, modules  # noqa: F401
 
 import tinysegnet as ts
 
-SOURCES = sorted((ROOT / "lessons" / "src").glob("[0-9][0-9]_*.py"))
+SOURCES = sorted((ROOT / "lessons" / "src").glob("[0-9][0-9]*_*.py"))
 PLAIN_FILES = ("errors", "files", "runtime.settings", "weights.weight_files", "training.optim", "training.schedules",
                "bench.measure", "bench.table", "bench.workloads")  # fmt: skip
 
@@ -40,9 +40,9 @@ def test_settings_fetch_nothing():
 
 
 def test_every_lesson_is_a_page(sources):
-    lessons = sorted(path.stem for path in (ROOT / "lessons" / "src").glob("[0-9][0-9]_*.py"))
+    lessons = sorted(path.stem for path in (ROOT / "lessons" / "src").glob("[0-9][0-9]*_*.py"))
     toctree = read(sources / "lessons" / "index.md").split("{toctree}")[1]
-    assert [line for line in toctree.splitlines() if re.match(r"\d\d_", line)] == lessons
+    assert [line for line in toctree.splitlines() if re.match(r"\d\da?_", line)] == lessons
     first_page = read(sources / "index.md")
     for name in lessons:
         assert (sources / "lessons" / f"{name}.ipynb").exists()
@@ -54,7 +54,7 @@ def test_lists_of_lessons_have_their_titles():
     """Only lessons/README.md also contains the questions."""
     titles = {source.stem: re.search(r"^# # (.*)$", read(source), re.M)[1] for source in SOURCES}
     for path, folder in ((ROOT / "README.md", "lessons/"), (ROOT / "lessons" / "README.md", "")):
-        found = re.findall(rf"\[(\d\d [^\]]+)\]\({folder}(\d\d_\w+)\.ipynb\)", read(path))
+        found = re.findall(rf"\[(\d\da? [^\]]+)\]\({folder}(\d\da?_\w+)\.ipynb\)", read(path))
         assert {name: title for title, name in found} == titles, path
     assert list(module("gather").questions()) == list(titles)
 

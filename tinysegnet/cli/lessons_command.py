@@ -41,7 +41,7 @@ def run(folder: FolderPath, /) -> int:
 def find_notebooks() -> list[Path]:
     """Find the notebooks inside an installed package, or in the folder lessons/ of a clone of the project."""
     for folder in (_PACKAGE / "lessons", _PACKAGE.parent / "lessons"):
-        if found := sorted(folder.glob("[0-9][0-9]_*.ipynb")):
+        if found := sorted(folder.glob("[0-9][0-9]*_*.ipynb")):
             return found
     raise DataError(
         f"{_PACKAGE / 'lessons'}: there are no notebooks here. In a clone of the project, `make lessons` builds them"

@@ -55,6 +55,7 @@ class Challenge(Exercise):
         unit: Words that follow the number, such as "times as fast as the lesson's loops".
         goal: Number to reach.
         lower_is_better: Whether the challenge is to stay at or below the goal.
+        timed: Whether the measure is a time or a ratio of times, which differs from run to run.
     """
 
     tier: str = "challenge"
@@ -62,6 +63,7 @@ class Challenge(Exercise):
     unit: str = field(kw_only=True)
     goal: float = field(kw_only=True)
     lower_is_better: bool = field(default=False, kw_only=True)
+    timed: bool = field(default=False, kw_only=True)
 
     def reached(self, value: float) -> bool:
         """Return whether a measured value reaches the goal."""
