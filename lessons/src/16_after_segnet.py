@@ -1,12 +1,12 @@
 # %% [markdown]
 # # 16 After SegNet
 #
-# **The question.** SegNet passes two bits per pooling window from the encoder to the decoder. Two designs of the same
-# years do something else: U-Net passes whole feature maps, and networks with *dilated* convolutions pool less, so that
-# the decoder has less to restore. What do SegNet's indices gain at equal training time, and what do they not gain?
+# **The question.** SegNet passes two bits per pooling window from the encoder to the decoder. U-Net passes whole feature
+# maps, and networks with *dilated* convolutions pool less. What do SegNet's indices gain at equal training time, and
+# what do they not gain?
 #
-# **At the end** you can build both designs from the library's parts, derive their gradients and compute their receptive
-# fields. You can also compare networks at equal time, with three seeds.
+# **At the end** you can build both designs from the library's parts, derive their gradients, and compare networks at
+# equal time.
 #
 # **Prerequisites:** lessons 02 (backward of a convolution), 05 (unpooling), 08 (training), 10 (scores), 11 (decoders).
 
@@ -64,7 +64,7 @@ figures.show_arrays(panels)
 #
 # $$[u, p] \begin{pmatrix} A \\ B \end{pmatrix} = u A + p B .$$
 #
-# So the network learns how to weight the two parts. The addition of lesson 11 is the special case $A = B$.
+# The addition of lesson 11 is the special case $A = B$.
 #
 # **Backward.** Each number of $u$ and $p$ is copied to one place of `out`, so $\partial\,\text{out} / \partial u = 1$
 # at that place and 0 elsewhere. The gradient of a copy is the gradient at its place: `dout` is cut at channel $C$.
@@ -89,17 +89,17 @@ def my_concat_backward(dout, C):
 my_concat_backward = grader.grade("concat_backward", my_concat_backward)
 
 # %% [markdown]
-# The layer below uses your function. The library's `SkipSource` of lesson 11 stores the encoder's maps on the tape and
-# adds the gradient that it finds there to the gradient from the stages below.
+# The layer below uses your function. `SkipSource` (lesson 11) stores the encoder's maps, and adds the gradient that it
+# gets back to the gradient from the stages below.
 
 
 # %%
-class Concatenation(layers.Layer):
-    """Append the feature maps of a skip source to the channels."""
+class Concatenation(layers.SkipAdd):
+    """Append the feature maps of a skip source to the channels, instead of adding them."""
 
     def __init__(self, source, channels):
-        super().__init__()
-        self.source, self.channels = source, channels
+        super().__init__(source)
+        self.channels = channels
 
     def _forward(self, x, tape):
         return np.concatenate([x, tape.maps.pop(self.source)], axis=3), x.shape[3]
@@ -171,8 +171,7 @@ def my_network(way, seed=0, dtype=np.float32):
 figures.show_network(my_network("U-Net"), (96, 128))
 
 # %% [markdown]
-# The figure has the shape of the letter that gave U-Net its name, turned by 90 degrees. Check every gradient of this
-# network:
+# The lines carry whole maps. (The legend is lesson 11's: here the maps are appended, not added.) Check the gradients:
 
 # %%
 report = ts.gradcheck.check_model(my_network("U-Net", dtype=np.float64), size=(18, 22), directions=1, entries=1)
@@ -186,8 +185,8 @@ assert report.ok
 #
 # $$\text{out}[u, v] = \sum_{i,j} x[u + r(i - 1),\; v + r(j - 1)]\; w[i, j],$$
 #
-# where $x$ is zero outside the map. As in lesson 01, the sum over taps needs no loop over pixels: pad $x$ by $r$ on
-# each side, and multiply nine shifted copies by nine matrices $C \times F$.
+# where $x$ is zero outside the map. As in lesson 01, pad $x$ by $r$ on each side, and multiply nine shifted copies by
+# nine matrices $C \times F$.
 
 # %% [markdown]
 # ### Exercise 1: dilated convolution
@@ -317,9 +316,9 @@ my_rates = grader.grade("rates_without_holes", my_rates)
 # %% [markdown]
 # ## A network that pools twice
 #
-# The dilated network keeps two of the four pools. In place of a removed pool, the next convolutions double their rate:
-# a step that would be one pixel of a half-size map is two pixels here. Scores at a quarter of the size are enlarged by
-# bilinear interpolation, as in DeepLab (Chen et al. 2018), so there is no decoder, and nothing crosses.
+# The dilated network keeps two of the four pools. In place of a removed pool, the rate doubles, because one pixel of a
+# half-size map is two pixels here. Scores at a quarter of the size are interpolated, as in DeepLab (Chen et al. 2018),
+# so there is no decoder, and nothing crosses.
 
 
 # %%
@@ -392,8 +391,7 @@ for way, make in makers.items():
           f"{million:23.0f} {field:13}")  # fmt: skip
 
 # %% [markdown]
-# U-Net's decoder also has wider convolutions, so it has more parameters. That is a price of concatenation, and a second
-# difference between the networks besides what crosses.
+# Concatenation also widens the decoder's convolutions, so U-Net has more parameters.
 #
 # ## Equal time
 #
@@ -469,8 +467,8 @@ figures.show_gallery(shown, columns=6)
 # and did not improve the regions: mIoU was a tie or slightly lower. The position of a maximum says where an edge
 # is, but not what is there. At this size the bottleneck has 3x4 pixels, and a small object that does not pass through
 # it cannot come back. U-Net passes the object itself, and was far better in both scores. The dilated network passes
-# nothing and never loses a quarter of the resolution. It tied with U-Net in mIoU or came close, but its outlines were
-# coarser, because four pixels share one score.
+# nothing, but its maps never shrink below a quarter of the size. It was at least as good as U-Net in mIoU, but its
+# outlines were coarser, because they are interpolated between scores that are four pixels apart.
 #
 # Would more time help SegNet? Train it three times as long:
 
@@ -483,9 +481,9 @@ print(f"U-Net after {np.mean(seconds['U-Net']):.1f} s: mIoU {panels['mIoU, per c
       f"BF {panels['BF, per cent']['U-Net'][0]:.1f}")  # fmt: skip
 
 # %% [markdown]
-# The comparison has limits. It used small pictures, small networks and seconds of training. Badrinarayanan et al.
-# (2017, Table 1) found that indices at full size come much closer to whole maps, and chose them because memory at
-# *inference* was scarce. Where memory is plentiful, as in training on a GPU, whole maps became the usual choice.
+# The comparison used small pictures, small networks and seconds of training. At full size, Badrinarayanan et al. (2017,
+# Table 1) found indices much closer to whole maps: SegNet-Basic has mIoU 47.7, and 48.5 with all maps added. They chose
+# indices because memory at inference was scarce. Where memory is plentiful, whole maps became the usual choice.
 
 # %% [markdown]
 # ## What to remember
