@@ -19,7 +19,7 @@ test: .venv/.test
 	$(PYTEST)
 
 # The same tests with more examples, and the tests that have no short form. Then the kernels with bounds checks.
-test-all: .venv/.test
+test-all: .venv/.nbgrader
 	TINYSEGNET_TESTS=long $(PYTEST)
 	$(MAKE) bounds
 
@@ -127,6 +127,11 @@ endef
 
 .venv/.test: pyproject.toml constraints.txt
 	$(call install,[test],tinysegnet and the tools of its tests)
+
+.venv/.nbgrader: .venv/.test
+	@echo "Installing nbgrader, with JupyterLab, into .venv: up to a minute the first time"
+	@$(PIP) nbgrader
+	@touch $@
 
 .venv/.lint: pyproject.toml constraints.txt
 	$(call install,[lint],ruff and mypy)

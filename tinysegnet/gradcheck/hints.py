@@ -129,7 +129,7 @@ def _factor_per_channel(analytic, numeric, arguments) -> Iterator[str]:
     c = np.nan_to_num((analytic * numeric).sum(leading) / (analytic**2).sum(leading))  # 0 / 0 means 0
     if _same(numeric, c * analytic):
         for name, value in arguments.items():
-            if np.shape(value) == c.shape:
+            if isinstance(value, np.ndarray) and value.shape == c.shape:
                 if _same(c, value):
                     yield f"numeric = {name} x analytic: {name} is missing"
                 elif _same(c * value, np.ones_like(c)):

@@ -20,13 +20,18 @@ __all__ = ["Mismatch", "examine", "names_of", "results_of", "shapes_of", "silent
 
 @dataclass
 class Mismatch:
-    """A difference from the right answer: its kind, a sentence about it, and the result that is wrong."""
+    """A difference from the right answer: its kind, a sentence about it, and the result that is wrong.
+
+    `returned` contains all results, and `right` all that were expected.
+    """
 
     kind: str
     sentence: str
     at: int | None = None
     got: Any = None
     expected: Any = None
+    returned: tuple = ()
+    right: tuple = ()
 
     def same_as(self, other: Mismatch | None) -> bool:
         """Return whether the other mismatch is the same mistake with the same numbers."""
@@ -49,14 +54,23 @@ def examine(exercise: Exercise, answer: Callable, case: tuple) -> Mismatch | Non
     for name, before, after in zip(names_of(exercise, case), case, arguments, strict=True):
         if changed(before, after):
             return Mismatch("overwritten", f"it overwrites its argument {name}. Work on a copy", got=after)
-    several = isinstance(got, (tuple, list)) or (isinstance(got, np.ndarray) and got.ndim > 0)
-    if len(expected) > 1 and not (several and len(got) == len(expected)):
+    if len(expected) > 1 and not _has_results(got, expected):
         wanted = f"{len(exercise.results)} results ({', '.join(exercise.results)}) are expected"
         what = f"a tuple of {len(got)}" if isinstance(got, tuple) else _kind_of(got)
         return Mismatch("count", f"it returns {what}, but {wanted}", got=len(got) if isinstance(got, tuple) else got)
-    pairs = enumerate(zip(results_of(exercise, got), expected, strict=True))
-    problems = (_compare(exercise.results[at], at, *pair) for at, pair in pairs)
-    return next((problem for problem in problems if problem is not None), None)
+    returned = results_of(exercise, got)
+    for at, pair in enumerate(zip(returned, expected, strict=True)):
+        if (problem := _compare(exercise.results[at], at, *pair)) is not None:
+            problem.returned, problem.right = returned, expected
+            return problem
+    return None
+
+
+def _has_results(got: Any, expected: tuple) -> bool:
+    """Return whether `got` contains as many results as expected: a tuple, a list, or an array with a row for each."""
+    if isinstance(got, np.ndarray):
+        return got.ndim > 0 and len(got) == len(expected) and got.shape[1:] == np.shape(expected[0])
+    return isinstance(got, (tuple, list)) and len(got) == len(expected)
 
 
 def _call_refused(exercise: Exercise, answer: Callable, case: tuple) -> Mismatch | None:

@@ -17,7 +17,7 @@ from tinysegnet.gradcheck.hints import Scene, find_hint
 
 from .compare import equal
 
-__all__ = ["guess_shape", "guess_values"]
+__all__ = ["guess_entry_by_entry", "guess_number", "guess_shape", "guess_values"]
 
 # Terms of a gradient check, and the words that replace them here.
 WORDS = {
@@ -82,6 +82,55 @@ def _axes_in_words(array) -> str:
     return f"an array with {array.ndim} {'axis' if array.ndim == 1 else 'axes'}" if array.ndim else "a single number"
 
 
+# The hint, and the learner's entry where the right one is x.
+CHANGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "Each entry of your result is the square of the right one.": np.square,
+    "Each entry of your result is the root of the right one.": lambda x: np.sqrt(np.abs(x)),
+    "Your result has no negative entries. Is there an absolute value where the sign counts?": np.abs,
+    "Your result has no negative entries: where the right result is negative, yours is 0.": lambda x: np.maximum(x, 0),
+    "Your result is rounded to whole numbers.": np.round,
+    "Your result's fractions were cut off.": np.trunc,
+    "Your result is rounded up to whole numbers.": np.ceil,
+    "Your result is rounded down to whole numbers.": np.floor,
+}
+
+
+def guess_entry_by_entry(got: np.ndarray, expected: np.ndarray, number: bool) -> str | None:
+    """Guess a change that turns every right entry into the learner's, over all cases together.
+
+    Args:
+        got: Learner's entries, of all cases in one row.
+        expected: Right entries.
+        number: Whether each case has a single number. `guess_values` names the factors and dtypes of arrays.
+    """
+    if not (np.isfinite(got).all() and np.isfinite(expected).all()) or len(np.unique(expected)) < 2:
+        return None
+    if np.linalg.norm(got - expected) <= NEARLY * np.linalg.norm(expected):
+        return _nearly_right(got.dtype, float(np.abs(got - expected).max()))
+    if not got.any():
+        return "Your result is zero everywhere. Is it computed and returned?"
+    with np.errstate(all="ignore"):
+        offset = got[0] - expected[0]
+        if equal(got, expected + offset):
+            return f"Your result is {abs(offset):.6g} too {'large' if offset > 0 else 'small'} everywhere."
+        for words, change in CHANGES.items():
+            if equal(got, change(expected)):
+                return words
+        if not number:
+            return None
+        factor = (got @ expected) / (expected @ expected)
+        if equal(got, factor * expected) and abs(factor) > NEARLY:
+            wanted = 1 / factor
+            return (f"Your result has the wrong {'sign' if abs(factor + 1) < NEARLY else 'factor'}: the right one is "
+                    f"{wanted:.6g} x yours everywhere.")  # fmt: skip
+    return None
+
+
+def guess_number(got: np.ndarray) -> str | None:
+    """Guess why a single number is wrong."""
+    return _not_finite(got, ~np.isfinite(got)) if not np.isfinite(got) else None
+
+
 def guess_values(
     got: np.ndarray,
     expected: np.ndarray,
@@ -98,22 +147,23 @@ def guess_values(
     got, expected = np.asarray(got, float), np.asarray(expected, float)
     if (bad := ~np.isfinite(got) & np.isfinite(expected)).any():
         return _not_finite(got, bad)
-    if dtype.kind in "iub" and np.mod(expected, 1).any():
+    if dtype.kind in "iub" and (np.mod(expected, 1) > 0).any() and (np.abs(got - expected) < 1).all():
         return f"Your result's dtype is {dtype}, so fractions were lost. Create the array with the dtype of the input."
     if not np.isfinite(expected).all():
         return None
-    apart = float(np.abs(got - expected).max())
     if np.linalg.norm(got - expected) <= NEARLY * np.linalg.norm(expected):
-        low = dtype in (np.float32, np.float16)
-        cause = f"Was it computed in {dtype}?" if low else "Is a small constant such as eps missing or different?"
-        return f"Your result is nearly right, with a largest error of {apart:.1e}. {cause}"
+        return _nearly_right(dtype, float(np.abs(got - expected).max()))
     scene = Scene(_same_shape(arguments, got), arguments, _sizes(arguments), _only_sample(arguments, right),
                   lambda name, value: _or_nothing(yours(**{name: value})))  # fmt: skip
     with np.errstate(all="ignore"):
         hint = find_hint(got, expected, wrong, scene)
-    if hint is None or (got.size == 1 and "everywhere" in hint):  # one number is always a multiple of another
-        return None
-    return _told(hint)
+    return None if hint is None else _told(hint)
+
+
+def _nearly_right(dtype, apart: float) -> str:
+    low = dtype in (np.float32, np.float16)
+    cause = f"Was it computed in {dtype}?" if low else "Is a small constant such as eps missing or different?"
+    return f"Your result is nearly right, with a largest error of {apart:.1e}. {cause}"
 
 
 def _not_finite(got, bad) -> str:

@@ -47,7 +47,7 @@ def _dead_cases():
         x[..., [5, 7]] = -1
         x[:, 1, 2, [5, 7]] = 0.2
         cases.append((x,))
-    return cases
+    return [*cases, (cases[0][0][..., :5],)]  # another share
 
 
 # --- which pixels a logit depends on ----------------------------------------------------------------------------------

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from .compare import wrong_entries
+from .compare import equal, wrong_entries
 from .examine import Mismatch, examine, names_of, results_of, shapes_of, silent
 from .exercise import Exercise
-from .guesses import guess_shape, guess_values
+from .guesses import guess_entry_by_entry, guess_number, guess_shape, guess_values
 
 __all__ = ["message"]
 
@@ -24,7 +25,8 @@ def message(exercise: Exercise, answer: Callable, cases: Sequence[tuple], proble
     if problem.kind == "value" and problem.expected is not None:
         lines += _first_wrong(exercise.results[problem.at or 0], problem.got, problem.expected)
     with silent():
-        hint = _known_mistake(exercise, cases, problem) or _guess(exercise, answer, cases[-1], problem)
+        hint = (_known_mistake(exercise, cases, problem) or _exchanged(exercise, problem)
+                or _guess(exercise, answer, cases[-1], problem))  # fmt: skip
     if hint is not None:
         lines.append(f"  hint    {hint}")
     return "\n".join(lines)
@@ -60,11 +62,33 @@ def _known_mistake(exercise: Exercise, cases: Sequence[tuple], problem: Mismatch
     return None
 
 
+def _exchanged(exercise: Exercise, problem: Mismatch) -> str | None:
+    """Return a hint if two results are right, but each stands in the other's place."""
+    for one, other in itertools.combinations(range(len(problem.returned)), 2):
+        exchanged = list(problem.returned)
+        exchanged[one], exchanged[other] = exchanged[other], exchanged[one]
+        if all(_compare(got, right) for got, right in zip(exchanged, problem.right, strict=True)):
+            return f"The results {exercise.results[one]} and {exercise.results[other]} are exchanged."
+    return None
+
+
+def _compare(got: Any, right: Any) -> bool:
+    if got is None or right is None:
+        return got is right
+    return np.shape(got) == np.shape(right) and equal(np.asarray(got), np.asarray(right))
+
+
 def _guess(exercise: Exercise, answer: Callable, case: tuple, problem: Mismatch) -> str | None:
     if not isinstance(problem.expected, np.ndarray):
         return None
     if problem.kind == "shape":
         return guess_shape(problem.got, problem.expected)
+    number = problem.expected.ndim == 0
+    cut = problem.got.dtype.kind in "iub" and problem.expected.dtype.kind == "f" and not number
+    if not cut and (hint := guess_entry_by_entry(*_over_all_cases(exercise, answer, problem), number)) is not None:
+        return hint
+    if number:  # one number is a multiple and a rearrangement of every other
+        return guess_number(problem.got)
     arguments = dict(zip(names_of(exercise, case), case, strict=True))
 
     def result_of(function: Callable) -> Callable[..., np.ndarray | None]:
@@ -81,3 +105,18 @@ def _guess(exercise: Exercise, answer: Callable, case: tuple, problem: Mismatch)
     return guess_values(
         problem.got, problem.expected, wrong, arguments, result_of(exercise.reference), result_of(answer)
     )
+
+
+def _over_all_cases(exercise: Exercise, answer: Callable, problem: Mismatch) -> tuple[np.ndarray, np.ndarray]:
+    """Return all entries of the wrong result in all cases that have the right shape: learner's and right ones."""
+    pairs = [(problem.got, problem.expected)]
+    for case in exercise.cases():
+        try:
+            found, right = (np.asarray(results_of(exercise, function(*copy.deepcopy(case)))[problem.at or 0])
+                            for function in (answer, exercise.reference))  # fmt: skip
+        except Exception:  # the answer fails in this case
+            continue
+        if found.shape == right.shape and found.dtype.kind in "biuf":
+            pairs.append((found, right))
+    got, expected = (np.concatenate([np.asarray(pair[k], float).ravel() for pair in pairs]) for k in (0, 1))
+    return got, expected
