@@ -135,7 +135,7 @@ prediction = ...  # a number of bits
 grader.predict("fewest_bits_per_weight", prediction)
 
 # %% tags=["parameters"] fast="SCENES, BITS = 1, (2, 4)"
-SCENES, BITS = 16, (2, 3, 4, 5, 6, 7, 8)
+SCENES, BITS = 12, (2, 3, 4, 5, 6, 7, 8)
 
 # %%
 test = ts.data.InMemory(ToyScenes(SCENES, seed=2))
@@ -344,7 +344,7 @@ print(
 # Write `my_integer_conv(qx, zero, qw)` with "same" padding, stride 1 and odd K.
 #
 # * `qx` (N, H, W, C) and `qw` (K, K, C, F) are integer arrays. Return the sums as an int32 array (N, H, W, F), without
-#   scales. The padding stands for $x = 0$. The arrays may be of 8 bits, so convert them before you subtract or multiply.
+#   scales. The padding stands for $x = 0$. The arrays may have 8 bits, so convert them before you subtract or multiply.
 
 
 # %%
