@@ -27,9 +27,8 @@ ts.runtime.set_threads(1)  # the arrays of this lesson are too small to gain fro
 # %% [markdown]
 # ## Two ways out of pooling
 #
-# A pool reduces sixteen numbers to four. SegNet's decoder enlarges the result with the positions of the maxima, and
-# puts zeros elsewhere. U-Net (Ronneberger et al. 2015) repeats each number, and appends the encoder's map as further
-# channels:
+# SegNet's decoder puts each pooled number where the maximum was, and zeros elsewhere. A U-Net (Ronneberger et al. 2015)
+# enlarges the map, here by repetition, and appends the encoder's map as further channels:
 
 # %%
 maps_small = np.array([[1.0, 6, 2, 0], [5, 3, 1, 4], [0, 2, 7, 8], [9, 1, 3, 5]])
@@ -54,7 +53,7 @@ for rate in (2, 3):
 figures.show_arrays(panels)
 
 # %% [markdown]
-# All three kernels have nine weights and cost nine multiplications per pixel, but the third covers 7x7 pixels.
+# All three kernels have nine weights, but the third covers 7x7 pixels.
 #
 # ## Concatenation
 #
@@ -133,8 +132,8 @@ grader.predict("bytes_across_in_unet", prediction)
 # %% [markdown]
 # ## Three networks with one encoder
 #
-# `LayerBuilder` is the part of the library that builds all its networks. The encoder has the form of `tiny` at a
-# quarter of its width. A *plain* decoder enlarges by repetition and gets nothing from the encoder.
+# `LayerBuilder` builds all networks of the library. The encoder is that of `tiny` at a quarter of its width. A *plain*
+# decoder enlarges by repetition and gets nothing from the encoder.
 
 # %%
 WIDTHS = (8, 16, 32, 32)
@@ -214,9 +213,9 @@ def my_dilated(x, weight, rate):
 my_dilated = grader.grade("dilated", my_dilated)
 
 # %% [markdown]
-# **Backward.** As in lesson 02, one tap's share of `out` is $X w$, where $X$ is the shifted copy with one row per pixel.
-# So $\text{d}w = X^T D$ and $\text{d}X = D\, w^T$, where $D$ is `dout`. $\text{d}X$ is added where forward read $X$:
-# from row $r i$ and column $r j$ of the padded map. The adjoint of the padding crops $r$ pixels on each side at the end.
+# **Backward.** As in lesson 02, one tap's share of `out` is $X w$, where $X$ is the shifted copy with one row per
+# pixel. So $\text{d}w = X^T D$ and $\text{d}X = D\, w^T$, where $D$ is `dout`. $\text{d}X$ is added where forward
+# read $X$: from row $r i$ and column $r j$ of the padded map. At the end, $r$ pixels on each side are cropped.
 #
 # ### Exercise 2: its backward pass
 #
@@ -253,10 +252,9 @@ assert report.ok
 # %% [markdown]
 # ## Holes
 #
-# A stack of dilated convolutions sees far, but does it see every pixel? Take one dimension. With one layer of rate $r$,
-# an output reads the pixels at the offsets $-r$, 0 and $r$. With two layers, it reads all sums of two such offsets, and
-# so on. Take three layers, each with rate 2. The field is 13 pixels wide. How many of the 13 pixels can affect the
-# output in the middle?
+# A stack of dilated convolutions sees far, but does it see every pixel? In one dimension, an output of a layer with
+# rate $r$ reads the offsets $-r$, 0 and $r$. Two layers read all sums of two such offsets, and so on. With three layers
+# of rate 2, the field is 13 pixels wide. How many of these 13 pixels can affect the output in the middle?
 
 # %%
 prediction = ...  # a number
@@ -375,8 +373,8 @@ assert report.ok
 # %% [markdown]
 # ## Costs
 #
-# For pictures of 192x256, the next cell prints the bytes that cross per picture, the bytes that a training step keeps
-# for backward, the multiply-adds, and the height of the receptive field:
+# The next cell prints, for a picture of 192x256, the bytes that cross, the bytes kept for backward, the multiply-adds,
+# and the height of the receptive field:
 
 # %%
 makers = {way: lambda seed=0, way=way: my_network(way, seed) for way in ("plain", "SegNet", "U-Net")}
@@ -472,9 +470,8 @@ figures.show_gallery(shown, columns=6)
 # maps never shrink below a quarter of the size. It was at least as good as U-Net in mIoU, but its outlines were
 # coarser, because they are interpolated between scores that are four pixels apart.
 #
-# The speckles show that SegNet's decoder is not yet trained: three of four numbers that it gets are zero, and its
-# convolutions must first learn to fill them. Would more time help? Train the plain network and SegNet three times as
-# long:
+# SegNet's speckles come from unpooling: three of four numbers are zero, and the convolutions must first learn to fill
+# them. Would more time help? Train the plain network and SegNet three times as long:
 
 # %%
 for way in ("plain", "SegNet"):
@@ -486,10 +483,10 @@ mIoU, BF = scores["U-Net"][0]
 print(f"{'U-Net':8} after {seconds['U-Net'][0]:4.1f} s: mIoU {mIoU:.1f}, BF {BF:.1f}")
 
 # %% [markdown]
-# When this lesson was written, the gain in outlines grew with more time, mIoU became about equal, and U-Net stayed ahead
-# of both. The comparison used small pictures, small networks and seconds of training. At full size, Badrinarayanan et
-# al. (2017, Table 1) found indices much closer to whole maps: SegNet-Basic has mIoU 47.7, and 48.5 with all maps added.
-# They chose indices because memory at inference was scarce. Where it is plentiful, whole maps became the usual choice.
+# When this lesson was written, the gain in outlines grew with more time, mIoU became about equal, and U-Net stayed
+# ahead. These are small pictures, small networks and seconds of training. At full size, Badrinarayanan et al. (2017,
+# Table 1) found indices much closer to whole maps: SegNet-Basic has mIoU 47.7, and 48.5 with all maps added. They chose
+# indices because memory at inference was scarce. Where it is plentiful, whole maps became the usual choice.
 
 # %% [markdown]
 # ## What to remember
