@@ -1,14 +1,18 @@
 """Configure Sphinx, which reads its sources from build/site-sources, where gather.py writes them."""
 
+import base64
+import hashlib
 import inspect
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from api import links, prepare_docstring
+from docutils import nodes
 
 import tinysegnet
 from tinysegnet.viz import DARK, LIGHT
@@ -123,10 +127,33 @@ def search_scripts(app, pagename, templatename, context, doctree):
         app.add_js_file("excerpts.js")
 
 
+def write_figures(app, doctree, docname):
+    """Write the pictures in the HTML of figures to files, so that pages stay small."""
+    folder = Path(app.outdir) / "_images"
+
+    def written(found):
+        png = base64.b64decode(found[1])
+        name = f"figure-{hashlib.sha256(png).hexdigest()[:20]}.png"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(png)
+        return "../" * docname.count("/") + f"_images/{name}"
+
+    for node in [node for node in doctree.findall(nodes.raw) if 'class="tinysegnet-figure"' in node.astext()]:
+        text = re.sub(r"data:image/png;base64,([\w+/=]+)", written, node.astext())
+        node.replace_self(nodes.raw("", text, format="html"))
+
+
+def _text(doctree):
+    """Return a page's text without the HTML that its cells display."""
+    for node in list(doctree.findall(nodes.raw)):
+        node.parent.remove(node)
+    return " ".join(doctree.astext().split())
+
+
 def write_texts(app, error):
     """Write the text of every page to texts.js."""
     if error is None and app.builder.format == "html":
-        texts = {name: " ".join(app.env.get_doctree(name).astext().split()) for name in sorted(app.env.found_docs)}
+        texts = {name: _text(app.env.get_doctree(name)) for name in sorted(app.env.found_docs)}
         target = Path(app.outdir) / "_static" / "texts.js"
         target.write_text(f"window.PAGE_TEXTS = {json.dumps(texts)};\n", encoding="utf-8")
 
@@ -135,4 +162,5 @@ def setup(app):
     app.connect("autodoc-process-docstring", docstring, priority=400)  # before napoleon
     app.connect("viewcode-find-source", find_source)
     app.connect("html-page-context", search_scripts)
+    app.connect("doctree-resolved", write_figures)
     app.connect("build-finished", write_texts)

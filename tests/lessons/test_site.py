@@ -5,11 +5,13 @@ import inspect
 import json
 import pkgutil
 import re
+from types import SimpleNamespace
 
 import pytest
 from site_modules import ROOT, SITE, module, modules  # noqa: F401
 
 import tinysegnet as ts
+from tinysegnet_lessons.figures import show_plot
 
 SOURCES = sorted((ROOT / "lessons" / "src").glob("[0-9][0-9]*_*.py"))
 PLAIN_FILES = ("errors", "files", "runtime.settings", "weights.weight_files", "training.optim", "training.schedules",
@@ -203,6 +205,25 @@ def test_every_command_is_documented(sources):
     for command in ("train", "evaluate", "predict", "data check", "bench", "lessons"):
         assert f"\n## tinysegnet {command}\n" in page
     assert "--recipe" in page
+
+
+def test_figures_of_lessons_become_files_with_their_texts(tmp_path):
+    pytest.importorskip("docutils", reason="needs docutils (make site)")
+    from docutils import nodes, utils
+
+    conf = module("conf")
+    figure = show_plot({"a": [1, 2]}, title="One <curve>")._repr_mimebundle_()["text/html"]
+    page = utils.new_document("page")
+    page += [nodes.paragraph("", "prose"), nodes.raw("", figure, format="html"), nodes.raw("", "<b>", format="html")]
+    assert conf._text(page.deepcopy()) == "prose"
+    conf.write_figures(SimpleNamespace(outdir=tmp_path), page, "lessons/05_page")
+    shown, other = (node.astext() for node in page.findall(nodes.raw))
+    assert other == "<b>"
+    assert "base64" not in shown
+    assert 'alt="One &lt;curve&gt;. a from 1' in shown
+    paths = re.findall(r"\.\./(_images/figure-\w+\.png)", shown)
+    assert len(set(paths)) == 2, "a light and a dark picture"
+    assert all((tmp_path / path).read_bytes().startswith(b"\x89PNG") for path in paths)
 
 
 def test_gathering_again_writes_nothing_and_removes_old_files(tmp_path):

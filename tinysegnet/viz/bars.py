@@ -9,10 +9,11 @@ from matplotlib.figure import Figure
 from ..data.palette import Palette
 from ..metrics import Scores
 from .curves import inches, shortened
-from .figures import LIGHT, Theme, new_figure, style_axes
+from .figures import LIGHT, Theme, both_themes, new_figure, style_axes
 from .legend import class_name
 
 
+@both_themes
 def per_class_figure(scores: Scores, palette: Palette, *, theme: Theme = LIGHT) -> Figure:
     """Draw the IoU per class as bars in the class colours, best first, and mark classes without pixels as absent."""
     order = np.argsort(-np.nan_to_num(scores.IoU, nan=-1), kind="stable")
@@ -28,6 +29,7 @@ def per_class_figure(scores: Scores, palette: Palette, *, theme: Theme = LIGHT) 
     axes.set_yticks(range(len(names)), names, va="center", parse_math=False)
     axes.tick_params(axis="y", labelsize=10, labelcolor=theme.ink, pad=8)
     hiding: dict[str, Any] = {"facecolor": theme.paper, "edgecolor": "none", "pad": 1.5}  # the lines behind a value
+    told = []
     for row, k in enumerate(order):
         end = np.nan_to_num(scores.IoU[k])
         axes.barh(row, end, height=0.66, color=np.array(palette.colors[k]) / 255, edgecolor=theme.muted, linewidth=0.5)
@@ -35,8 +37,10 @@ def per_class_figure(scores: Scores, palette: Palette, *, theme: Theme = LIGHT) 
         if not scores.pixels[k]:
             text = "absent" if math.isnan(scores.IoU[k]) else "absent, but predicted"
             color, slant = theme.muted, "italic"
+        told.append(f"{names[row]} {text}")
         axes.annotate(text, (end, row), (6, 0), textcoords="offset points", va="center", bbox=hiding, fontsize=10,
                       color=color, style=slant)  # fmt: skip
+    figure.alt = f"IoU per class, best first: {', '.join(told)}. Mean {scores.mIoU:.3f}"
     if math.isfinite(scores.mIoU):
         axes.axvline(scores.mIoU, color=theme.muted, linewidth=1, linestyle=(0, (4, 3)), zorder=0.9)
         axes.annotate(f"mean {scores.mIoU:.3f}", (scores.mIoU, 1), (0, 5), xycoords=axes.get_xaxis_transform(),

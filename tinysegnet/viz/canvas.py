@@ -3,13 +3,21 @@
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from .figures import LIGHT, Theme
+
 INK, MUTED, PAPER, EDGE = (28, 28, 32), (106, 106, 114), (255, 255, 255), (150, 150, 150)
 MAX_SIDE = 2400  # pixels; without this limit an enlarged strip of 1 x 600 pixels would become huge
+
+
+def inks(theme: Theme) -> tuple[Any, Any, Any]:
+    """Return Pillow's colours for text, for less important text and for the background."""
+    return (INK, MUTED, PAPER) if theme == LIGHT else (theme.ink, theme.muted, theme.paper)
 
 
 @lru_cache(maxsize=16)
@@ -33,17 +41,17 @@ def fitted(text: str, size: int, room: int) -> str:
     return shown
 
 
-def text_row(texts: Sequence[tuple[float, str, tuple[int, int, int], str]], width: int, size: int) -> Image.Image:
+def text_row(texts: Sequence[tuple[float, str, Any, str]], width: int, size: int, paper: Any = PAPER) -> Image.Image:
     """Draw one line of texts, each (x, text, colour, Pillow's anchor: "lm" starts at x, "rm" ends there)."""
-    row = Image.new("RGB", (width, round(1.9 * size)), PAPER)
+    row = Image.new("RGB", (width, round(1.9 * size)), paper)
     for x, text, color, anchor in texts:
         ImageDraw.Draw(row).text((x, 1.05 * size), text, color, load_font(size), anchor=anchor)
     return row
 
 
-def stacked(pictures: Sequence[Image.Image], width: int) -> Image.Image:
+def stacked(pictures: Sequence[Image.Image], width: int, paper: Any = PAPER) -> Image.Image:
     """Stack pictures from top to bottom, each centred."""
-    canvas = Image.new("RGB", (width, sum(p.height for p in pictures)), PAPER)
+    canvas = Image.new("RGB", (width, sum(p.height for p in pictures)), paper)
     y = 0
     for picture in pictures:
         canvas.paste(picture, ((width - picture.width) // 2, y))
@@ -51,11 +59,11 @@ def stacked(pictures: Sequence[Image.Image], width: int) -> Image.Image:
     return canvas
 
 
-def tiled(tiles: Sequence[Image.Image], columns: int, gap: int) -> Image.Image:
+def tiled(tiles: Sequence[Image.Image], columns: int, gap: int, paper: Any = PAPER) -> Image.Image:
     """Arrange pictures of one size in rows, `gap` pixels apart; the last row may be shorter."""
     W, H = tiles[0].size
     rows = -(-len(tiles) // columns)
-    canvas = Image.new("RGB", (columns * (W + gap) - gap, rows * (H + gap) - gap), PAPER)
+    canvas = Image.new("RGB", (columns * (W + gap) - gap, rows * (H + gap) - gap), paper)
     for i, tile in enumerate(tiles):
         canvas.paste(tile, (i % columns * (W + gap), i // columns * (H + gap)))
     return canvas

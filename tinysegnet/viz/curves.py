@@ -5,6 +5,7 @@ Names at the right ends of curves and baselines replace a legend.
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,16 +14,17 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
-from .figures import LIGHT, Theme, new_figure, style_axes
+from .figures import LIGHT, Theme, both_themes, new_figure, style_axes
 
 PANELS = ("loss", "scores", "rate")
 LEFT, RIGHT, TOP, BOTTOM = 0.55, 0.45, 0.65, 0.5  # inches around a panel's axes; the names are to their right
 GAP = 0.17  # inches between the names of curves
+SAMPLE = 0.36  # inches of a curve's dashes before its name
 DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (5, 1.5, 1, 1.5)))  # with a theme's four colours, 16 styles of curves
 MAX_CURVES = 24  # of classes; those with the lowest IoU are drawn
 
 Cell = tuple[float, float, float, float]  # x, y, width, height in inches
-EndLabel = tuple[float, str, str]  # y in data units, text, colour
+EndLabel = tuple[float, str, str, Any]  # y in data units, text, colour, dashes to show or None
 History = Sequence[Mapping[str, Any]]
 
 
@@ -45,6 +47,7 @@ class Panel(NamedTuple):
     top: float | None = 1.005  # the largest y; None: a little above the largest value. 1.005 shows a whole line at 1
 
 
+@both_themes
 def curves_figure(
     history: History,
     baselines: Mapping[str, float] | None = None,
@@ -73,9 +76,10 @@ def curves_figure(
     cells = {"loss": (0.0, low, middle, height - low), "scores": (middle, 0.0, width - middle, height),
              "rate": (0.0, 0.0, middle, low)}  # fmt: skip
     figure = new_figure(width, height, theme)
-    for name in panels:
-        shown = {name: value for name, value in (baselines or {}).items() if math.isfinite(value)}
-        _draw_panel(figure, _content(name, history, theme), cells[name], shown if name == "scores" else {}, theme)
+    shown = {name: value for name, value in (baselines or {}).items() if math.isfinite(value)}
+    told = [_draw_panel(figure, _content(name, history, theme), cells[name], shown if name == "scores" else {}, theme)
+            for name in panels]  # fmt: skip
+    figure.alt = ". ".join(told)
     return figure
 
 
@@ -85,7 +89,7 @@ def lines_figure(panel: Panel, *, theme: Theme = LIGHT, size: tuple[float, float
     colors = theme.mIoU, theme.G, theme.C, theme.loss
     curves = [curve._replace(color=colors[i % 4], dashes=DASHES[i // 4 % 4]) for i, curve in enumerate(panel.curves)]
     figure = new_figure(width, height, theme)
-    _draw_panel(figure, panel._replace(curves=curves), (0.0, 0.0, width, height), {}, theme)
+    figure.alt = _draw_panel(figure, panel._replace(curves=curves), (0.0, 0.0, width, height), {}, theme)
     return figure
 
 
@@ -102,14 +106,16 @@ def _finite(value: Any) -> float:
     return number if math.isfinite(number) else math.nan
 
 
-def _draw_panel(figure: Figure, panel: Panel, cell: Cell, baselines: Mapping[str, float], theme: Theme) -> None:
-    """Draw one panel in its cell, with room for the names of its curves."""
+def _draw_panel(figure: Figure, panel: Panel, cell: Cell, baselines: Mapping[str, float], theme: Theme) -> str:
+    """Draw one panel in its cell, with room for the names of its curves, and return what it shows."""
     digits = ".2g" if panel.title == "Learning rate" else ".3f"
-    ends = [(c.values[np.isfinite(c.values)][-1], c.name, c.color) for c in panel.curves if np.isfinite(c.values).any()]
-    ends = [(last, f"{shortened(name)} {last:{digits}}".strip(), color) for last, name, color in ends]
-    ends += [(value, f"{shortened(name)} {value:.3f}", theme.mIoU) for name, value in baselines.items()]
+    dashed = any(curve.dashes != "-" for curve in panel.curves)
+    lasts = [(c, c.values[np.isfinite(c.values)][-1]) for c in panel.curves if np.isfinite(c.values).any()]
+    ends = [(last, f"{shortened(c.name)} {last:{digits}}".strip(), c.color, c.dashes if dashed else None)
+            for c, last in lasts]  # fmt: skip
+    ends += [(value, f"{shortened(name)} {value:.3f}", theme.mIoU, None) for name, value in baselines.items()]
     # The room is at least as wide as "1.25e-05", so that the panels of loss and learning rate are equally wide.
-    room = max(inches(figure, text, 9) for text in ["1.25e-05", *(text for _, text, _ in ends)])
+    room = max(inches(figure, text, 9) for text in ["1.25e-05", *(text for _, text, *_ in ends)]) + SAMPLE * dashed
     x, y, width, height = cell
     W, H = figure.get_size_inches()
     inner_width, inner_height = max(0.5, width - LEFT - RIGHT - room), max(0.3, height - TOP - BOTTOM)
@@ -120,6 +126,8 @@ def _draw_panel(figure: Figure, panel: Panel, cell: Cell, baselines: Mapping[str
     _draw_curves(axes, panel.curves, theme)
     _scale(axes, panel, theme)
     _label_ends(axes, ends, inner_width, inner_height)
+    subtitle = f" ({panel.subtitle})" if panel.subtitle else ""
+    return f"{panel.title} by epoch{subtitle}, at the end: {', '.join(text for _, text, *_ in ends) or 'no values yet'}"
 
 
 def _content(panel: str, history: History, theme: Theme) -> Panel:
@@ -177,11 +185,20 @@ def _draw_curves(axes: Axes, curves: Sequence[Curve], theme: Theme) -> None:
 
 def _label_ends(axes: Axes, ends: Sequence[EndLabel], width: float, height: float) -> None:
     """Write each label to the right of the axes (width x height inches), as near to its value's height as possible."""
-    heights = [y / axes.get_ylim()[1] for y, _, _ in ends]
-    for (_, text, color), at, to in zip(ends, heights, spread(heights, gap=GAP / height), strict=True):
-        style: dict[str, Any] = {"transform": axes.transAxes, "color": color, "clip_on": False}
-        axes.add_artist(Line2D([1 + 0.04 / width, 1 + 0.18 / width], [at, to], linewidth=0.8, alpha=0.7, **style))
-        axes.text(1 + 0.22 / width, to, text, va="center", fontsize=9, parse_math=False, **style)
+    heights = [y / axes.get_ylim()[1] for y, *_ in ends]
+    for (_, text, color, dashes), at, to in zip(ends, heights, spread(heights, gap=GAP / height), strict=True):
+        label_end(axes, text, color, at, to, width, dashes)
+
+
+def label_end(axes: Axes, text: str, color: Any, at: float, to: float, width: float, dashes: Any = None) -> None:
+    """Write a text at the height `to` beside the axes, with a line to it from the height `at`, and show the dashes."""
+    style: dict[str, Any] = {"transform": axes.transAxes, "color": color, "clip_on": False}
+    axes.add_artist(Line2D([1 + 0.04 / width, 1 + 0.18 / width], [at, to], linewidth=0.8, alpha=0.7, **style))
+    if dashes is not None:
+        ends = [1 + 0.22 / width, 1 + (0.16 + SAMPLE) / width]
+        axes.add_artist(Line2D(ends, [to, to], linewidth=1.5, linestyle=dashes, gid="sample", **style))
+    x = 1 + (0.22 + SAMPLE * (dashes is not None)) / width
+    axes.text(x, to, text, va="center", fontsize=9, parse_math=False, **style)
 
 
 def spread(heights: Sequence[float], gap: float) -> list[float]:
@@ -203,10 +220,13 @@ def spread(heights: Sequence[float], gap: float) -> list[float]:
 
 def inches(figure: Figure, text: str, fontsize: float) -> float:
     """Return the width of a text in this figure, in inches."""
-    artist = figure.text(0, 0, text, fontsize=fontsize, parse_math=False)
-    width = artist.get_window_extent().width / figure.dpi
-    artist.remove()
-    return width
+    return _inches(text, fontsize, figure.dpi)
+
+
+@lru_cache(maxsize=4096)  # a figure is drawn twice, for light and for dark pages
+def _inches(text: str, fontsize: float, dpi: float) -> float:
+    artist = new_figure(1, 1, LIGHT, dpi=dpi).text(0, 0, text, fontsize=fontsize, parse_math=False)
+    return artist.get_window_extent().width / dpi
 
 
 def shortened(name: str, longest: int = 34) -> str:

@@ -1,17 +1,22 @@
 """The basis of all figures: they need no pyplot, are shown by any notebook, and have a light or a dark theme."""
 
+import base64
+import functools
+import html
 import io
 import os
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatterSciNotation
 
 from ..files import write_atomically
 
@@ -36,8 +41,29 @@ LIGHT = Theme("#ffffff", "#1d1d22", "#6b6b74", "#e4e4e8", loss="#7a4fc4", G="#a3
 DARK = Theme("#17181c", "#ececf0", "#a0a0aa", "#34353b", loss="#b394f0", G="#e8a33d", C="#4cc39a", mIoU="#76a8ff")
 
 
+Drawing = TypeVar("Drawing", bound=Callable[..., Figure])
+
+
+def on_dark_pages(selector: str, rule: str) -> str:
+    """Return CSS for parts of dark pages of JupyterLab, VS Code and Colab, and of sites made with furo."""
+    pages = 'body[data-jp-theme-light="false"],body[data-theme="dark"],body.vscode-dark,html[theme="dark"]'
+    automatic = f'@media (prefers-color-scheme:dark){{body[data-theme="auto"] {selector}{{{rule}}}}}'
+    return f"@media screen{{:is({pages}) {selector}{{{rule}}}{automatic}}}"
+
+
+# One <img> with its text; on dark pages a second picture in the background covers it. A viewer that removes styles, or
+# a printer, shows the light picture.
+_SWITCH = on_dark_pages(".tinysegnet-figure[style]", "object-position:-9999px 0;background:var(--dark) 0 0/100% 100%")
+
+
 class NotebookFigure(Figure):
-    """A figure that a notebook shows without `%matplotlib inline`, and that needs neither pyplot nor closing."""
+    """A figure that a notebook shows without `%matplotlib inline`, and that needs neither pyplot nor closing.
+
+    `alt` says what the figure shows, for readers who do not see it. `dark` draws the same figure for dark pages.
+    """
+
+    alt = ""
+    dark: Callable[[], Figure] | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -46,10 +72,33 @@ class NotebookFigure(Figure):
     def _repr_png_(self) -> bytes:
         return figure_bytes(self)
 
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        png = self._repr_png_()
+        dark = f' style="--dark:url({_address(figure_bytes(self.dark()))})"' if self.dark else ""
+        image = f'<img class="tinysegnet-figure" alt="{html.escape(self.alt)}" src="{_address(png)}"{dark}>'
+        return {"text/html": f"<style>{_SWITCH}</style>{image}", "image/png": png}
 
-def new_figure(width: float, height: float, theme: Theme) -> NotebookFigure:
+
+def _address(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode()
+
+
+def both_themes(function: Drawing) -> Drawing:
+    """Let notebooks show the figures of a function in the page's theme, unless its `theme` is other than LIGHT."""
+
+    @functools.wraps(function)
+    def draw(*args: Any, **kwargs: Any) -> Any:
+        figure: Any = function(*args, **kwargs)
+        if kwargs.get("theme", LIGHT) == LIGHT:
+            figure.dark = functools.partial(function, *args, **{**kwargs, "theme": DARK})
+        return figure
+
+    return cast(Drawing, draw)
+
+
+def new_figure(width: float, height: float, theme: Theme, *, dpi: float = 120) -> NotebookFigure:
     """Create an empty figure of width x height inches."""
-    return NotebookFigure(figsize=(width, height), dpi=120, facecolor=theme.paper)
+    return NotebookFigure(figsize=(width, height), dpi=dpi, facecolor=theme.paper)
 
 
 def figure_bytes(figure: Figure, format: str = "png") -> bytes:
@@ -67,6 +116,17 @@ def figure_bytes(figure: Figure, format: str = "png") -> bytes:
 def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Write the figure to `path` (.png or .svg) atomically."""
     write_atomically(path, figure_bytes(figure, Path(path).suffix.lstrip(".").lower() or "png"))
+
+
+class PlainNumbers(LogFormatterSciNotation):
+    """Labels of a logarithmic axis as plain numbers such as 0.001, or as powers of ten if that needs many zeros."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        text = super().__call__(x, pos)  # empty where a label would be too close to others
+        low, high = sorted(self.axis.get_view_interval())  # type: ignore[union-attr]
+        if not text or low < 10**-4.5 or high > 10**5.5:
+            return text
+        return f"{x:,.6f}".rstrip("0").rstrip(".") if x < 1 else f"{x:,g}"
 
 
 def style_axes(axes: Axes, theme: Theme, title: str, subtitle: str = "") -> None:

@@ -6,14 +6,22 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ..data.palette import Color, Palette
-from .canvas import EDGE, INK, MUTED, PAPER, load_font, text_width
+from .canvas import EDGE, inks, load_font, text_width
+from .figures import LIGHT, Theme
 from .overlay import hatch, is_class
 
 
 def legend_strip(
-    palette: Palette, width: int, labels: np.ndarray | None = None, *, font_size: int = 14, void: bool = True
+    palette: Palette,
+    width: int,
+    labels: np.ndarray | None = None,
+    *,
+    font_size: int = 14,
+    void: bool = True,
+    rest: str = "not labelled",
+    theme: Theme = LIGHT,
 ) -> np.ndarray:
-    """Draw a legend exactly `width` pixels wide and as high as necessary: (h, width, 3) uint8, dark on white.
+    """Draw a legend exactly `width` pixels wide and as high as necessary: (h, width, 3) uint8.
 
     Long names are broken into lines; all columns are as wide as the widest entry.
 
@@ -21,13 +29,17 @@ def legend_strip(
         labels: (H, W) class numbers; only classes that occur are listed, largest first, each with its share of all
             pixels. None lists all classes in the palette's order.
         void: also list the unlabelled pixels, if the labels or the palette have any.
+        rest: the name of the unlabelled pixels.
+        theme: colours of text and background.
     """
+    ink, muted, paper = inks(theme)
     font = load_font(font_size)
     swatch, gap, line = round(1.15 * font_size), round(0.5 * font_size), round(1.3 * font_size)
     # Lines of names are at most 16 em wide, so that one very long name does not reduce the number of columns.
     share_room = 0 if labels is None else gap + text_width("100.0 %", font)
     room = max(min(width - 3 * gap - swatch - share_room, 16 * font_size), font_size)
-    entries = [(_broken(name, font, room), share, color) for name, share, color in _listed(palette, labels, void)]
+    found = listed(palette, labels, void, rest)
+    entries = [(_broken(name, font, room), share, color) for name, share, color in found]
     widths = [text_width(text, font) for lines, _, _ in entries for text in lines]
     # The share follows the last line of the name.
     widths += [text_width(lines[-1], font) + gap + text_width(share, font) for lines, share, _ in entries if share]
@@ -37,7 +49,7 @@ def legend_strip(
     columns = -(-len(entries) // max(1, -(-len(entries) // columns)))  # 12 entries become 6 + 6, not 10 + 2
     rows = [entries[i : i + columns] for i in range(0, len(entries), columns)]
     heights = [max(len(lines) for lines, _, _ in row) * line + gap for row in rows]
-    canvas = Image.new("RGB", (width, sum(heights) + 2 * gap), PAPER)
+    canvas = Image.new("RGB", (width, sum(heights) + 2 * gap), paper)
     draw = ImageDraw.Draw(canvas)
     # Several rows form a table whose columns fill the strip evenly.
     stride = (width - 2 * gap + column_gap) / columns if len(rows) > 1 else step
@@ -49,10 +61,10 @@ def legend_strip(
             draw.rectangle((x, y, x + swatch - 1, y + swatch - 1), fill=color, outline=EDGE)
             left, middle = x + swatch + gap, y + swatch / 2
             for number, text in enumerate(lines):
-                draw.text((left, middle + number * line), text, INK, font, anchor="lm")
+                draw.text((left, middle + number * line), text, ink, font, anchor="lm")
             if share:
                 end = left + text_width(lines[-1], font) + gap, middle + (len(lines) - 1) * line
-                draw.text(end, share, MUTED, font, anchor="lm")
+                draw.text(end, share, muted, font, anchor="lm")
     return np.asarray(canvas)
 
 
@@ -66,10 +78,12 @@ def percent(fraction: float) -> str:
     return "< 0.1 %" if 0 < fraction < 0.0005 else f"{100 * fraction:.1f} %"
 
 
-def _listed(palette: Palette, labels: np.ndarray | None, void: bool) -> list[tuple[str, str, Color | None]]:
+def listed(
+    palette: Palette, labels: np.ndarray | None, void: bool = True, rest: str = "not labelled"
+) -> list[tuple[str, str, Color | None]]:
     """Return name, share and colour of each entry in order; unlabelled pixels have no colour."""
     K = palette.num_classes
-    names, colors = [*(class_name(palette, k) for k in range(K)), "not labelled"], [*palette.colors, None]
+    names, colors = [*(class_name(palette, k) for k in range(K)), rest], [*palette.colors, None]
     if labels is None:
         order = list(range(K + (void and palette.ignore_label is not None)))
         return [(names[k], "", colors[k]) for k in order]

@@ -11,12 +11,13 @@ from matplotlib.patches import Rectangle
 from ..data.palette import Palette
 from ..metrics import Scores
 from .curves import inches, shortened
-from .figures import LIGHT, Theme, new_figure, readable
+from .figures import LIGHT, NotebookFigure, Theme, both_themes, new_figure, readable
 from .legend import class_name, percent
 
 MAX_NUMBERED = 24  # with more classes, cells are too small for numbers
 
 
+@both_themes
 def confusion_figure(scores: Scores, palette: Palette, *, theme: Theme = LIGHT) -> Figure:
     """Draw the confusion matrix with one row per true class and one column per predicted class.
 
@@ -29,6 +30,11 @@ def confusion_figure(scores: Scores, palette: Palette, *, theme: Theme = LIGHT) 
     names = [shortened(class_name(palette, k), 24) for k in range(K)]
     shares = scores.confusion / np.maximum(scores.pixels, 1)[:, None]
     figure, axes = _square_axes(names, cell, theme)
+    right = [f"{name} {100 * shares[k, k]:.0f}" for k, name in enumerate(names) if scores.pixels[k]]
+    wrong = np.where(np.eye(K, dtype=bool), 0, shares)
+    row, column = np.unravel_index(int(wrong.argmax()), shares.shape)
+    figure.alt = (f"Confusion matrix, right in % of each true class: {', '.join(right)}. Most often wrong: "
+                  f"{100 * wrong[row, column]:.0f} % of {names[row]}, predicted as {names[column]}")  # fmt: skip
     shades = _shades(theme)
     axes.imshow(shares, cmap=shades, vmin=0, vmax=1, interpolation="nearest", aspect="auto")
     away = -0.5 - 9 / (72 * cell)  # the centres of the colours beside the names
@@ -57,7 +63,7 @@ def confusion_figure(scores: Scores, palette: Palette, *, theme: Theme = LIGHT) 
     return figure
 
 
-def _square_axes(names: list[str], cell: float, theme: Theme) -> tuple[Figure, Axes]:
+def _square_axes(names: list[str], cell: float, theme: Theme) -> tuple[NotebookFigure, Axes]:
     """Create a figure with a K x K table of cells, names to the left and above, and room for notes on the right."""
     probe = new_figure(1, 1, theme)
     label = max(inches(probe, name, 9) for name in names) + 0.5

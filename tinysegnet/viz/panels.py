@@ -3,12 +3,25 @@
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from ..data.palette import Palette
-from .canvas import INK, MUTED, PAPER, enlarge, fitted, fitted_size, fitting_scale, resized, stacked, text_row, tiled
-from .legend import legend_strip, percent
-from .overlay import as_uint8, colour_map, error_picture, is_class, overlay
+from .canvas import (
+    enlarge,
+    fitted,
+    fitted_size,
+    fitting_scale,
+    inks,
+    load_font,
+    resized,
+    stacked,
+    text_row,
+    text_width,
+    tiled,
+)
+from .figures import LIGHT, Theme, readable
+from .legend import class_name, legend_strip, percent
+from .overlay import as_uint8, class_boundaries, colour_map, error_picture, is_class, overlay
 
 Compared = tuple[np.ndarray, np.ndarray, np.ndarray, str]  # image, labels, prediction, name
 HEADINGS = ("Image", "Ground truth", "Prediction", "Errors (red)")
@@ -33,21 +46,45 @@ def labelled_picture(
     return stacked([painted, Image.fromarray(legend)], width)
 
 
-def overlays_picture(samples: Sequence[Compared], palette: Palette) -> Image.Image:
+def named_map(labels: np.ndarray, palette: Palette) -> Image.Image:
+    """Paint labels (H, W) with dark outlines between areas, and write the names of classes where they fit.
+
+    Some class colours look alike to colour-blind readers.
+    """
+    panel = colour_map(labels, palette)
+    edges = class_boundaries(labels)
+    panel[edges] = panel[edges] * 0.45
+    from scipy.ndimage import distance_transform_cdt, minimum_filter  # imported here because it is slow to import
+
+    picture, font = Image.fromarray(panel), load_font(12)
+    for k in range(palette.num_classes):
+        name, inside = class_name(palette, k), labels == k
+        free = minimum_filter(inside, (18, text_width(name, font) + 6), mode="constant")  # centres of fitting boxes
+        if free.any():
+            depth = distance_transform_cdt(np.pad(inside, 1))[1:-1, 1:-1]
+            y, x = np.unravel_index(int(np.where(free, depth, -1).argmax()), depth.shape)
+            ink = readable(np.array(palette.colors[k]) / 255, LIGHT)
+            ImageDraw.Draw(picture).text((int(x), int(y)), name, ink, font, anchor="mm")
+    return picture
+
+
+def overlays_picture(samples: Sequence[Compared], palette: Palette, *, theme: Theme = LIGHT) -> Image.Image:
     """Draw one row of image, ground truth, prediction and errors per sample, and a legend of all classes.
 
     samples: tuples (image, labels, prediction, name). Each row has the name and the pixel accuracy above it.
     """
     panel, size, gap = 400, 16, 10  # panel width, font size, and gap between panels
+    ink, muted, paper = inks(theme)
     width = 4 * panel + 5 * gap
     middles = [gap + i * (panel + gap) + panel / 2 for i in range(4)]
-    rows = [text_row([(x, text, INK, "mm") for x, text in zip(middles, HEADINGS, strict=True)], width, size)]
+    rows = [text_row([(x, text, ink, "mm") for x, text in zip(middles, HEADINGS, strict=True)], width, size, paper)]
     for sample in samples:
         name = fitted(sample[3], size, width // 2)
-        texts = [(gap, name, INK, "lm"), (width - gap, caption(sample, palette), MUTED, "rm")]
-        panels = [stacked([picture], panel) for picture in compared_panels(sample, palette, panel, 480)]
-        rows += [text_row(texts, width, size), tiled(panels, 4, gap), Image.new("RGB", (width, gap), PAPER)]
-    return stacked([*rows, Image.fromarray(legend_strip(palette, width, font_size=size))], width)
+        texts = [(gap, name, ink, "lm"), (width - gap, caption(sample, palette), muted, "rm")]
+        panels = [stacked([picture], panel, paper) for picture in compared_panels(sample, palette, panel, 480)]
+        rows += [text_row(texts, width, size, paper), tiled(panels, 4, gap, paper),
+                 Image.new("RGB", (width, gap), paper)]  # fmt: skip
+    return stacked([*rows, Image.fromarray(legend_strip(palette, width, font_size=size, theme=theme))], width, paper)
 
 
 def compared_panels(sample: Compared, palette: Palette, width: int, height: int) -> list[Image.Image]:

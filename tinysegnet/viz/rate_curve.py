@@ -4,9 +4,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from .figures import LIGHT, Theme, new_figure, style_axes
+from .figures import LIGHT, Theme, both_themes, new_figure, style_axes
 
 
+@both_themes
 def rate_curve_figure(rates: np.ndarray, losses: np.ndarray, smoothed: np.ndarray, suggestion: float, *,
                       theme: Theme = LIGHT) -> Figure:  # fmt: skip
     """Draw the loss against the learning rate, on a logarithmic axis, and mark the suggested rate.
@@ -17,6 +18,9 @@ def rate_curve_figure(rates: np.ndarray, losses: np.ndarray, smoothed: np.ndarra
     figure = new_figure(7.0, 4.0, theme)
     axes = figure.add_axes((0.09, 0.14, 0.87, 0.66))
     style_axes(axes, theme, "Learning-rate range test", f"{len(rates)} steps, suggested rate {suggestion:g}")
+    lowest = rates[np.nanargmin(smoothed)]
+    figure.alt = (f"Learning-rate range test: the loss against the learning rate, from {rates[0]:g} to {rates[-1]:g}. "
+                  f"The smoothed loss is lowest at {lowest:.2g}, suggested: {suggestion:g}")  # fmt: skip
     axes.set_xscale("log")
     axes.tick_params(which="minor", length=0)
     axes.plot(rates, losses, color=theme.loss, linewidth=0.8, alpha=0.4)

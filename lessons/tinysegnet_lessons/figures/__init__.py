@@ -19,7 +19,7 @@ from .pixel import show_pixel
 from .pool_arrows import show_pool_arrows
 from .receptive_field_figure import show_receptive_field
 from .roofline import RooflineDot, roofline_figure
-from .samples import overlays_figure, show_batch, show_labels, show_sample, show_worst
+from .samples import overlays_figure, show_batch, show_labels, show_picture, show_sample, show_worst
 from .source_listing import SourceListing, show_source
 from .strip_plot import show_strip_plot
 
@@ -44,6 +44,7 @@ __all__ = [
     "show_ladder",
     "show_network",
     "show_paths",
+    "show_picture",
     "show_pixel",
     "show_plot",
     "show_pool_arrows",

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from tinysegnet.errors import ShapeError
-from tinysegnet.viz.figures import LIGHT, Theme, new_figure
+from tinysegnet.viz.figures import LIGHT, Theme, both_themes, new_figure
 
 from .grid import CELL, Grid, as_numbers, box_of, inches, number_texts, rounded_path
 
 __all__ = ["frame_colors", "largest", "show_array", "show_arrays"]
 
+# The colour of 255 in a channel of bytes; slightly darkened, so that numbers in white are readable.
+CHANNELS = {"red": (0.85, 0, 0), "green": (0, 0.85, 0), "blue": (0, 0, 1)}
 EDGE, ABOVE, GAP, SIGN = 0.35, 0.7, 0.9, 1.1  # in cells: margin, height of a title, gap between arrays, width of a sign
 
 
@@ -29,6 +32,7 @@ class _Panel:
     y: float = 0.0
 
 
+@both_themes
 def show_array(
     array: Any,
     title: str | None = None,
@@ -52,6 +56,7 @@ def show_array(
     return _draw(panels, boxes, (), indices, decimals, scale, theme, titles=title is not None)
 
 
+@both_themes
 def show_arrays(
     panels: Sequence[Any],
     *,
@@ -68,7 +73,7 @@ def show_arrays(
 
     `panels` are pairs (title, array (H, W)), with signs between them. `highlight` maps a title to cells to frame, as in
     `show_array`. `arrows` lead from one cell to another, such as (("x", 0, 1), ("out", 2, 2)). The other arguments are
-    those of `show_array`.
+    those of `show_array`. Arrays of uint8 called "red", "green" and "blue" are shown in their own colours, from black.
     """
     return _draw(panels, highlight, arrows, indices, decimals, scale, theme)
 
@@ -91,18 +96,33 @@ def _draw(panels: Any, highlight: Any, arrows: Any, indices: bool, decimals: int
     if not arrays:
         raise ShapeError("show_arrays: give at least one array")
     width, height = _lay_out(laid, indices, titles, theme)
-    grid = Grid(width, height, theme, largest(arrays) if scale is None else scale)
+    signed = [panel.array for panel in laid if panel.array is not None and not _is_channel(panel)]
+    grid = Grid(width, height, theme, largest(signed or arrays) if scale is None else scale)
     by_title = {panel.title: panel for panel in laid if panel.array is not None}
     for panel in laid:
         if panel.array is None:
             grid.sign(panel.x, panel.y, panel.title)
         else:
             _draw_panel(grid, panel, indices, decimals, titles)
+    told = [_told(panel, decimals) for panel in laid]
     for title, where in (highlight or {}).items():
-        _frame(grid, _named(by_title, title), where)
+        told.append(f"Framed in {title}: {_frame(grid, _named(by_title, title), where)}")
     for start, end in arrows:
         _join(grid, *((_named(by_title, title), row, column) for title, row, column in (start, end)))
+    grid.figure.alt = ". ".join(told)
     return grid.figure
+
+
+def _is_channel(panel: _Panel) -> bool:
+    return panel.title in CHANNELS and panel.array is not None and panel.array.dtype == np.uint8
+
+
+def _told(panel: _Panel, decimals: int | None) -> str:
+    """Return a panel as a text: x (2 x 2): 1 2; 3 4."""
+    if panel.array is None:
+        return panel.title
+    rows = shorten("; ".join(" ".join(row) for row in number_texts(panel.array, decimals)), 400, placeholder=" …")
+    return f"{panel.title} ({' x '.join(map(str, panel.array.shape))}): {rows}"
 
 
 def _lay_out(laid: list[_Panel], indices: bool, titles: bool, theme: Theme) -> tuple[float, float]:
@@ -125,7 +145,9 @@ def _lay_out(laid: list[_Panel], indices: bool, titles: bool, theme: Theme) -> t
 
 def _draw_panel(grid: Grid, panel: _Panel, indices: bool, decimals: int | None, titles: bool) -> None:
     assert panel.array is not None
-    grid.array(panel.x, panel.y, panel.array, panel.title, texts=number_texts(panel.array, decimals))
+    own = np.array(CHANNELS.get(panel.title, (0, 0, 0)))
+    color = (lambda value, row, column: own * value / 255) if _is_channel(panel) else None
+    grid.array(panel.x, panel.y, panel.array, panel.title, texts=number_texts(panel.array, decimals), color=color)
     if titles:
         grid.title(panel.x, panel.y - (0.75 if indices else 0.28), panel.title)
     if indices:
@@ -142,13 +164,17 @@ def _named(by_title: dict[str, _Panel], title: str) -> _Panel:
     return by_title[title]
 
 
-def _frame(grid: Grid, panel: _Panel, where: Any) -> None:
+def _frame(grid: Grid, panel: _Panel, where: Any) -> str:
+    """Frame cells, and return their places."""
     assert panel.array is not None
-    colors = frame_colors(grid.theme)
+    colors, places = frame_colors(grid.theme), []
     for number, one in enumerate(where if isinstance(where, list) else [where]):
         row, column, rows, columns = box_of(one, panel.array.shape)
         place = (panel.x + column, panel.y + row, columns, rows)
         grid.frame(*place, colors[number % len(colors)], gid=f"frame {panel.title}[{row}, {column}]")
+        more = f" to ({row + rows - 1}, {column + columns - 1})" if rows * columns > 1 else ""
+        places.append(f"({row}, {column}){more}")
+    return ", ".join(places)
 
 
 def _join(grid: Grid, start: tuple[_Panel, int, int], end: tuple[_Panel, int, int]) -> None:

@@ -11,12 +11,13 @@ from matplotlib.figure import Figure
 from tinysegnet.data.palette import Palette
 from tinysegnet.errors import ShapeError
 from tinysegnet.viz.curves import inches, shortened
-from tinysegnet.viz.figures import LIGHT, Theme, new_figure, write_title
+from tinysegnet.viz.figures import LIGHT, Theme, both_themes, new_figure, write_title
 from tinysegnet.viz.legend import class_name, percent
 
 __all__ = ["class_histogram_figure"]
 
 
+@both_themes
 def class_histogram_figure(
     counts: np.ndarray, palette: Palette, *, sort: bool = True, theme: Theme = LIGHT, width: float = 7.5
 ) -> Figure:
@@ -33,6 +34,8 @@ def class_histogram_figure(
     figure = new_figure(width, 0.3 * len(order) + 0.95, theme)
     axes = _bar_axes(figure, names, theme)
     write_title(axes, theme, "Pixels per class", f"{int(counts.sum()):,} labelled pixels")
+    told = (f"{name} {percent(counts[k] / max(counts.sum(), 1))}" for name, k in zip(names, order, strict=True))
+    figure.alt = f"Bars of the pixels per class: {', '.join(told)}"
     for row, k in enumerate(order):
         _histogram_bar(axes, row, names[row], int(counts[k]), counts, palette.colors[k], theme)
     axes.set(xlim=(0, max(float(counts.max(initial=0)), 1.0)), ylim=(len(order) - 0.4, -0.6))

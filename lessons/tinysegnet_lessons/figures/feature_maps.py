@@ -12,13 +12,14 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from tinysegnet.errors import ShapeError
-from tinysegnet.viz.figures import LIGHT, Theme, new_figure, signed_colors
+from tinysegnet.viz.figures import LIGHT, Theme, both_themes, new_figure, signed_colors
 
 __all__ = ["show_feature_maps"]
 
 WIDE, GAP, EDGE, TITLE = 10.0, 0.1, 0.2, 0.24  # inches
 
 
+@both_themes
 def show_feature_maps(
     maps: Any,
     titles: Sequence[str] | None = None,
@@ -60,6 +61,10 @@ def show_feature_maps(
         _bare(axes, theme)
         name = str(channel) if titles is None else titles[channel]
         figure.text(left / size[0], 1 - (top - 0.06) / size[1], name, fontsize=9, color=theme.muted, parse_math=False)
+    names = [str(channel) for channel in range(C)] if titles is None else list(titles)[:C]
+    extremes = f"from {np.nanmin(maps):.3g} to {np.nanmax(maps):.3g}" if finite.size else "without finite numbers"
+    figure.alt = (f"{title or 'Feature maps'}: {C} of {H} x {W} numbers {extremes}, orange above zero and blue below: "
+                  f"{', '.join(names)}")  # fmt: skip
     if title:
         figure.text(EDGE / size[0], 1 - 0.27 / size[1], title, fontsize=11, fontweight="bold", color=theme.ink)
     _scale_bar(

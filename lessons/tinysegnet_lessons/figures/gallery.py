@@ -10,11 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tinysegnet.errors import ShapeError
-from tinysegnet.viz.figures import LIGHT, Theme, new_figure, signed_colors
+from tinysegnet.viz.figures import LIGHT, Theme, both_themes, new_figure, signed_colors
 
 __all__ = ["show_gallery"]
 
 
+@both_themes
 def show_gallery(
     panels: Sequence[tuple[str, Any]],
     *,
@@ -38,6 +39,7 @@ def show_gallery(
     cell = width / columns
     height = cell * H / W + 0.17 * lines + 0.16
     figure = new_figure(width, rows * height, theme)
+    figure.alt = f"{len(panels)} small pictures: " + ", ".join(" ".join(text.split()) for text, _ in panels)
     for k, ((text, _), picture) in enumerate(zip(panels, pictures, strict=True)):
         row, column = divmod(k, columns)
         left, bottom = column * cell, (rows - 1 - row) * height

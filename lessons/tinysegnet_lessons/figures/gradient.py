@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from tinysegnet.gradcheck.results import Report, TensorReport
-from tinysegnet.viz.figures import LIGHT, Theme, new_figure, signed_colors
+from tinysegnet.viz.figures import LIGHT, Theme, both_themes, new_figure, signed_colors
 
 __all__ = ["show_gradient"]
 
@@ -27,6 +27,7 @@ GAP = 0.16  # between the panels, relative to the width of a panel
 READABLE_COLUMNS = 8  # per panel; three wider panels do not fit side by side on a page
 
 
+@both_themes
 def show_gradient(report: Report, tensor: str, *, theme: Theme = LIGHT) -> Figure:
     """Draw one gradient of a report, such as "dweight": analytic, numeric, and which entries failed.
 
@@ -51,6 +52,8 @@ def _draw(found: TensorReport, title: str, theme: Theme) -> Figure:
     figure = new_figure(3 * width + 1.0, height, theme)
     figure.set_layout_engine(ConstrainedLayoutEngine(wspace=GAP))
     left, middle, right = figure.subplots(1, 3)
+    figure.alt = (f"Gradient d{found.name} {found.analytic.shape} {title}: backward beside finite differences. "
+                  f"Refused: {found.count('wrong')} of {len(found.probes)} entries")  # fmt: skip
     limit = float(np.nanmax(np.abs([found.analytic, found.numeric]), initial=0)) or 1.0
     _show_values(left, tiles, found.analytic, limit, f"backward says d{found.name}", numbers, theme)
     _show_values(middle, tiles, found.numeric, limit, "differences say", numbers, theme)

@@ -10,7 +10,7 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 
 from tinysegnet.errors import ShapeError
-from tinysegnet.viz.figures import LIGHT, Theme, new_figure
+from tinysegnet.viz.figures import LIGHT, Theme, both_themes, new_figure
 from tinysegnet.viz.overlay import as_uint8, hatch
 
 __all__ = ["show_heat"]
@@ -18,6 +18,7 @@ __all__ = ["show_heat"]
 PANEL, TOP, EDGE, GAP, BAR = 4.2, 0.42, 0.2, 0.25, 0.8  # inches
 
 
+@both_themes
 def show_heat(
     values: np.ndarray, title: str, *, image: np.ndarray | None = None, scale: float | None = None, theme: Theme = LIGHT
 ) -> Figure:
@@ -39,6 +40,10 @@ def show_heat(
     tall = PANEL * values.shape[0] / values.shape[1]
     size = 2 * EDGE + len(panels) * (PANEL + GAP) + BAR, TOP + tall + EDGE
     figure = new_figure(*size, theme)
+    at = np.unravel_index(int(np.nan_to_num(values, nan=-np.inf).argmax()), values.shape)
+    told = f"median {np.median(known):.3g}, largest {known.max():.3g}" if known.size else "no finite number"
+    figure.alt = (f"{'Map' if image is None else 'Picture and map'} of {title}, {values.shape[0]} x {values.shape[1]}: "
+                  f"{told} at row {at[0]}, column {at[1]}")  # fmt: skip
     for number, (name, picture) in enumerate(panels):
         left = (EDGE + number * (PANEL + GAP)) / size[0]
         axes = figure.add_axes((left, EDGE / size[1], PANEL / size[0], tall / size[1]))

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from tinysegnet.errors import ShapeError
 from tinysegnet.ops.conv import conv2d_forward
 from tinysegnet.ops.windows import pad, place
-from tinysegnet.viz.figures import LIGHT, Theme
+from tinysegnet.viz.figures import LIGHT, Theme, both_themes
 
 from .arrays import EDGE, largest
 from .grid import MINUS, TIMES, Grid, as_numbers, number_texts, rounded_path
@@ -43,6 +43,7 @@ class _Scene:
         return self.padded[top : top + K, left : left + L] * self.weight
 
 
+@both_themes
 def show_kernel(
     x: Any,
     weight: Any,
@@ -67,11 +68,11 @@ def show_kernel(
     grid, x0 = _grid(scene, 2 * EDGE + PW + 2 * ARROW + 3 * L + 2 * SIGN + OW, TOP + tallest + 1.5, theme), EDGE
     top = [TOP + (tallest - n) / 2 for n in (PH, K, OH)]
     _padded_picture(grid, x0, top[0], scene)
-    grid.title(x0, top[0] - 0.3, names[0] + (", padded" if _size(scene) < PH * PW else ""))
+    grid.title(x0, top[0] - 0.3, names[0] + _padding(scene))
     row, column = scene.window(i, j)
     grid.frame(x0 + column, top[0] + row, L, K, theme.ink, gid=f"window[{row}, {column}]")
     x1 = x0 + PW + ARROW
-    _zoom(grid, (x0 + column + L, top[0] + row, K), (x1, top[1], K))
+    _zoom(grid, (x0 + column + L, top[0] + row, K), x0 + PW, (x1, top[1], K))
     x3 = _products(grid, x1, top[1], scene, (i, j), names[1])
     x4 = x3 + L + ARROW
     grid.array(x4, top[2], scene.out, "out")
@@ -81,10 +82,12 @@ def show_kernel(
     ends = [(x3 + L + 0.12, top[1] + K / 2), (x4 - (0.04 if j == 0 else 0.1), top[2] + i + 0.5)]
     bend = x3 + L + 0.55
     grid.path(rounded_path([ends[0], (bend, ends[0][1]), (bend, ends[1][1]), ends[1]]), theme.loss)
-    grid.text(EDGE, TOP + tallest + 0.85, _sum_text(scene, i, j, names[2]), 10, theme.ink, ha="left")
+    grid.text(EDGE, TOP + tallest + 0.85, told := _sum_text(scene, i, j, names[2]), 10, theme.ink, ha="left")
+    grid.figure.alt = f"Kernel {names[1]} ({K} x {L}) on {names[0]} ({PH} x {PW}{_padding(scene)}). {told}"
     return grid.figure
 
 
+@both_themes
 def show_kernel_sliding(
     x: Any,
     weight: Any,
@@ -111,8 +114,8 @@ def show_kernel_sliding(
     PH, PW = scene.padded.shape
     wide = max(PW, W) + 1.2
     grid = _grid(scene, 2 * EDGE + wide * len(positions) - 1.2, TOP + PH + 1.3 + H + EDGE, theme)
-    for number, (i, j) in enumerate(positions):
-        _strip_panel(grid, EDGE + number * wide, scene, i, j)
+    told = [_strip_panel(grid, EDGE + number * wide, scene, i, j) for number, (i, j) in enumerate(positions)]
+    grid.figure.alt = f"The kernel at {len(told)} positions on x ({PH} x {PW}{_padding(scene)}): {', '.join(told)}"
     return grid.figure
 
 
@@ -130,10 +133,8 @@ def _grid(scene: _Scene, width: float, height: float, theme: Theme) -> Grid:
     return Grid(width, height, theme, largest([scene.padded, scene.weight, scene.out]))
 
 
-def _size(scene: _Scene) -> int:
-    (top, bottom), (left, right) = scene.pads
-    H, W = scene.padded.shape
-    return (H - top - bottom) * (W - left - right)
+def _padding(scene: _Scene) -> str:
+    return ", padded" if np.any(scene.pads) else ""
 
 
 def _check_inside(scene: _Scene, positions: Sequence[tuple[int, int]]) -> None:
@@ -156,11 +157,15 @@ def _padded_picture(grid: Grid, x0: float, y0: float, scene: _Scene) -> None:
     grid.array(x0 + left, y0 + top, inside, "x")
 
 
-def _zoom(grid: Grid, source: tuple[float, float, float], target: tuple[float, float, float]) -> None:
-    """Draw two thin lines from the right corners of a window (x, y, height) to those of its copy."""
+def _zoom(grid: Grid, source: tuple[float, float, float], edge: float, target: tuple[float, float, float]) -> None:
+    """Draw two thin lines from the right corners of a window (x, y, height) to the left corners of its copy.
+
+    Up to the picture's right edge they run between the rows, so that they cross no number.
+    """
     for end in (0, 1):
-        points = [(x + (0.06 if x == source[0] else -0.06), y + end * h) for x, y, h in (source, target)]
-        grid.path(rounded_path(points), grid.theme.muted, line=0.8, head=False, dashed=True)
+        (x, y), (to, height) = ((x, y + end * h) for x, y, h in (source, target))
+        points = [(x + 0.06, y), (edge + 0.06, y), (to - 0.06, height)]
+        grid.path(rounded_path(points, radius=0.02), grid.theme.muted, line=0.8, head=False, dashed=True, gid="zoom")
 
 
 def _products(grid: Grid, x1: float, y: float, scene: _Scene, at: tuple[int, int], kernel: str) -> float:
@@ -188,8 +193,11 @@ def _sum_text(scene: _Scene, i: int, j: int, name: str) -> str:
     return f"{name}[{i}, {j}] = {steps}"
 
 
-def _strip_panel(grid: Grid, x0: float, scene: _Scene, i: int, j: int) -> None:
-    """Draw the kernel on the padded picture, and below it the output up to out[i, j] in reading order."""
+def _strip_panel(grid: Grid, x0: float, scene: _Scene, i: int, j: int) -> str:
+    """Draw the kernel on the padded picture, and below it the output up to out[i, j] in reading order.
+
+    Returns the panel's title.
+    """
     PH, PW = scene.padded.shape
     H, W = scene.out.shape
     _padded_picture(grid, x0, TOP, scene)
@@ -197,13 +205,14 @@ def _strip_panel(grid: Grid, x0: float, scene: _Scene, i: int, j: int) -> None:
     K, L = scene.weight.shape
     grid.frame(x0 + column, TOP + row, L, K, grid.theme.ink, gid=f"window[{row}, {column}]")
     total = number_texts(scene.out[i : i + 1, j : j + 1])[0, 0]
-    grid.title(x0, TOP - 0.35, f"out[{i}, {j}] = {total}")
+    grid.title(x0, TOP - 0.35, title := f"out[{i}, {j}] = {total}")
     known = np.arange(H * W).reshape(H, W) <= i * W + j
     below = x0 + (PW - W) / 2, TOP + PH + 1.0
     grid.array(*below, scene.out, "out", shown=known)
     grid.frame(below[0] + j, below[1] + i, 1, 1, grid.theme.ink, gid=f"out frame[{i}, {j}]")
     across = below[0] + j + 0.5
     grid.path(rounded_path([(across, TOP + PH + 0.12), (across, TOP + PH + 0.94)]), grid.theme.loss)
+    return title
 
 
 def _show_slider(x: Any, weight: Any, stride: int, padding: Any, theme: Theme) -> None:

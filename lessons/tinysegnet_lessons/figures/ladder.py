@@ -8,17 +8,18 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import LogLocator, NullLocator
 
 from tinysegnet.errors import ShapeError
 from tinysegnet.viz.curves import inches, shortened
-from tinysegnet.viz.figures import LIGHT, Theme, new_figure, style_axes
+from tinysegnet.viz.figures import LIGHT, PlainNumbers, Theme, both_themes, new_figure, style_axes
 
 __all__ = ["show_ladder"]
 
 ROW, TOP, BOTTOM, RIGHT = 0.34, 0.2, 0.6, 0.3  # inches
 
 
+@both_themes
 def show_ladder(rungs: Sequence[tuple[str, float]], *, theme: Theme = LIGHT, width: float = 9.5) -> Figure:
     """Draw times of the same work as dots, one below the other, on a logarithmic axis with faster on the left.
 
@@ -36,6 +37,7 @@ def show_ladder(rungs: Sequence[tuple[str, float]], *, theme: Theme = LIGHT, wid
     axes = figure.add_axes((left / width, BOTTOM / height, *size))
     times = [1e3 * seconds for _, seconds in rungs]
     words = [_words(times[max(0, row - 1) : row + 1]) for row in range(len(times))]
+    figure.alt = "Times of the same work: " + "; ".join(map(" ".join, zip(names, words, strict=True)))
     room = max(inches(figure, text, 9) for text in words) + 0.3
     _dress(axes, times, room / (width - left - RIGHT), theme)
     _draw(axes, names, words, times, theme)
@@ -57,7 +59,7 @@ def _dress(axes: Axes, times: Sequence[float], room: float, theme: Theme) -> Non
     axes.set(xscale="log", xlim=limits, ylim=(len(times) - 0.4, -0.6), yticks=[])
     axes.xaxis.set_major_locator(LogLocator(numticks=12))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}"))
+    axes.xaxis.set_major_formatter(PlainNumbers())
     axes.set_xlabel("milliseconds; each grid line is ten times the one before", fontsize=9, color=theme.muted)
 
 

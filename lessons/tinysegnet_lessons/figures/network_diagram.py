@@ -27,7 +27,7 @@ from tinysegnet.layers import (
 from tinysegnet.models import Network
 from tinysegnet.models.summary import Summary
 from tinysegnet.viz.curves import inches, shortened
-from tinysegnet.viz.figures import LIGHT, Theme, new_figure
+from tinysegnet.viz.figures import LIGHT, Theme, both_themes, new_figure
 
 __all__ = ["show_costs", "show_network"]
 
@@ -56,6 +56,7 @@ class _Block:
         return self.x + self.width / 2
 
 
+@both_themes
 def show_network(model: Network, size: tuple[int, int], *, theme: Theme = LIGHT) -> Figure:
     """Draw the layers for one picture of `size` (H, W), from left to right, and what crosses from encoder to decoder.
 
@@ -69,6 +70,7 @@ def show_network(model: Network, size: tuple[int, int], *, theme: Theme = LIGHT)
     bottom = 0.55 + BELOW * len(crossings) + (0.15 if crossings else 0)
     right = max(blocks[-1].x + blocks[-1].width, _key_width(blocks, theme))
     figure = new_figure(right + EDGE, TALL + 0.3 + bottom, theme)
+    figure.alt = _told(blocks, crossings, size)
     axes = _paper(figure)
     middle = bottom + TALL / 2
     for block in blocks:
@@ -80,6 +82,14 @@ def show_network(model: Network, size: tuple[int, int], *, theme: Theme = LIGHT)
         _name_crossing(axes, start.centre, end.centre, y, text, room > 0.4, "#c04a86" if maps else theme.C, theme)
     _draw_key(figure, axes, blocks, theme)
     return figure
+
+
+def _told(blocks: list[_Block], crossings: list[tuple[_Block, _Block, str, bool]], size: tuple[int, int]) -> str:
+    """Return the diagram as a text: the convolutions with their channels, and what crosses."""
+    convolutions = [f"{block.name} {block.shape[3]}" for block in blocks if isinstance(block.layer, CONVOLUTIONS)]
+    crossing = [f"{text} from {start.name} to {end.name}" for start, end, text, _ in crossings]
+    return (f"Diagram of a network of {len(blocks)} layers for pictures of {size[0]} x {size[1]} pixels. Convolutions "
+            f"and channels: {', '.join(convolutions)}. Across: {', '.join(crossing) or 'nothing'}")  # fmt: skip
 
 
 def _blocks(model: Network, size: tuple[int, int]) -> list[_Block]:
@@ -222,6 +232,7 @@ def _key_width(blocks: list[_Block], theme: Theme) -> float:
     return EDGE + sum(inches(probe, text, 8.5) + 0.42 for text, _ in _key(blocks, theme)) - 0.27
 
 
+@both_themes
 def show_costs(model: Network, size: tuple[int, int], *, theme: Theme = LIGHT) -> Figure:
     """Draw parameters, memory and work in three panels, with one bar per convolution and its share in percent.
 
@@ -232,6 +243,7 @@ def show_costs(model: Network, size: tuple[int, int], *, theme: Theme = LIGHT) -
     figure = new_figure(WIDEST, height := 0.23 * len(rows) + 0.85, theme)
     left = 0.3 + max(inches(figure, name, 9) for name in names)
     width = (WIDEST - left) / len(COSTS)
+    told = []
     for number, (column, (title, unit, one)) in enumerate(COSTS.items()):
         place = ((left + number * width) / WIDEST, 0.1 / height, (width - 0.3) / WIDEST, 1 - 0.75 / height)
         axes = figure.add_axes(place)
@@ -241,6 +253,9 @@ def show_costs(model: Network, size: tuple[int, int], *, theme: Theme = LIGHT) -
         axes.annotate(f"{values.sum():.4g} {unit}", (0, 1), (0, 8), xycoords="axes fraction",
                       textcoords="offset points", fontsize=9, color=theme.muted)  # fmt: skip
         _draw_bars(axes, values, names if number == 0 else None, theme)
+        most = int(values.argmax())
+        told.append(f"{title} {values.sum():.4g} {unit}, most in {names[most]} ({values[most] / values.sum():.0%})")
+    figure.alt = f"Bars of the costs of {len(rows)} convolutions. {'; '.join(told)}"
     return figure
 
 

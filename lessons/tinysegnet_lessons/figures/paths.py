@@ -11,7 +11,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from tinysegnet.errors import ShapeError
-from tinysegnet.viz.figures import LIGHT, Theme, new_figure
+from tinysegnet.viz.figures import LIGHT, Theme, both_themes, new_figure
 
 __all__ = ["show_paths"]
 
@@ -19,6 +19,7 @@ PANEL, LEFT, RIGHT, GAP, TOP, BOTTOM = 3.3, 0.6, 0.15, 0.25, 0.45, 0.55  # inche
 GRID = 121  # points along each axis at which the function is evaluated
 
 
+@both_themes
 def show_paths(
     function: Callable[[np.ndarray, np.ndarray], np.ndarray],
     paths: Mapping[str, Any],
@@ -43,6 +44,9 @@ def show_paths(
     tall = min(max(tall, 0.6 * PANEL), 1.2 * PANEL)
     size = LEFT + len(points) * PANEL + (len(points) - 1) * GAP + RIGHT, TOP + tall + BOTTOM
     figure = new_figure(*size, theme)
+    told = [f"{name} from ({path[0][0]:.3g}, {path[0][1]:.3g}) to ({path[-1][0]:.3g}, {path[-1][1]:.3g}) in "
+            f"{len(path) - 1} steps" for name, path in points.items()]  # fmt: skip
+    figure.alt = f"Paths over the contours of a function of {names[0]} and {names[1]}: {'; '.join(told)}"
     for number, (name, path) in enumerate(points.items()):
         left = LEFT + number * (PANEL + GAP)
         axes = figure.add_axes((left / size[0], BOTTOM / size[1], PANEL / size[0], tall / size[1]))

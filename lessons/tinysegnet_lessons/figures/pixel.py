@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from tinysegnet.data.palette import Palette
 from tinysegnet.errors import ShapeError
 from tinysegnet.viz.curves import inches, shortened
-from tinysegnet.viz.figures import LIGHT, Theme, new_figure
+from tinysegnet.viz.figures import LIGHT, Theme, both_themes, new_figure
 from tinysegnet.viz.legend import class_name
 from tinysegnet.viz.overlay import as_uint8
 
@@ -21,6 +21,7 @@ __all__ = ["show_pixel"]
 PICTURE, PANEL, ROW, TOP, EDGE, NUMBER = 3.6, 2.5, 0.27, 0.45, 0.2, 0.55  # inches
 
 
+@both_themes
 def show_pixel(
     image: np.ndarray,
     at: tuple[int, int],
@@ -42,11 +43,14 @@ def show_pixel(
         if numbers.shape != (K,):
             raise ShapeError(f"{title} {numbers.shape}: there must be one number per class, {K} in all")
     names = [shortened(class_name(palette, k), 22) + ("  (label)" if k == label else "") for k in range(K)]
+    told = [f"{title}: " + ", ".join(f"{name} {number:.2f}" for name, number in zip(names, numbers, strict=True))
+            for title, numbers in values.items()]  # fmt: skip
     probe = new_figure(1, 1, theme)
     words = max(inches(probe, name, 9.5) for name in names) + 0.15
     tall = max(ROW * K, PICTURE * image.shape[0] / image.shape[1])
     size = 2 * EDGE + PICTURE + 0.3 + words + (PANEL + 0.25) * len(values), TOP + tall + EDGE
     figure = new_figure(*size, theme)
+    figure.alt = f"A picture with pixel ({at[0]}, {at[1]}) marked, and a bar per class. {'. '.join(told)}"
     _draw_picture(_place(figure, EDGE, TOP, PICTURE, PICTURE * image.shape[0] / image.shape[1]), image, at, theme)
     left = EDGE + PICTURE + 0.3 + words
     for number, (title, numbers) in enumerate(values.items()):

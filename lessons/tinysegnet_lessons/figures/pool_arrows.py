@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from tinysegnet.errors import ShapeError
 from tinysegnet.ops.indices import unpack_indices
 from tinysegnet.ops.pool import max_pool2d_forward, max_unpool2d_forward
-from tinysegnet.viz.figures import DARK, DARK_WINDOWS, LIGHT, LIGHT_WINDOWS, Theme, readable
+from tinysegnet.viz.figures import DARK, DARK_WINDOWS, LIGHT, LIGHT_WINDOWS, Theme, both_themes, readable
 
 from .grid import Grid, as_numbers, cell_size, number_texts, rounded_path, tint
 
@@ -55,6 +55,7 @@ class _Pooling:
         return [p for p in pixels if p > self.source(window) and _same(self.x[p], self.out[window])]
 
 
+@both_themes
 def show_pool_arrows(x: Any, *, decoder_map: Any = None, theme: Theme = LIGHT) -> Figure:
     """Draw 2x2 max-pooling of a small picture x (H, W) and unpooling with its indices, arrow by arrow.
 
@@ -80,6 +81,10 @@ def show_pool_arrows(x: Any, *, decoder_map: Any = None, theme: Theme = LIGHT) -
     _draw_arrows(grid, pooling, *sides["unpool"], into_windows=True)
     _write_titles(grid, pooling, columns, changed=decoder_map is not None)
     _draw_indices(grid, pooling, columns, band)
+    arrays = {"x": pooling.x, "max_pool2d": pooling.out, "positions": pooling.position.astype(float),
+              "the decoder's map": pooling.decoder_map, "max_unpool2d": pooling.unpooled}  # fmt: skip
+    told = (f"{name}: " + "; ".join(" ".join(row) for row in number_texts(array)) for name, array in arrays.items())
+    grid.figure.alt = f"Max-pooling in windows of 2 x 2, and unpooling along the same arrows. {'. '.join(told)}"
     return grid.figure
 
 

@@ -12,7 +12,7 @@ from matplotlib.patheffects import withStroke
 
 from tinysegnet.models.network import Network
 from tinysegnet.models.receptive_field import Box, receptive_field
-from tinysegnet.viz.figures import LIGHT, Theme, new_figure
+from tinysegnet.viz.figures import LIGHT, Theme, both_themes, new_figure
 from tinysegnet.viz.overlay import LUMA, as_uint8
 from tinysegnet_lessons.influence import influence
 
@@ -42,10 +42,17 @@ def show_receptive_field(
     H, W = picture.shape[:2]
     box = receptive_field(model.layers, layer_name, at, (H, W))
     strength = influence(model.layers, layer_name, at, image, channel=channel)
-    half = half_box(strength)
+    place = f"{layer_name}[{at[0]}, {at[1]}]"
+    return _draw(picture, place, box, strength, theme=theme)
+
+
+@both_themes
+def _draw(picture: np.ndarray, place: str, box: Box, strength: np.ndarray, *, theme: Theme = LIGHT) -> Figure:
+    (H, W), half = picture.shape[:2], half_box(strength)
     tall = WIDE * H / W
     figure = new_figure(2 * EDGE + 2 * WIDE + GAP, TOP + tall + EDGE, theme)
-    place = f"{layer_name}[{at[0]}, {at[1]}]"
+    figure.alt = (f"Receptive field of {place} in a picture of {H} x {W} pixels: {_words(box)} pixels from row "
+                  f"{box.top}, column {box.left}; half of its gradient is in {_words(half)} pixels")  # fmt: skip
     left = _panel(figure, 0, tall, f"What {place} can see", f"{_words(box)} of {H} x {W} pixels", theme)
     left.imshow(_dimmed(picture, box), interpolation="nearest", aspect="auto")
     right = _panel(figure, 1, tall, "What it looks at", f"half of the gradient in {_words(half)} (dashed)", theme)

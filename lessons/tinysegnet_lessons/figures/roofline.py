@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.ticker import NullLocator
 
 from tinysegnet.viz.curves import inches, spread
-from tinysegnet.viz.figures import LIGHT, Theme, new_figure, style_axes
+from tinysegnet.viz.figures import LIGHT, PlainNumbers, Theme, both_themes, new_figure, style_axes
 
 __all__ = ["RooflineDot", "roofline_figure"]
 
@@ -31,6 +31,7 @@ class RooflineDot:
     peer: float | None = None
 
 
+@both_themes
 def roofline_figure(
     dots: Sequence[RooflineDot], product: float, copy: float, subtitle: str = "", *, theme: Theme = LIGHT,
     size: tuple[float, float] = (11.5, 7.0),
@@ -48,11 +49,14 @@ def roofline_figure(
         size: width and height in inches.
     """
     figure = new_figure(*size, theme)
+    told = (f"{dot.name} {dot.rate / 1e9:.3g} at {dot.intensity:.3g} flop/B" for dot in dots)
+    figure.alt = (f"Roofline: memory {copy / 1e9:.3g} GB/s, products {product / 1e9:.3g} GFLOP/s. "
+                  f"GFLOP/s of {len(dots)} workloads: {'; '.join(told)}")  # fmt: skip
     axes = figure.add_axes((0.07, 0.1, 0.9, 0.77))
     style_axes(axes, theme, "Roofline", subtitle)
     axes.grid(axis="x", color=theme.grid, linewidth=0.8)
     xs = [dot.intensity for dot in dots] or [1.0]
-    limits = (min(0.25, min(xs) / 1.7), max(200.0, max(xs) * 2.8))
+    limits = (min(0.25, min(xs) / 1.7), max(200.0, max(xs) * 2.8, 8 * product / copy))
     _scale_logarithmically(axes, limits, _heights(dots, product, copy), theme)
     _draw_roofs(axes, product / 1e9, copy / 1e9, limits, theme)
     for dot in dots:
@@ -71,9 +75,8 @@ def _heights(dots: Sequence[RooflineDot], product: float, copy: float) -> tuple[
 
 def _scale_logarithmically(axes: Axes, x: tuple[float, float], y: tuple[float, float], theme: Theme) -> None:
     axes.set(xscale="log", yscale="log", xlim=x, ylim=y)
-    plain = FuncFormatter(lambda value, _: f"{value:g}")
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(plain)
+        axis.set_major_formatter(PlainNumbers())
         axis.set_minor_locator(NullLocator())
     style: dict[str, Any] = {"fontsize": 9, "color": theme.muted}
     axes.set_xlabel("operations per byte of the minimum traffic (flop/B)", labelpad=2, **style)
@@ -87,9 +90,8 @@ def _draw_roofs(axes: Axes, product: float, copy: float, x: tuple[float, float],
     axes.plot([product / copy, x[1]], [product, product], **line)
     axes.plot([top / copy, x[1]], [top, top], linestyle=(0, (5, 3)), **line)
     style: dict[str, Any] = {"fontsize": 9, "color": theme.muted, "textcoords": "offset points", "va": "bottom"}
-    axes.annotate(
-        f"products {product:.0f} GFLOP/s", (product / copy, product), (40, 9), **style
-    )  # above a dot on the line
+    # At the right end, both labels are far from the sloping line and above a dot on their own line.
+    axes.annotate(f"products {product:.0f} GFLOP/s", (x[1], product), (-4, 9), ha="right", **style)
     axes.annotate(
         f"Winograd F(4x4,3x3), a quarter of the products: {top:.0f}", (x[1], top), (-4, 9), ha="right", **style
     )

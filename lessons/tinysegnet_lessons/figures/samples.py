@@ -14,50 +14,68 @@ from tinysegnet.data.palette import Palette
 from tinysegnet.data.sample import Dataset, Sample
 from tinysegnet.errors import SettingError, ShapeError
 from tinysegnet.prediction.predict import predict
-from tinysegnet.viz.canvas import (
-    INK,
-    MUTED,
-    enlarge,
-    fitted,
-    fitted_size,
-    fitting_scale,
-    resized,
-    stacked,
-    text_row,
-    tiled,
+from tinysegnet.viz.canvas import enlarge, fitted, fitted_size, fitting_scale, inks, resized, stacked, text_row, tiled
+from tinysegnet.viz.figures import LIGHT, NotebookFigure, Theme, both_themes
+from tinysegnet.viz.legend import legend_strip, listed
+from tinysegnet.viz.overlay import as_uint8
+from tinysegnet.viz.panels import (
+    Compared,
+    caption,
+    named_map,
+    overlays_picture,
+    pixel_accuracy,
+    scaled_image,
+    truth_panel,
 )
-from tinysegnet.viz.figures import NotebookFigure
-from tinysegnet.viz.legend import legend_strip
-from tinysegnet.viz.overlay import as_uint8, colour_map
-from tinysegnet.viz.panels import Compared, overlays_picture, pixel_accuracy, scaled_image, truth_panel
 
-__all__ = ["overlays_figure", "show_batch", "show_labels", "show_sample", "show_worst"]
+__all__ = ["overlays_figure", "show_batch", "show_labels", "show_picture", "show_sample", "show_worst"]
 
 
-def show_labels(labels: np.ndarray, palette: Palette) -> Figure:
-    """Draw a label map (H, W) in colours, with its classes and their shares; unlabelled pixels are hatched."""
+def show_picture(picture: Image.Image, alt: str, *, width: int = 512) -> Figure:
+    """Show a picture enlarged to at most `width` pixels; `alt` says what it shows, for readers who do not see it."""
+    figure = _figure_of(Image.fromarray(enlarge(np.asarray(picture.convert("RGB")), max(1, width // picture.width))))
+    figure.alt = alt
+    return figure
+
+
+@both_themes
+def show_labels(labels: np.ndarray, palette: Palette, *, rest: str = "not labelled", theme: Theme = LIGHT) -> Figure:
+    """Draw a label map (H, W) in colours, with outlines, the names of large areas, and the classes with their shares.
+
+    The rest, pixels without a class, is hatched; `rest` is its name in the legend.
+    """
     labels = np.asarray(labels)
-    panel = colour_map(enlarge(labels, fitting_scale(labels.shape, 480)), palette)
-    return _with_legend(Image.fromarray(panel), labels, palette)
+    panel = named_map(enlarge(labels, fitting_scale(labels.shape, 480)), palette)
+    return _with_legend(panel, labels, palette, "Label map", theme, rest)
 
 
-def show_sample(sample: Sample, palette: Palette) -> Figure:
-    """Draw a sample's picture and its label map side by side, with name and legend."""
+@both_themes
+def show_sample(sample: Sample, palette: Palette, *, theme: Theme = LIGHT) -> Figure:
+    """Draw a sample's picture and its label map as in `show_labels` side by side, with name and legend."""
+    ink, muted, paper = inks(theme)
     scale = fitting_scale(sample.labels.shape, 400)
-    panels = enlarge(as_uint8(sample.image), scale), colour_map(enlarge(sample.labels, scale), palette)
-    pair = tiled([Image.fromarray(panel) for panel in panels], 2, gap=8)
+    panels = Image.fromarray(enlarge(as_uint8(sample.image), scale)), named_map(enlarge(sample.labels, scale), palette)
+    pair = tiled(panels, 2, 8, paper)
     width = max(pair.width, 480)
     H, W = sample.labels.shape
-    texts = [(0, fitted(sample.name, 14, width - 120), INK, "lm"), (width, f"{H} x {W}", MUTED, "rm")]
-    return _with_legend(stacked([text_row(texts, width, 14), pair], width), sample.labels, palette)
+    texts = [(0, fitted(sample.name, 14, width - 120), ink, "lm"), (width, f"{H} x {W}", muted, "rm")]
+    picture = stacked([text_row(texts, width, 14, paper), pair], width, paper)
+    return _with_legend(picture, sample.labels, palette, f"Picture {sample.name} and its label map", theme)
 
 
-def overlays_figure(samples: Sequence[Compared], palette: Palette) -> Figure:
+@both_themes
+def overlays_figure(samples: Sequence[Compared], palette: Palette, *, theme: Theme = LIGHT) -> Figure:
     """Return `overlays_picture` as a matplotlib figure."""
-    return _figure_of(overlays_picture(samples, palette))
+    figure = _figure_of(overlays_picture(samples, palette, theme=theme))
+    told = (f"{' '.join(sample[3].split())}, {caption(sample, palette)}" for sample in samples)
+    figure.alt = f"Image, ground truth, prediction and errors, in rows: {'; '.join(told)}"
+    return figure
 
 
-def show_batch(images: np.ndarray, labels: np.ndarray, palette: Palette, *, columns: int = 4) -> Figure:
+@both_themes
+def show_batch(
+    images: np.ndarray, labels: np.ndarray, palette: Palette, *, columns: int = 4, theme: Theme = LIGHT
+) -> Figure:
     """Draw a batch as the network gets it: each picture, and below it the same picture with a label overlay.
 
     Unlabelled pixels are hatched. The classes that occur are listed below, with their shares of the batch.
@@ -66,6 +84,7 @@ def show_batch(images: np.ndarray, labels: np.ndarray, palette: Palette, *, colu
         images: (N, H, W, 3), uint8 or float in 0..255.
         labels: (N, H, W) class numbers.
         columns: largest number of pictures side by side.
+        theme: colours.
 
     Raises:
         ShapeError: If the shapes differ, or the batch is empty.
@@ -80,7 +99,8 @@ def show_batch(images: np.ndarray, labels: np.ndarray, palette: Palette, *, colu
         shown = scaled_image(as_uint8(image), size)
         painted = truth_panel(shown, resized(map_, size), palette)
         tiles.append(stacked([Image.fromarray(shown), Image.fromarray(painted)], size[0]))
-    return _with_legend(tiled(tiles, columns, gap=8), labels.reshape(-1, labels.shape[2]), palette)
+    picture, told = tiled(tiles, columns, 8, inks(theme)[2]), f"Batch of {len(images)} pictures with their labels"
+    return _with_legend(picture, labels.reshape(-1, labels.shape[2]), palette, told, theme)
 
 
 def show_worst(model: Any, data: Dataset, *, count: int = 4, progress: Any = iter, **prediction: Any) -> Figure:
@@ -113,10 +133,15 @@ def worst(model: Any, data: Dataset, *, count: int = 4, progress: Any = iter, **
     return [compared for _, compared in heapq.nsmallest(count, graded(), key=lambda pair: pair[0])]
 
 
-def _with_legend(picture: Image.Image, labels: np.ndarray, palette: Palette) -> Figure:
+def _with_legend(picture: Image.Image, labels: np.ndarray, palette: Palette, told: str, theme: Theme,
+                 rest: str = "not labelled") -> NotebookFigure:  # fmt: skip
     """Return the picture as a figure, above the classes that occur in labels (H, W), with their shares."""
-    width = max(picture.width, 480)
-    return _figure_of(stacked([picture, Image.fromarray(legend_strip(palette, width, labels))], width))
+    width, paper = max(picture.width, 480), inks(theme)[2]
+    legend = Image.fromarray(legend_strip(palette, width, labels, rest=rest, theme=theme))
+    figure = _figure_of(stacked([picture, legend], width, paper))
+    classes = (f"{name} {share}" for name, share, _ in listed(palette, labels, rest=rest))
+    figure.alt = f"{told}. Shares of the pixels: {', '.join(classes)}"
+    return figure
 
 
 def _figure_of(picture: Image.Image) -> NotebookFigure:

@@ -11,11 +11,13 @@ from typing import Any
 
 import tinysegnet
 from tinysegnet.errors import SettingError
+from tinysegnet.viz.figures import on_dark_pages
 
 __all__ = ["SourceListing", "show_source"]
 
 _PACKAGE = Path(tinysegnet.__file__).parent
-# All colours are set, so that the light box is also legible on a dark page.
+# The colours are for light pages; on dark pages they are inverted.
+_DARK = on_dark_pages(".tinysegnet-source", "filter:invert(.92) hue-rotate(180deg)")
 _BOX = "background:#f8f8f8;color:#1d1d22;border-left:3px solid #1f62d0;padding:.6em 1em"
 _CODE = ("background:none;color:#1d1d22;margin:0;padding:0;border:0;font:12.5px/1.4 monospace;"
          "white-space:pre;overflow-x:auto")  # fmt: skip
@@ -42,7 +44,8 @@ class SourceListing:
 
     def _repr_html_(self) -> str:
         head = f'<div style="font:12px monospace;padding-bottom:.5em">{html.escape(self.head)}</div>'
-        return f'<div style="{_BOX}">{head}{_coloured(self.text)}</div>'
+        style = f"<style>{_DARK}</style>"
+        return f'{style}<div class="tinysegnet-source" style="{_BOX}">{head}{_coloured(self.text)}</div>'
 
 
 def show_source(function: Any) -> SourceListing:

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from tinysegnet.errors import ShapeError
 from tinysegnet.viz.curves import inches
-from tinysegnet.viz.figures import LIGHT, Theme, new_figure
+from tinysegnet.viz.figures import LIGHT, Theme, both_themes, new_figure
 
 __all__ = ["show_strip_plot"]
 
@@ -21,6 +21,7 @@ ROW, ABOVE, TICKS, KEY, GAP, EDGE = 0.3, 0.5, 0.35, 0.35, 0.25, 0.15  # inches
 Panels = Mapping[str, Mapping[str, Sequence[float]]]
 
 
+@both_themes
 def show_strip_plot(
     panels: Panels,
     *,
@@ -59,6 +60,9 @@ def show_strip_plot(
         axes = figure.add_axes((box[0] / width, box[1] / height, box[2] / width, box[3] / height))
         _dress(axes, title, names, number == 0, theme)
         _draw(axes, names, rows, ties.get(title, 0.0), others.get(title, {}), theme)
+    told = (f"{title}: " + ", ".join(f"{row} {numbers.mean():.3g}" for row, numbers in rows.items() if numbers.size)
+            for title, rows in values.items())  # fmt: skip
+    figure.alt = f"Measurements as dots in rows, with means. {'. '.join(told)}"
     _draw_key(figure, left / width, [True, any(ties.values()), any(others.values())], words, theme)
     return figure
 

@@ -1,8 +1,37 @@
-"""Exercises of lesson 14: resizing labels, the working size of a network, and folding batch norm."""
+"""Exercises of lesson 14: values of labels, resizing, the working size, tiles, folding, and any weather."""
+
+from dataclasses import replace
+from functools import cache
 
 import numpy as np
+from PIL import Image, ImageFilter
 
-from .exercise import Exercise, generator
+import tinysegnet as ts
+from tinysegnet.data.toyscenes import ToyScenes
+
+from .exercise import Challenge, Exercise, Prediction, generator
+
+PREDICTIONS = {
+    "values_in_a_jpeg": Prediction("c", "JPEG stores waves, and where two labels meet, the waves take values between."),
+    "best_size": Prediction("b", "At 96 rows, cars are as large as in the training pictures."),
+    "folding_before_a_convolution": Prediction("c", "The zeros of the padding have not been shifted by t."),
+}
+
+# --- values that are no class -----------------------------------------------------------------------------------------
+
+
+def _unknown_values(labels, num_classes, ignore_label):
+    values = np.unique(labels)
+    return values[(values >= num_classes) & (values != ignore_label)]
+
+
+def _value_cases():
+    rng = generator(16)
+    cases = [(np.array([[0, 1, 7], [255, 7, 9]], np.uint8), 3, 255)]
+    for shape, high, num_classes, ignore_label in (((5, 7), 40, 11, 11), ((6, 4), 256, 19, 255), ((3, 5), 4, 5, 4)):
+        cases.append((rng.integers(0, high, shape).astype(np.uint8), num_classes, ignore_label))
+    return [*cases, (np.array([[3, 3], [12, 3]]), 3, 12)]
+
 
 # --- labels at another size -------------------------------------------------------------------------------------------
 
@@ -68,6 +97,50 @@ def _never_below_nothing(image_size, training_size):
     return round(image_size[0] * f), round(image_size[1] * f)
 
 
+# --- tiles with a halo ------------------------------------------------------------------------------------------------
+
+
+def _tiled(f, image, tile, halo):
+    return _tiles(lambda first, halo: max(first - halo, 0))(f, image, tile, halo)
+
+
+def _tiles(begin, end=lambda first, tile, halo: first + tile + halo, inner=lambda first, begun: first - begun):
+    """Return the tiling with one step changed: where a tile begins and ends, and where its inner part begins."""
+
+    def variant(f, image, tile, halo):
+        out = np.zeros(image.shape[:2])
+        for top in range(0, image.shape[0], tile):
+            for left in range(0, image.shape[1], tile):
+                first, start = begin(top, halo), begin(left, halo)
+                part = f(image[first : end(top, tile, halo), start : end(left, tile, halo)])
+                part = part[inner(top, first) :, inner(left, start) :][:tile, :tile]
+                rows, columns = part.shape
+                out[top : top + rows, left : left + columns] = part[: len(out) - top, : out.shape[1] - left]
+        return out
+
+    return variant
+
+
+def _whole_tiles_only(f, image, tile, halo):
+    out = np.zeros(image.shape[:2])
+    H, W = (n // tile * tile for n in out.shape)
+    out[:H, :W] = _tiled(f, image, tile, halo)[:H, :W]
+    return out
+
+
+def _sums_of_neighbours(image):
+    """Sum the pixels of the 5x5 neighbourhood, with zeros outside the picture: a halo of 2 is needed."""
+    padded = np.pad(image.sum(2), 2)
+    H, W = image.shape[:2]
+    return sum(padded[i : i + H, j : j + W] for i in range(5) for j in range(5))
+
+
+def _tile_cases():
+    rng = generator(17)
+    shapes = ((8, 8), 4, 2), ((7, 10), 4, 3), ((5, 6), 8, 2), ((9, 4), 3, 2)
+    return [(_sums_of_neighbours, rng.standard_normal((*shape, 3)), tile, halo) for shape, tile, halo in shapes]
+
+
 # --- folding ----------------------------------------------------------------------------------------------------------
 
 
@@ -105,7 +178,71 @@ def _fold_cases():
     return cases
 
 
+# --- any weather ------------------------------------------------------------------------------------------------------
+
+
+def _normalized(image, mean, std):
+    pixels = image.reshape(-1, 3).astype(float)
+    matched = (pixels - pixels.mean(0)) / (pixels.std(0) + 1) * std + mean
+    return np.clip(matched, 0, 255).astype(np.uint8).reshape(image.shape)
+
+
+def _in_bad_weather(image):
+    """Return the picture at night, in fog, out of focus and in the evening, as the lesson does."""
+    yield (image * np.array([0.3, 0.35, 0.5])).astype(np.uint8)
+    yield (0.45 * image + 0.55 * 205).astype(np.uint8)
+    yield np.asarray(Image.fromarray(image).filter(ImageFilter.GaussianBlur(1.5)))
+    yield np.clip(image * np.array([1.3, 0.9, 0.6]), 0, 255).astype(np.uint8)
+
+
+@cache
+def _usual_light():
+    pixels = np.concatenate([sample.image.reshape(-1, 3) for sample in ToyScenes(8, seed=1)])
+    return pixels.mean(0), pixels.std(0)
+
+
+def _mean_iou(answer):
+    """Return the mean mIoU of the bundled network over four kinds of bad weather on four pictures."""
+    model, scenes = ts.load_bundled("toy"), ToyScenes(4, seed=18)
+    scores = []
+    for kind in range(4):
+        samples = []
+        for sample in scenes:
+            image = list(_in_bad_weather(sample.image))[kind]
+            samples.append(replace(sample, image=np.asarray(answer(image, *_usual_light()), np.uint8)))
+        matrix = np.zeros((11, 11))
+        for sample in samples:
+            known = sample.labels < 11
+            np.add.at(matrix, (sample.labels[known], ts.predict(model, sample.image)[known]), 1)
+        union = matrix.sum(0) + matrix.sum(1) - np.diag(matrix)
+        scores.append(np.mean((np.diag(matrix) / np.maximum(union, 1))[matrix.sum(1) > 0]))
+    return float(np.mean(scores))
+
+
 EXERCISES = [
+    Exercise(
+        name="unknown_values",
+        results=("values",),
+        reference=_unknown_values,
+        cases=_value_cases,
+        tier="warm-up",
+        mistakes={
+            "The ignore label is not a fault. Leave it out.":
+                lambda labels, num_classes, ignore_label: np.unique(labels[labels >= num_classes]),
+            "The class numbers begin with 0, so num_classes itself is no class. Use >=.":
+                lambda labels, num_classes, ignore_label:
+                    np.unique(labels[(labels > num_classes) & (labels != ignore_label)]),
+            "A value is listed once per pixel. np.unique lists each value once.":
+                lambda labels, num_classes, ignore_label:
+                    np.sort(labels[(labels >= num_classes) & (labels != ignore_label)]),
+            "These are the known values.":
+                lambda labels, num_classes, ignore_label:
+                    np.unique(labels[(labels < num_classes) | (labels == ignore_label)]),
+            "This is the number of unknown values, not the values.":
+                lambda labels, num_classes, ignore_label:
+                    np.asarray(len(_unknown_values(labels, num_classes, ignore_label))),
+        },
+    ),
     Exercise(
         name="resize_labels",
         results=("labels",),
@@ -145,6 +282,27 @@ EXERCISES = [
         },
     ),
     Exercise(
+        name="tiled",
+        results=("out",),
+        reference=_tiled,
+        cases=_tile_cases,
+        mistakes={
+            "The tiles have no halo, so pixels at the seams lack their neighbours.":
+                lambda f, image, tile, halo: _tiled(f, image, tile, 0),
+            "The halo is missing above and on the left.":
+                _tiles(lambda first, halo: first),
+            "The halo is missing below and on the right.":
+                _tiles(lambda first, halo: max(first - halo, 0), end=lambda first, tile, halo: first + tile),
+            "The halo above and on the left is not removed from the result.":
+                _tiles(lambda first, halo: max(first - halo, 0), inner=lambda first, begun: 0),
+            "The first tiles have no halo above or on the left. Remove only what was added: the tile's beginning "
+            "minus the cut's.":
+                _tiles(lambda first, halo: max(first - halo, 0),
+                       inner=lambda first, begun: 2),
+            "The tiles at the right and lower edges, which are smaller, are missing.": _whole_tiles_only,
+        },
+    ),
+    Exercise(
         name="fold",
         results=("weight", "bias"),
         reference=_fold,
@@ -168,5 +326,14 @@ EXERCISES = [
             "The weight is right, but the mean is added. Subtract the mean.":
                 _folded(_factor, lambda beta, s, bias, mean: beta + s * (bias + mean)),
         },
+    ),
+    Challenge(
+        name="normalized",
+        results=("image",),
+        reference=_normalized,
+        cases=list,
+        measure=_mean_iou,
+        unit="mean mIoU over night, fog, blur and evening",
+        goal=0.65,
     ),
 ]  # fmt: skip
