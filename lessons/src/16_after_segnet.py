@@ -315,8 +315,8 @@ my_rates = grader.grade("rates_without_holes", my_rates)
 # ## A network that pools twice
 #
 # The dilated network keeps two of the four pools. In place of a removed pool, the rate doubles, because one pixel of a
-# half-size map is two pixels here. Scores at a quarter of the size are interpolated, as in DeepLab (Chen et al. 2018),
-# so there is no decoder, and nothing crosses.
+# half-size map is two pixels here. Scores at a quarter of the size are interpolated, as in the first
+# DeepLab networks, so there is no decoder, and nothing crosses.
 
 
 # %%
