@@ -4,11 +4,11 @@
 # **The question.** In lessons 01 to 08 you wrote the functions of a SegNet one by one. Do they make a network that
 # learns to label streets?
 #
-# **At the end** you have built a SegNet from your own functions, checked its gradient, trained it, and compared each
-# function with the library's. You have a report of its score, with an interval and a baseline.
+# **At the end** you have built a SegNet from your own functions, checked its gradient, trained it, compared each
+# function with the library's, and written a report.
 #
-# **Prerequisites:** lessons 01, 02 and 04 to 06 (the functions), 03 (the gradient check), 07 (the network) and 08
-# (training). You need not have solved their exercises: the library fills in every function that is missing.
+# **Prerequisites:** lessons 01 to 08. You need not have solved their exercises: the library fills in the functions that
+# are missing.
 #
 # The network is a small version of the one in figure 2 of Badrinarayanan et al. 2017.
 
@@ -30,8 +30,7 @@ from tinysegnet_lessons.own_report import Badge, Table, save_report
 ts.runtime.set_threads(1)  # the pictures are small (lesson 13)
 
 # %% [markdown]
-# Set the folders in the next cell if you have real pictures: CamVid, or your own pictures in a folder as for
-# `tinysegnet train --data` (lesson 14). An empty string means that you have none.
+# If you have CamVid, or your own pictures in a folder as for `tinysegnet train --data` (lesson 14), set its path here:
 
 # %%
 CAMVID_FOLDER = os.environ.get("TINYSEGNET_CAMVID", "")
@@ -42,53 +41,53 @@ SECONDS, MORE_SECONDS = 16, 12  # of training, first with your functions, then w
 STREETS, TESTS, SIZE = 120, 60, (32, 48)  # training pictures, test pictures, rows and columns of a picture
 ENTRIES = 3  # numbers per parameter array in the gradient check
 
+# %%
+CHANNELS, BATCH = (16, 24, 32), 4  # feature maps of the three stages, pictures per step
+
 # %% [markdown]
 # ## Twelve functions
 #
-# Since lesson 00, the grader has kept each of your right answers in the file `mysegnet.py`, if you allowed it. The next
-# cell reads the file. The network needs twelve *ops*, that is, functions from arrays to arrays. Three more functions
-# help to train it.
+# The grader keeps your right answers in the file `mysegnet.py` (lesson 00). The network needs twelve of them, its
+# *ops*. Three more help to train it.
 
 # %%
 op = read_ops()
 op.table()
 
 # %% [markdown]
-# "mine" marks your functions. The others come from the library. If you solve one of their exercises now, run the cell
-# again, and the op becomes yours. The next cell shows the source of one op. Try other names.
+# If you solve the exercise of another op now, run the cell again, and the op becomes yours. The next cell shows the
+# source of one op; try other names.
 
 # %%
 op.source("conv2d_dx")
 
 # %% [markdown]
-# The network calls each function as `op.conv2d_dx(dout, weight)`. Such a call does three things more than the function:
+# The network calls this function as `op.conv2d_dx(dout, weight)`. The call returns arrays in the dtype of the first
+# argument. For each new shape, it compares the result with the library's; an error names the op and its lines in
+# `mysegnet.py`. `op.use("conv2d_dx", "numpy")` replaces your function by the library's, and
+# `op.use("conv2d_dx", "mine")` undoes that.
 #
-# * It accepts lists, tuples, float32 and float64, and returns arrays in the dtype of the first argument.
-# * On the first call with arrays of some shapes, it compares the result with the library's. If your function fails or
-#   differs, the error message names the op and the place in `mysegnet.py`.
-# * `op.use("conv2d_dx", "numpy")` replaces your function by the library's, and `op.use("conv2d_dx", "mine")` undoes
-#   that.
-#
-# A convolution of seven Python loops is far too slow for training. If it is the only one in the file, the next cell
-# measures it and chooses the library's.
+# A convolution of seven Python loops is too slow for training. If it is your only convolution, the next cell measures
+# it and chooses the library's.
 
 # %%
 if op.loops:
-    x, weight = np.ones((1, 8, 8, 8), np.float32), np.ones((3, 3, 8, 8), np.float32)
+    features = CHANNELS[0]
+    x, weight = np.ones((1, 8, 8, features)), np.ones((3, 3, features, features))
     began = time.perf_counter()
-    op.conv2d(x, weight, weight[0, 0, 0])
-    per_product = (time.perf_counter() - began) / (x.size * weight.size / 8)
-    print(f"Your seven loops need {1e6 * per_product:.2f} microseconds per product, so a single step of training")
-    print(f"would take about {per_product * 10e6:.0f} s. Training uses the library's convolution instead.")
+    op.conv2d(x, weight, np.zeros(features))
+    per_pixel = (time.perf_counter() - began) / 64
+    print(
+        f"Your seven loops would need {per_pixel * BATCH * SIZE[0] * SIZE[1]:.0f} s per step for the last stage alone."
+    )
     op.use("conv2d", "numpy")
-else:
-    print("The convolution needs no loop over pixels, so it is fast enough for training.")
+print(f"version of the convolution: {op.chosen['conv2d']}")
 
 # %% [markdown]
 # ## From functions to layers
 #
-# A layer joins a forward function and its backward functions. It stores what backward needs besides `dout`, its
-# parameters, and their gradients:
+# A layer joins a forward function and its backward functions. It stores the parameters, their gradients, and what
+# backward needs besides `dout`:
 
 
 # %%
@@ -158,9 +157,9 @@ class MyMaxUnpool(MyLayer):
 # %% [markdown]
 # ### Warm-up: batch norm in inference
 #
-# One function is missing: none of the twelve normalises with running statistics, as inference does (lesson 04). Write
-# `my_batchnorm_inference(x, gamma, beta, mean, var, eps)`. `x` has the shape (N, H, W, C). `gamma`, `beta`, `mean` and
-# `var` have one number per channel. Return `out`, of the shape of `x`.
+# None of the twelve functions normalises with running statistics, as inference does (lesson 04). Write
+# `my_batchnorm_inference(x, gamma, beta, mean, var, eps)`. `x` has the shape (N, H, W, C); the next four arguments have
+# one number per channel. Return `out`, of the shape of `x`.
 
 
 # %%
@@ -175,8 +174,7 @@ def my_batchnorm_inference(x, gamma, beta, mean, var, eps):
 my_batchnorm_inference = grader.grade("batchnorm_inference", my_batchnorm_inference)
 
 # %% [markdown]
-# The layer chooses between the two. In training, it also moves the running statistics a tenth of the way towards those
-# of the batch:
+# In training, the layer also moves the running statistics a tenth of the way towards those of the batch:
 
 
 # %%
@@ -186,15 +184,14 @@ class MyBatchNorm(MyLayer):
         if not self.training:
             return my_batchnorm_inference(x, gamma, beta, *self.buffers.values(), x.dtype.type(1e-5))
         out, mean, var = op.batchnorm_forward(x, gamma, beta, 1e-5)
-        self.inv_std = 1 / np.sqrt(var + x.dtype.type(1e-5))
-        self.x_hat = (x - mean) * self.inv_std
+        inv_std = 1 / np.sqrt(var + x.dtype.type(1e-5))
+        self.cache = (x - mean) * inv_std, inv_std, gamma
         for name, value in (("running_mean", mean), ("running_var", var)):
             self.buffers[name] = (0.9 * self.buffers[name] + 0.1 * value).astype(x.dtype)
         return out
 
     def backward(self, dout):
-        given = dout, self.x_hat, self.inv_std, self.params["gamma"]
-        dx, self.grads["gamma"], self.grads["beta"] = op.batchnorm_backward(*given)
+        dx, self.grads["gamma"], self.grads["beta"] = op.batchnorm_backward(dout, *self.cache)
         return dx
 
 
@@ -235,7 +232,6 @@ def my_segnet(channels, classes, seed=0, dtype=np.float32):
     return net
 
 
-CHANNELS = 16, 24, 32
 net = my_segnet(CHANNELS, 11)
 print(" -> ".join(net))
 
@@ -283,8 +279,8 @@ def my_backward(layers, dout):
 my_backward = grader.grade("network_backward", my_backward)
 
 # %% [markdown]
-# No gradient passes from an unpooling to its pool, because the positions are integers. All gradients pass along the
-# chain.
+# All gradients pass along the chain. None passes from an unpooling directly to its pool, because positions are
+# integers.
 
 # %%
 x = np.random.default_rng(0).standard_normal((2, *SIZE, 3)).astype(np.float32)
@@ -295,14 +291,14 @@ print("picture", x.shape, "-> logits", logits.shape, "-> gradient of the picture
 # %% [markdown]
 # ## Check the gradient of the whole network
 #
-# Each op has passed its exercise. Are they also joined correctly? Lesson 03 compares the gradient with *central
-# differences*: move a number up and down by $h$, and divide the difference of the two losses by $2h$.
+# Are the ops joined correctly? Compare the gradient with *central differences* (lesson 03): move a number up and down
+# by $h$, and divide the difference of the two losses by $2h$.
 #
 # ### Exercise 3: the slope along one number
 #
 # Write `my_slope(loss, array, index, h)`. `loss()` returns the loss for the present numbers of `array`, which you
-# change in place at `index`. Return the slope. At the end, `array` must contain exactly its old numbers: store the old
-# number, because adding and subtracting $h$ rounds.
+# change in place at `index`. Return the slope. At the end, `array` must contain exactly its old numbers. Adding and
+# subtracting $h$ rounds, so store the old number.
 
 
 # %%
@@ -322,9 +318,8 @@ def my_slope(loss, array, index, h):
 my_slope = grader.grade("numerical_slope", my_slope)
 
 # %% [markdown]
-# The check runs in float64 on two small pictures of random numbers with random labels. Where the step changes a ReLU's
-# mask or the position of a maximum, the loss has a kink or a jump, and the central difference is not its slope. The
-# check then draws another number.
+# The check runs in float64 on random pictures and labels. Where a step changes a ReLU's mask or the position of a
+# maximum, the central difference crosses a kink or a jump, and the check draws another number.
 
 # %%
 small = my_segnet(CHANNELS, 11, dtype=np.float64)
@@ -378,22 +373,21 @@ for name, found in gradients.items():
 Table(("layer", "weight or gamma", "bias or beta", "relative difference"), rows)
 
 # %% [markdown]
-# The second and third columns contain the largest gradient among the checked numbers. The biases before batch norm have
-# none; the published SegNet has these biases anyway. All gradients agree with the differences to at least four digits,
-# and the last column shows how many more. The layers are joined correctly.
+# The second and third columns contain the largest gradient among the checked numbers. All gradients agree with the
+# differences to at least four digits. The layers are joined correctly.
 #
 # ## Train it
 #
-# **Predict first.** There are 11 classes. A network that gives each of them the same probability has a cross-entropy of
-# how much? Two digits after the decimal point are enough.
+# **Predict first.** A network gives each of the 11 classes the same probability. What is its cross-entropy? Two digits
+# after the decimal point are enough.
 
 # %%
 prediction = ...  # a number
 grader.predict("loss_of_a_guess", prediction)
 
 # %% [markdown]
-# The optimizer remembers its state for each name. It uses your Adam step, or else your SGD step, or else the library's
-# Adam. The learning rate falls linearly to 0.
+# The optimizer uses your Adam step, or else your SGD step, or else the library's Adam. Its learning rate falls
+# linearly.
 
 
 # %%
@@ -447,11 +441,9 @@ def my_train(layers, batches, loss, update):
 my_train = grader.grade("network_training", my_train)
 
 # %% [markdown]
-# The toy streets of earlier lessons are drawn in a small size. `my_batches` yields random sections of them, four at a
-# time, some of them mirrored.
+# `my_batches` yields random sections of small toy streets, some of them mirrored.
 
 # %%
-BATCH = 4
 train = ts.data.InMemory(ToyScenes(STREETS, seed=15, size=SIZE))
 tests = ts.data.InMemory(ToyScenes(TESTS, seed=16, size=SIZE))
 void = train.palette.ignore_label
@@ -481,8 +473,8 @@ def my_seconds_per_step(size):
 
 
 # %% [markdown]
-# How many steps fit into the time? The next cell measures one. If your functions are slow, it halves the pictures; if
-# a single op still takes a large share of the time, it chooses the library's version of this op.
+# The next cell measures how many steps fit into the time. If a step is slow, the cell halves height and width. If a
+# single op still takes too long, the library's replaces it.
 
 # %%
 size = SIZE
@@ -510,7 +502,7 @@ figures.show_plot({"loss of the batch": losses}, title="Training with your funct
 # %% [markdown]
 # ## Swap one op at a time
 #
-# The next cell records all arguments of one training step. Then it runs each version of each op on them: yours, the
+# `op.compare` records the arguments of one training step, and runs each version of each op on them: yours, the
 # library's in NumPy, and the library's in numba (lesson 13).
 #
 # **Predict first.** You replace your convolution by the library's. What changes in its result? (a) Nothing, (b) at most
@@ -529,8 +521,8 @@ if "numba" not in versions:
 Table(("op", *(f"{version}, ms" for version in versions), "largest relative difference"), rows)
 
 # %% [markdown]
-# Each time is the sum over all layers in one step. The differences are those of rounding: float32 has seven digits,
-# and each version adds in its own order. Now swap all ops, and compare a whole step:
+# Each time is the sum over all layers. The differences are rounding: float32 has seven digits, and each version adds in
+# its own order. Now swap all ops, and compare a whole step:
 
 # %%
 held, results = dict(op.chosen), {}
@@ -555,17 +547,35 @@ for version, (logits, gradient) in results.items():
     assert off[0] < 1e-3
 
 # %% [markdown]
-# The gradient of the first layer has passed through all other layers, and rounding can move a maximum to another pixel,
-# so it differs more than the logits. Training does not notice.
-#
 # ## The same weights in the library's network
 #
+# ### Exercise 5: inference
+#
+# Write `my_inference(layers, x)`. Set the attribute `training` of all layers to False, run forward, and set it back to
+# True. Return the logits.
+
+
+# %%
+def my_inference(layers, x):
+    ### BEGIN SOLUTION
+    for layer in layers.values():
+        layer.training = False
+    logits = my_forward(layers, x)
+    for layer in layers.values():
+        layer.training = True
+    return logits
+    ### END SOLUTION
+
+
+# %%
+my_inference = grader.grade("network_inference", my_inference)
+
+# %% [markdown]
 # The library's layers have the same names and parameters, so they can take over your weights:
 
 
 # %%
 def my_twin(net):
-    """Return the library's network with the same layers, weights and running statistics."""
     found = {"input": layers.Normalize(127.5, 64)}
     for name, layer in net.items():
         if isinstance(layer, MyConv2d):
@@ -576,25 +586,16 @@ def my_twin(net):
             found[name] = layers.MaxUnpool2d(found[layer.pool])
         else:
             found[name] = layers.ReLU() if isinstance(layer, MyReLU) else layers.MaxPool2d()
-    twin = ts.Network(found, size_multiple=8)
+    twin = ts.Network(found, size_multiple=2 ** len(CHANNELS))
     state = {f"{name}.{key}": a for name, layer in net.items() for key, a in (layer.params | layer.buffers).items()}
     twin.load_state(state)
     return twin
 
 
 # %%
-def my_inference(net, images):
-    for layer in net.values():
-        layer.training = False
-    logits = my_forward(net, (images - np.float32(127.5)) / 64)
-    for layer in net.values():
-        layer.training = True
-    return logits
-
-
 twin = my_twin(net)
 images = np.stack([sample.image for sample in tests.samples[:4]]).astype(np.float32)
-mine, theirs = my_inference(net, images), twin.forward(images)
+mine, theirs = my_inference(net, (images - np.float32(127.5)) / 64), twin.forward(images)
 print(f"largest difference of the logits: {np.abs(mine - theirs).max():.0e}, largest logit {np.abs(theirs).max():.1f}")
 print(f"pixels with the same class: {np.mean(mine.argmax(-1) == theirs.argmax(-1)):.4%}")
 assert np.allclose(mine, theirs, atol=1e-3 * np.abs(theirs).max())
@@ -605,12 +606,12 @@ figures.overlays_figure([(sample.image, sample.labels, said, sample.name)
                         tests.palette)  # fmt: skip
 
 # %% [markdown]
-# Your network is now a network of the library. `ts.evaluate`, `ts.save` and the report work with it.
+# `ts.evaluate`, `ts.save` and the report work with the library's copy of your network.
 #
 # ## Further: real pictures, or more steps
 #
-# If you have set a folder, the next cells train a new network on it. Otherwise they train the same network further on
-# the toy streets. From here on, each op uses its fastest version; delete the second line to keep yours.
+# If you have set a folder, the next cells train a new network on it. Otherwise they train the same network further.
+# From here on, each op uses the library's fastest version; delete the second line to keep yours.
 
 # %%
 folder = MY_PICTURES or CAMVID_FOLDER
@@ -638,8 +639,8 @@ for part in range(1, PARTS + 1):
 # %% [markdown]
 # ## The report
 #
-# A score alone says little (lesson 10). The next cell adds the interval in which the score of other pictures of this
-# kind would lie, and a baseline without a network: the *position prior* predicts the commonest class at each place.
+# The next cell prints the scores with 95 % intervals (lesson 10) and a baseline without a network. The *position prior*
+# predicts the class that is most frequent at each place.
 
 # %%
 block = 10 if folder else 1  # neighbouring pictures of a video are alike; toy streets are independent
@@ -692,20 +693,19 @@ my_recipe = grader.grade("learning_rates", my_recipe)
 # %% [markdown]
 # ## What to remember
 #
-# * A network needs little more than its ops: layers that store what backward needs, a loop forwards, and a loop
-#   backwards.
-# * The only link between a SegNet's encoder and decoder, besides the chain itself, is the positions of the maxima. No
-#   gradient passes along it.
-# * Ops that are right one by one can be joined wrongly. Check the gradient of the whole network once, in float64.
+# * A network consists of ops, layers that store what backward needs, a loop forwards, and a loop backwards.
+# * Besides the chain, only the positions of the maxima link SegNet's encoder and decoder. No gradient passes along this
+#   link.
+# * Ops that are right one by one can be joined wrongly. Check the gradient of the whole network in float64.
 # * A bias before batch norm has no effect.
 # * Two right versions of an op differ in speed and in the last digits. A larger difference is a bug.
 # * Report a score with its interval, a baseline, and the worst pictures.
 #
 # ## Read next
 #
-# * Andrej Karpathy (2019), *A Recipe for Training Neural Networks*: the order in which to check data, loss, overfitting
-#   and tuning, from someone who has made the mistakes.
+# * Andrej Karpathy (2019), *A Recipe for Training Neural Networks*: the order in which to check the data, the loss and
+#   the training of a new network.
 # * Adam Paszke et al. (2019), *PyTorch: An Imperative Style, High-Performance Deep Learning Library*: how a library
-#   builds forward and backward of any program from ops such as yours.
+#   runs the backward functions of ops such as yours for any program.
 # * Olaf Ronneberger, Philipp Fischer and Thomas Brox (2015), *U-Net: Convolutional Networks for Biomedical Image
-#   Segmentation*: the same shape of network with another link, which passes whole feature maps to the decoder.
+#   Segmentation*: an encoder and decoder linked by whole feature maps instead of positions.

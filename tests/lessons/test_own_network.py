@@ -139,6 +139,15 @@ def test_results_of_any_style_become_arrays_of_the_dtype_of_the_arguments(style,
     assert position.max() == 3
 
 
+def test_float32_function_is_replaced_in_float64_because_its_digits_are_too_few(capsys):
+    op = Ops({"relu_backward": lambda dout, x: np.where(x > 0, dout, 0).astype(np.float32)})
+    x = RNG.standard_normal((1, 4, 6, 2))
+    op.relu_backward(x, x)
+    assert "relu_backward" in capsys.readouterr().out
+    np.testing.assert_array_equal(op.relu_backward(x, x), np.maximum(x, 0))
+    assert op.chosen["relu_backward"] == "mine"
+
+
 def square_only(dout, x):
     if x.shape[1] != x.shape[2]:
         return dout

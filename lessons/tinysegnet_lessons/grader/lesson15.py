@@ -1,4 +1,4 @@
-"""Exercises of lesson 15: batch norm in inference, a network's forward and backward, a slope, training, a recipe.
+"""Exercises of lesson 15: batch norm and a network in inference, forward, backward, a slope, training, a recipe.
 
 A layer of these exercises has `forward(x)`, `backward(dout)`, `params`, and after backward `grads`. A layer with a
 `pool`, the name of an earlier layer, has `forward(x, position, size)` instead. A pool has `position` and `size` after
@@ -126,8 +126,8 @@ def _networks(rng):
 
     nested = {"pool1": _Pool(), "a": mix(), **pair(2), "b": shift(), "unpool1": _Unpool("pool1"), "last": mix()}
     return [
-        ({"mix": mix(), "shift": shift()}, rng.standard_normal((1, 1, 2, 3))),
-        ({"mix": mix(), "shift": shift(), "last": mix()}, rng.standard_normal((2, 2, 3, 3))),
+        ({"mix": mix(), "shift": shift(), "last": mix()}, rng.standard_normal((1, 1, 2, 3))),
+        ({"mix": mix(), "shift": shift(), "next": mix(), "last": shift()}, rng.standard_normal((2, 2, 3, 3))),
         ({"shift": shift(), **pair(1)}, rng.standard_normal((1, 4, 4, 3))),
         ({"mix": mix(), **pair(1), "shift": shift(), **pair(2)}, rng.standard_normal((2, 4, 6, 3))),
         ({"mix": mix(), **pair(1)}, rng.standard_normal((1, 5, 7, 3))),
@@ -311,6 +311,48 @@ def _train_cases():
     return cases
 
 
+# --- inference --------------------------------------------------------------------------------------------------------
+
+
+class _Norm(_Layer):
+    """Subtracts the mean of the batch in training, and a running mean in inference."""
+
+    training = True
+
+    def forward(self, x):
+        return x - (x.mean((0, 1, 2)) if self.training else self.params["running_mean"])
+
+
+def _inference_pass(layers, x):
+    return _switched()(layers, x)
+
+
+def _switched(which=slice(None), off=False):
+    """Return an inference in which only some layers are switched."""
+
+    def inference(layers, x):
+        for layer in list(layers.values())[which]:
+            layer.training = off
+        out = _forward(layers, x)
+        for layer in layers.values():
+            layer.training = True
+        return out
+
+    return inference
+
+
+def _inference_pass_cases():
+    rng = generator(5)
+    cases = []
+    for count, shape in ((2, (1, 2, 2, 3)), (3, (2, 2, 3, 3))):
+        layers = {}
+        for number in range(count):
+            layers[f"mix{number}"] = _Mix(weight=rng.standard_normal((3, 3)))
+            layers[f"norm{number}"] = _Norm(running_mean=rng.standard_normal(3))
+        cases.append((layers, rng.standard_normal(shape)))
+    return cases
+
+
 # --- challenge: channels and learning rates ---------------------------------------------------------------------------
 
 STEPS, CROP, MOST = 60, (24, 32), 24  # training steps, size of the pictures, largest number of channels
@@ -459,6 +501,18 @@ EXERCISES = [
             "The losses are those after the step. Return those before it.": _train_by(after=True),
             "forward ran for the first batch only.": _train_by(forward_once=True),
             "backward ran for the first batch only, so later steps use old gradients.": _train_by(stale=True),
+        },
+    ),
+    Exercise(
+        name="network_inference",
+        results=("logits",),
+        reference=_inference_pass,
+        cases=_inference_pass_cases,
+        mistakes={
+            "The layers still normalise as in training. Set layer.training to False.": _switched(off=True),
+            "Only the last layer is switched to inference.": _switched(slice(-1, None)),
+            "The layers run in reverse order.":
+                lambda layers, x: _inference_pass(dict(reversed(layers.items())), x),
         },
     ),
     Challenge(
