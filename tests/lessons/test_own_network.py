@@ -64,10 +64,12 @@ def kept(folder, names):
 
 
 def run_lesson(folder, **environment):
-    """Run the solved lesson in the fast mode on the NumPy backend in this folder."""
+    """Run the solved lesson up to its challenge, in the fast mode on the NumPy backend, in this folder."""
+    lesson = folder / SOURCE.name
+    lesson.write_text(SOURCE.read_text().split("# %% [markdown]\n# ### Challenge")[0])
     environment = lesson_runs._environment(folder, TINYSEGNET_BACKEND="numpy", OPENBLAS_NUM_THREADS="1",
                                            MPLBACKEND="agg", **environment)  # fmt: skip
-    done = subprocess.run([sys.executable, lesson_runs.__file__, str(SOURCE)], cwd=folder, env=environment, text=True,
+    done = subprocess.run([sys.executable, lesson_runs.__file__, str(lesson)], cwd=folder, env=environment, text=True,
                           capture_output=True, timeout=580, check=False)  # fmt: skip
     assert done.returncode == 0, done.stderr
     failure = json.loads(done.stdout)[SOURCE.stem]["failure"]

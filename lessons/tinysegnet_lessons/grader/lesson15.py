@@ -5,6 +5,8 @@ A layer of these exercises has `forward(x)`, `backward(dout)`, `params`, and aft
 its forward.
 """
 
+from typing import Any
+
 import numpy as np
 
 from tinysegnet import layers as library
@@ -46,7 +48,7 @@ class _Layer:
     def __eq__(self, other):
         return type(self) is type(other) and not changed(vars(self), vars(other))
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
 
 class _Mix(_Layer):
@@ -214,7 +216,7 @@ class _Bowl:
     def __eq__(self, other):
         return isinstance(other, _Bowl) and not changed(vars(self), vars(other))
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
 
 def _slope(loss, array, index, h):
@@ -268,7 +270,7 @@ class _Momentum:
     def __eq__(self, other):
         return isinstance(other, _Momentum) and not changed(self.velocities, other.velocities)
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
 
 def _train(layers, batches, loss, update):
@@ -279,7 +281,8 @@ def _train_by(name="{layer}.{key}", stored=True, only=slice(None), after=False, 
     """Return a training loop with one part changed."""
 
     def train(layers, batches, loss, update):
-        losses, out = [], None
+        losses: list[float] = []
+        out = None
         for x, target in batches:
             out = _forward(layers, x) if out is None or not forward_once else out
             value, dout = loss(out, target)
@@ -345,7 +348,7 @@ def _inference_pass_cases():
     rng = generator(5)
     cases = []
     for count, shape in ((2, (1, 2, 2, 3)), (3, (2, 2, 3, 3))):
-        layers = {}
+        layers: dict[str, _Layer] = {}
         for number in range(count):
             layers[f"mix{number}"] = _Mix(weight=rng.standard_normal((3, 3)))
             layers[f"norm{number}"] = _Norm(running_mean=rng.standard_normal(3))
@@ -370,7 +373,8 @@ def _arrays(count, seed):
 
 def _network(channels, rng):
     """Return a SegNet with one convolution per stage."""
-    found, before = {"input": library.Normalize(127.5, 64)}, 3
+    found: dict[str, Any] = {"input": library.Normalize(127.5, 64)}
+    before = 3
 
     def stage(name, features):
         found[f"{name}.conv"] = library.Conv2d(before, features, 3, rng=rng)
