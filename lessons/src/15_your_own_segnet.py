@@ -15,6 +15,7 @@
 # %%
 import os
 import time
+from dataclasses import replace
 
 import numpy as np
 
@@ -536,6 +537,8 @@ for version in versions:
     print(f"{version:<6} {1000 * my_seconds_per_step(size):6.0f} ms per step")
 for name, whose in held.items():
     op.use(name, whose)
+slow = max(compared, key=lambda row: row.get(versions[0], 0))
+print(f"{slow['op']} is the slowest op in the column {versions[0]}: {slow[versions[0]]:.1f} ms")
 
 # %%
 first = results[versions[0]]
@@ -644,14 +647,13 @@ for part in range(1, PARTS + 1):
 
 # %%
 block = 10 if folder else 1  # neighbouring pictures of a video are alike; toy streets are independent
-intervals = bootstrap_intervals(scores.counts, rng=np.random.default_rng(0), block=block) or {}
+bounds = bootstrap_intervals(scores.counts, rng=np.random.default_rng(0), block=block) or {}
+scores = replace(scores, intervals=bounds)
 both = labelled_images(train), labelled_images(tests)
 prior = position_prior(*both, tests.palette.names, tests.palette.ignore_label)
-for name in ("G", "C", "mIoU"):
-    low, high = intervals.get(name, (np.nan, np.nan))
-    print(
-        f"{name:<5} {getattr(scores, name):.3f}  ({low:.3f} to {high:.3f})   position prior {getattr(prior, name):.3f}"
-    )
+rows = [(name, f"{getattr(scores, name):.3f}", "{:.3f} to {:.3f}".format(*bounds.get(name, (np.nan, np.nan))),
+         f"{getattr(prior, name):.3f}") for name in ("G", "C", "mIoU")]  # fmt: skip
+Table(("score", "your network", "95 % interval", "position prior"), rows)
 
 # %%
 figures.show_worst(my_twin(net), tests, count=3, size=SIZE)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import math
-import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -114,11 +113,15 @@ def save_report(
         size: (H, W) of the training pictures.
     """
     with tempfile.TemporaryDirectory() as name:
-        config = {**settings, "size": list(size), "environment": {"command": "the cells of lesson 15"}}
+        config = {**settings, "size": list(size), "environment": {"command": ""}}
         run = RunFolder(Path(name) / "my_segnet", config, val.palette)
         run.path.mkdir()
         samples = worst(model, val, count=4, size=size)
         page = write_run_page(run, train, val, history, scores=scores, baselines=baselines, samples=samples,
                               parameters=model.num_parameters)  # fmt: skip
-        shutil.copyfile(page, path)
+        text = page.read_text(encoding="utf-8")
+    bounds = [f"{name} {low:.3f} to {high:.3f}" for name, (low, high) in (scores.intervals or {}).items()]
+    known = f" 95 % confidence intervals: {', '.join(bounds)}." if bounds else ""
+    text = text.replace(" (last.safetensors)", "").replace("higher is better.", f"higher is better.{known}", 1)
+    write_atomically(Path(path), text.encode())
     return Path(path)

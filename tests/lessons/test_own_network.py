@@ -96,6 +96,8 @@ def test_lesson_runs_with_the_answers_that_are_kept(names, tmp_path, capsys):
     page = (tmp_path / "my_segnet_report.html").read_text()
     assert f"{count} of 12 ops are mine" in page
     assert "position prior" in page
+    assert re.search(r"95 % confidence intervals: G 0\.\d+ to 0\.\d+", page) or names == FIVE  # with two test pictures
+    assert "last.safetensors" not in page
     assert str(tmp_path) not in page
 
 
