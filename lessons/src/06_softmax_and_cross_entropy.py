@@ -247,7 +247,7 @@ figures.show_heat(nll, "NLL of each pixel", image=street.image, scale=4.0)
 # If the network is certain and right, the sum in log-sum-exp is 1 plus a tiny number. It is rounded to 1, and the NLL
 # becomes 0. Write `my_accurate_nll(logits, labels)` for `logits` (D, K) in float32 and `labels` (D,). Return the NLL of
 # each pixel, (D,), with a small *relative* error. The grader uses logits between $-40$ and 40 and counts the right
-# digits at the worst pixel. (`np.log1p(x)` is $\log(1 + x)$, exact for small $x$.)
+# digits at the worst pixel. (`np.log1p(x)` computes $\log(1 + x)$ accurately for small $x$.)
 
 
 # %%
@@ -548,7 +548,7 @@ figures.show_gradient(ts.gradcheck.check_op(bug.op, pair=bug.pair), "dlogits")
 #
 # Train three small networks that differ only in their class weights: none, median frequency, and its square root. With
 # median frequency instead of none, do (a) G and C rise, (b) G fall and C rise, (c) G rise and C fall? (G is the share
-# of right pixels, and C is its mean over the classes.)
+# of all pixels that are right, and C is the mean of this share over the classes.)
 
 # %%
 prediction = ...  # "a", "b" or "c"

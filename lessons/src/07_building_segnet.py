@@ -84,7 +84,7 @@ decoder1 = {"unpool": layers.MaxUnpool2d(encoder1["pool"]), **conv_norm_relu(8, 
 classifier = layers.Conv2d(8, 11, 3, **numbers)
 
 # %% [markdown]
-# The whole network is one ordered dictionary. Its first layer scales 0..255 to about -2..2.
+# The network is one ordered dictionary. Its first layer scales 0..255 to about -2..2.
 
 # %%
 line = {"input": layers.Normalize(127.5, 64, dtype=np.float64)}
@@ -114,7 +114,7 @@ def my_run_forward(line, x):
 my_run_forward = grader.grade("run_forward", my_run_forward)
 
 # %% [markdown]
-# The pictures have 9x13 pixels; the sizes are deliberately odd:
+# The sizes of these pictures are odd, 9x13 pixels:
 
 # %%
 rng = np.random.default_rng(1)
@@ -222,8 +222,8 @@ grader.predict("rows_after_doubling", prediction)
 # ### Exercise 2: the shapes
 #
 # Write `my_segnet_shapes(H, W, encoder, decoder)`. `encoder` lists the output channels of each encoder stage, and
-# `decoder` those of each decoder stage, beginning at the bottleneck. Both lists have the same length. Return one row
-# (height, width, channels) per stage: after each pool, then after each decoder stage.
+# `decoder` those of each decoder stage, beginning at the bottleneck. Return one row (height, width, channels) per
+# stage: after each pool, then after each decoder stage.
 
 
 # %%
@@ -407,7 +407,7 @@ assert (convolutions, total, total - count) == (14_714_688, 138_357_544, 134_260
 
 # %% [markdown]
 # Section 3 says "from 134M to 14.7M". **14.7 million counts the convolutions. 134 million also includes `fc6` and
-# `fc7`**; no other sum gives 134 million. The whole SegNet has more:
+# `fc7`**; no other sum of these layers gives 134 million. The whole SegNet has more:
 
 # %%
 counts = {"encoder": 0, "decoder": 0, "classifier": 0, "biases": 0, "batch norm": 0}

@@ -304,6 +304,7 @@ EXERCISES = [
         mistakes={
             "Only the diagonal of the Jacobian is used. Sum dprobs * probs over all classes of the pixel.":
                 lambda dprobs, probs: dprobs * probs * (1 - probs),
+            "The sum is missing. Subtract the sum of dprobs * probs.": lambda dprobs, probs: probs * dprobs,
             "dprobs is summed without the factor probs.":
                 lambda dprobs, probs: probs * (dprobs - dprobs.sum(-1, keepdims=True)),
             "The factor probs before the bracket is missing.":
@@ -388,6 +389,8 @@ EXERCISES = [
             "Void pixels are missing in image_pixels. Count all pixels of a picture.":
                 _count_by(area=lambda picture, K: (picture < K).sum()),
             "image_pixels counts pictures. Count their pixels.": _pictures,
+            "image_pixels repeats pixels. Count all pixels of the pictures in which the label occurs.":
+                lambda labels, K: (_count(labels, K)[0],) * 2,
             "The last entry is missing. Void is counted too, so there are K + 1 entries.": _count_by(kinds=lambda K: K),
             "The two results are exchanged.": lambda labels, K: _count(labels, K)[::-1],
         },

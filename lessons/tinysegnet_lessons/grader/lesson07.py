@@ -1,6 +1,7 @@
 """Exercises of lesson 07: forward, backward, shapes, costs and receptive fields of a whole network."""
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from .grading import WrongAnswer
 @cache
 def _lines():
     """Return lines of layers: each layer keeps the channels, or the sizes of the maps are odd."""
-    settings = {"rng": np.random.default_rng(70), "dtype": np.float64}
+    settings: dict[str, Any] = {"rng": np.random.default_rng(70), "dtype": np.float64}
     pool, inner = layers.MaxPool2d(), layers.MaxPool2d()
     norm = layers.BatchNorm2d(3, dtype=np.float64)
     norm.params |= {"gamma": np.array([0.5, 2.0, -1.0]), "beta": np.array([0.1, -0.2, 0.3])}
@@ -57,7 +58,7 @@ def _same_input(line, x):
     return [layer.forward(x, training=True) for layer in line.values()][-1]
 
 
-def _run_backward_by(step=lambda dout, dx: dx, order=reversed, norms=lambda found: found, of="grads",
+def _run_backward_by(step=lambda dout, dx: dx, order=reversed, norms=list, of="grads",
                      norm=np.linalg.norm):  # fmt: skip
     """Return the right answer with one step replaced."""
 
@@ -66,7 +67,8 @@ def _run_backward_by(step=lambda dout, dx: dx, order=reversed, norms=lambda foun
         for layer in order(list(line.values())):
             dx = layer.backward(dout)
             dout = step(dout, dx)
-        return dx, norms([norm(array) for layer in line.values() for array in getattr(layer, of).values()])
+        found = [[norm(array) for array in getattr(layer, of).values()] for layer in line.values()]
+        return dx, [value for values in norms(found) for value in values]
 
     return backward
 
@@ -284,6 +286,14 @@ def _mini_cases():
              rng.standard_normal((N, H, W, K))) for N, H, W, C, F, K in sizes]  # fmt: skip
 
 
+def _without_the_first(x, weight1, weight2, dout):
+    """Return da instead of dx."""
+    _, _, pool, unpool, last = _forward(x, weight1, weight2)
+    dup, dweight2, _ = ops.conv.conv2d_backward_numpy(dout, last)
+    da = ops.pool.max_pool2d_backward_numpy(ops.pool.max_unpool2d_backward_numpy(dup, unpool), pool)
+    return da, _mini(x, weight1, weight2, dout)[1], dweight2
+
+
 def _exchanged(x, weight1, weight2, dout):
     dx, dweight1, dweight2 = _mini(x, weight1, weight2, dout)
     return dx, dweight2, dweight1
@@ -298,7 +308,7 @@ FIELD, CHANNELS, POOLS, CLASSES = 106, 8, 4, 11
 
 def _parameters(answer):
     """Return the number of parameters of a frugal SegNet that keeps all rules."""
-    line = answer()
+    line = answer() if callable(answer) else answer
     if not isinstance(line, dict) or not all(type(layer) in ALLOWED for layer in line.values()):
         raise _broken("Return a dictionary that contains only layers of the kinds that are allowed.")
     chosen = [layer for layer in line.values() if type(layer) in KINDS]
@@ -312,7 +322,7 @@ def _parameters(answer):
     try:
         network = Network(line, {"name": "frugal", "num_classes": CLASSES})
         fits = network.forward(picture).shape == (1, 45, 61, CLASSES)
-    except TinySegNetError:
+    except (TinySegNetError, StopIteration):  # without parameters, a network has no dtype
         fits = False
     if not fits:
         raise _broken("The layers must fit together, and the logits must have the picture's size and 11 channels.")
@@ -328,7 +338,7 @@ def _broken(hint):
 
 def _frugal(kernels=(3, 3, 3), channels=CHANNELS, pools=POOLS, last=(1,)):
     """Return a SegNet whose convolutions are at the bottleneck."""
-    settings = {"bias": False, "rng": np.random.default_rng(0)}
+    settings: dict[str, Any] = {"bias": False, "rng": np.random.default_rng(0)}
     ups = [layers.MaxPool2d() for _ in range(pools)]
     chain = [layers.Conv2d(3, channels, 1, **settings), *ups]
     chain += [layers.Conv2d(channels, channels, K, **settings) for K in kernels]
@@ -366,6 +376,8 @@ EXERCISES = [
                 _run_backward_by(step=lambda dout, dx: dout),
             "These are the norms of the parameters, not of their gradients.": _run_backward_by(of="params"),
             "The norms are in reverse order. Begin with the first layer.":
+                _run_backward_by(norms=lambda found: [layer[::-1] for layer in found[::-1]]),
+            "The norms begin with the last layer. Collect them in the order of the line.":
                 _run_backward_by(norms=lambda found: found[::-1]),
             "The square root is missing in the norms.": _run_backward_by(norm=lambda array: np.sum(array**2)),
             "These are the largest entries of the gradients, not their norms.":
@@ -464,6 +476,7 @@ EXERCISES = [
             "dweight1 comes from dout, but it must come from da, the gradient of a.":
                 _weights_from_dout,
             "dweight1 and dweight2 are exchanged.": _exchanged,
+            "dx is the gradient of a. The backward of the first convolution is missing.": _without_the_first,
             "dweight2 uses `a`, but the input of the last convolution is `up`.": _input_of_the_first,
         },
     ),
