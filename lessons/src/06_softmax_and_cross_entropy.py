@@ -154,14 +154,13 @@ for name, numbers in {"untrained": untrained, "trained": logits}.items():
     print(f"{name:<10} loss {ops.softmax_cross_entropy_forward(numbers, labels, ignore_label=11)[0]:.3f}")
 
 # %% [markdown]
-# The loss of an untrained network should not be much larger than that of a guess.
+# An untrained network should not have a much larger loss than a guess.
 #
 # The loss of a batch is the mean NLL over all *labelled* pixels of all its pictures:
 #
 # $$J = \frac1D \sum_{\text{labelled pixels}} -\log p_y \qquad D = \text{number of labelled pixels}$$
 #
-# (The paper says that the loss is "summed up"; Badrinarayanan et al. 2017, section 3.2. The authors' published code
-# divides by $D$. With a sum, the steps of gradient descent would depend on the size of the pictures.)
+# (The paper says "summed up"; Badrinarayanan et al. 2017, section 3.2. The authors' published code divides by $D$.)
 #
 # ### Never the log of a softmax
 #
@@ -385,7 +384,7 @@ def my_cross_entropy_backward(logits, labels, ignore_label):
 my_cross_entropy_backward = grader.grade("cross_entropy_backward", my_cross_entropy_backward)
 
 # %% [markdown]
-# Here is your gradient for the whole picture, one map per class, multiplied by $D$ so that the values are $p - y$:
+# Here is your gradient for the whole picture, one map per class, multiplied by $D$:
 
 # %%
 dlogits = np.asarray(my_cross_entropy_backward(logits, labels, 11)) * labelled.sum()
@@ -394,8 +393,8 @@ print(f"largest gradient on a void pixel:        {np.abs(dlogits[~labelled]).max
 figures.show_feature_maps(dlogits[0], list(palette.names), columns=4, scale=1.0)
 
 # %% [markdown]
-# Blue logits should rise, orange ones should fall. Every blue area has an orange counterpart in the map of the class
-# that the network preferred. The library computes the same; `scale` is the pixel's class weight divided by $D$:
+# Blue logits should rise, and orange ones should fall. The library computes the same; `scale` is the pixel's class
+# weight divided by $D$:
 
 # %%
 figures.show_source(ops.loss.softmax_cross_entropy_backward_numpy)
@@ -575,9 +574,9 @@ for k in np.argsort(-pixels[:11]):
 ts.runtime.set_threads(threads)
 
 # %% [markdown]
-# Some small classes are found only with weights, at the expense of large ones. The paper found the same on CamVid
-# (Table 1, SegNet-Basic): G 84.0 and C 54.6 without weights, G 82.7 and C 62.0 with them. The library's default is the
-# square root.
+# Some small classes are found only with weights, at the expense of large ones. The paper agrees on CamVid (Table 1,
+# SegNet-Basic): G 84.0 and C 54.6 without weights, G 82.7 and C 62.0 with them. The library's default is the square
+# root.
 #
 # ## One class: the sigmoid
 #
@@ -636,7 +635,6 @@ for name, pair in ts.gradcheck.find_variants("softmax_cross_entropy").items():
 # * With the logarithm after the softmax, $p_y$ cancels, and the gradient is $p - y$. It is bounded and sums to 0.
 # * A void pixel contributes nothing to the loss, the gradient or the divisor.
 # * Compute class weights from your own labels, without void. Class weights raise C and lower G.
-# * A learning rate is valid for only one of the two divisors.
 # * A sigmoid is the softmax of $(0, z)$.
 #
 # ## Read next

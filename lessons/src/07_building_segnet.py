@@ -165,7 +165,7 @@ figures.show_network(net, (9, 13))
 # %% [markdown]
 # Larger maps have taller bars, and more channels have wider bars. The green lines are the indices.
 #
-# **What if an unpool gets the wrong pool?** The grids differ, so the network raises an error:
+# **What if an unpool gets the wrong pool?** The grids differ:
 
 # %%
 wrong = dict(line)
@@ -334,8 +334,7 @@ for tensor in report.tensors:
     print(f"{'ok' if tensor.ok else 'WRONG':<7} {tensor.name}")
 
 # %% [markdown]
-# Backward carries a mistake only towards the picture. So the wrong tensor nearest the output is the last parameter
-# before the broken layer.
+# The wrong tensor nearest the output is the last parameter before the broken layer.
 #
 # ## Inference without batch norm
 #
@@ -421,7 +420,7 @@ print(f"{'all':<11} {sum(counts.values()):>11,}, {sum(counts.values()) * 4 / 1e6
 assert sum(counts.values()) == vgg16.num_parameters == 29_449_355
 
 # %% [markdown]
-# SegNet has 29.4 million parameters, twice as many as its encoder. (Table 6 gives 117 MB for the model file.)
+# SegNet has 29.4 million parameters, twice as many as its encoder.
 #
 # ## Memory
 #
@@ -435,9 +434,8 @@ print(f"maps kept for backward        {summary.total('kept') / 1e6:6.1f} MB")
 print(f"pool indices                  {summary.total('indices') / 1e6:6.1f} MB")
 
 # %% [markdown]
-# Inference can free each map after the next layer, but what the encoder passes to the decoder must stay in memory. A
-# maximum in a 2x2 window has four possible positions, so its index takes two bits (section 3), and four channels share
-# one byte:
+# In inference, only what the encoder passes to the decoder must stay in memory. A maximum in a 2x2 window has four
+# possible positions, so its index takes two bits (section 3), and four channels share one byte:
 
 # %%
 pool, tape = layers.MaxPool2d(), layers.Tape()  # a tape records what later calls need, such as indices
@@ -522,8 +520,8 @@ for name in ("tiny", "basic", "vgg16"):
     assert name != "basic" or fields[last_pool] == 106
 
 # %% [markdown]
-# Section 3.1 also gives 106 pixels for SegNet-Basic. To test it, replace everything outside the 106x106 square of one
-# pixel of the last pool with noise. This pixel must not change, but others must.
+# Section 3.1 also gives 106 pixels. To test it, replace everything outside the square of one pixel of the last pool
+# with noise. This pixel must not change, but others must.
 
 # %%
 basic = ts.build("basic", width=1 / 16, dtype=np.float64)
@@ -579,10 +577,10 @@ figures.show_costs(vgg16, (360, 480))
 # %% [markdown]
 # ### Challenge: a large field from few parameters
 #
-# Write `my_frugal_segnet()`. It returns a dictionary of layers, such as `line`, from pictures in float32 to 11 logits
-# per pixel. Use `Normalize`, `Conv2d` with stride 1 and at least 8 output channels, `BatchNorm2d`, `ReLU`, and at most
-# four pools with their unpools. The field of each logit must be at least 106 pixels. The grader counts the parameters;
-# the goal is 2,000. SegNet-Basic with 8 channels has:
+# Write `my_frugal_segnet()`. It returns a dictionary of layers in float32, from the picture to 11 logits per pixel. Use
+# `Normalize`, `Conv2d` with stride 1 and at least 8 output channels, `BatchNorm2d`, `ReLU`, and at most four pools with
+# their unpools. The field of each logit must be at least 106 pixels. The grader counts the parameters; the goal is
+# 2,000. SegNet-Basic with 8 channels has:
 
 # %%
 print(f"{ts.build('basic', width=1 / 8).num_parameters:,} parameters")
