@@ -574,9 +574,9 @@ for k in np.argsort(-pixels[:11]):
 ts.runtime.set_threads(threads)
 
 # %% [markdown]
-# Some small classes are found only with weights, at the expense of large ones. The paper agrees on CamVid (Table 1,
-# SegNet-Basic): G 84.0 and C 54.6 without weights, G 82.7 and C 62.0 with them. The library's default is the square
-# root.
+# Some small classes are found only with weights, at the expense of large ones. The paper found the same on CamVid
+# (Table 1, SegNet-Basic): G 84.0 and C 54.6 without weights, G 82.7 and C 62.0 with them. The library's default is the
+# square root.
 #
 # ## One class: the sigmoid
 #

@@ -434,8 +434,8 @@ print(f"maps kept for backward        {summary.total('kept') / 1e6:6.1f} MB")
 print(f"pool indices                  {summary.total('indices') / 1e6:6.1f} MB")
 
 # %% [markdown]
-# In inference, only what the encoder passes to the decoder must stay in memory. A maximum in a 2x2 window has four
-# possible positions, so its index takes two bits (section 3), and four channels share one byte:
+# In inference, only the indices and the current map must stay in memory. A maximum in a 2x2 window has four possible
+# positions, so its index takes two bits (section 3), and four channels share one byte:
 
 # %%
 pool, tape = layers.MaxPool2d(), layers.Tape()  # a tape records what later calls need, such as indices
