@@ -308,7 +308,7 @@ FIELD, CHANNELS, POOLS, CLASSES = 106, 8, 4, 11
 
 def _parameters(answer):
     """Return the number of parameters of a frugal SegNet that keeps all rules."""
-    line = answer() if callable(answer) else answer
+    line = answer() if callable(answer) else None
     if not isinstance(line, dict) or not all(type(layer) in ALLOWED for layer in line.values()):
         raise _broken("Return a dictionary that contains only layers of the kinds that are allowed.")
     chosen = [layer for layer in line.values() if type(layer) in KINDS]
