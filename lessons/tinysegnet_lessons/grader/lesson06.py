@@ -1,15 +1,21 @@
-"""Exercises of lesson 06: softmax, cross-entropy with void pixels, its backward, and class weights."""
+"""Exercises of lesson 06: softmax and cross-entropy, forward and backward, and class weights."""
 
 import numpy as np
 
 from tinysegnet.ops.loss import softmax_cross_entropy_backward_numpy, softmax_cross_entropy_forward_numpy
 from tinysegnet.ops.softmax import softmax_forward_numpy
 
-from .exercise import Exercise, generator
+from .exercise import Challenge, Exercise, Prediction, generator
 
 
 def _softmax(logits):
     return softmax_forward_numpy(logits)[0]
+
+
+def _plain_cases():
+    rng = generator(2)
+    return [(np.array([[[1.0, 2.0, 4.0], [0.0, -1.0, 0.5]]]),), (rng.standard_normal((2, 3, 4, 3)),),
+            (rng.standard_normal(5),)]  # fmt: skip
 
 
 def _softmax_cases():
@@ -41,6 +47,16 @@ def _normalised_over(axes):
     return wrong
 
 
+def _softmax_backward(dprobs, probs):
+    return probs * (dprobs - (dprobs * probs).sum(-1, keepdims=True))
+
+
+def _softmax_backward_cases():
+    rng = generator(3)
+    shapes = (4,), (2, 3), (2, 3, 4, 5)
+    return [(rng.standard_normal(shape), _softmax(2 * rng.standard_normal(shape))) for shape in shapes]
+
+
 # --- the loss ---------------------------------------------------------------------------------------------------------
 
 
@@ -51,11 +67,12 @@ def _cross_entropy(logits, labels, ignore_label):
 def _loss_cases():
     rng = generator(1)
     cases = []
-    settings = ((2, 2, 3, 4), 0, 1), ((2, 3, 4, 4), 5, 1), ((3, 4, 2, 5), 7, 1), ((2, 3, 2, 3), 3, 500)
-    for shape, void, scale in settings:
-        labels = rng.integers(0, shape[-1], shape[:-1])
-        labels.reshape(-1)[rng.permutation(labels.size)[:void]] = 255
-        cases.append((scale * rng.standard_normal(shape), labels, 255))
+    settings = ((2, 2, 3, 4), 0, 1, 255, int), ((2, 3, 4, 4), 5, 1, 255, int), ((3, 4, 2, 5), 7, 1, 11, np.uint8), (
+        (2, 3, 2, 3), 3, 500, 255, int)  # fmt: skip
+    for shape, void, scale, ignore_label, dtype in settings:
+        labels = rng.integers(0, shape[-1], shape[:-1]).astype(dtype)
+        labels.reshape(-1)[rng.permutation(labels.size)[:void]] = ignore_label
+        cases.append((scale * rng.standard_normal(shape), labels, ignore_label))
     return cases
 
 
@@ -102,6 +119,51 @@ def _no_logarithm(logits, labels, ignore_label):
     return 1 - chosen[labelled].mean()
 
 
+# --- challenge: the digits of a small loss ----------------------------------------------------------------------------
+
+
+def _accurate(logits, labels):
+    pixels, best = np.arange(len(labels)), logits.argmax(-1)
+    shifted = logits - logits[pixels, best][:, None]
+    exps = np.exp(shifted)
+    exps[pixels, best] = 0
+    return np.log1p(exps.sum(-1)) - shifted[pixels, labels]
+
+
+def _accurate_cases():
+    rng = generator(9)
+    ties = np.array([[1, 1, 0], [2, 2, 2], [-3, 0, -3]], np.float32)
+    return [(rng.standard_normal((D, K)).astype(np.float32), rng.integers(0, K, D)) for D, K in ((3, 2), (7, 5))] + [
+        (ties, np.array([0, 1, 2])), (np.array([[200, 0, 3], [-150, 40, 90]], np.float32), np.array([1, 0]))
+    ]  # fmt: skip
+
+
+def _digits(answer):
+    """Return the number of right digits at the worst pixel; the logits are such that float32 can subtract exactly."""
+    rng = generator(10)
+    logits = rng.integers(-40 * 64, 40 * 64, (500, 4)).astype(np.float32) / 64
+    labels = rng.integers(0, 4, len(logits))
+    right = _accurate(logits.astype(float), labels)
+    with np.errstate(all="ignore"):
+        error = np.max(np.abs(np.asarray(answer(logits.copy(), labels.copy()), float) - right) / right)
+        return max(0.0, float(-np.log10(max(error, 1e-15)))) if np.isfinite(error) else 0.0
+
+
+def _largest_left_out(logits, labels):
+    """Leave out every logit that equals the largest one, which is wrong at a tie."""
+    shifted = logits - logits.max(-1, keepdims=True)
+    return np.log1p(np.where(shifted < 0, np.exp(shifted), 0).sum(-1)) - shifted[np.arange(len(labels)), labels]
+
+
+def _one_too_many(logits, labels):
+    shifted = logits - logits.max(-1, keepdims=True)
+    return np.log1p(np.exp(shifted).sum(-1)) - shifted[np.arange(len(labels)), labels]
+
+
+def _minus_log(logits, labels):
+    return -np.log(_softmax(logits)[np.arange(len(labels)), labels])
+
+
 # --- its gradient -----------------------------------------------------------------------------------------------------
 
 
@@ -130,6 +192,38 @@ def _void_is_pushed_down(logits, labels, ignore_label):
 def _only_the_right_class(logits, labels, ignore_label):
     one_hot = labels[..., None] == np.arange(logits.shape[-1])
     return np.where(one_hot, _gradient(logits, labels, ignore_label), 0)
+
+
+# --- class weights: counting ------------------------------------------------------------------------------------------
+
+
+def _count(labels, K):
+    return _count_by()(labels, K)
+
+
+def _count_cases():
+    rng = generator(4)
+    maps = rng.integers(0, 4, (3, 4, 5))
+    maps[0, maps[0] == 1] = 0
+    maps[1, maps[1] >= 2] = 1
+    return [(np.array([[[0, 0, 1], [0, 2, 1]], [[0, 0, 0], [0, 0, 2]]]), 2), (maps, 3),
+            (maps.astype(np.uint8), 5)]  # fmt: skip
+
+
+def _count_by(area=lambda picture, K: picture.size, kinds=lambda K: K + 1, everywhere=False):
+    """Return the right counts with one step replaced."""
+
+    def counts(labels, K):
+        found = np.array([[(picture == k).sum() for k in range(kinds(K))] for picture in labels])
+        areas = np.array([area(picture, K) for picture in labels])
+        return found.sum(0), ((found > 0) | everywhere).T @ areas
+
+    return counts
+
+
+def _pictures(labels, K):
+    pixels, _ = _count(labels, K)
+    return pixels, np.array([(labels == k).any((1, 2)).sum() for k in range(K + 1)])
 
 
 # --- class weights ----------------------------------------------------------------------------------------------------
@@ -164,6 +258,24 @@ def _weights_by(frequency=lambda pixels, image_pixels: pixels / image_pixels, mi
 
 EXERCISES = [
     Exercise(
+        name="plain_softmax",
+        results=("probs",),
+        reference=_softmax,
+        cases=_plain_cases,
+        tier="warm-up",
+        mistakes={
+            "All probabilities together sum to 1, but those of each pixel must sum to 1. Use sum(-1).":
+                _normalised_over(None),
+            "The sum runs over pixels instead of classes. The classes are the last axis.": _normalised_over(-2),
+            "The division by the sum is missing.": np.exp,
+            "exp is missing. The logits are divided by their sum.":
+                lambda logits: logits / logits.sum(-1, keepdims=True),
+            "The largest exponential is the divisor, but it must be the sum.":
+                lambda logits: np.exp(logits - logits.max(-1, keepdims=True)),
+            "The sign is wrong. The largest logit must get the largest probability.": lambda logits: _softmax(-logits),
+        },
+    ),
+    Exercise(
         name="softmax",
         results=("probs",),
         reference=_softmax,
@@ -182,6 +294,27 @@ EXERCISES = [
             "exp is missing. The logits are divided by their sum.":
                 lambda logits: logits / logits.sum(-1, keepdims=True),
             "The sign is wrong. The largest logit must get the largest probability.": lambda logits: _softmax(-logits),
+        },
+    ),
+    Exercise(
+        name="softmax_backward",
+        results=("dlogits",),
+        reference=_softmax_backward,
+        cases=_softmax_backward_cases,
+        mistakes={
+            "Only the diagonal of the Jacobian is used. Sum dprobs * probs over all classes of the pixel.":
+                lambda dprobs, probs: dprobs * probs * (1 - probs),
+            "The sum is missing. Subtract the sum of dprobs * probs.": lambda dprobs, probs: probs * dprobs,
+            "dprobs is summed without the factor probs.":
+                lambda dprobs, probs: probs * (dprobs - dprobs.sum(-1, keepdims=True)),
+            "The factor probs before the bracket is missing.":
+                lambda dprobs, probs: dprobs - (dprobs * probs).sum(-1, keepdims=True),
+            "The sum of each pixel is subtracted from dprobs * probs. The factor probs also belongs to the sum.":
+                lambda dprobs, probs: dprobs * probs - (dprobs * probs).sum(-1, keepdims=True),
+            "The sum runs over all pixels. Sum over the classes only, the last axis.":
+                lambda dprobs, probs: probs * (dprobs - (dprobs * probs).sum()),
+            "The sign is wrong. The sum is subtracted from dprobs.":
+                lambda dprobs, probs: -_softmax_backward(dprobs, probs),
         },
     ),
     Exercise(
@@ -229,6 +362,39 @@ EXERCISES = [
                 _gradient_by(scale=lambda labelled: 1 / len(labelled)),
         },
     ),
+    Challenge(
+        name="accurate_nll",
+        results=("nll",),
+        reference=_accurate,
+        cases=_accurate_cases,
+        measure=_digits,
+        unit="right digits at the worst pixel",
+        goal=6,
+        mistakes={
+            "A probability underflows to 0 before log. Compute log p from the logits.": _minus_log,
+            "Every logit that equals the largest one is left out. At a tie, leave out only one of them.":
+                _largest_left_out,
+            "log1p adds 1, but the sum contains the largest exponential, which is 1, already.": _one_too_many,
+            "This is the mean. Return the NLL of each pixel.": lambda logits, labels: _accurate(logits, labels).mean(),
+        },
+    ),
+    Exercise(
+        name="count_pixels",
+        results=("pixels", "image_pixels"),
+        reference=_count,
+        cases=_count_cases,
+        mistakes={
+            "All pictures count, but image_pixels counts only those in which the label occurs.":
+                _count_by(everywhere=True),
+            "Void pixels are missing in image_pixels. Count all pixels of a picture.":
+                _count_by(area=lambda picture, K: (picture < K).sum()),
+            "image_pixels counts pictures. Count their pixels.": _pictures,
+            "image_pixels repeats pixels. Count all pixels of the pictures in which the label occurs.":
+                lambda labels, K: (_count(labels, K)[0],) * 2,
+            "The last entry is missing. Void is counted too, so there are K + 1 entries.": _count_by(kinds=lambda K: K),
+            "The two results are exchanged.": lambda labels, K: _count(labels, K)[::-1],
+        },
+    ),
     Exercise(
         name="class_weights",
         results=("weights",),
@@ -248,3 +414,12 @@ EXERCISES = [
         },
     ),
 ]  # fmt: skip
+
+PREDICTIONS = {
+    "nll_of_a_guess": Prediction(
+        2.398, "Each class has the probability 1/11, and -log(1/11) = log 11.", tolerance=0.01),
+    "log_of_an_underflow": Prediction(
+        "b", "The exponential of -150 underflows to 0 in float32, so the probability is 0."),
+    "effect_of_class_weights": Prediction(
+        "b", "The network finds more pixels of the rare classes and loses pixels of the frequent ones."),
+}  # fmt: skip

@@ -1,10 +1,81 @@
-"""Exercises of lesson 07: the costs, receptive fields, shapes and backward of a whole network."""
+"""Exercises of lesson 07: forward, backward, shapes, costs and receptive fields of a whole network."""
+
+from functools import cache
+from typing import Any
 
 import numpy as np
 
-from tinysegnet import ops
+from tinysegnet import layers, ops
+from tinysegnet.errors import TinySegNetError
+from tinysegnet.models import Network
 
-from .exercise import Exercise, generator
+from .exercise import Challenge, Exercise, Prediction, generator
+from .grading import WrongAnswer
+
+# --- a network as a line of layers ------------------------------------------------------------------------------------
+
+
+@cache
+def _lines():
+    """Return lines of layers: each layer keeps the channels, or the sizes of the maps are odd."""
+    settings: dict[str, Any] = {"rng": np.random.default_rng(70), "dtype": np.float64}
+    pool, inner = layers.MaxPool2d(), layers.MaxPool2d()
+    norm = layers.BatchNorm2d(3, dtype=np.float64)
+    norm.params |= {"gamma": np.array([0.5, 2.0, -1.0]), "beta": np.array([0.1, -0.2, 0.3])}
+    return (
+        ({"conv": layers.Conv2d(2, 2, 3, **settings), "relu": layers.ReLU()}, (1, 3, 4, 2)),
+        ({"input": layers.Normalize(0.5, 2, dtype=np.float64), "conv": layers.Conv2d(3, 3, 3, **settings),
+          "bn": norm, "relu": layers.ReLU()}, (2, 4, 3, 3)),
+        ({"conv1": layers.Conv2d(3, 4, 3, bias=False, **settings), "bn1": layers.BatchNorm2d(4, dtype=np.float64),
+          "relu1": layers.ReLU(), "pool1": pool, "conv2": layers.Conv2d(4, 5, 3, **settings), "pool2": inner,
+          "unpool2": layers.MaxUnpool2d(inner), "conv3": layers.Conv2d(5, 4, 3, **settings),
+          "unpool1": layers.MaxUnpool2d(pool), "classifier": layers.Conv2d(4, 2, 1, **settings)}, (2, 7, 5, 3)),
+    )  # fmt: skip
+
+
+def _forward_cases():
+    rng = generator(5)
+    return [(line, rng.standard_normal(shape)) for line, shape in _lines()]
+
+
+def _backward_cases():
+    rng = generator(6)
+    return [(line, rng.standard_normal(shape), rng.standard_normal((*shape[:3], channels)))
+            for (line, shape), channels in zip(_lines(), (2, 3, 2), strict=True)]  # fmt: skip
+
+
+def _run(line, x, **kind):
+    for layer in line:
+        x = layer.forward(x, **kind)
+    return x
+
+
+def _run_forward(line, x):
+    return _run(line.values(), x, training=True)
+
+
+def _same_input(line, x):
+    return [layer.forward(x, training=True) for layer in line.values()][-1]
+
+
+def _run_backward_by(step=lambda dout, dx: dx, order=reversed, norms=list, of="grads",
+                     norm=np.linalg.norm):  # fmt: skip
+    """Return the right answer with one step replaced."""
+
+    def backward(line, x, dout):
+        _run(line.values(), x, training=True)
+        for layer in order(list(line.values())):
+            dx = layer.backward(dout)
+            dout = step(dout, dx)
+        found = [[norm(array) for array in getattr(layer, of).values()] for layer in line.values()]
+        return dx, [value for values in norms(found) for value in values]
+
+    return backward
+
+
+def _run_backward(line, x, dout):
+    return _run_backward_by()(line, x, dout)
+
 
 # --- parameters of a stack of convolutions, each with batch norm ------------------------------------------------------
 
@@ -215,10 +286,104 @@ def _mini_cases():
              rng.standard_normal((N, H, W, K))) for N, H, W, C, F, K in sizes]  # fmt: skip
 
 
+def _without_the_first(x, weight1, weight2, dout):
+    """Return da instead of dx."""
+    _, _, pool, unpool, last = _forward(x, weight1, weight2)
+    dup, dweight2, _ = ops.conv.conv2d_backward_numpy(dout, last)
+    da = ops.pool.max_pool2d_backward_numpy(ops.pool.max_unpool2d_backward_numpy(dup, unpool), pool)
+    return da, _mini(x, weight1, weight2, dout)[1], dweight2
+
+
+def _exchanged(x, weight1, weight2, dout):
+    dx, dweight1, dweight2 = _mini(x, weight1, weight2, dout)
+    return dx, dweight2, dweight1
+
+
+# --- challenge: a large field from few parameters ---------------------------------------------------------------------
+
+KINDS = {layers.Conv2d: "conv", layers.MaxPool2d: "pool", layers.MaxUnpool2d: "unpool"}
+ALLOWED = (layers.Normalize, layers.BatchNorm2d, layers.ReLU, *KINDS)
+FIELD, CHANNELS, POOLS, CLASSES = 106, 8, 4, 11
+
+
+def _parameters(answer):
+    """Return the number of parameters of a frugal SegNet that keeps all rules."""
+    line = answer() if callable(answer) else None
+    if not isinstance(line, dict) or not all(type(layer) in ALLOWED for layer in line.values()):
+        raise _broken("Return a dictionary that contains only layers of the kinds that are allowed.")
+    chosen = [layer for layer in line.values() if type(layer) in KINDS]
+    kernels = [layer for layer in chosen if isinstance(layer, layers.Conv2d)]
+    if any(layer.params["weight"].shape[3] < CHANNELS or layer.stride != 1 for layer in kernels):
+        raise _broken("Every convolution must have at least 8 output channels and stride 1.")
+    pools = [layer for layer in chosen if isinstance(layer, layers.MaxPool2d)]
+    if len(pools) > POOLS or any((layer.kernel_size, layer.stride) != (2, 2) for layer in pools):
+        raise _broken("At most four pools are allowed, each with windows of 2x2.")
+    picture = generator(8).uniform(0, 255, (1, 45, 61, 3)).astype(np.float32)
+    try:
+        network = Network(line, {"name": "frugal", "num_classes": CLASSES})
+        fits = network.forward(picture).shape == (1, 45, 61, CLASSES)
+    except (TinySegNetError, StopIteration):  # without parameters, a network has no dtype
+        fits = False
+    if not fits:
+        raise _broken("The layers must fit together, and the logits must have the picture's size and 11 channels.")
+    sizes = [layer.params["weight"].shape[0] if layer.params else 2 for layer in chosen]
+    if _fields([(KINDS[type(layer)], size) for layer, size in zip(chosen, sizes, strict=True)])[-1] < FIELD:
+        raise _broken("The field of a logit has fewer than 106 pixels.")
+    return network.num_parameters
+
+
+def _broken(hint):
+    return WrongAnswer(f"frugal_segnet: this is not a network of the required kind\n  hint    {hint}")
+
+
+def _frugal(kernels=(3, 3, 3), channels=CHANNELS, pools=POOLS, last=(1,)):
+    """Return a SegNet whose convolutions are at the bottleneck."""
+    settings: dict[str, Any] = {"bias": False, "rng": np.random.default_rng(0)}
+    ups = [layers.MaxPool2d() for _ in range(pools)]
+    chain = [layers.Conv2d(3, channels, 1, **settings), *ups]
+    chain += [layers.Conv2d(channels, channels, K, **settings) for K in kernels]
+    chain += [layers.MaxUnpool2d(pool) for pool in reversed(ups)]
+    chain += [layers.Conv2d(channels, CLASSES, K, **settings) for K in last]
+    return {f"layer{number}": layer for number, layer in enumerate(chain)}
+
+
 TINY = (("conv", 3), ("pool", 2)) * 4 + (("unpool", 2), ("conv", 3)) * 4 + (("conv", 3),)
 BASIC = (("conv", 7), ("pool", 2)) * 4 + (("unpool", 2), ("conv", 7)) * 4 + (("conv", 1),)
 
 EXERCISES = [
+    Exercise(
+        name="run_forward",
+        results=("out",),
+        reference=_run_forward,
+        cases=_forward_cases,
+        tier="warm-up",
+        mistakes={
+            "Every layer gets x, but it must get the output of the layer before it.": _same_input,
+            "The last layer is missing.": lambda line, x: _run(list(line.values())[:-1], x, training=True),
+            "The layers run in reverse order.": lambda line, x: _run(reversed(line.values()), x, training=True),
+            "training=True is missing. In training, batch norm uses the statistics of the batch.":
+                lambda line, x: _run(line.values(), x),
+        },
+    ),
+    Exercise(
+        name="run_backward",
+        results=("dx", "norms"),
+        reference=_run_backward,
+        cases=_backward_cases,
+        mistakes={
+            "Backward must begin with the last layer. Reverse the order.": _run_backward_by(order=list),
+            "Every layer gets the same dout, but it must get the dx of the layer after it.":
+                _run_backward_by(step=lambda dout, dx: dout),
+            "These are the norms of the parameters, not of their gradients.": _run_backward_by(of="params"),
+            "The norms are in reverse order. Begin with the first layer.":
+                _run_backward_by(norms=lambda found: [layer[::-1] for layer in found[::-1]]),
+            "The norms begin with the last layer. Collect them in the order of the line.":
+                _run_backward_by(norms=lambda found: found[::-1]),
+            "The square root is missing in the norms.": _run_backward_by(norm=lambda array: np.sum(array**2)),
+            "These are the largest entries of the gradients, not their norms.":
+                _run_backward_by(norm=lambda array: np.abs(array).max()),
+        },
+    ),
     Exercise(
         name="stack_parameters",
         results=("weights", "biases", "norms"),
@@ -310,7 +475,37 @@ EXERCISES = [
                 _mini_with(_to_every_pixel),
             "dweight1 comes from dout, but it must come from da, the gradient of a.":
                 _weights_from_dout,
+            "dweight1 and dweight2 are exchanged.": _exchanged,
+            "dx is the gradient of a. The backward of the first convolution is missing.": _without_the_first,
             "dweight2 uses `a`, but the input of the last convolution is `up`.": _input_of_the_first,
         },
     ),
+    Challenge(
+        name="frugal_segnet",
+        results=("line",),
+        reference=_frugal,
+        cases=list,
+        measure=_parameters,
+        unit="parameters",
+        goal=2000,
+        lower_is_better=True,
+        mistakes={
+            "Return a dictionary that contains only layers of the kinds that are allowed.":
+                lambda: {"up": layers.Upsample("nearest"), **_frugal()},
+            "Every convolution must have at least 8 output channels and stride 1.": lambda: _frugal(channels=4),
+            "At most four pools are allowed, each with windows of 2x2.": lambda: _frugal(pools=5),
+            "The layers must fit together, and the logits must have the picture's size and 11 channels.":
+                lambda: _frugal(last=()),
+            "The field of a logit has fewer than 106 pixels.": lambda: _frugal(kernels=(3, 3)),
+        },
+    ),
 ]  # fmt: skip
+
+PREDICTIONS = {
+    "rows_after_doubling": Prediction(
+        368, "The bottleneck has 23 rows, and 16 times 23 is 368, eight rows more than the picture."),
+    "tensors_behind_a_bug": Prediction(
+        "b", "Backward begins at the logits, so everything that it reaches after the broken unpool is wrong."),
+    "costliest_layer": Prediction(
+        "c", "It has 64 channels on both sides at full resolution; the first convolution has only 3 input channels."),
+}  # fmt: skip
