@@ -123,7 +123,8 @@ def _verdict(found: Exercise, answer: Any) -> str | None:
     if isinstance(found, Challenge) and value is not None:
         goal = f"{'at most' if found.lower_is_better else 'at least'} {found.goal:g}"
         end = "reached" if found.reached(value) else "not reached yet"
-        return f"{value:.3g} {found.unit} (goal: {goal}, {end})"
+        measured = f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+        return f"{measured} {found.unit} (goal: {goal}, {end})"
     return f"right ({', '.join(found.results)}; {len(cases)} case{'s' * (len(cases) != 1)})"
 
 
