@@ -209,8 +209,8 @@ for rows in (44, 45, 46, 47):
 figures.show_pool_arrows(x_odd)
 
 # %% [markdown]
-# The last window extends beyond the picture and is *clipped*. 45 and 46 rows both become 23, so unpooling needs the size
-# of the pool's input as `output_size`.
+# The last window extends beyond the picture and is *clipped*. 45 and 46 rows both become 23, so unpooling needs the
+# size of the pool's input as `output_size`.
 #
 # Flat indices need the size as well. The next cell pools a cross, 17 pixels wide, and restores it with flat indices
 # that count 17 pixels per row, then with flat indices that count $2w = 18$. What becomes of the cross's vertical line
@@ -267,8 +267,8 @@ my_max_unpool2d = grader.grade("max_unpool2d_forward", my_max_unpool2d)
 # $$\text{dx}[2u+i, 2v+j] = \text{dout}[u, v] \cdot
 # \frac{\partial\, \text{out}[u, v]}{\partial\, \text{x}[2u+i, 2v+j]}$$
 #
-# If this pixel is the maximum, a small change in it changes the output by the same amount, so the slope is 1. If another
-# pixel is the maximum, the slope is 0. Together:
+# If this pixel is the maximum, a small change in it changes the output by the same amount, so the slope is 1. If
+# another pixel is the maximum, the slope is 0. Together:
 #
 # $$\text{dx}[2u+i, 2v+j] = \begin{cases} \text{dout}[u, v] & \text{if } p[u, v] = 2i + j \\ 0 & \text{else}
 # \end{cases}$$
@@ -450,8 +450,8 @@ panels = [line] + [way[0, ..., 0] / way.max() for way in back.values()]
 figures.show_feature_maps(np.stack(panels, -1), ["line", *back])
 
 # %% [markdown]
-# In numbers: call a pixel lit if its value exceeds half of the largest value in its panel. Precision $P$ is the share of
-# lit pixels that lie on the line. Recall $R$ is the share of the line's pixels that are lit. F1 is $2PR/(P + R)$.
+# In numbers: call a pixel lit if its value exceeds half of the largest value in its panel. Precision $P$ is the share
+# of lit pixels that lie on the line. Recall $R$ is the share of the line's pixels that are lit. F1 is $2PR/(P + R)$.
 
 # %%
 print("depth  method       precision  recall    F1")
@@ -589,7 +589,8 @@ my_fast_pool = grader.grade("fast_pool", my_fast_pool)
 #   gradients add up.
 #
 # Lesson 06 computes one number from the logits of all pixels: the loss.
-#
+
+# %% [markdown]
 # ## Read next
 #
 # * M. Zeiler and R. Fergus (2014), *Visualizing and Understanding Convolutional Networks*: they unpooled with recorded
