@@ -210,7 +210,7 @@ def _laws_obeyed(answer):
     flips = np.allclose(forward(x, weight)[0], conv2d_forward_numpy(x, weight[::-1, ::-1])[0])
     if flips or compare_op("conv2d", forward, backward) < 1e-6:
         return 0.0
-    report = check_op("conv2d", pair=(forward, backward), every=60)
+    report = check_op("conv2d", pair=(forward, backward), every=8, entries=6)
     return 4.0 - len(report.broken_laws)
 
 

@@ -177,9 +177,9 @@ def _sums_swapped(dout, x_hat, inv_std, gamma):
 
 
 def _moved_statistics(batches):
-    count, total, squares, near = 0, 0.0, 0.0, None
+    count, total, squares, near = 0, 0.0, 0.0, np.zeros(1)
     for batch in batches:
-        near = batch[0, 0, 0].copy() if near is None else near
+        near = near if count else batch[0, 0, 0].copy()
         moved = batch - near
         count += moved.size // moved.shape[3]
         total, squares = total + moved.sum(PIXELS), squares + (moved**2).sum(PIXELS)
