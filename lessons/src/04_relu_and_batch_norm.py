@@ -1,9 +1,8 @@
 # %% [markdown]
 # # 04 ReLU and batch normalisation
 #
-# **The question.** Two small operations follow every convolution of SegNet's encoder. Batch normalisation brings each
-# channel to mean 0 and variance 1, then lets the network choose another mean and spread. ReLU sets negative numbers to
-# 0 (Badrinarayanan et al. 2017, section 3). What are they for, and how does a gradient pass back through them?
+# **The question.** Two small operations follow every convolution of SegNet's encoder: batch normalisation and ReLU
+# (Badrinarayanan et al. 2017, section 3). What are they for, and how does a gradient pass back through them?
 #
 # **At the end** you have derived the backward of batch normalisation, first in ten small steps and then in one line.
 #
@@ -75,7 +74,7 @@ print(f"difference inside {difference[1:-1, 1:-1].max():.0e}, in the outermost r
 # %% [markdown]
 # ## ReLU backward
 #
-# One number of `out` depends on one number of $x$, so the chain rule has a single term:
+# The chain rule has a single term:
 #
 # $$\mathrm{dx} = \mathrm{dout} \cdot \frac{\partial\, \text{out}}{\partial x}
 # \qquad\text{with}\qquad
@@ -328,7 +327,7 @@ STEPS = {
 }
 
 # %% [markdown]
-# Now run the steps in order. `nudges` adds a number to any intermediate result, which the check below needs:
+# Run the steps in order. `nudges` adds a number to any intermediate result, which the check below needs:
 
 
 # %%
@@ -345,11 +344,11 @@ mine = my_batchnorm(x, gamma, beta, 1e-5)[0]
 print("same result as my_batchnorm:", np.allclose(walk_forward(inputs)["out"], mine, rtol=0, atol=1e-14))
 
 # %% [markdown]
-# Now in reverse. $\mathrm{d}z$ stands for $\partial J / \partial z$. Only two rules are needed. A number that is *used
-# in several places* gets the *sum* of the gradients that come back from them. A number that is *broadcast* to all
-# pixels is used $m$ times, so its gradient is a sum over the pixels.
+# Now in reverse. $\mathrm{d}z$ stands for $\partial J / \partial z$. A number that is *used in several places* gets the
+# *sum* of the gradients that come back from them. A number that is *broadcast* to all pixels is used $m$ times, so its
+# gradient is a sum over the pixels.
 #
-# **Step 10**, $\text{out}_i = g_i + \beta$. The slope is 1 for both, and $\beta$ is used at every pixel:
+# **Step 10**, $\text{out}_i = g_i + \beta$. The slope is 1 for both:
 #
 # $$\mathrm{d}g_i = \mathrm{dout}_i \qquad \mathrm{d}\beta = \sum_i \mathrm{dout}_i$$
 #
@@ -442,8 +441,7 @@ print(ts.gradcheck.table(reports))
 assert all(report.ok for report in reports)
 
 # %% [markdown]
-# If a long backward is wrong, this table shows the faulty step: the gradients of later steps are right, and the
-# gradients of earlier steps are wrong.
+# If a backward is wrong, such a table shows the faulty step: the gradients of all later steps are right.
 #
 # ## From ten steps to one line
 #
@@ -504,10 +502,9 @@ print(f"one line and the library by at most      {np.abs(one_line - library).max
 # %% [markdown]
 # ### What the two subtracted terms mean
 #
-# The output does not change when all numbers of a channel are shifted by the same amount, nor (except for
-# $\varepsilon$) when they are scaled. In a direction in which the loss does not change, the gradient must be zero. The
-# two terms remove exactly these components from `dout`: its mean, and its component along `x_hat`. Here is the 4x4
-# picture from above, with $\gamma s = 1$:
+# The output does not change when a channel is shifted nor (except for $\varepsilon$) when it is scaled. In a direction
+# in which the loss does not change, the gradient must be zero. The two terms remove these components from `dout`: its
+# mean, and its component along `x_hat`. Here is the 4x4 picture from above, with $\gamma s = 1$:
 
 # %%
 x_hat4 = (np.array([[7.0, -1, 5, 1], [3, 5, 3, 1], [1, 3, 5, 3], [3, 5, 1, 3]]) - 3) / 2
@@ -549,8 +546,8 @@ for name in names:
 # %% [markdown]
 # ## A bias before batch normalisation
 #
-# A convolution with bias $b$ adds the same number to all pixels of a channel. Batch normalisation subtracts the mean,
-# which has also grown by $b$, so $b$ cancels, and its gradient is zero:
+# A convolution's bias $b$ is added to all pixels of a channel. Batch normalisation subtracts the mean, which has also
+# grown by $b$, so $b$ cancels, and its gradient is zero:
 
 # %%
 image, kernel = rng.standard_normal((2, 5, 4, 2)), rng.standard_normal((3, 3, 2, 3))
@@ -577,8 +574,8 @@ tiny = ts.build("tiny", num_classes=11)
 print("biases of tiny:", [name for name, _ in tiny.named_parameters() if name.endswith("bias")])
 
 # %% [markdown]
-# Both numbers are rounding noise around 0. The noise floor of lesson 03 accepts them. The paper says "no biases are
-# used after convolutions" (section 3.1). `tiny` has one bias, in the classifier, which no normalisation follows.
+# Both numbers are rounding noise, and the noise floor of lesson 03 accepts them. `tiny` has one bias, in the
+# classifier, which no normalisation follows.
 #
 # ## The fast version
 #
@@ -654,8 +651,7 @@ my_statistics = grader.grade("statistics_in_one_pass", my_statistics)
 #
 # * Without a nonlinear function between them, several convolutions are one linear map. In ReLU's backward, `dx` is
 #   `dout` where $x > 0$ and 0 elsewhere.
-# * Batch normalisation makes a channel's numbers independent of the size of the weights before it. It computes its
-#   statistics over N, H and W.
+# * Batch normalisation, with statistics over N, H and W, makes the size of the weights before it irrelevant.
 # * Training uses the batch's mean and biased variance; inference uses running statistics with the unbiased variance.
 # * A long backward is a list of small steps in reverse order. You can check every intermediate gradient separately.
 # * $\mathrm{dx} = \gamma s\,(\mathrm{dout} - \mathrm{d}\beta/m - \hat x\,\mathrm{d}\gamma/m)$: the two terms remove the

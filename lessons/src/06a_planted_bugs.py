@@ -54,13 +54,13 @@ def is_repeatable(forward, backward, x, u):
     return np.array_equal(first, backward(u.copy(), cache))
 
 
+# %%
 def leaves_dout(backward, cache, u):
     before = u.copy()
     backward(u, cache)
     return np.array_equal(u, before)
 
 
-# %%
 rng = np.random.default_rng(0)
 x, u, v = rng.standard_normal((3, 2, 4, 5, 3))
 print(f"{'':20} linear  repeatable  leaves dout")
@@ -74,8 +74,7 @@ for name in ("right", *(name for name, bug in bugs.items() if bug.op == "relu"))
 #
 # ## Try it yourself
 #
-# Choose a bug, guess which of the five laws detect it, and run the cell. Repeat this until you guess three bugs right
-# in a row.
+# Choose a bug from the list, guess which of the five laws detect it, and run the cell. Repeat this for several bugs.
 
 # %%
 my_bug = "void_gets_gradient"
@@ -234,7 +233,7 @@ for name, net in nets.items():
 #
 # ## Read next
 #
-# * S. McConnell (2004), *Code Complete*, chapter 22: which kinds of tests find which kinds of mistakes, with counts.
+# * S. McConnell (2004), *Code Complete*, chapter 20: what share of mistakes each kind of review and test finds.
 # * Y. Jia and M. Harman (2011), *An Analysis and Survey of the Development of Mutation Testing*: how to judge tests by
 #   the bugs that one plants.
 # * A. Karpathy (2019), *A Recipe for Training Neural Networks*: how networks fail silently, and habits that reveal it.
