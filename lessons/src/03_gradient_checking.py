@@ -391,7 +391,7 @@ ts.gradcheck.check(affine_forward, my_affine_backward, *arrays)
 # * Backward is **repeatable**: the same cache gives exactly the same bits, even after another forward pass.
 # * **Arguments are unwritten**: forward and backward must accept read-only arrays.
 #
-# Two bugs in the affine backward show the first and the third law:
+# Each of these two backward passes breaks at least one law:
 
 
 # %%

@@ -446,7 +446,7 @@ row, column = np.indices((24, 24))
 line = (np.abs(column - 5 - 0.6 * row) < 0.5).astype(float)
 back = ways_back(line, depth=2)
 panels = [line] + [way[0, ..., 0] / way.max() for way in back.values()]
-figures.show_feature_maps(np.stack(panels, -1), ["line", *back])
+figures.show_feature_maps(np.stack(panels, -1), ["line", *back], columns=4)
 
 # %% [markdown]
 # In numbers: call a pixel lit if its value exceeds half of the largest value in its panel. Precision $P$ is the share

@@ -38,7 +38,7 @@ for name, bug in bugs.items():
 # | arguments unwritten | forward and backward accept read-only arrays |
 # | comparison | results and gradients equal those of a second implementation, also at ties and zeros |
 #
-# Three of them take only a few lines each:
+# Three of these laws take only a few lines of code each:
 
 
 # %%
