@@ -1,10 +1,31 @@
-"""Exercises of lesson 03: slopes by differences, the allowed error, and a bug to find."""
+"""Exercises of lesson 03: slopes by differences, the allowed error, a gradient check, and bugs to find and to make."""
 
 import numpy as np
 
-from .exercise import Exercise, generator
+from tinysegnet.gradcheck import check_op
+from tinysegnet.ops.conv import conv2d_backward_numpy, conv2d_forward_numpy
+from tinysegnet_lessons.bugs import compare_op
+
+from .exercise import Challenge, Exercise, Prediction, generator
 
 EPS = np.finfo(float).eps
+
+
+def _central_difference(f, t, h):
+    return (f(t + h) - f(t - h)) / (2 * h)
+
+
+def _cubic(t):
+    return t**3 - 2 * t
+
+
+def _hyperbola(t):
+    return 1 / t
+
+
+def _central_cases():
+    rng = generator(3)
+    return [(_cubic, 1.0, 0.5), (_cubic, float(rng.uniform(-1, 1)), 0.125), (_hyperbola, 2.0, 0.25)]
 
 
 def _cubes(x):
@@ -34,6 +55,15 @@ def _never_put_back(f, x, h):
         up = f(moved)
         moved[at] -= 2 * h
         gradient[at] = (up - f(moved)) / (2 * h)
+    return gradient
+
+
+def _copied_once(f, x, h):
+    gradient, up, down = np.zeros(x.shape), x.copy(), x.copy()
+    for at in np.ndindex(x.shape):
+        up[at] += h
+        down[at] -= h
+        gradient[at] = (f(up) - f(down)) / (2 * h)
     return gradient
 
 
@@ -84,6 +114,64 @@ def _floor_without_F(analytic, numeric, F, h):
     return _excess(analytic, numeric, 1.0, h)
 
 
+# --- a gradient check -------------------------------------------------------------------------------------------------
+# All numbers are multiples of small powers of 2, so that every slope is exact and no result depends on rounding.
+
+
+def _square(x):
+    return x**2, x
+
+
+def _square_right(dout, cache):
+    return dout * 2 * cache
+
+
+def _square_wrong(dout, cache):
+    return dout * (2 * cache + 1)
+
+
+def _products(x):
+    return x[:-1] * x[1:], x
+
+
+def _products_wrong(dout, cache):
+    dx = np.zeros(cache.shape)
+    dx[:-1] = dout * cache[1:]  # the second factor is forgotten
+    return dx
+
+
+def _check_cases():
+    rng = generator(4)
+
+    def quarters(*shape):
+        return rng.choice([-2.0, -1.75, -0.75, -0.5, 0.25, 1.0, 1.5], shape)
+
+    h = 2.0**-20
+    return [(_square, _square_wrong, np.array([[1.0, -3.0, 2.0]]), np.array([[0.5, -2.0, 1.0]]), h),
+            (_square, _square_right, quarters(2, 3), quarters(2, 3), h),
+            (_products, _products_wrong, quarters(4, 3), quarters(3, 3), h / 4)]  # fmt: skip
+
+
+def _checked(*, dout_of=lambda dout: dout, size=lambda terms: np.abs(terms).sum(), join=np.max, step=lambda h: h,
+             backward_dout=lambda dout: dout):  # fmt: skip
+    """Return a gradient check with one of its steps replaced."""
+
+    def check(forward, backward, x, dout, h):
+        out, cache = forward(x)
+        weights = dout_of(dout)
+        numeric = _numeric_gradient(lambda moved: float((forward(moved)[0] * weights).sum()), x, step(h))
+        return join(_excess(backward(backward_dout(dout), cache), numeric, size(out * dout), step(h)))
+
+    return check
+
+
+def _reference_check(forward, backward, x, dout, h):
+    return _checked()(forward, backward, x, dout, h)
+
+
+# --- bugs -------------------------------------------------------------------------------------------------------------
+
+
 def _affine(dout, cache):
     x, gain = cache
     return dout * gain, (dout * x).sum((0, 1, 2)), dout.sum((0, 1, 2))
@@ -106,7 +194,56 @@ def _affine_changed(which, change):
     return wrong
 
 
+def _doubled():
+    def backward(dout, cache):
+        dx, dweight, dbias = conv2d_backward_numpy(dout, cache)
+        return 2 * dx, dweight, dbias
+
+    return lambda x, *others, **settings: conv2d_forward_numpy(2 * x, *others, **settings), backward
+
+
+def _laws_obeyed(answer):
+    """Return how many laws of the checker a wrong convolution obeys, or 0 if it is right or only flips its kernel."""
+    forward, backward = answer() if callable(answer) else answer
+    rng = np.random.default_rng(0)
+    x, weight = rng.standard_normal((2, 5, 6, 2)), rng.standard_normal((3, 3, 2, 3))
+    flips = np.allclose(forward(x, weight)[0], conv2d_forward_numpy(x, weight[::-1, ::-1])[0])
+    if flips or compare_op("conv2d", forward, backward) < 1e-6:
+        return 0.0
+    report = check_op("conv2d", pair=(forward, backward), every=8, entries=6)
+    return 4.0 - len(report.broken_laws)
+
+
+PREDICTIONS = {
+    "best_step_in_float64": Prediction("b", "A larger step has a larger truncation error, and a smaller step has a "
+                                            "larger rounding error."),
+    "wrong_inner_pixels_for_ones": Prediction(0, "An inner pixel gets the sum of all nine weights, and a flip does not "
+                                                 "change the sum."),
+    "central_difference_at_kink": Prediction(1, "It is the mean of the two slopes, 0 and 2."),
+}  # fmt: skip
 EXERCISES = [
+    Exercise(
+        name="central_difference",
+        results=("slope",),
+        reference=_central_difference,
+        cases=_central_cases,
+        tier="warm-up",
+        mistakes={
+            "This is the forward difference. Step h to the left as well, and divide by 2 h.":
+                lambda f, t, h: (f(t + h) - f(t)) / h,
+            "This is the backward difference. Step h to the right as well, and divide by 2 h.":
+                lambda f, t, h: (f(t) - f(t - h)) / h,
+            "The difference is divided by h, but the two points are 2 h apart.":
+                lambda f, t, h: (f(t + h) - f(t - h)) / h,
+            "The division comes before the product: / 2 * h is not / (2 * h).":
+                lambda f, t, h: (f(t + h) - f(t - h)) / 2 * h,
+            "The division by 2 h is missing.": lambda f, t, h: f(t + h) - f(t - h),
+            "The sign is wrong. Subtract f(t - h) from f(t + h).": lambda f, t, h: (f(t - h) - f(t + h)) / (2 * h),
+            "Parentheses are missing. Only f(t - h) is divided by 2 h.": lambda f, t, h: f(t + h) - f(t - h) / (2 * h),
+            "This steps by h / 2 to each side. Step by h, and divide by 2 h.":
+                lambda f, t, h: (f(t + h / 2) - f(t - h / 2)) / h,
+        },
+    ),
     Exercise(
         name="numeric_gradient",
         results=("gradient",),
@@ -120,6 +257,7 @@ EXERCISES = [
             "The difference is divided by h, but the two points are 2 h apart.":
                 lambda f, x, h: _numeric_gradient(f, x, h, divisor=h),
             "An entry that was moved is not restored before the next one is moved.": _never_put_back,
+            "up and down keep the moves of earlier entries. Copy x again for each entry.": _copied_once,
             "A whole row is moved at once. Move one entry at a time: for index in np.ndindex(x.shape).": _row_at_once,
             "This is the change in f, not its slope. The division by 2 h is missing.":
                 lambda f, x, h: _numeric_gradient(f, x, h, divisor=1.0),
@@ -157,6 +295,28 @@ EXERCISES = [
         },
     ),
     Exercise(
+        name="gradient_check",
+        results=("excess",),
+        reference=_reference_check,
+        cases=_check_cases,
+        mistakes={
+            "J is the sum of out, but it must be the sum of out * dout.":
+                _checked(dout_of=np.ones_like),
+            "F has no absolute values. It is the sum of |out * dout|.":
+                _checked(size=lambda terms: terms.sum()),
+            "F is the largest term, but it must be the sum of all terms |out * dout|.":
+                _checked(size=lambda terms: np.abs(terms).max()),
+            "The noise floor lacks F. It is the sum of |out * dout|.": _checked(size=lambda terms: 1.0),
+            "This is the mean of error over allowed, but a single wrong entry must be found: take the largest.":
+                _checked(join=np.mean),
+            "This is the smallest error over allowed. Take the largest.": _checked(join=np.min),
+            "This is the sum of error over allowed. Take the largest.": _checked(join=np.sum),
+            "The result contains all entries. Return the largest of them.": _checked(join=np.asarray),
+            "The step is always 1e-5. Use the argument h.": _checked(step=lambda h: 1e-5),
+            "backward gets ones, but it must get dout.": _checked(backward_dout=np.ones_like),
+        },
+    ),
+    Exercise(
         name="affine_backward",
         results=("dx", "dgain", "doffset"),
         reference=_affine,
@@ -179,5 +339,14 @@ EXERCISES = [
             "dx is divided by gain, but it must be multiplied by it.":
                 _affine_changed(0, lambda dout, x, gain: dout / gain),
         },
+    ),
+    Challenge(
+        name="convincing_bug",
+        results=("pair",),
+        reference=_doubled,
+        cases=list,
+        measure=_laws_obeyed,
+        unit="of the checker's laws obeyed",
+        goal=4,
     ),
 ]  # fmt: skip
