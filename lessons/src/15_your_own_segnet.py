@@ -28,8 +28,6 @@ from tinysegnet_lessons import figures, grader
 from tinysegnet_lessons.own_network import OPS, read_ops
 from tinysegnet_lessons.own_report import Badge, Table, save_report
 
-ts.runtime.set_threads(1)  # the pictures are small (lesson 13)
-
 # %% [markdown]
 # If you have CamVid, or your own pictures in a folder as for `tinysegnet train --data` (lesson 14), set its path here:
 
@@ -44,6 +42,7 @@ ENTRIES = 3  # numbers per parameter array in the gradient check
 
 # %%
 CHANNELS, BATCH = (16, 24, 32), 4  # feature maps of the three stages, pictures per step
+ts.runtime.set_threads(1)  # the pictures are small (lesson 13)
 
 # %% [markdown]
 # ## Twelve functions
