@@ -28,8 +28,6 @@ from tinysegnet_lessons import figures, grader
 from tinysegnet_lessons.own_network import OPS, read_ops
 from tinysegnet_lessons.own_report import Badge, Table, save_report
 
-ts.runtime.set_threads(1)  # the pictures are small (lesson 13)
-
 # %% [markdown]
 # If you have CamVid, or your own pictures in a folder as for `tinysegnet train --data` (lesson 14), set its path here:
 
@@ -44,6 +42,7 @@ ENTRIES = 3  # numbers per parameter array in the gradient check
 
 # %%
 CHANNELS, BATCH = (16, 24, 32), 4  # feature maps of the three stages, pictures per step
+ts.runtime.set_threads(1)  # the pictures are small (lesson 13)
 
 # %% [markdown]
 # ## Twelve functions
@@ -298,8 +297,7 @@ print("picture", x.shape, "-> logits", logits.shape, "-> gradient of the picture
 # ### Exercise 3: the slope along one number
 #
 # Write `my_slope(loss, array, index, h)`. `loss()` returns the loss for the present numbers of `array`, which you
-# change in place at `index`. Return the slope. At the end, `array` must contain exactly its old numbers. Adding and
-# subtracting $h$ rounds, so store the old number.
+# change in place at `index`. Return the slope. At the end, `array` must contain its old numbers again.
 
 
 # %%
@@ -498,7 +496,8 @@ losses = my_train(net, my_batches(train, size, steps), my_loss_pair, update)
 seconds = time.perf_counter() - began
 print(f"{steps} steps in {seconds:.0f} s with {update.kind}: loss {losses[0]:.2f} at first, {losses[-1]:.2f} at last")
 assert np.isfinite(losses).all()
-figures.show_plot({"loss of the batch": losses}, title="Training with your functions", x="step")
+title = f"Training, {len(op.mine)} of {len(OPS)} ops are mine"
+figures.show_plot({"loss of the batch": losses}, title=title, x="step")
 
 # %% [markdown]
 # ## Swap one op at a time
@@ -705,8 +704,8 @@ my_recipe = grader.grade("learning_rates", my_recipe)
 #
 # ## Read next
 #
-# * Andrej Karpathy (2019), *A Recipe for Training Neural Networks*: the order in which to check the data, the loss and
-#   the training of a new network.
+# * Atılım Güneş Baydin, Barak Pearlmutter, Alexey Radul and Jeffrey Siskind (2018), *Automatic Differentiation in
+#   Machine Learning: a Survey*: how a program derives the backward passes that you wrote by hand.
 # * Adam Paszke et al. (2019), *PyTorch: An Imperative Style, High-Performance Deep Learning Library*: how a library
 #   runs the backward functions of ops such as yours for any program.
 # * Olaf Ronneberger, Philipp Fischer and Thomas Brox (2015), *U-Net: Convolutional Networks for Biomedical Image
