@@ -162,7 +162,7 @@ class Ops:
         """Run one step, then every version of each op, or only one of them, on the arguments of that step.
 
         Returns:
-            For each op, a row with its name as "op", the shortest milliseconds of each version, and the largest relative
+            For each op, a row with its name as "op", the least milliseconds of each version, and the largest relative
             "difference" between results of two versions.
         """
         calls: list[tuple[str, tuple]] = []
