@@ -161,10 +161,8 @@ class Ops:
     def compare(self, step: Callable[[], Any], only: str | None = None) -> list[dict[str, Any]]:
         """Run one step, then every version of each op, or only one of them, on the arguments of that step.
 
-        Fast versions run three times, and the shortest time counts.
-
         Returns:
-            For each op, a row with its name as "op", the milliseconds of each version, and the largest relative
+            For each op, a row with its name as "op", the least milliseconds of each version, and the largest relative
             "difference" between results of two versions.
         """
         calls: list[tuple[str, tuple]] = []
