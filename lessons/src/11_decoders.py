@@ -10,8 +10,7 @@
 # **Prerequisites:** lessons 05 (unpooling), 07 (the network), 08 (training) and 10 (scores).
 #
 # Badrinarayanan et al. 2017 compare eight decoders in Table 1 and section 3.3, and mention two more in section 3.1. The
-# authors published no code for the comparison. The library implements all ten, and this lesson analyses a study of
-# them.
+# library implements all ten, and this lesson analyses a study of them.
 
 # %%
 import csv
@@ -25,7 +24,7 @@ import tinysegnet as ts
 from tinysegnet import layers, metrics, ops
 from tinysegnet.data import CAMVID, labelled_images
 from tinysegnet.data.toyscenes import ToyScenes
-from tinysegnet.models import decoders, segnet
+from tinysegnet.models import segnet
 from tinysegnet_lessons import figures, grader
 
 ts.runtime.set_threads(1)  # the arrays of this lesson are too small to gain from two threads
@@ -38,8 +37,8 @@ ts.runtime.set_threads(1)  # the arrays of this lesson are too small to gain fro
 #
 # ### Warm-up: replication
 #
-# Write `my_replication(z)`. `z` has the shape (N, h, w, C). Return an array (N, 2h, 2w, C) in which each number of `z`
-# fills a window of 2x2.
+# Write `my_replication(z)` for `z` (N, h, w, C). Return an array (N, 2h, 2w, C) in which each number fills a window of
+# 2x2.
 
 
 # %%
@@ -54,8 +53,7 @@ def my_replication(z):
 my_replication = grader.grade("replication", my_replication)
 
 # %% [markdown]
-# The library has five layers for upsampling. Each layer gets the pool as an argument, for its output size or its
-# indices:
+# The library has five layers for upsampling:
 
 # %%
 x_small = np.array([[1.0, 6, 2, 0], [5, 3, 1, 4], [0, 2, 7, 8], [9, 1, 3, 5]])
@@ -125,8 +123,8 @@ figures.show_arrays([("from below", ups["bilinear"]), "+", ("x, from the encoder
                 decimals=0)  # fmt: skip
 
 # %% [markdown]
-# The sum contains every number of the encoder's map, not only the positions of the maxima. Predict: a map takes 32 bits
-# per pixel of the pool's output and channel, and the indices take two bits. How many times as large are the maps?
+# Per channel and pixel of the pool's output, a map takes 32 bits, and an index takes two. Predict how many times as
+# large the maps are.
 
 # %%
 prediction = ...  # a number
@@ -162,15 +160,7 @@ for name in names:
     print(f"{name:39} {d.up:11} {convolution:12} {'yes' if d.reduce else '-':7} {'yes' if d.add else '-'}")
 
 # %% [markdown]
-# Each network is `basic` with a few settings replaced. `FCN` has no convolutions in the decoder and upsamples with
-# transposed convolutions, and `fcn-basic` is `FCN` with reduced maps that are added:
-
-# %%
-figures.show_source(decoders.fcn_basic)
-
-# %% [markdown]
-# A comparison of decoders should change nothing but the decoder. Do the ten networks start from the same weights in the
-# encoder, if they are built with the same seed?
+# Do the ten networks start from the same weights in the encoder, if they are built with the same seed?
 
 # %%
 basic = ts.build("basic").state()
@@ -189,12 +179,11 @@ for name in names:
 figures.show_network(ts.build("basic-encoder-addition"), (360, 480))
 
 # %% [markdown]
-# Thin green lines carry indices from each pool to its unpooling. Thick pink lines carry maps from a pool to the end of
-# the decoder stage of the same size.
+# Thin green lines carry indices, and thick pink lines carry maps.
 #
 # ## Costs of the decoders
 #
-# The next table is for networks of full width and pictures of 360x480, as in the paper:
+# The next table is for full width and pictures of 360x480, as in the paper:
 
 # %%
 print(f"{'':39} numbers in kernels   crossing, MB: indices   maps   GFLOP")
@@ -235,8 +224,7 @@ def my_crossing_bytes(H, W, C, K):
 my_crossing_bytes = grader.grade("crossing_bytes", my_crossing_bytes)
 
 # %% [markdown]
-# Table 1 gives "storage multipliers": 64 for all maps, 11 for reduced maps, 1 for indices. The next cell compares them
-# with your bytes.
+# Table 1 gives "storage multipliers". Compare them with your bytes:
 
 # %%
 of_indices, of_maps, of_reduced = my_crossing_bytes(360, 480, 64, 11)
@@ -249,8 +237,8 @@ for name, crossing, paper in (("basic", of_indices, 1), ("fcn-basic", of_reduced
 # %% [markdown]
 # ### Time
 #
-# The next cell measures the forward time at half the width and a quarter of the picture's height and width, as in the
-# study. Every network runs once per round, so that other load on the machine affects all alike.
+# Measure the forward time at half the width and a quarter of the picture's height and width, as in the study. Every
+# network runs once per round, so that other load on the machine affects all alike.
 
 # %% tags=["parameters"] fast="ROUNDS = 1"
 ROUNDS = 9
@@ -323,11 +311,8 @@ def my_skip_backward(dout, dnext, maps, weight):
 my_skip_backward = grader.grade("skip_backward", my_skip_backward)
 
 # %% [markdown]
-# The library distributes this over two layers. The backward pass reaches the `SkipAdd` first, which leaves `dout` on
-# the tape. Later it reaches the `SkipSource` with dnext, and this layer adds the two gradients:
-
-# %%
-figures.show_source(layers.SkipAdd._backward)
+# In the library, `SkipAdd` leaves `dout` on the tape. Later the backward pass reaches the `SkipSource` with dnext, and
+# this layer adds the two gradients:
 
 # %%
 figures.show_source(layers.SkipSource._backward)
@@ -375,8 +360,8 @@ for name in ("basic-encoder-addition", "fcn-basic", "fixed-index"):
 # %% [markdown]
 # ### A forgotten gradient
 #
-# This bug is typical of networks written by hand: the decoder reads the encoder's maps, but the backward pass ignores
-# that path. All shapes fit, and the network may still learn. Plant the bug in every skip source:
+# A typical bug: the decoder reads the encoder's maps, but the backward pass ignores that path. All shapes fit, and the
+# network may still learn. Plant the bug in every skip source:
 
 
 # %%
@@ -395,17 +380,15 @@ assert all(name == "x" or name.split(".")[0] in ("encoder1", "encoder2", "encode
 assert "encoder3.conv1.weight" in refused
 
 # %% [markdown]
-# The gradients of the fourth stage and of the whole decoder are right, because no skip source comes after them. Going
-# from the loss towards the picture, the first refused tensor comes directly before the last skip source, which is where
-# the mistake is.
+# Going from the loss towards the picture, the first refused tensor comes directly before the last skip source, which is
+# where the mistake is.
 #
 # ## The study
 #
 # `examples/decoder_study.py` trained the ten networks on CamVid's 367 training pictures, reduced to 90x120, at half the
-# width, for 40 epochs by SGD with momentum 0.9 and weight decay 0.0005, in batches of 4, with random flips. The
-# learning rate rises to 0.1 and falls, and the loss has median-frequency weights (lesson 06). Each network was trained
-# with two seeds; three networks were also trained without class weights. All were scored on the 101 validation pictures
-# at 360x480 after the last epoch.
+# width, for 40 epochs by SGD with momentum 0.9, in batches of 4. The loss has median-frequency weights (lesson 06).
+# Each network was trained with two seeds; three networks were also trained without class weights. All were scored on
+# the 101 validation pictures at 360x480.
 
 # %%
 if not Path("decoder_study.csv").exists():
@@ -431,10 +414,9 @@ for name in names:
 # %% [markdown]
 # ### The spread of the seeds
 #
-# Before you call one network the winner, ask how much a network differs from *itself* when it is trained with another
-# seed. For each network, compute the difference between the largest and the smallest score of its seeds. The largest of
-# these differences over all networks is the **spread** of a score. A difference between two networks that is smaller
-# than the spread is called a **tie**.
+# How much does a network differ from *itself* when it is trained with another seed? For each network, compute the
+# difference between the largest and the smallest score of its seeds. The largest of these differences is the **spread**
+# of a score. A difference between two networks that is smaller than the spread is called a **tie**.
 #
 # ### Exercise 4: a verdict with ties
 #
@@ -466,16 +448,14 @@ rows = [
 ]
 tables = {score: np.array([my_values(name, score, weights) for name, weights in rows])
           for score in ("G", "C", "mIoU", "BF")}  # fmt: skip
-spread = {score: float(my_verdict(table, 0, 1)[0]) for score, table in tables.items()}
-for score, table in tables.items():
-    print(
-        f"{score:5} spread {spread[score]:5.2f}   (median of {len(table)} networks {np.median(np.ptp(table, 1)):.2f})"
-    )
+spread = {score: float(my_verdict(values, 0, 1)[0]) for score, values in tables.items()}
+for score, values in tables.items():
+    print(f"{score:5} spread {spread[score]:5.2f}   (median of the networks {np.median(np.ptp(values, 1)):.2f})")
 
 # %% [markdown]
-# Is this rule fair? Test the rule on chance alone: thirteen equally good networks with two seeds each, where every
-# score is the same number plus normal noise. Predict how often the rule tells two of them apart: (a) in less than 5 %,
-# (b) in 5 to 20 %, or (c) in more than 20 % of the trials.
+# Test the rule on chance alone: thirteen equally good networks with two seeds each, where every score is the same
+# number plus normal noise. Predict how often the rule tells two of them apart: (a) in less than 5 %, (b) in 5 to 20 %,
+# or (c) in more than 20 % of the trials.
 
 # %%
 prediction = ...  # "a", "b" or "c"
@@ -517,8 +497,7 @@ figures.show_strip_plot(panels, ties=ties, others=others, words=words)
 # %% [markdown]
 # ### The paper's conclusions, one by one
 #
-# Each conclusion compares two networks. The sign is 1 if the first network scores higher, -1 if it scores lower, and 0
-# for "about as good".
+# The sign is 1 if the first of two networks scores higher, -1 if it scores lower, and 0 for "about as good".
 
 # %%
 claims = [("bilinear interpolation loses to the next worst", "bilinear-interpolation", "fcn-basic-no-addition", -1),
@@ -549,8 +528,7 @@ for k, score in enumerate(("mIoU", "BF")):
         print(f"{claim:46} {here:+8.2f} {paper:>9}     {verdict}")
 
 # %% [markdown]
-# *Holds* means that the sign is the paper's, and *tie* that these runs cannot decide. A claim of "about as good" is
-# easy to confirm: with few seeds and a wide spread, everything is a tie.
+# *Holds* means that the sign is the paper's, and *tie* that these runs cannot decide.
 #
 # The study supports three conclusions, which the next cell checks. First, where indices or maps cross to a decoder that
 # mixes channels, outlines are far better. Second, indices improve outlines only, while maps improve both outlines and
@@ -632,25 +610,21 @@ for score, by_name in mine.items():
 figures.show_strip_plot(mine, ties=spread_of)
 
 # %% [markdown]
-# "single runs" is the range of differences that could have been published with one seed each. Such short training runs
-# say little about decoders. They show how far apart two runs of *one* network are.
+# "single runs" is the range of differences that could have been published with one seed each. Such short runs say
+# little about decoders. They show how far apart two runs of *one* network are.
 #
 # ## What Table 1 does and does not compare
 #
-# Table 1 is a careful comparison, with one encoder, recipe and data set. Still, more than the decoder differs.
+# More than the decoder differs. `basic` has 1.4 million parameters, and `bilinear-interpolation` has 0.6 million. Where
+# maps are reduced, the whole decoder has 11 channels. One seed was used for each network. BF counts outlines of void,
+# both in the paper and in the study.
 #
-# 1. **Parameters and widths.** `basic` has 1.4 million parameters, and `bilinear-interpolation` has 0.6 million. Where
-#   maps are reduced, the whole decoder has 11 channels.
-# 2. **One seed was used** for each network, at the iteration with the best G on the validation pictures.
-# 3. **BF counts outlines of void.** The published script does not leave void out, and the study follows it.
-# 4. **Our study is smaller.** At 90x120 an encoder with a receptive field of 106 pixels sees the whole height; at
-#   360x480 it sees less than a third of the height.
-# 5. **The pictures differ.** Our validation set is 101 consecutive frames of one drive; the paper's test pictures come
-#   from two other drives.
-#
-# Where the study and the paper agree, a conclusion holds in spite of these differences. Where they disagree, the table
-# does not say why.
-#
+# The study differs in size: at 90x120 an encoder with a receptive field of 106 pixels sees the whole height, but at
+# 360x480 less than a third of it. Its pictures are 101 consecutive frames of one drive; the paper's test pictures come
+# from two other drives. Where the study and the paper agree, a conclusion holds in spite of these differences. Where
+# they disagree, the table does not say why.
+
+# %% [markdown]
 # ### Challenge: a test that finds more differences
 #
 # The rule of exercise 4 uses one number of all networks, the largest spread. Write `my_better_verdict(scores, one,
