@@ -91,8 +91,9 @@ def _dropout_cases():
 def _sample_cases():
     rng = generator(1)
     probs = rng.dirichlet(np.ones(3), (5, 2, 4))
-    # Squares lose the last bits of these numbers: the mean square minus the squared mean is exactly 0, in any order.
-    close = 2.0**17 + rng.permuted(np.arange(4.0)[:, None, None, None] + np.zeros((1, 2, 3, 2)), axis=0) / 2**13
+    # Squares lose the last bits of these numbers, so the mean square minus the squared mean is 0, in any order of sums.
+    # Welford's algorithm and two passes have no rounding error here.
+    close = 2.0**30 + rng.permuted(np.arange(12.0)[:, None, None, None] + np.zeros((2, 3, 2)), axis=0)[:2]
     far = 1e5 + rng.standard_normal((6, 3, 2, 4))
     return [(rng.standard_normal((4, 1, 1, 1)),), (probs,), (rng.standard_normal((1, 2, 3, 2)),), (close,), (far,)]
 
@@ -131,10 +132,6 @@ def _auroc_cases():
 
 def _cancelled(samples):
     return samples.mean(0), (samples**2).mean(0) - samples.mean(0) ** 2
-
-
-def _in_float32(samples):
-    return tuple(value.astype(float) for value in _mean_and_variance(samples.astype(np.float32)))
 
 
 def _other_divisor(samples):
@@ -284,10 +281,8 @@ EXERCISES = [
                 lambda samples: (samples.mean(0), np.abs(samples - samples.mean(0)).mean(0)),
             "The sum of squared distances is not divided by T.":
                 lambda samples: (samples.mean(0), ((samples - samples.mean(0)) ** 2).sum(0)),
-            "The variance is a difference of large numbers, mostly rounding error. Subtract the mean first.":
+            "This variance is only rounding error. Subtract the mean before squaring, and compute in float64.":
                 _cancelled,
-            "float32 keeps about seven digits, too few for numbers that are large and close. Compute in float64.":
-                _in_float32,
             "Both factors use the new mean. Welford uses the distances before and after the update.":
                 _running_mean_too_early,
             "Both factors use the old mean. Welford uses the distances before and after the update.":
