@@ -321,8 +321,7 @@ figures.show_source(layers.SkipSource._backward)
 # ### Backward passes of the five layers
 #
 # All five ways to upsample are linear in `z`, so each backward pass multiplies by a transposed matrix (lesson 05).
-# Replication sums each window, because four copies are four paths to the loss. Predict: if `dout` is 1 everywhere, what
-# is every number of replication's dz?
+# Predict: if `dout` is 1 everywhere, what is every number of replication's dz?
 
 # %%
 prediction = ...  # a number
