@@ -32,8 +32,8 @@ ts.runtime.set_threads(1)  # the arrays of this lesson are too small to gain fro
 # %% [markdown]
 # ## Five ways to upsample
 #
-# A pool has reduced sixteen numbers to four. Other layers have processed these numbers; call the result `z`. How can
-# 2x2 numbers become 4x4 again? The simplest way is to repeat each number.
+# A pool has reduced 4x4 numbers to 2x2, and other layers have turned these into `z`. How can `z` become 4x4 again? The
+# simplest way is to repeat each number.
 #
 # ### Warm-up: replication
 #
@@ -158,22 +158,6 @@ for name in names:
     d = ts.models[name]()
     convolution = ("depthwise" if d.depthwise else "full") if any(d.decoder) else "-"
     print(f"{name:39} {d.up:11} {convolution:12} {'yes' if d.reduce else '-':7} {'yes' if d.add else '-'}")
-
-# %% [markdown]
-# Do the ten networks start from the same weights in the encoder, if they are built with the same seed?
-
-# %%
-basic = ts.build("basic").state()
-for name in names:
-    other = ts.build(name).state()
-    common = [key for key in basic if key.startswith("encoder") and other[key].shape == basic[key].shape]
-    differ = [key.removesuffix(".weight") for key in common if not np.array_equal(other[key], basic[key])]
-    print(f"{name:39} {'differ: ' + ', '.join(differ) if differ else f'all {len(common)} arrays are equal'}")
-    assert bool(differ) == (name == "fcn-basic")
-
-# %% [markdown]
-# The reductions of `fcn-basic` draw random numbers before the next encoder stage does. With this network, the same seed
-# means other first weights, which is one more reason to train with several seeds.
 
 # %%
 figures.show_network(ts.build("basic-encoder-addition"), (360, 480))
@@ -473,9 +457,8 @@ print(f"with one seed each they differ by more than the noise in {np.mean(single
 #
 # ### Our study next to the paper's table
 #
-# The dots are our scores, one per training run, and the diamonds are the paper's. The paper scored other pictures at
-# another size, so compare only the order of the dots with the order of the diamonds. A bar is as wide as the spread. If
-# two bars overlap, the networks are tied.
+# The dots are our scores, one per training run, and the diamonds are the paper's. The paper scored other pictures, so
+# compare only their order. A bar is as wide as the spread; networks whose bars overlap are tied.
 
 # %%
 # Table 1, median-frequency weights, test pictures: mIoU and BF, per cent
