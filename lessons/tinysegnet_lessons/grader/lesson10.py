@@ -1,11 +1,34 @@
-"""Exercises of lesson 10: the confusion matrix, the scores of a data set, the boundary map, and the boundary F1."""
+"""Exercises of lesson 10: the confusion matrix, the scores of a data set, outlines, and the bootstrap."""
 
 import numpy as np
 
+from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.metrics import boundary_map, class_counts, confusion_matrix
 from tinysegnet.metrics.confusion import averages
 
-from .exercise import Exercise, generator
+from .exercise import Challenge, Exercise, Prediction, generator
+
+PREDICTIONS = {
+    "rows_and_columns_swapped": Prediction("b", "G and IoU use the diagonal and t + p, which stay the same, but C "
+                                                "divides by t."),
+    "IoU_of_two_pictures_together": Prediction(15 / 16, "15 of the 16 pixels of class 1 were found, and no other pixel "
+                                                        "was called 1.", tolerance=0.01),
+    "BF_of_a_square_moved_by_one": Prediction(1.0, "Every boundary pixel has a partner one pixel to the side."),
+}  # fmt: skip
+
+# --- recall and precision ---------------------------------------------------------------------------------------------
+
+
+def _recall_and_precision(matrix):
+    right = np.diag(matrix)
+    return right / matrix.sum(1), right / matrix.sum(0)
+
+
+def _filled_cases():
+    rng = generator(4)
+    return [(np.array([[3, 1, 0], [2, 3, 0], [1, 0, 4]]),), (rng.integers(1, 9, (2, 2)),),
+            (rng.integers(1, 60, (5, 5)),)]  # fmt: skip
+
 
 # --- counting ---------------------------------------------------------------------------------------------------------
 
@@ -19,7 +42,8 @@ def _matrix_cases():
         labels, predictions = rng.integers(0, K, (2, *shape)).astype(np.uint8)
         labels[..., 1] = np.where(predictions[..., 1] % 2 == 0, void, labels[..., 1])
         cases.append((labels, predictions, K, void))
-    return cases
+    nothing = np.full((2, 2), 9, np.uint8), np.zeros((2, 2), np.uint8)
+    return [*cases, (*nothing, 3, 9)]
 
 
 def _counted_by(labels_of=lambda labels, void: labels, after=lambda matrix: matrix):
@@ -78,6 +102,58 @@ def _mean_of_pictures(matrices):
 
 def _only_labelled(n, t, p):
     return np.where(t > 0, n / (t + p - n), np.nan)
+
+
+def _bootstrap_cases():
+    rng = generator(5)
+    cases = []
+    for N, K, R in ((3, 2, 2), (5, 4, 6), (8, 11, 4)):
+        matrices = rng.integers(0, 9, (N, K, K)) * (rng.random((N, K, 1)) < 0.6)
+        matrices[:, 0, 0] += 1
+        draws = rng.integers(0, N, (R, N))
+        draws[0, :2] = 0  # a picture that is drawn twice counts twice
+        cases.append((matrices, draws))
+    return cases
+
+
+def _bootstrapped(score=lambda matrices: _scores(matrices)[2], rows=lambda row: row, summary=np.array):
+    """Return a function that computes the mIoU of each row of draws with one step changed."""
+    return lambda matrices, draws: summary([score(matrices[rows(row)]) for row in draws])
+
+
+_bootstrap_mIoU = _bootstrapped()
+
+
+def _mean_mIoU(matrices):
+    return np.mean([_scores(matrix[None])[2] for matrix in matrices])
+
+
+# --- a high G and a low mIoU ------------------------------------------------------------------------------------------
+
+
+def _misleading_prediction(labels):
+    """Spend the wrong pixels on the rarest classes, and predict each absent class at one of them."""
+    pixels = np.bincount(labels[labels < 11], minlength=11)
+    order = np.argsort(pixels, kind="stable")
+    places = np.concatenate([np.flatnonzero(labels == k) for k in order])[: pixels.sum() // 10]
+    absent = np.flatnonzero(pixels == 0)
+    out = np.where(labels == 11, 0, labels).ravel()
+    out[places] = order[-1]
+    out[places[: len(absent)]] = absent
+    return out.reshape(labels.shape)
+
+
+def _mean_mIoU_of_misleading_predictions(answer):
+    streets = ToyScenes(6, seed=20, size=(48, 64))
+    found = []
+    for labels in (streets[number].labels for number in range(6)):
+        predictions = np.asarray(answer(labels.copy()))
+        if predictions.shape != labels.shape or not np.isin(predictions[labels < 11], range(11)).all():
+            found.append(1.0)
+            continue
+        G, _, mIoU = _scores(confusion_matrix(labels, predictions.astype(int), 11, 11)[None])
+        found.append(mIoU if G >= 0.9 else 1.0)
+    return float(np.mean(found))
 
 
 # --- boundaries -------------------------------------------------------------------------------------------------------
@@ -158,6 +234,25 @@ def _undivided(precision, recall):
 _boundary_f1 = _f1_by()
 
 EXERCISES = [
+    Exercise(
+        name="recall_and_precision",
+        tier="warm-up",
+        results=("recall", "precision"),
+        reference=_recall_and_precision,
+        cases=_filled_cases,
+        mistakes={
+            "Recall and precision are swapped. Recall divides by t, the sums of the rows.":
+                lambda matrix: _recall_and_precision(matrix)[::-1],
+            "Both are divided by the sums of the rows. Precision divides by p, the sums of the columns.":
+                lambda matrix: (_recall_and_precision(matrix)[0],) * 2,
+            "The counts are divided by the number of all pixels. Divide by the sum of a row or a column.":
+                lambda matrix: (np.diag(matrix) / matrix.sum(),) * 2,
+            "These are tables of shares. Return only the diagonals, (K,).":
+                lambda matrix: (matrix / matrix.sum(1, keepdims=True), matrix / matrix.sum(0)),
+            "These are the shares of the wrong pixels. Divide the diagonal instead.":
+                lambda matrix: tuple(1 - value for value in _recall_and_precision(matrix)),
+        },
+    ),
     Exercise(
         name="confusion_matrix",
         results=("matrix",),
@@ -240,5 +335,33 @@ EXERCISES = [
                 _f1_by(lambda down, right: abs(down) + abs(right)),
             "If no pixel has a match, F1 is 0 / 0. Return 0 instead.": _f1_by(together=_undivided),
         },
+    ),
+    Exercise(
+        name="bootstrap_mIoU",
+        results=("scores",),
+        reference=lambda matrices, draws: _bootstrap_mIoU(matrices, draws),
+        cases=_bootstrap_cases,
+        mistakes={
+            "This is the mean of the pictures' scores. Add the matrices of a row up first.":
+                _bootstrapped(score=_mean_mIoU),
+            "A picture that is drawn twice must count twice.": _bootstrapped(rows=np.unique),
+            "All rows have the score of the original set. Use the pictures with the numbers in the row.":
+                _bootstrapped(rows=lambda row: slice(None)),
+            "This is one number for all rows. Return one score per row.": _bootstrapped(summary=np.mean),
+            "This score is G. Return mIoU, the third score.":
+                _bootstrapped(score=lambda matrices: _scores(matrices)[0]),
+            "This score is C. Return mIoU, the third score.":
+                _bootstrapped(score=lambda matrices: _scores(matrices)[1]),
+        },
+    ),
+    Challenge(
+        name="misleading_prediction",
+        results=("predictions",),
+        reference=_misleading_prediction,
+        cases=list,
+        measure=_mean_mIoU_of_misleading_predictions,
+        unit="mean mIoU of six streets with at least 90 % right pixels",
+        goal=0.55,
+        lower_is_better=True,
     ),
 ]  # fmt: skip

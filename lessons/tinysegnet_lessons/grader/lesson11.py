@@ -1,8 +1,66 @@
-"""Exercises of lesson 11: bytes that cross, the gradient of maps that are read twice, and a verdict with ties."""
+"""Exercises of lesson 11: upsampling, bytes that cross, maps that are read twice, and verdicts with ties."""
 
 import numpy as np
+from scipy import stats
 
-from .exercise import Exercise, generator
+from .exercise import Challenge, Exercise, Prediction, generator
+
+PREDICTIONS = {
+    "maps_against_indices": Prediction(16, "32 bits are 16 times as many as two bits."),
+    "replication_of_ones": Prediction(4, "Each number was copied to four pixels, so its gradient is a sum of four "
+                                         "ones."),
+    "equal_networks_told_apart": Prediction("a", "The largest of thirteen differences is larger than nearly all "
+                                                 "differences of means."),
+}  # fmt: skip
+
+# --- upsampling -------------------------------------------------------------------------------------------------------
+
+
+def _replication_cases():
+    rng = generator(1)
+    return [(np.array([[1.0, 2], [3, 4]])[None, :, :, None],), (rng.standard_normal((2, 3, 4, 5)),),
+            (rng.standard_normal((3, 1, 2, 2)),)]  # fmt: skip
+
+
+def _replication(z):
+    return z.repeat(2, axis=1).repeat(2, axis=2)
+
+
+def _corner_only(z):
+    out = np.zeros_like(_replication(z))
+    out[:, ::2, ::2] = z
+    return out
+
+
+def _transposed_cases():
+    rng = generator(2)
+    kernel = np.array([[1.0, 2, 3], [4, 5, 6], [7, 8, 9]])
+    return [(np.array([[1.0, 0], [10, 100]]), kernel), (rng.standard_normal((3, 4)), rng.standard_normal((4, 4))),
+            (rng.standard_normal((2, 5)), rng.standard_normal((2, 2))),
+            (rng.standard_normal((4, 2)), rng.standard_normal((5, 5)))]  # fmt: skip
+
+
+def _transposed(stride=2, add=True, kernel=lambda weight: weight):
+    """Return a transposed convolution with one step changed."""
+
+    def transposed(z, weight):
+        (h, w), K = z.shape, len(weight)
+        out = np.zeros((stride * (h - 1) + K, stride * (w - 1) + K))
+        for u, v in np.ndindex(h, w):
+            window = out[stride * u : stride * u + K, stride * v : stride * v + K]
+            window[...] = z[u, v] * kernel(weight) + (window if add else 0)
+        return out
+
+    return transposed
+
+
+_transposed_convolution = _transposed()
+
+
+def _left_out_of_the_sum(z, weight):
+    out = _transposed_convolution(z, weight)
+    return out[: 2 * z.shape[0], : 2 * z.shape[1]]
+
 
 # --- what crosses -----------------------------------------------------------------------------------------------------
 
@@ -101,7 +159,75 @@ def _all_seeds_agree(scores, one, other):
     return *_judged(scores, one, other)[:2], int(signs[0]) if (signs == signs[0]).all() else 0
 
 
+# --- a test with more power -------------------------------------------------------------------------------------------
+
+NETWORKS, SEEDS, TRIALS, BETTER = 13, 2, 2000, 2.5
+
+
+def _better_verdict(scores, one, other):
+    """Compare the difference with the noise of all networks together, by Student's distribution at a level of 4 %."""
+    networks, seeds = scores.shape
+    noise = np.sqrt(scores.var(axis=1, ddof=1).mean())
+    difference = scores[one].mean() - scores[other].mean()
+    limit = stats.t.ppf(0.98, networks * (seeds - 1)) * noise * np.sqrt(2 / seeds)
+    return int(np.sign(difference)) if abs(difference) > limit else 0
+
+
+def _power(answer):
+    """Return the share of true differences that are found, or 0 if more than 5 % of equal networks are told apart."""
+    rng = generator(6)
+    told_apart = found = 0
+    for _ in range(TRIALS):
+        scores = 50 + rng.standard_normal((NETWORKS, SEEDS))
+        one, other = (int(row) for row in rng.permutation(NETWORKS)[:2])
+        told_apart += answer(scores.copy(), one, other) != 0
+        scores[one] += BETTER
+        found += answer(scores.copy(), one, other) == 1
+    return found / TRIALS if told_apart <= 0.05 * TRIALS else 0.0
+
+
+def _clear_cases():
+    scores = np.array([[45.0, 45.5], [61.0, 60.5], [45.25, 45.5], [30.0, 30.5]])
+    return [(scores, 1, 0), (scores, 3, 1), (scores, 0, 0)]
+
+
 EXERCISES = [
+    Exercise(
+        name="replication",
+        tier="warm-up",
+        results=("out",),
+        reference=_replication,
+        cases=_replication_cases,
+        mistakes={
+            "The picture is repeated as a whole. Repeat each number: np.repeat, not np.tile.":
+                lambda z: np.tile(z, (1, 2, 2, 1)),
+            "The batch axis is repeated. In (N, h, w, C), rows and columns are the axes 1 and 2.":
+                lambda z: z.repeat(2, axis=0).repeat(2, axis=1),
+            "The channels are repeated. In (N, h, w, C), rows and columns are the axes 1 and 2.":
+                lambda z: z.repeat(2, axis=2).repeat(2, axis=3),
+            "Only the rows are repeated. Also repeat the columns.": lambda z: z.repeat(2, axis=1),
+            "Only the columns are repeated. Also repeat the rows.": lambda z: z.repeat(2, axis=2),
+            "Only the top left pixel of each window is filled.": _corner_only,
+            "Each number is divided by four. Replication copies it unchanged.": lambda z: _replication(z) / 4,
+        },
+    ),
+    Exercise(
+        name="transposed_convolution",
+        results=("out",),
+        reference=lambda z, weight: _transposed_convolution(z, weight),
+        cases=_transposed_cases,
+        mistakes={
+            "Overlapping windows overwrite each other. Add with +=.": _transposed(add=False),
+            "The windows are one pixel apart. With stride 2, they start at (2u, 2v).": _transposed(stride=1),
+            "The kernel is flipped. Each number adds z[u, v] * weight unchanged.":
+                _transposed(kernel=lambda weight: weight[::-1, ::-1]),
+            "The kernel is transposed. Its rows are rows of the picture.": _transposed(kernel=np.transpose),
+            "The result is cut to twice the size of z. Without padding, it has 2(h - 1) + K rows.":
+                _left_out_of_the_sum,
+            "The windows are K pixels apart. With stride 2, they start at (2u, 2v) and may overlap.":
+                lambda z, weight: _transposed(stride=len(weight))(z, weight),
+        },
+    ),
     Exercise(
         name="crossing_bytes",
         results=("indices", "maps", "reduced"),
@@ -168,5 +294,14 @@ EXERCISES = [
             "The tie uses the spread of these two networks. Use the spread of all networks.": _tie_of_the_two,
             "The sign depends on whether all seeds agree. Compare the means with the spread instead.": _all_seeds_agree,
         },
+    ),
+    Challenge(
+        name="better_verdict",
+        results=("sign",),
+        reference=_better_verdict,
+        cases=_clear_cases,
+        measure=_power,
+        unit="of the true differences found",
+        goal=0.55,
     ),
 ]  # fmt: skip
