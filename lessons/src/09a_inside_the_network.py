@@ -18,8 +18,8 @@ from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.models import Network
 from tinysegnet_lessons import figures, grader
 
-# %% tags=["parameters"] fast="PICTURES, STEPS, CHANNELS, SQUARE = 2, 5, 3, 32"
-PICTURES, STEPS, CHANNELS, SQUARE = 8, 40, 32, 8  # test pictures, training steps, channels to spoil, pixels of a square
+# %% tags=["parameters"] fast="PICTURES, STEPS, CHANNELS = 2, 5, 3"
+PICTURES, STEPS, CHANNELS = 8, 40, 32  # test pictures, training steps, channels to spoil
 
 # %%
 net = ts.load_bundled("toy")
