@@ -344,7 +344,8 @@ figures.show_plot(runs, title="Mean J, noisy gradients", x="step", log="y")
 # $$\frac12\, n\, \sigma^2 = 1 \qquad\Longleftrightarrow\qquad \sigma = \sqrt{2/n} .$$
 #
 # This is He's initialisation (He et al. 2015), which the paper also uses (section 3.2).
-#
+
+# %% [markdown]
 # ### Exercise 4: the standard deviation
 #
 # Write `my_he_std(shape)`, which returns He's standard deviation for a kernel of `shape` (K, L, C, F). The kernel is K
