@@ -595,7 +595,7 @@ print(f"this lesson's network: mIoU {result.scores.mIoU:.3f}     the bundled one
 # pictures and the validation pictures.
 
 # %% tags=["parameters"] fast="FEW_EPOCHS = 6"
-FEW_EPOCHS = 36  # training epochs on sixteen pictures
+FEW_EPOCHS = 48  # training epochs on sixteen pictures
 
 
 # %%

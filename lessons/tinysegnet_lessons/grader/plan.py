@@ -36,7 +36,8 @@ def loss_of_plan(plan: Callable) -> float:
     labels with which the step is made. The matrix products use one thread, because two are slower for small arrays.
     """
     images, labels = _pictures()
-    model, slots = ts.build("tiny", width=0.25, seed=0), {}
+    model = ts.build("tiny", width=0.25, seed=0)
+    slots: dict[str, tuple] = {}  # the running means of each parameter
     with threadpool_limits(limits=1, user_api="blas"):
         for step in range(STEPS):
             at = np.arange(BATCH * step, BATCH * step + BATCH) % TRAINED
@@ -60,6 +61,6 @@ def _loss(model, images, labels, training):
 def _adam(model, slots, step, rate):
     gradients = dict(model.named_gradients())
     for name, parameter in model.named_parameters():
-        zeros = np.zeros_like(parameter)
-        old = slots.get(name, (zeros, zeros))
-        parameter[...], *slots[name] = adam_step(parameter, gradients[name], *old, step, rate, 0.9, 0.999, 1e-8)
+        mean, square = slots.get(name, (0.0, 0.0))
+        parameter[...], mean, square = adam_step(parameter, gradients[name], mean, square, step, rate, 0.9, 0.999, 1e-8)
+        slots[name] = mean, square
