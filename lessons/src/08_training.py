@@ -443,6 +443,7 @@ def my_overfit(images, labels, change=None, rate=0.01, make=lambda model, rate: 
     return list(my_train(model, make(model, rate), images, labels, STEPS))
 
 
+# %%
 SIZE, palette = (48, 64), ts.data.CAMVID
 two = ts.data.InMemory(ToyScenes(2, seed=4, size=SIZE))
 images = np.stack([sample.image for sample in two.samples]).astype(np.float32)
