@@ -707,7 +707,8 @@ for name in ("optimizer", "learning_rate", "momentum", "weight_decay", "bias_rat
 # - A standard deviation of $\sqrt{2/n}$, where $n$ is the fan-in, keeps the scale of activations through ReLU layers.
 # - Try two pictures first. Training may work even with a wrong gradient; only a gradient check reveals the mistake.
 # - Judge a network on pictures that it was not trained on.
-#
+
+# %% [markdown]
 # ## Read next
 #
 # - Kingma and Ba 2015, "Adam: A Method for Stochastic Optimization": the algorithm that you wrote, with its derivation.
