@@ -1,10 +1,22 @@
-"""Exercises of lesson 08: a step of SGD, a step of Adam, and the standard deviation of the initial weights."""
+"""Exercises of lesson 08: descent, a step of SGD and of Adam, a schedule, the first weights, and the training loop."""
 
+import copy
 import math
 
 import numpy as np
 
-from .exercise import Exercise, generator
+from tinysegnet import ops
+
+from .exercise import Challenge, Exercise, Prediction, generator
+from .plan import adam_step as _adam
+from .plan import loss_of_plan
+
+
+def _descent(start, curvatures, rate, steps):
+    path = [start]
+    for _ in range(steps):
+        path.append(path[-1] - rate * curvatures * path[-1])
+    return np.array(path)
 
 
 def _sgd(parameter, gradient, velocity, rate, momentum, decay):
@@ -12,11 +24,21 @@ def _sgd(parameter, gradient, velocity, rate, momentum, decay):
     return parameter - rate * velocity, velocity
 
 
-def _adam(parameter, gradient, mean, square, step, rate, beta1, beta2, eps):
-    mean = beta1 * mean + (1 - beta1) * gradient
-    square = beta2 * square + (1 - beta2) * gradient**2
-    unbiased, unbiased_square = mean / (1 - beta1**step), square / (1 - beta2**step)
-    return parameter - rate * unbiased / (np.sqrt(unbiased_square) + eps), mean, square
+def _one_cycle(step, steps):
+    return _cycle()(step, steps)
+
+
+def _cycle(warmup=0.3, start=1 / 25, end=1e-4, shape=lambda x: (1 - math.cos(math.pi * x)) / 2, begin=None,
+           last=lambda steps: steps):  # fmt: skip
+    """Return a schedule that rises and falls, with one part changed."""
+
+    def one_cycle(step, steps):
+        progress, origin = step / max(last(steps), 1), warmup if begin is None else begin
+        if progress < warmup:
+            return start + (1 - start) * shape(progress / warmup)
+        return end + (1 - end) * (1 - shape((progress - origin) / (1 - warmup)))
+
+    return one_cycle
 
 
 def _he_std(shape):
@@ -47,6 +69,105 @@ def _adam_cases():
 
 def _he_cases():
     return [((3, 3, 4, 6),), ((1, 1, 64, 11),), ((7, 7, 3, 64),), ((3, 5, 2, 6),)]
+
+
+def _descent_cases():
+    rng = generator(2)
+    one = np.array([2.0, -1.0]), np.array([1.0, 4.0]), 0.1, 1
+    return [one, (rng.standard_normal(3), rng.uniform(1, 5, 3), 0.2, 4), (np.array([-4.0, 1.0]), np.array([1.0, 25.0]),
+                                                                      0.07, 6)]  # fmt: skip
+
+
+def _cycle_cases():
+    return [(0, 100), (15, 100), (30, 100), (29, 100), (65, 100), (99, 100), (3, 10), (7, 30), (0, 1)]
+
+
+# --- the training loop -----------------------------------------------------------------------------------------------
+
+
+class PixelwiseNetwork:
+    """A 1x1 convolution, which can be trained like a network."""
+
+    def __init__(self, weight):
+        self.weight, self.gradient, self.x = weight, None, None
+
+    def __eq__(self, other):
+        return np.array_equal(self.weight, other.weight)
+
+    def forward(self, x, training=False):
+        self.x = x if training else None
+        return x @ self.weight
+
+    def backward(self, dlogits, input_gradient=True):
+        if self.x is None:
+            raise ValueError("backward has no forward pass to follow. Call model.forward(images, training=True) first")
+        self.gradient = np.einsum("nhwc,nhwf->cf", self.x, dlogits)
+        dx, self.x = dlogits @ self.weight.T if input_gradient else None, None
+        return dx
+
+
+class Descent:
+    """Plain gradient descent for a `PixelwiseNetwork`."""
+
+    def __init__(self, model, rate):
+        self.model, self.rate = model, rate
+
+    def __eq__(self, other):
+        return self.rate == other.rate and self.model == other.model
+
+    def step(self):
+        if self.model.gradient is None:
+            raise ValueError("there are no gradients. Call the model's backward before the optimizer's step")
+        self.model.weight -= self.rate * self.model.gradient
+
+
+def _train(model, optimizer, images, labels, steps):
+    return _loop()(model, optimizer, images, labels, steps)
+
+
+def _loop(update=lambda optimizer, number: optimizer.step(), scale=lambda loss: 1.0, value=lambda losses: losses,
+          after=False, ignored=11):  # fmt: skip
+    """Return a training loop with one part changed. The loop trains a copy of the model."""
+
+    def train(model, optimizer, images, labels, steps):
+        model, optimizer, losses = *copy.deepcopy((model, optimizer)), []
+        for number in range(steps):
+            known = np.where(labels == 11, ignored, labels)
+            loss, cache = _cross_entropy(model.forward(images, training=True), known)
+            model.backward(ops.softmax_cross_entropy_backward(scale(loss), cache), input_gradient=False)
+            update(optimizer, number)
+            losses.append(float(_cross_entropy(model.forward(images), known)[0] if after else loss))
+        return np.array(value(losses))
+
+    return train
+
+
+def _cross_entropy(logits, labels):
+    return ops.softmax_cross_entropy_forward(logits, labels, ignore_label=11)
+
+
+def _train_cases():
+    rng = generator(3)
+    cases = []
+    for size, rate, steps in (((1, 2, 3), 0.5, 1), ((2, 3, 4), 0.5, 4), ((2, 4, 3), 0.1, 6)):
+        model = PixelwiseNetwork(rng.standard_normal((3, 11)))
+        labels = rng.integers(0, 11, size)
+        labels[0, 0, 0] = 11
+        cases.append((model, Descent(model, rate), rng.standard_normal((*size, 3)), labels, steps))
+    return cases
+
+
+# --- the challenge ---------------------------------------------------------------------------------------------------
+
+
+def _plan(step, steps, images, labels):
+    rng = np.random.default_rng(step)
+    for n in range(len(images)):
+        if rng.random() < 0.5:
+            images[n], labels[n] = images[n, :, ::-1].copy(), labels[n, :, ::-1].copy()
+        right = rng.integers(-6, 7)
+        images[n], labels[n] = np.roll(images[n], right, 1), np.roll(labels[n], right, 1)
+    return 0.03 * _one_cycle(step, steps), images, labels
 
 
 # --- mistakes --------------------------------------------------------------------------------------------------------
@@ -118,6 +239,30 @@ def _adam_returns_corrected(parameter, gradient, mean, square, step, rate, beta1
 
 EXERCISES = [
     Exercise(
+        name="descent_path",
+        results=("path",),
+        reference=_descent,
+        cases=_descent_cases,
+        tier="warm-up",
+        mistakes={
+            "The step goes uphill. Subtract rate times the gradient.":
+                lambda start, curvatures, rate, steps: _descent(start, curvatures, -rate, steps),
+            "The start is missing. The path has steps + 1 rows, and the first row is the start.":
+                lambda start, curvatures, rate, steps: _descent(start, curvatures, rate, steps)[1:],
+            "The gradient is always that of the start. Compute it at the current parameters in each step.":
+                lambda start, curvatures, rate, steps: start * (1 - rate * np.arange(steps + 1)[:, None] * curvatures),
+            "The curvatures are missing. The gradient is curvatures * parameters.":
+                lambda start, curvatures, rate, steps: _descent(start, np.ones_like(curvatures), rate, steps),
+            "The gradient is the curvature alone. It is curvatures * parameters.":
+                lambda start, curvatures, rate, steps: start - rate * np.arange(steps + 1)[:, None] * curvatures,
+            "The rate is missing.": lambda start, curvatures, rate, steps: _descent(start, curvatures, 1.0, steps),
+            "This is the last place. Return all places, one per row.":
+                lambda start, curvatures, rate, steps: _descent(start, curvatures, rate, steps)[-1],
+            "There is one step too many.":
+                lambda start, curvatures, rate, steps: _descent(start, curvatures, rate, steps + 1),
+        },
+    ),
+    Exercise(
         name="sgd_step",
         results=("parameter", "velocity"),
         reference=_sgd,
@@ -177,4 +322,62 @@ EXERCISES = [
                 lambda shape: math.sqrt(2 / (shape[0] * shape[1] * (shape[2] + shape[3]))),
         },
     ),
+    Exercise(
+        name="one_cycle",
+        results=("factor",),
+        reference=_one_cycle,
+        cases=_cycle_cases,
+        mistakes={
+            "The schedule begins at 0. It begins at 1/25.": _cycle(start=0.0),
+            "The schedule begins at 1. It rises from 1/25 to 1 in the first 30 %.": _cycle(start=1.0),
+            "The schedule ends at 0. It ends at 0.0001.": _cycle(end=0.0),
+            "The curve is a straight line. It must be half a cosine.": _cycle(shape=lambda x: x),
+            "This is a whole period of the cosine. Half a period runs from angle 0 to pi.":
+                _cycle(shape=lambda x: (1 - math.cos(2 * math.pi * x)) / 2),
+            "The second half does not begin at 1. Subtract the 30 % of the rise from the progress first.":
+                _cycle(begin=0.0),
+            "The rise takes half of the steps. It must take 30 %.": _cycle(warmup=0.5),
+            "The progress is step / (steps - 1). It must be step / steps.": _cycle(last=lambda steps: steps - 1),
+            "The angle is in degrees. Use radians: half a period is pi.":
+                _cycle(shape=lambda x: (1 - math.cos(180 * x)) / 2),
+        },
+    ),
+    Exercise(
+        name="train_steps",
+        results=("losses",),
+        reference=_train,
+        cases=_train_cases,
+        mistakes={
+            "The optimizer makes no step.": _loop(lambda optimizer, number: None),
+            "The optimizer steps only once. Each round of the loop needs a step.":
+                _loop(lambda optimizer, number: None if number else optimizer.step()),
+            "The optimizer steps twice per round.":
+                _loop(lambda optimizer, number: (optimizer.step(), optimizer.step())),
+            "The losses are computed after the step. Use the loss that backward starts from.": _loop(after=True),
+            "The backward pass begins with the loss. The derivative of the loss with respect to itself is 1.":
+                _loop(scale=lambda loss: loss),
+            "This is the last loss alone. Return a list of the losses of all steps.":
+                _loop(value=lambda losses: losses[-1]),
+            "Label 11 counts as a class. Pass ignore_label=11.": _loop(ignored=10),
+        },
+    ),
+    Challenge(
+        name="training_plan",
+        results=("rate", "images", "labels"),
+        reference=_plan,
+        cases=lambda: [],
+        measure=loss_of_plan,
+        unit="is the loss on 24 other pictures",
+        goal=1.7,
+        lower_is_better=True,
+    ),
 ]  # fmt: skip
+
+PREDICTIONS = {
+    "momentum_on_a_steady_slope": Prediction(
+        10, "The steps are 1 + 0.9 + 0.9**2 + ... = 1 / (1 - 0.9) times as long.", tolerance=0.01),
+    "first_step_of_adam": Prediction(
+        0.1, "At the first step, the corrected mean is g and the root of the corrected square is |g|."),
+    "wrong_backward_in_training": Prediction(
+        "b", "The wrong gradient still mostly points downhill."),
+}  # fmt: skip
