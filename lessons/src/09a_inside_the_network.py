@@ -151,7 +151,8 @@ tensors, tape = my_tensors(net, images[:1])  # the tape contains the pooling ind
 busiest = int(tensors["encoder1.relu1"][0].std((0, 1)).argmax())
 position = ops.unpack_indices(tape.indices[net.layers["encoder1.pool"]], 32)[0, :, :, busiest]
 loud = tensors["encoder1.pool"][0, :, :, busiest]
-figures.show_labels(np.where(loud > np.quantile(loud, 0.85), position, 255), corners)
+largest = np.where(loud > np.quantile(loud, 0.85), position, 255)
+figures.show_labels(largest, corners, rest="windows with small maxima")
 
 # %% [markdown]
 # These windows lie along outlines, and neighbouring windows often agree. The position follows the edge more precisely
