@@ -44,7 +44,7 @@ figures.show_arrays([(name, a[0, :, :, 0]) for name, a in maps.items()])
 #
 # ### Warm-up: one number of a convolution
 #
-# Write `my_one_output(x, weight, bias, at, f)`, which returns a single number of a convolution's output.
+# Write `my_one_number(x, weight, bias, at, f)`, which returns a single number of a convolution's output.
 #
 # * `x` is (H, W, C), `weight` is (K, K, C, F) with an odd K, and `bias` is (F,).
 # * Return the output of filter `f` at the pixel `at`, which is (row, column). Pad `x` with K // 2 zeros on each side,
@@ -52,7 +52,7 @@ figures.show_arrays([(name, a[0, :, :, 0]) for name, a in maps.items()])
 
 
 # %%
-def my_one_output(x, weight, bias, at, f):
+def my_one_number(x, weight, bias, at, f):
     ### BEGIN SOLUTION
     K = len(weight)
     padded = np.pad(x, ((K // 2, K // 2), (K // 2, K // 2), (0, 0)))
@@ -62,10 +62,10 @@ def my_one_output(x, weight, bias, at, f):
 
 
 # %%
-my_one_output = grader.grade("one_output", my_one_output)
+my_one_number = grader.grade("one_number", my_one_number)
 
 # %%
-print("out[1, 2] as a sum of nine products:", my_one_output(sparse[0], fill, np.zeros(1), (1, 2), 0))
+print("out[1, 2] as a sum of nine products:", my_one_number(sparse[0], fill, np.zeros(1), (1, 2), 0))
 
 # %% [markdown]
 # Look at the panels above. How many of the sixteen pixels of `x` can change `out[1, 2]`, if each of them changes by a
@@ -73,7 +73,7 @@ print("out[1, 2] as a sum of nine products:", my_one_output(sparse[0], fill, np.
 
 # %%
 prediction = ...  # a number
-grader.predict("pixels_behind_one_output", prediction)
+grader.predict("pixels_behind_one_number", prediction)
 
 # %% [markdown]
 # To see the answer, let the loss be `out[1, 2]`, and send its gradient back through the five layers:
@@ -99,7 +99,7 @@ figures.show_arrays([(name, a[0, :, :, 0]) for name, a in back.items()])
 def my_out(x):
     active, _ = ops.relu_forward(ops.conv2d_forward(x, edge)[0])
     sparse, _ = ops.max_unpool2d_forward(*ops.max_pool2d_forward(active)[0], output_size=(4, 4))
-    return my_one_output(sparse[0], fill, np.zeros(1), (1, 2), 0)
+    return my_one_number(sparse[0], fill, np.zeros(1), (1, 2), 0)
 
 
 moved = np.zeros_like(dx)
@@ -238,7 +238,7 @@ k = max((2, 6, 8, 9, 10), key=lambda k: np.sum((labels[0] == k) & (answer == k))
 rows, columns = np.nonzero((labels[0] == k) & (answer == k))
 at = int(rows[rows.size // 2]), int(columns[rows.size // 2])
 weight, bias = (net.layers["classifier"].params[name] for name in ("weight", "bias"))
-sums = np.array([my_one_output(tensors["decoder1.relu1"][0], weight, bias, at, f) for f in range(11)])
+sums = np.array([my_one_number(tensors["decoder1.relu1"][0], weight, bias, at, f) for f in range(11)])
 probs, _ = ops.softmax_forward(logits)
 assert np.allclose(sums, logits[0][at], rtol=1e-3, atol=1e-3)
 print(f"pixel {at}: {CAMVID.names[k]} has the logit {sums[k]:.2f} and the probability {probs[0][at][k]:.3f}")

@@ -12,20 +12,20 @@ from .exercise import Challenge, Exercise, Prediction, generator
 # --- one number of a convolution --------------------------------------------------------------------------------------
 
 
-def _one_output(x, weight, bias, at, f):
+def _one_number(x, weight, bias, at, f):
     return _sum_of_window()(x, weight, bias, at, f)
 
 
 def _sum_of_window(kernel=lambda k: k, place=lambda at: at, window=lambda a: a, biased=True, corner=0):
     """Return a function that computes one number of a convolution, with one step changed."""
 
-    def one_output(x, weight, bias, at, f):
+    def one_number(x, weight, bias, at, f):
         K, (row, column) = len(weight), place(at)
         padded = np.pad(x, ((K // 2, K), (K // 2, K), (0, 0)))
         part = padded[row + corner * (K // 2) :, column + corner * (K // 2) :][:K, :K]
         return (window(part) * kernel(weight)[..., f]).sum() + biased * bias[f]
 
-    return one_output
+    return one_number
 
 
 def _no_padding(x, weight, bias, at, f):
@@ -34,7 +34,7 @@ def _no_padding(x, weight, bias, at, f):
     return (part * weight[: len(part), : part.shape[1], :, f]).sum() + bias[f]
 
 
-def _one_output_cases():
+def _one_number_cases():
     rng = generator(4)
     cases = []
     inside = ((5, 6), 3, 1, 1, (2, 3), 0), ((5, 6), 3, 2, 3, (1, 4), 2)
@@ -248,10 +248,10 @@ def _dead_cases():
 
 EXERCISES = [
     Exercise(
-        name="one_output",
+        name="one_number",
         results=("number",),
-        reference=_one_output,
-        cases=_one_output_cases,
+        reference=_one_number,
+        cases=_one_number_cases,
         tier="warm-up",
         mistakes={
             "The bias is missing.": _sum_of_window(biased=False),
@@ -266,9 +266,9 @@ EXERCISES = [
             "Only the first channel is used. Sum over all channels.":
                 _sum_of_window(window=lambda part: part * (np.arange(part.shape[2]) == 0)),
             "This is output channel 0. Take channel f of the kernel and of the bias.":
-                lambda x, weight, bias, at, f: _one_output(x, weight, bias, at, 0),
+                lambda x, weight, bias, at, f: _one_number(x, weight, bias, at, 0),
             "The bias is the sum of all biases. Add only bias[f].":
-                lambda x, weight, bias, at, f: _one_output(x, weight, bias, at, f) + bias.sum() - bias[f],
+                lambda x, weight, bias, at, f: _one_number(x, weight, bias, at, f) + bias.sum() - bias[f],
         },
     ),
     Exercise(
@@ -438,7 +438,7 @@ EXERCISES = [
 ]  # fmt: skip
 
 PREDICTIONS = {
-    "pixels_behind_one_output": Prediction(
+    "pixels_behind_one_number": Prediction(
         4, "The kernel reaches five numbers of the unpooled map, two of them come from the pool, and each is the "
            "difference of two pixels."),
     "zeros_after_unpooling": Prediction(
