@@ -8,6 +8,7 @@ mistake with the same results.
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import re
 from collections.abc import Callable, Iterator
@@ -185,8 +186,8 @@ def _differs(exercise: Exercise, at: int, answer: Callable) -> bool:
     """Return whether an answer is wrong in some case, in value or shape."""
     with np.errstate(all="ignore"):
         for case in exercise.cases():
-            right, got = (np.asarray(f(*case)[at] if len(exercise.results) > 1 else f(*case))
-                          for f in (exercise.reference, answer))  # fmt: skip
+            found = [f(*copy.deepcopy(case)) for f in (exercise.reference, answer)]
+            right, got = (np.asarray(each[at] if len(exercise.results) > 1 else each) for each in found)
             if right.dtype == object or got.dtype == object:
                 if right.dtype != got.dtype:
                     return True

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -95,34 +95,36 @@ CHANGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-def guess_entry_by_entry(got: np.ndarray, expected: np.ndarray, number: bool) -> str | None:
-    """Guess a change that turns every right entry into the learner's, over all cases together.
+def guess_entry_by_entry(pairs: Sequence[tuple[np.ndarray, np.ndarray]], number: bool) -> str | None:
+    """Guess a change that turns every right entry into the learner's in every case.
 
     Args:
-        got: Learner's entries, of all cases in one row.
-        expected: Right entries.
+        pairs: Learner's and right entries of each case, the case that failed first.
         number: Whether each case has a single number. `guess_values` names the factors and dtypes of arrays.
     """
-    if not (np.isfinite(got).all() and np.isfinite(expected).all()) or len(np.unique(expected)) < 2:
+    finite = all(np.isfinite(array).all() for pair in pairs for array in pair)
+    if not finite or len(np.unique(np.concatenate([expected for _, expected in pairs]))) < 2:
         return None
-    if np.linalg.norm(got - expected) <= NEARLY * np.linalg.norm(expected):
-        return _nearly_right(got.dtype, float(np.abs(got - expected).max()))
-    if not got.any():
+    if all(np.linalg.norm(got - expected) <= NEARLY * np.linalg.norm(expected) for got, expected in pairs):
+        return _nearly_right(pairs[0][0].dtype, float(np.abs(pairs[0][0] - pairs[0][1]).max()))
+    if not any(got.any() for got, _ in pairs):
         return "Your result is zero everywhere. Is it computed and returned?"
+
+    def everywhere(change: Callable[[np.ndarray], np.ndarray]) -> bool:
+        return all(equal(got, change(expected)) for got, expected in pairs)
+
+    got, expected = pairs[0]
     with np.errstate(all="ignore"):
         offset = got[0] - expected[0]
-        if equal(got, expected + offset):
+        if everywhere(lambda x: x + offset):
             return f"Your result is {abs(offset):.6g} too {'large' if offset > 0 else 'small'} everywhere."
         for words, change in CHANGES.items():
-            if equal(got, change(expected)):
+            if everywhere(change):
                 return words
-        if not number:
-            return None
         factor = (got @ expected) / (expected @ expected)
-        if equal(got, factor * expected) and abs(factor) > NEARLY:
-            wanted = 1 / factor
+        if number and abs(factor) > NEARLY and everywhere(lambda x: factor * x):
             return (f"Your result has the wrong {'sign' if abs(factor + 1) < NEARLY else 'factor'}: the right one is "
-                    f"{wanted:.6g} x yours everywhere.")  # fmt: skip
+                    f"{1 / factor:.6g} x yours everywhere.")  # fmt: skip
     return None
 
 

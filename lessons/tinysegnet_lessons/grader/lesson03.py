@@ -126,6 +126,10 @@ def _square_right(dout, cache):
     return dout * 2 * cache
 
 
+def _square_nearly_right(dout, cache):
+    return _square_right(dout, cache) * (1 + 2e-5)
+
+
 def _square_wrong(dout, cache):
     return dout * (2 * cache + 1)
 
@@ -147,7 +151,8 @@ def _check_cases():
         return rng.choice([-2.0, -1.75, -0.75, -0.5, 0.25, 1.0, 1.5], shape)
 
     h = 2.0**-20
-    return [(_square, _square_wrong, np.array([[1.0, -3.0, 2.0]]), np.array([[0.5, -2.0, 1.0]]), h),
+    first = np.array([[1.0, -3.0, 2.0]]), np.array([[0.5, -2.0, 1.0]])
+    return [(_square, _square_nearly_right, *first, h), (_square, _square_wrong, *first, h),
             (_square, _square_right, quarters(2, 3), quarters(2, 3), h),
             (_products, _products_wrong, quarters(4, 3), quarters(3, 3), h / 4)]  # fmt: skip
 

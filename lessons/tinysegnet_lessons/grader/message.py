@@ -85,7 +85,7 @@ def _guess(exercise: Exercise, answer: Callable, case: tuple, problem: Mismatch)
         return guess_shape(problem.got, problem.expected)
     number = problem.expected.ndim == 0
     cut = problem.got.dtype.kind in "iub" and problem.expected.dtype.kind == "f" and not number
-    if not cut and (hint := guess_entry_by_entry(*_over_all_cases(exercise, answer, problem), number)) is not None:
+    if not cut and (hint := guess_entry_by_entry(_over_all_cases(exercise, answer, problem), number)) is not None:
         return hint
     if number:  # one number is a multiple and a rearrangement of every other
         return guess_number(problem.got)
@@ -107,8 +107,8 @@ def _guess(exercise: Exercise, answer: Callable, case: tuple, problem: Mismatch)
     )
 
 
-def _over_all_cases(exercise: Exercise, answer: Callable, problem: Mismatch) -> tuple[np.ndarray, np.ndarray]:
-    """Return all entries of the wrong result in all cases that have the right shape: learner's and right ones."""
+def _over_all_cases(exercise: Exercise, answer: Callable, problem: Mismatch) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the entries of the wrong result and of the right one in each case that has the right shape."""
     pairs = [(problem.got, problem.expected)]
     for case in exercise.cases():
         try:
@@ -118,5 +118,4 @@ def _over_all_cases(exercise: Exercise, answer: Callable, problem: Mismatch) -> 
             continue
         if found.shape == right.shape and found.dtype.kind in "biuf":
             pairs.append((found, right))
-    got, expected = (np.concatenate([np.asarray(pair[k], float).ravel() for pair in pairs]) for k in (0, 1))
-    return got, expected
+    return [(got.astype(float).ravel(), right.astype(float).ravel()) for got, right in pairs]
