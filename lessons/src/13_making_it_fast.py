@@ -4,13 +4,13 @@
 # **The question.** A convolution is seven nested loops. In plain Python, one layer takes many thousand times as long as
 # in the library. Where does this factor come from, and what limits it?
 #
-# **At the end** you can explain six steps from seven loops to the library's speed, derive Winograd's F(2, 3) by hand,
-# and measure the roofline of your own machine.
+# **At the end** you can explain six steps to the library's speed, derive Winograd's F(2, 3), and measure the roofline
+# of your machine.
 #
-# **Prerequisites:** lessons 01 (convolution as seven loops and as shifted products) and 06 (softmax).
+# **Prerequisites:** lessons 01 (convolution) and 06 (softmax).
 #
-# Badrinarayanan et al. 2017 compare the times of networks in Table 6. Times depend on the processor and its load, so
-# the text quotes none: the cells measure them on your machine. Appendix 13a continues this lesson for specialists.
+# Badrinarayanan et al. 2017 compare the times of networks in Table 6. Times depend on the machine, so the text quotes
+# none: the cells measure them. Appendix 13a is for specialists.
 
 # %%
 import time
@@ -25,20 +25,18 @@ from tinysegnet.bench.validate import distance
 from tinysegnet.bench.workloads import Workload
 from tinysegnet_lessons import figures, grader
 
+# %%
 try:
     import numba
 except ImportError:
-    print("numba is not installed: cells that begin with `if runtime.JIT` do nothing, and the NumPy parts remain.")
+    print("numba is not installed. What stands under `if runtime.JIT` is left out; the NumPy parts remain.")
 
 # %% [markdown]
 # ## What is computed
 #
 # A *multiply-add* is one product and its addition to a sum. With C input channels, F output channels and a K x K
-# kernel, an output of $H \times W$ pixels takes
-#
-# $$H \cdot W \cdot K^2 \cdot C \cdot F \quad\text{multiply-adds}$$
-#
-# All versions below, the *rungs* of a ladder, compute the same layer, with 64 input and 64 output channels:
+# kernel, an output of H x W pixels takes $HWK^2CF$ multiply-adds. All versions below, the *rungs* of a ladder, compute
+# the same layer:
 
 # %% tags=["parameters"] fast="H, W, ROUNDS, LINE = 24, 32, 3, 1 << 18"
 H, W, ROUNDS, LINE = 60, 80, 5, 1 << 23  # picture size (even numbers), timed runs per rung, numbers in a line
@@ -57,14 +55,13 @@ print(f"this layer {multiply_adds / 1e6:.0f} million multiply-adds, SegNet at 36
 # %% [markdown]
 # ## Numbers in memory
 #
-# Memory is one long line of bytes. NumPy stores an array in it with the last axis first: the numbers of one pixel are
-# neighbours, then comes the next pixel of the row. The *stride* of an axis is the distance in bytes between two
-# neighbours along it.
+# Memory is one long line of bytes. In a NumPy array, neighbours along the last axis are neighbours in memory. The
+# *stride* of an axis is the distance in bytes between two neighbours along it (lesson 00).
 #
 # ### Warm-up: strides
 #
-# Write `my_strides(shape, itemsize)`, where each number has `itemsize` bytes. Return the strides of all axes, in order,
-# without creating an array.
+# Write `my_strides(shape, itemsize)`: return the strides of all axes, in order, for numbers of `itemsize` bytes, without
+# creating an array.
 
 
 # %%
@@ -85,10 +82,9 @@ print("weight (K, K, C, F): one step along each axis moves", my_strides(weight.s
 assert my_strides(weight.shape, 4) == weight.strides
 
 # %% [markdown]
-# Does the stride matter? The next cell adds up all numbers of one long line, in passes: with a step of s, each of the s
-# passes reads every s-th number. The additions are the same; only their order differs. Each time is the *median* of
-# several runs, which a single disturbed run hardly changes, and the versions take turns, because the machine's load
-# changes:
+# The next cells add up all numbers of one long line in s passes, each of which reads every s-th number. Only the order
+# of the additions differs. The versions take turns, because the machine's load changes, and the *median* ignores
+# disturbed runs:
 
 
 # %%
@@ -117,14 +113,8 @@ curve = {"sum": (list(nanoseconds), list(nanoseconds.values()))}
 figures.show_plot(curve, title="The same additions", x="bytes between a number and the next", y="ns per number")
 
 # %% [markdown]
-# The processor never fetches one number from memory, but a *cache line* of 64 bytes on most machines. At a stride of 4
-# bytes, all 16 numbers of a line are used. From 64 bytes on, each number needs a line of its own.
-#
-# ## First right, then fast
-#
-# The speed of a wrong result is meaningless. Each rung is first compared with another one by the distance
-# $\lVert a - b \rVert / \lVert b \rVert$ over the whole array, and only then timed. In float32, sums in another order
-# differ by about $10^{-7}$ to $10^{-6}$.
+# The processor fetches memory in *cache lines*, of 64 bytes on most machines. At a stride of 4 bytes, all 16 numbers of
+# a line are used. From 64 bytes on, each number needs its own line.
 #
 # ## Rung 1: seven loops
 #
@@ -165,8 +155,9 @@ print(f"and one forward of SegNet {each * total / 3600:.1f} hours")
 # %% [markdown]
 # ## Rung 2: shifted products in NumPy
 #
-# For one tap $(i, j)$ of the kernel, the whole picture is shifted and multiplied by one $C \times F$ matrix (lesson
-# 01). The remaining loops run inside a compiled linear algebra library.
+# As in lesson 01, the loops run inside a compiled linear algebra library. A wrong result has no speed, so each rung is
+# first compared with another one by the distance $\lVert a-b\rVert/\lVert b\rVert$. In float32, sums in another order
+# differ by about $10^{-6}$.
 
 # %%
 reference, _ = ops.conv.conv2d_forward_numpy(x, weight)
@@ -177,7 +168,7 @@ assert distance(found, slow) < 1e-4
 # %% [markdown]
 # ## Rung 3: the same loops, compiled
 #
-# At its first call, `numba.njit` compiles the function `my_loops` to machine code for the types of its arguments:
+# At its first call, a function of `numba.njit` is compiled to machine code for the types of its arguments:
 
 # %%
 if runtime.JIT:
@@ -190,11 +181,10 @@ if runtime.JIT:
     assert distance(out, slow) < 1e-4
 
 # %% [markdown]
-# **Trap 1: the first call** includes the compilation. For this reason `my_medians` runs everything once before it
-# starts timing.
+# **Trap 1:** the first call includes the compilation, so `my_medians` runs everything once untimed.
 #
-# **Trap 2: dead code.** Two compiled functions add up the same million numbers, but the second one does not return the
-# sum. Does the second one take (a) as long as the first, (b) half as long, or (c) almost no time?
+# **Trap 2:** two compiled functions add up the same million numbers, but the second does not return the sum. Does it
+# take (a) as long as the first, (b) half as long, or (c) almost no time?
 
 # %%
 prediction = ...  # "a", "b" or "c"
@@ -228,9 +218,9 @@ if runtime.JIT:
 #
 # ## Rung 4: another order of the loops
 #
-# In `weight` (K, K, C, F) the innermost loop of rung 3 runs over $c$, and each step skips F numbers. With $f$ in the
-# innermost loop, `weight` and `out` are read in memory order. Neighbours can then be computed together: a *vector
-# register* contains several numbers, and one instruction processes all of them.
+# In rung 3 the innermost loop runs over $c$, and each step in `weight` (K, K, C, F) skips F numbers. With $f$ innermost,
+# `weight` and `out` are read in memory order. Neighbours can then be computed together: a *vector register* contains
+# several numbers, and one instruction processes all of them.
 
 
 # %%
@@ -262,30 +252,18 @@ if runtime.JIT:
 # ## Rung 5: the register tile
 #
 # For each product, rung 4 loads `row[f]` and `pixel[f]` and stores `pixel[f]` again: three memory accesses for one
-# multiply-add. A processor can start about two multiply-adds per cycle, but also only about two loads.
+# multiply-add. The solution is to keep the sums in registers. A tile of R pixels and V vectors of channels has RV sums.
+# For each tap and input channel it loads V vectors of the kernel and R numbers of the picture, and performs RV
+# multiply-adds:
 #
-# The solution is to keep the sums in registers. A tile of the output has R pixels and V vectors of channels, and
-# therefore $R \cdot V$ sums. For each tap and input channel, its code loads V vectors of the kernel and R numbers of
-# the picture, and performs $R \cdot V$ multiply-adds with them:
+# $$\frac{\text{multiply-adds}}{\text{loads}} = \frac{RV}{R+V} \qquad\text{registers: } RV+V+1$$
 #
-#     sums = R x V vectors of zeros, in registers
-#     for each tap and input channel:
-#         load V vectors of the kernel
-#         for each of the R pixels:
-#             load its number, repeat it in a whole vector, and add V products to its V sums
-#     store the sums in out
-#
-# $$\frac{\text{multiply-adds}}{\text{loads}} = \frac{R\,V}{R + V} \qquad\text{registers: } R\,V + V + 1$$
-
-# %% [markdown]
-# The registers contain the sums, the V vectors, and the repeated number. A single sum, $R = V = 1$, has 0.5
-# multiply-adds per load.
+# The registers contain the sums, V vectors of the kernel, and one picture number, repeated in a whole vector.
 #
 # ### Exercise 1: the best tile
 #
-# Write `my_best_tile(registers, lanes, F)`. Return the numbers R and V (at least 1) with the most multiply-adds per
-# load that fit into `registers` registers. A vector contains `lanes` numbers, and V vectors must divide the F channels
-# without a rest. Trying all pairs is fast enough.
+# Write `my_best_tile(registers, lanes, F)`. Return R and V (at least 1) with the most multiply-adds per load that fit
+# into the registers. A vector contains `lanes` numbers, and V vectors must divide the F channels evenly.
 
 
 # %%
@@ -305,8 +283,7 @@ def my_best_tile(registers, lanes, F):
 my_best_tile = grader.grade("best_tile", my_best_tile)
 
 # %% [markdown]
-# Processors with AVX-512 have 32 vector registers for 16 numbers each, processors with AVX2 have 16 for 8 numbers. The
-# next cell computes the best tiles for 64 channels. They are those of the library:
+# The best tiles for 64 channels on two kinds of processors are those of the library:
 
 # %%
 for name, registers, lanes in (("AVX-512", 32, 16), ("AVX2", 16, 8)):
@@ -319,53 +296,47 @@ if runtime.JIT:
     assert distance(found, reference) < 1e-4
 
 # %% [markdown]
-# With more than one multiply-add per load, arithmetic limits the tile, not memory. numba has no type for a vector
-# register; appendix 13a shows how the library generates the tile's instructions.
+# A single sum, $R = V = 1$, has 0.5 multiply-adds per load. With more than one, arithmetic limits the speed, not memory.
 #
 # ## Rung 6: fewer products
 #
-# The tile multiplies nearly as fast as the machine can. Surprisingly, a convolution needs fewer multiplications than
-# its definition. Toom and Cook found the method for integers of many digits, and Winograd for filters. Lavin and Gray
-# (2015) applied it to convolutional networks.
+# The tile multiplies nearly as fast as the machine can. But a convolution needs fewer multiplications than its
+# definition (Winograd; for networks Lavin and Gray 2015). In one dimension, a kernel $g$ of 3 numbers and 4 numbers $d$
+# give 2 outputs, by 6 products:
 #
-# In one dimension, a kernel $g$ of 3 numbers and 4 numbers $d$ give 2 outputs. The definition has 6 products:
+# $$y_0=d_0g_0+d_1g_1+d_2g_2 \qquad y_1=d_1g_0+d_2g_1+d_3g_2$$
 #
-# $$y_0 = d_0 g_0 + d_1 g_1 + d_2 g_2 \qquad y_1 = d_1 g_0 + d_2 g_1 + d_3 g_2$$
-#
-# Four products are enough. The derivation has three steps.
+# Four products are enough.
 
 # %% [markdown]
 # **Step 1: a product of polynomials.** Multiply $g(t) = g_0 + g_1 t + g_2 t^2$ by some $z(t) = z_0 + z_1 t$. The
-# result $s(t) = s_0 + s_1 t + s_2 t^2 + s_3 t^3$ has four coefficients, so four of its values determine it. Take
-# $t = 0, 1, -1$, and "at infinity", which means the highest coefficient. Each value of $s$ is *one* product:
+# result $s(t)$ has four coefficients $s_0, \ldots, s_3$, so four of its values determine it. Take $t = 0, 1, -1$, and
+# "at infinity", which means the highest coefficient. Each value of $s$ is *one* product:
 #
 # $$\begin{aligned}
-# s(0) &= g_0 \cdot z_0 & s(1) &= (g_0 + g_1 + g_2)(z_0 + z_1) \\
-# s(\infty) &= g_2 \cdot z_1 & s(-1) &= (g_0 - g_1 + g_2)(z_0 - z_1)
+# s(0) &= g_0 z_0 & s(1) &= (g_0+g_1+g_2)(z_0+z_1) \\
+# s(\infty) &= g_2 z_1 & s(-1) &= (g_0-g_1+g_2)(z_0-z_1)
 # \end{aligned}$$
 #
-# **Step 2: from the values back to the coefficients.** Use $s(1) = s_0 + s_1 + s_2 + s_3$ and $s(-1) = s_0 - s_1 +
-# s_2 - s_3$:
+# **Step 2: from the values back to the coefficients.** With $s(\pm 1) = s_0 \pm s_1 + s_2 \pm s_3$:
 #
-# $$s_0 = s(0) \quad s_1 = \tfrac{s(1) - s(-1)}{2} - s(\infty) \quad s_2 = \tfrac{s(1) + s(-1)}{2} - s(0) \quad
-# s_3 = s(\infty)$$
+# $$s_0=s(0) \quad s_1=\tfrac{s(1)-s(-1)}{2}-s(\infty) \quad s_2=\tfrac{s(1)+s(-1)}{2}-s(0) \quad s_3=s(\infty)$$
 
 # %% [markdown]
 # As matrices: $G$ evaluates $g$, $A$ evaluates $z$, and $B$ returns to the coefficients. The halves of step 2 move to
 # $G$, because $g$ is transformed once for the whole picture. With $\odot$ for the elementwise product,
 #
-# $$s = B\,\big[(G g) \odot (A z)\big]$$
+# $$s = B\,\big[(Gg)\odot(Az)\big]$$
 #
-# **Step 3: transpose.** For any $z$, collect the outputs $y_k = \sum_j d_{k+j}\, g_j$ with $z$ as weights. Since $s_i$
-# collects the products $z_k g_j$ with $k + j = i$,
+# **Step 3: transpose.** For any $z$, add up the outputs $y_k = \sum_j d_{k+j}\,g_j$ with $z$ as weights. Since $s_i$
+# collects the products $z_k g_j$ with $k+j=i$,
 #
-# $$\sum_k z_k\, y_k = \sum_k \sum_j z_k\, g_j\, d_{k+j} = \sum_i d_i\, s_i = d^T B\,\big[(G g) \odot (A z)\big]
-# = \big[(G g) \odot (B^T d)\big]^T A\, z$$
+# $$\sum_k z_k\,y_k = \sum_i d_i\,s_i = d^T B\,\big[(Gg)\odot(Az)\big] = \big[(Gg)\odot(B^Td)\big]^T A\,z$$
 #
-# For the last equality, write $u = G g$, $v = A z$ and $b = B^T d$: $b^T (u \odot v) = \sum_i b_i u_i v_i = (u \odot
-# b)^T v$. The left side is $y^T z$. Both sides are equal for every $z$, so
+# (The last step holds because $b^T(u\odot v) = \sum_i b_iu_iv_i = (u\odot b)^Tv$.) The left side is $y^Tz$. Both sides
+# are equal for every $z$, so
 #
-# $$\boxed{\,y = A^T\big[(G g) \odot (B^T d)\big]\,}$$
+# $$\boxed{\,y = A^T\big[(Gg)\odot(B^Td)\big]\,}$$
 #
 # This is F(2, 3): two outputs of a kernel with three taps by four products.
 
@@ -376,9 +347,8 @@ B2 = np.array([[1.0, 0, 0, 0], [0, 1, -1, -1], [-1, 1, 1, 0], [0, 0, 0, 1]])
 figures.show_arrays([("A", A2), ("G", G2), ("B", B2)])
 
 # %% [markdown]
-# Each row of A and of G belongs to one of the points $0, 1, -1, \infty$; each column of B belongs to a point, and each
-# row to a coefficient. Is the formula right? Both sides are linear in $d$ and in $g$, so it is enough to try every pair
-# of unit vectors. Halves are exact in floats:
+# The rows of A and G and the columns of B belong to the points $0, 1, -1, \infty$. Both sides of the formula are linear
+# in $d$ and in $g$, so it is enough to try every pair of unit vectors:
 
 # %%
 for d in np.eye(4):
@@ -388,8 +358,7 @@ for d in np.eye(4):
 print("equal for all 12 pairs, and therefore for all d and g")
 
 # %% [markdown]
-# With the numbers $d = (5, 1, 3, 2)$ and $g = (2, -1, 4)$, the definition gives $2 \cdot 5 - 1 \cdot 1 + 4 \cdot 3 =
-# 21$ and $2 \cdot 1 - 1 \cdot 3 + 4 \cdot 2 = 7$. In the column "product", each row is one multiplication:
+# An example, for which the definition gives 21 and 7. Each row of "product" is one multiplication:
 
 # %%
 d, g = np.array([5.0, 1, 3, 2]), np.array([2.0, -1, 4])
@@ -404,10 +373,10 @@ figures.show_arrays([(name, values[:, None]) for name, values in steps.items()])
 #
 # Write `my_winograd_1d(d, g)` for many tiles at once.
 #
-# * `d` (tiles, 4) contains the four numbers under each tile. `g` (3,) is the kernel, the same for all tiles.
-# * Return `products` (tiles, 4), which are the numbers of the column "product" above, and `out` (tiles, 2).
+# * `d` (tiles, 4) contains the four numbers of each tile, `g` (3,) the kernel.
+# * Return `products` (tiles, 4), the numbers of the column "product", and `out` (tiles, 2).
 #
-# Use `A2`, `B2` and `G2`. Since tiles are now rows, $B^T d$ of one row is `row @ B2`.
+# Use `A2`, `B2` and `G2`. Tiles are now rows, so $B^T d$ is `row @ B2`.
 
 
 # %%
@@ -424,8 +393,8 @@ my_winograd_1d = grader.grade("winograd_1d", my_winograd_1d)
 # %% [markdown]
 # ### Exercise 3: a whole row
 #
-# Write `my_winograd_row(x, g)` with your function. `x` (n + 2,) is a row of numbers, with an even n. Return the n
-# outputs $y_k = x_k g_0 + x_{k+1} g_1 + x_{k+2} g_2$. Neighbouring tiles overlap.
+# Write `my_winograd_row(x, g)` with your function. `x` (n + 2,) is a row with an even n. Return the n outputs
+# $x_k g_0 + x_{k+1} g_1 + x_{k+2} g_2$. Neighbouring tiles overlap.
 
 
 # %%
@@ -449,8 +418,7 @@ print(f"a row of the picture: {2 * len(direct)} products instead of {3 * len(dir
 assert distance(my_winograd_row(row, g), direct) < 1e-12
 
 # %% [markdown]
-# Now suppose that one sign in $B$ is wrong, the last entry of its second row. Shape, type and time of the result do not
-# change. How many percent of the outputs are wrong?
+# Now let one sign in $B$ be wrong, that of the last entry of its second row. How many percent of the outputs are wrong?
 
 # %%
 prediction = ...  # a number from 0 to 100
@@ -466,50 +434,19 @@ print(f"wrong outputs {share:.0%}, distance {distance(wrong, direct):.2f}")
 assert share == 0.5
 
 # %% [markdown]
-# A look at the first output of each tile would miss the error; the comparison of the whole array finds it.
-#
-# ### Two dimensions
-#
-# A picture is transformed along its rows and along its columns. F(m x m, r x r) computes tiles of $m \times m$ outputs.
-# Along each axis it needs $m + r - 1$ points, so a tile takes $(m + r - 1)^2$ products per pair of channels. A tile at
-# the border is computed completely, even if some of its outputs lie outside.
-#
-# ### Exercise 4: count the products
-#
-# Write `my_multiplications(H, W, C, F, m, r)` for an r x r kernel and an output of H x W pixels. Return two numbers:
-#
-# * `direct`, the products of the definition;
-# * `winograd`, the products of F(m x m, r x r), without the transforms. (This F is not the number of channels.)
-
+# In pictures, the method is applied along rows and columns. The library's F(4x4, 3x3) takes 36 products instead of 144,
+# but rounds more, because its transforms make large numbers that later cancel (appendix 13a).
 
 # %%
-def my_multiplications(H, W, C, F, m, r):
-    ### BEGIN SOLUTION
-    tiles = -(-H // m) * -(-W // m)
-    return H * W * r * r * C * F, tiles * (m + r - 1) ** 2 * C * F
-    ### END SOLUTION
-
-
-# %%
-my_multiplications = grader.grade("multiplications", my_multiplications)
-
-# %%
-for h, w in ((360, 480), (45, 60), (23, 30), (12, 15)):
-    ratios = [direct / fewer for direct, fewer in (my_multiplications(h, w, 64, 64, m, 3) for m in (2, 4))]
-    print(f"{h:3} x {w:3}: F(2x2, 3x3) {ratios[0]:.2f}, F(4x4, 3x3) {ratios[1]:.2f} times fewer products")
 if runtime.JIT:
     found, _ = ops.conv.conv2d_forward_winograd(x, weight)
     print(f"the library's F(4x4, 3x3), distance from NumPy: {distance(found, reference):.0e}")
     assert distance(found, reference) < 1e-4
 
 # %% [markdown]
-# The price of larger tiles is rounding: their transforms make large numbers that later cancel. Appendix 13a derives
-# the matrices for any m and measures both.
-#
 # ## The ladder
 #
-# The results of all rungs have been checked, so now they can be timed in turns, with one thread. The time of the seven
-# loops in Python is scaled up from the small piece.
+# Now all rungs are timed, with one thread. The time of the seven loops in Python is scaled up from the small piece.
 
 # %%
 padded = my_padded(x)
@@ -531,15 +468,14 @@ ladder["1 seven loops, Python"] *= multiply_adds / (12 * 9 * C * F)
 figures.show_ladder(sorted(ladder.items(), key=lambda rung: -rung[1]))
 
 # %% [markdown]
-# The rungs are sorted by their times; each label gives the factor relative to the dot above. Leaving Python's loops
-# usually gains the most. Rungs 3 and 4 may be slower than rung 2, because the linear algebra library already uses a
-# register tile.
+# Each label gives the factor relative to the dot above. Rungs 3 and 4 may be slower than rung 2, because the linear
+# algebra library already uses a register tile.
 #
 # ## Threads
 #
-# The outputs of a convolution do not depend on each other, so several threads can share them. Sums are different. Let a
-# counter be 7, and let each of two threads execute `counter += 1` once, that is: read, add, write. What is the smallest
-# number that the counter can have afterwards?
+# Several threads can share the outputs of a convolution, which do not depend on each other. Sums are different. A
+# counter is 7, and each of two threads executes `counter += 1` once, that is: read, add, write. What is the smallest
+# possible result?
 
 # %%
 prediction = ...  # a number
@@ -562,13 +498,13 @@ if runtime.JIT:
         print(f"threads {most_threads}: {labels.size - counts.sum():,} of {labels.size:,} counts lost")
 
 # %% [markdown]
-# With several threads, counts are lost, each time a different number, without any error. The remedy: cut the numbers
-# into parts, let one thread sum each part, and add the parts up in order.
+# With several threads, counts are lost without any error. The remedy: cut the numbers into parts, let one thread sum
+# each part, and add the parts up in order.
 #
-# ### Exercise 5: one sum per part
+# ### Exercise 4: one sum per part
 #
-# Write `my_partial_sums(numbers, parts)`. Part $k$ of `numbers` (n,) begins at $\lfloor k\, n / \text{parts} \rfloor$
-# and ends before the beginning of part $k + 1$. Return an array with the sum of each part.
+# Write `my_partial_sums(numbers, parts)`. Part $k$ of `numbers` (n,) begins at `k * n // parts`
+# and ends before part $k + 1$. Return an array with the sum of each part.
 
 
 # %%
@@ -591,9 +527,8 @@ for parts in (1, 2, 4, 16):
     print(f"{parts:2} parts: {my_partial_sums(single, parts).sum(dtype=np.float32):.6f}")
 
 # %% [markdown]
-# Floats round differently in another order. With one part per thread, the result would depend on the number of threads.
-# In the library, the number of parts depends on shapes only, so the compiled kernels give the same bits with any number
-# of threads:
+# Floats round differently in another order. In the library, the parts depend on shapes only, so the compiled kernels
+# give the same bits with any number of threads:
 
 # %%
 dout = rng.standard_normal(reference.shape, np.float32)
@@ -615,12 +550,10 @@ for count, seconds in my_medians(runs, ROUNDS).items():
 # %% [markdown]
 # ## The roofline
 #
-# Two things limit the speed of an op: the operations that the machine performs per second, and the bytes that it can
-# copy per second. For an op that performs $I$ operations per byte (its *arithmetic intensity*), the limit is
+# The speed of an op is limited by the operations that the machine performs per second, and by the bytes that it copies
+# per second. For an op with $I$ operations per byte (its *arithmetic intensity*),
 #
-# $$\text{rate} \le \min(\text{product},\ I \cdot \text{copy})$$
-#
-# (Williams, Waterman and Patterson 2009). The next cell measures both on your machine, with all threads:
+# $$\text{rate} \le \min(\text{product},\ I\cdot\text{copy})$$
 
 # %%
 runtime.set_threads(most_threads)
@@ -629,13 +562,12 @@ print(f"products {product / 1e9:.0f} GFLOP/s (billion operations per second), co
 print(f"the roofs meet at {product / copy:.1f} operations per byte: below that, memory is the limit")
 
 # %% [markdown]
-# ### Exercise 6: the roofline
+# ### Exercise 5: the roofline
 #
-# Write `my_roofline(N, H, W, C, F, K, product, copy)` for the forward pass of a convolution with "same" padding in
-# float32. Return three numbers:
+# Write `my_roofline(N, H, W, C, F, K, product, copy)` for the forward pass of a "same" convolution. Return
 #
 # * `flops`, the operations of the definition, where a multiply-add counts as two;
-# * `bytes`, the size of input, output and kernel, at 4 bytes per number;
+# * `bytes` of input, output and kernel in float32;
 # * `rate`, the operations per second that the roofline allows.
 
 
@@ -658,7 +590,7 @@ for features, K in ((64, 3), (11, 1)):
           f"at most {rate / 1e9:.0f} of {product / 1e9:.0f} GFLOP/s")  # fmt: skip
 
 # %% [markdown]
-# Which roof limits SegNet's ops? `tinysegnet.bench` defines workloads and their costs, and runs them:
+# The next cells measure SegNet's ops:
 
 # %%
 workloads = [
@@ -681,38 +613,9 @@ for workload in workloads:
 figures.roofline_figure(dots, product, copy, f"threads: {most_threads}", size=(10.5, 6.4))
 
 # %% [markdown]
-# The dashed line is the limit with a quarter of the products. Wide convolutions are far to the right, because each
-# number that is loaded is used hundreds of times. Batch norm, ReLU and pooling are on the left, under the slope of
-# memory. The bytes are the *minimum* traffic; an op far below the slope moves more bytes or does more work. A dot above
-# the slope is possible, too: arrays that fit into the cache do not wait for memory.
-#
-# Left of the ridge, fewer operations do not help, but fewer bytes do. ReLU alone reads and writes every number for one
-# comparison. The library *fuses* batch norm and ReLU: each number is compared while it is still in a register.
-
-# %%
-a, da = (rng.standard_normal((4, H, W, 64), np.float32) for _ in range(2))
-gamma, beta = np.ones(64, np.float32), np.zeros(64, np.float32)
-
-
-def my_separate():
-    (normed, _, _), norm_cache = ops.batchnorm2d_forward(a, gamma, beta)
-    out, relu_cache = ops.relu_forward(normed)
-    return out, ops.batchnorm2d_backward(ops.relu_backward(da, relu_cache), norm_cache)[0]
-
-
-def my_together():
-    (out, _, _), cache = ops.batchnorm2d_relu_forward(a, gamma, beta)
-    return out, ops.batchnorm2d_relu_backward(da, cache)[0]
-
-
-# %%
-for one, other in zip(my_separate(), my_together(), strict=True):
-    assert distance(one, other) < 1e-5
-found = my_medians({"separate": my_separate, "together": my_together}, 2 * ROUNDS)
-print(f"separate {1e3 * found['separate']:.2f} ms, together {1e3 * found['together']:.2f} ms")
-
-# %% [markdown]
-# On the NumPy path both do the same work, so their times are alike.
+# Wide convolutions are far to the right, because each number that is loaded is used hundreds of times. The dashed line is
+# the limit with Winograd's quarter of the products. Batch norm, ReLU and pooling are limited by memory: fewer bytes
+# help, fewer operations do not. Therefore the library applies ReLU while batch norm still has the number in a register.
 #
 # ### Challenge: a faster softmax
 #
@@ -726,9 +629,9 @@ def my_softmax(logits):
 
 
 # %% [markdown]
-# Write `my_fast_softmax(logits)` in NumPy: the same result for `logits` (N, H, W, C), also for large logits, at least
-# twice as fast for (1, 360, 480, 11) in float32. Do not change `logits`. Ideas: another order of the numbers in memory,
-# blocks that fit into the cache, fewer temporary arrays (`out=`).
+# Write `my_fast_softmax(logits)` in NumPy: the same result, at least twice as fast for (1, 360, 480, 11) in float32. Do
+# not change `logits`. Ideas: another order of the numbers in memory, blocks that fit into the cache, fewer temporary
+# arrays (`out=`).
 
 
 # %%
@@ -754,13 +657,11 @@ assert distance(my_fast_softmax(logits), my_softmax(logits)) < 1e-5
 # %% [markdown]
 # ## What to remember
 #
-# * Compare each version with an earlier version before you time it.
-# * For a fair comparison, run each version once untimed, use its result, take turns, and report medians.
+# * Check a version before you time it. Run it once untimed, use its result, take turns, and report medians.
 # * Most of the speed comes from compiled loops, reading memory in order, and sums that stay in registers.
-# * Winograd's method evaluates polynomials, multiplies the values, and interpolates. F(2, 3) needs 4 products instead
-#   of 6, F(4x4, 3x3) 36 instead of 144. The price is larger rounding errors.
-# * A shared `+=` silently loses counts. Fixed parts of sums give the same bits with any number of threads.
-# * The roofline shows the highest possible speed of an op. Left of the ridge, memory is the limit.
+# * Winograd's method evaluates polynomials, multiplies the values, and interpolates: F(2, 3) needs 4 products, not 6.
+# * A shared `+=` loses counts. Fixed parts give the same bits with any number of threads.
+# * Left of the roofline's ridge, memory is the limit, and right of it the products.
 
 # %% [markdown]
 # ## Read next
