@@ -60,8 +60,8 @@ print(f"this layer {multiply_adds / 1e6:.0f} million multiply-adds, SegNet at 36
 #
 # ### Warm-up: strides
 #
-# Write `my_strides(shape, itemsize)`: return the strides of all axes, in order, for numbers of `itemsize` bytes, without
-# creating an array.
+# Write `my_strides(shape, itemsize)`: return the strides of all axes, in order, for numbers of `itemsize` bytes,
+# without creating an array.
 
 
 # %%
@@ -155,9 +155,9 @@ print(f"and one forward of SegNet {each * total / 3600:.1f} hours")
 # %% [markdown]
 # ## Rung 2: shifted products in NumPy
 #
-# As in lesson 01, the loops run inside a compiled linear algebra library. A wrong result has no speed, so each rung is
-# first compared with another one by the distance $\lVert a-b\rVert/\lVert b\rVert$. In float32, sums in another order
-# differ by about $10^{-6}$.
+# As in lesson 01, the loops run inside a compiled linear algebra library. The speed of a wrong result is meaningless,
+# so each rung is first compared with another one by the distance $\lVert a-b\rVert/\lVert b\rVert$. In float32, sums in
+# another order differ by about $10^{-6}$.
 
 # %%
 reference, _ = ops.conv.conv2d_forward_numpy(x, weight)
@@ -218,9 +218,9 @@ if runtime.JIT:
 #
 # ## Rung 4: another order of the loops
 #
-# In rung 3 the innermost loop runs over $c$, and each step in `weight` (K, K, C, F) skips F numbers. With $f$ innermost,
-# `weight` and `out` are read in memory order. Neighbours can then be computed together: a *vector register* contains
-# several numbers, and one instruction processes all of them.
+# In rung 3 the innermost loop runs over $c$, and each step in `weight` (K, K, C, F) skips F numbers. With $f$
+# innermost, `weight` and `out` are read in memory order. Neighbours can then be computed together: a *vector register*
+# contains several numbers, and one instruction processes all of them.
 
 
 # %%
@@ -272,9 +272,9 @@ def my_best_tile(registers, lanes, F):
     best, tile = 0, None
     for R in range(1, registers):
         for V in range(1, registers):
-            fits = R * V + V + 1 <= registers and F % (V * lanes) == 0
-            if fits and R * V / (R + V) > best:
-                best, tile = R * V / (R + V), (R, V)
+            needed, per_load = R * V + V + 1, R * V / (R + V)
+            if needed <= registers and F % (V * lanes) == 0 and per_load > best:
+                best, tile = per_load, (R, V)
     return tile
     ### END SOLUTION
 
@@ -286,23 +286,24 @@ my_best_tile = grader.grade("best_tile", my_best_tile)
 # The best tiles for 64 channels on two kinds of processors are those of the library:
 
 # %%
-for name, registers, lanes in (("AVX-512", 32, 16), ("AVX2", 16, 8)):
+for name, registers, lanes, library in (("AVX-512", 32, 16, (6, 4)), ("AVX2", 16, 8, (6, 2))):
     R, V = my_best_tile(registers, lanes, F)
     print(f"{name}: {R} x {V} vectors, {R * V} multiply-adds for {R + V} loads, {R * V / (R + V):.2f} per load")
-    assert (R, V) == (6, 4 if registers == 32 else 2)
+    assert library == (R, V)
 if runtime.JIT:
     found, _ = ops.conv.conv2d_forward_direct(x, weight)
     print(f"the library's tile, distance from NumPy: {distance(found, reference):.0e}")
     assert distance(found, reference) < 1e-4
 
 # %% [markdown]
-# A single sum, $R = V = 1$, has 0.5 multiply-adds per load. With more than one, arithmetic limits the speed, not memory.
+# A single sum, $R = V = 1$, has 0.5 multiply-adds per load. With more than one, arithmetic limits the speed, not
+# memory.
 #
 # ## Rung 6: fewer products
 #
-# The tile multiplies nearly as fast as the machine can. But a convolution needs fewer multiplications than its
-# definition (Winograd; for networks Lavin and Gray 2015). In one dimension, a kernel $g$ of 3 numbers and 4 numbers $d$
-# give 2 outputs, by 6 products:
+# The tile multiplies nearly as fast as the machine can. However, a convolution can be computed with fewer
+# multiplications than its definition has (Winograd 1980; for networks Lavin and Gray 2015). In one dimension, a kernel
+# $g$ of 3 numbers and 4 numbers $d$ give 2 outputs, by 6 products:
 #
 # $$y_0=d_0g_0+d_1g_1+d_2g_2 \qquad y_1=d_1g_0+d_2g_1+d_3g_2$$
 #
@@ -323,8 +324,8 @@ if runtime.JIT:
 # $$s_0=s(0) \quad s_1=\tfrac{s(1)-s(-1)}{2}-s(\infty) \quad s_2=\tfrac{s(1)+s(-1)}{2}-s(0) \quad s_3=s(\infty)$$
 
 # %% [markdown]
-# As matrices: $G$ evaluates $g$, $A$ evaluates $z$, and $B$ returns to the coefficients. The halves of step 2 move to
-# $G$, because $g$ is transformed once for the whole picture. With $\odot$ for the elementwise product,
+# Write this with matrices: $G$ evaluates $g$, $A$ evaluates $z$, and $B$ returns to the coefficients. The halves of
+# step 2 move to $G$, because $g$ is transformed once for the whole picture. With $\odot$ for the elementwise product,
 #
 # $$s = B\,\big[(Gg)\odot(Az)\big]$$
 #
@@ -358,7 +359,7 @@ for d in np.eye(4):
 print("equal for all 12 pairs, and therefore for all d and g")
 
 # %% [markdown]
-# An example, for which the definition gives 21 and 7. Each row of "product" is one multiplication:
+# Here is an example, for which the definition gives 21 and 7. Each row of "product" is one multiplication:
 
 # %%
 d, g = np.array([5.0, 1, 3, 2]), np.array([2.0, -1, 4])
@@ -418,7 +419,7 @@ print(f"a row of the picture: {2 * len(direct)} products instead of {3 * len(dir
 assert distance(my_winograd_row(row, g), direct) < 1e-12
 
 # %% [markdown]
-# Now let one sign in $B$ be wrong, that of the last entry of its second row. How many percent of the outputs are wrong?
+# Suppose that the last entry of $B$'s second row has the wrong sign. How many percent of the outputs are then wrong?
 
 # %%
 prediction = ...  # a number from 0 to 100
@@ -434,8 +435,8 @@ print(f"wrong outputs {share:.0%}, distance {distance(wrong, direct):.2f}")
 assert share == 0.5
 
 # %% [markdown]
-# In pictures, the method is applied along rows and columns. The library's F(4x4, 3x3) takes 36 products instead of 144,
-# but rounds more, because its transforms make large numbers that later cancel (appendix 13a).
+# For pictures, the method is applied along rows and columns. The library's F(4x4, 3x3) takes 36 products instead of
+# 144. Its rounding errors are larger, because its transforms make large numbers that later cancel (appendix 13a).
 
 # %%
 if runtime.JIT:
@@ -446,7 +447,8 @@ if runtime.JIT:
 # %% [markdown]
 # ## The ladder
 #
-# Now all rungs are timed, with one thread. The time of the seven loops in Python is scaled up from the small piece.
+# The next cell times all rungs, with one thread. The time of the seven loops in Python is scaled up from the small
+# piece.
 
 # %%
 padded = my_padded(x)
@@ -475,7 +477,7 @@ figures.show_ladder(sorted(ladder.items(), key=lambda rung: -rung[1]))
 #
 # Several threads can share the outputs of a convolution, which do not depend on each other. Sums are different. A
 # counter is 7, and each of two threads executes `counter += 1` once, that is: read, add, write. What is the smallest
-# possible result?
+# possible value afterwards?
 
 # %%
 prediction = ...  # a number
@@ -503,8 +505,8 @@ if runtime.JIT:
 #
 # ### Exercise 4: one sum per part
 #
-# Write `my_partial_sums(numbers, parts)`. Part $k$ of `numbers` (n,) begins at `k * n // parts`
-# and ends before part $k + 1$. Return an array with the sum of each part.
+# Write `my_partial_sums(numbers, parts)`. Part k of `numbers` (n,) begins at `k * n // parts` and ends where part k + 1
+# begins. Return an array with the sum of each part.
 
 
 # %%
@@ -541,7 +543,7 @@ def my_run(count):
     return [result.tobytes() for result in (out, *ops.conv2d_backward(dout, cache)[:2])]
 
 
-for count in range(1, most_threads + 1):
+for count in sorted({1, min(2, most_threads), most_threads}):
     bits[count], runs[count] = my_run(count), lambda count=count: my_run(count)
     assert bits[count] == bits[1] or runtime.BACKEND == "numpy"
 for count, seconds in my_medians(runs, ROUNDS).items():
@@ -550,8 +552,8 @@ for count, seconds in my_medians(runs, ROUNDS).items():
 # %% [markdown]
 # ## The roofline
 #
-# The speed of an op is limited by the operations that the machine performs per second, and by the bytes that it copies
-# per second. For an op with $I$ operations per byte (its *arithmetic intensity*),
+# The speed of an op is limited by the operations that the machine performs per second (`product`), and by the bytes
+# that it copies per second (`copy`). For an op with $I$ operations per byte (its *arithmetic intensity*),
 #
 # $$\text{rate} \le \min(\text{product},\ I\cdot\text{copy})$$
 
@@ -613,8 +615,8 @@ for workload in workloads:
 figures.roofline_figure(dots, product, copy, f"threads: {most_threads}", size=(10.5, 6.4))
 
 # %% [markdown]
-# Wide convolutions are far to the right, because each number that is loaded is used hundreds of times. The dashed line is
-# the limit with Winograd's quarter of the products. Batch norm, ReLU and pooling are limited by memory: fewer bytes
+# Wide convolutions are far to the right, because each number that is loaded is used hundreds of times. The dashed line
+# is the limit with Winograd's quarter of the products. Batch norm, ReLU and pooling are limited by memory: fewer bytes
 # help, fewer operations do not. Therefore the library applies ReLU while batch norm still has the number in a register.
 #
 # ### Challenge: a faster softmax
@@ -657,7 +659,7 @@ assert distance(my_fast_softmax(logits), my_softmax(logits)) < 1e-5
 # %% [markdown]
 # ## What to remember
 #
-# * Check a version before you time it. Run it once untimed, use its result, take turns, and report medians.
+# * Check each version before you time it. Run it once untimed, use its result, take turns, and report medians.
 # * Most of the speed comes from compiled loops, reading memory in order, and sums that stay in registers.
 # * Winograd's method evaluates polynomials, multiplies the values, and interpolates: F(2, 3) needs 4 products, not 6.
 # * A shared `+=` loses counts. Fixed parts give the same bits with any number of threads.

@@ -65,7 +65,7 @@ def my_medians(runs, rounds):
 #
 # $$V = B^T d\,B \qquad U = G\,g\,G^T \qquad M = U \odot V \qquad y = A^T M A$$
 #
-# ### Exercise A1: one tile
+# ### Exercise 6: one tile
 #
 # Write `my_winograd_2d(d, g)` for `d` (4, 4) and `g` (3, 3). Return `y` (2, 2).
 
@@ -126,11 +126,11 @@ for name, seconds in my_medians(runs, ROUNDS).items():
 # 16 products instead of 36 need not be faster: in NumPy, $V$, $M$ and all intermediate arrays are written to memory and
 # read again. The library computes all stages for one block of tiles after another, each small enough for the cache.
 #
-# ### Exercise A2: count the products
+# ### Exercise 7: count the products
 #
-# F(m x m, r x r) computes tiles of $m \times m$ outputs of an r x r kernel. Along each axis it needs $m + r - 1$ points,
-# so a tile takes $(m + r - 1)^2$ products per pair of channels. A tile at the border is computed completely, even if
-# some of its outputs lie outside.
+# F(m x m, r x r) computes tiles of $m \times m$ outputs of an r x r kernel. Along each axis it needs $m + r - 1$
+# points, so a tile takes $(m + r - 1)^2$ products per pair of channels. A tile at the border is computed completely,
+# even if some of its outputs lie outside.
 #
 # Write `my_multiplications(H, W, C, F, m, r)` for an output of H x W pixels. Return two numbers: `direct`, the products
 # of the definition, and `winograd`, those of F(m x m, r x r), without the transforms. (That F is not the number of
@@ -230,7 +230,9 @@ for K, channels in ((3, 16), (3, 348), (7, 64)) if runtime.JIT else ():
     truth, _ = ops.conv.conv2d_forward_numpy(a.astype(float), w.astype(float))
     variants = ops.conv.conv2d_forward_direct, ops.conv.conv2d_forward_winograd
     off = [distance(forward(a, w)[0], truth) for forward in variants]
-    print(f"{K}x{K}, {K * K * channels} products: direct {off[0]:.1e}, Winograd {off[1]:.1e}, ratio {off[1] / off[0]:.1f}")
+    print(
+        f"{K}x{K}, {K * K * channels} products: direct {off[0]:.1e}, Winograd {off[1]:.1e}, ratio {off[1] / off[0]:.1f}"
+    )
     assert off[0] < off[1] < 1e-4
 
 # %% [markdown]
@@ -358,8 +360,9 @@ def my_placed(size, offset):
 
 if runtime.JIT:
     add = numba.njit(my_add_products, fastmath={"contract"})
-    a, b = rng.standard_normal(20_000, np.float32), my_placed(64, 0).reshape(1, 64).repeat(20_000, 0)
-    places = {offset: lambda out=my_placed(64, offset): add(a, b, out) for offset in (0, 16)}
+    a, b = rng.standard_normal(20_000, np.float32), rng.standard_normal((20_000, 64), np.float32)
+    outs = {offset: my_placed(64, offset) for offset in (0, 16)}
+    places = {offset: lambda out=out: add(a, b, out) for offset, out in outs.items()}
     for offset, seconds in my_medians(places, 4 * ROUNDS).items():
         print(f"out begins {offset:2} bytes after the beginning of a line: {1e3 * seconds:.2f} ms")
 
