@@ -107,7 +107,7 @@ def my_sum_in_passes(line, step):
 
 line = np.ones(LINE, np.float32)
 runs = {4 * step: lambda step=step: my_sum_in_passes(line, step) for step in (1, 2, 4, 8, 16, 32, 64)}
-nanoseconds = {stride: 1e9 * seconds / LINE for stride, seconds in my_medians(runs, 3).items()}
+nanoseconds = {stride: 1e9 * seconds / LINE for stride, seconds in my_medians(runs, ROUNDS).items()}
 print(", ".join(f"{stride} bytes: {each:.2f} ns" for stride, each in nanoseconds.items()))
 curve = {"sum": (list(nanoseconds), list(nanoseconds.values()))}
 figures.show_plot(curve, title="The same additions", x="bytes between a number and the next", y="ns per number")
@@ -500,7 +500,7 @@ if runtime.JIT:
         print(f"threads {most_threads}: {labels.size - counts.sum():,} of {labels.size:,} counts lost")
 
 # %% [markdown]
-# With several threads, counts are lost without any error. The remedy: cut the numbers into parts, let one thread sum
+# With several threads, counts can be lost, without any error. The remedy: cut the numbers into parts, let one thread sum
 # each part, and add the parts up in order.
 #
 # ### Exercise 4: one sum per part
