@@ -110,7 +110,8 @@ runs = {4 * step: lambda step=step: my_sum_in_passes(line, step) for step in (1,
 nanoseconds = {stride: 1e9 * seconds / LINE for stride, seconds in my_medians(runs, ROUNDS).items()}
 print(", ".join(f"{stride} bytes: {each:.2f} ns" for stride, each in nanoseconds.items()))
 curve = {"sum": (list(nanoseconds), list(nanoseconds.values()))}
-figures.show_plot(curve, title="The same additions", x="bytes between a number and the next", y="ns per number")
+figures.show_plot(curve, title="The same additions", x="bytes between a number and the next", y="ns per number",
+                  log=True, marks={"64 bytes": (64, nanoseconds[64])})  # fmt: skip
 
 # %% [markdown]
 # The processor fetches memory in *cache lines*, of 64 bytes on most machines. At a stride of 4 bytes, all 16 numbers of
@@ -500,8 +501,8 @@ if runtime.JIT:
         print(f"threads {most_threads}: {labels.size - counts.sum():,} of {labels.size:,} counts lost")
 
 # %% [markdown]
-# With several threads, counts can be lost, without any error. The remedy: cut the numbers into parts, let one thread sum
-# each part, and add the parts up in order.
+# With several threads, counts can be lost, without any error. The remedy: cut the numbers into parts, let one thread
+# sum each part, and add the parts up in order.
 #
 # ### Exercise 4: one sum per part
 #

@@ -158,6 +158,16 @@ def _shifted_border(k, n, parts):
     return k * (n // parts) + min(k, n % parts)
 
 
+def _overlapping_sums(numbers, parts):
+    n = len(numbers)
+    return np.array([numbers[k * n // parts : (k + 1) * n // parts + 1].sum() for k in range(parts)])
+
+
+def _short_sums(numbers, parts):
+    n = len(numbers)
+    return np.array([numbers[k * n // parts : (k + 1) * n // parts - 1].sum() for k in range(parts)])
+
+
 def _numbers_cases():
     rng = generator(20)
     return [(np.arange(1.0, 11), 4)] + [(rng.standard_normal(n), parts) for n, parts in ((12, 3), (23, 5), (7, 6))]
@@ -182,6 +192,17 @@ def _roofline_with(operations=2, size=4, taps=1, output=1, kernel=1, choose=min)
 def _upside_down(N, H, W, C, F, K, product, copy):
     flops, moved, _ = _roofline(N, H, W, C, F, K, product, copy)
     return flops, moved, min(product, moved / flops * copy)
+
+
+def _one_kernel_row(N, H, W, C, F, K, product, copy):
+    flops, moved = 2 * N * H * W * K * C * F, 4 * (N * H * W * (C + F) + K * K * C * F)
+    return flops, moved, min(product, flops / moved * copy)
+
+
+def _valid_output(N, H, W, C, F, K, product, copy):
+    pixels = (H - K + 1) * (W - K + 1)
+    flops, moved = 2 * N * pixels * K * K * C * F, 4 * (N * (H * W * C + pixels * F) + K * K * C * F)
+    return flops, moved, min(product, flops / moved * copy)
 
 
 def _one_picture(N, H, W, C, F, K, product, copy):
@@ -234,6 +255,11 @@ def _softmax_over(axes):
     return variant
 
 
+def _one_maximum(logits):
+    e = np.exp(logits - logits.max())
+    return e / e.sum(-1, keepdims=True)
+
+
 def _classes_left_first(logits):
     return np.moveaxis(_softmax_classes_first(logits), 3, 1).reshape(logits.shape)
 
@@ -242,7 +268,13 @@ def _logits_cases():
     rng = generator(21)
     cases = [(np.array([[[[0.0, 1, 2], [3, 3, 3]]]]),)]
     cases += [(rng.standard_normal(shape),) for shape in ((2, 3, 5, 4), (1, 4, 3, 11))]
-    return [*cases, (1000 + 30 * rng.standard_normal((2, 2, 3, 5)),), (rng.standard_normal((1, 3, 2, 6), np.float32),)]
+    far = np.arange(24).reshape(1, 2, 4, 3) // 3 * 1000.0 + np.arange(3)  # pixels with very different logits
+    return [
+        *cases,
+        (far,),
+        (1000 + 30 * rng.standard_normal((2, 2, 3, 5)),),
+        (rng.standard_normal((1, 3, 2, 6), np.float32),),
+    ]
 
 
 def _softmax_times_as_fast(answer):
@@ -287,7 +319,8 @@ EXERCISES = [
         name="best_tile",
         results=("R", "V"),
         reference=_best_tile,
-        cases=lambda: [(32, 16, 64), (16, 8, 64), (32, 8, 48), (9, 4, 4), (24, 4, 64), (32, 4, 60), (13, 8, 24)],
+        cases=lambda: [(32, 16, 64), (16, 8, 64), (32, 8, 48), (9, 4, 4), (24, 4, 64), (32, 4, 60), (13, 8, 24),
+                       (32, 16, 16), (48, 4, 128)],
         mistakes={
             "V vectors of lanes numbers must divide F without a rest.": _tile_by(divides=lambda V, lanes, F: True),
             "V must divide F / lanes, the number of vectors, not only F.":
@@ -296,6 +329,8 @@ EXERCISES = [
                 _tile_by(needed=lambda R, V: R * V),
             "Registers are missing. Count R * V sums, V vectors of the kernel and the repeated picture number.":
                 _tile_by(needed=lambda R, V: R * V + V),
+            "R + 1 registers are added to the sums, but the picture's numbers share one register. Add V + 1.":
+                _tile_by(needed=lambda R, V: R * V + R + 1),
             "A register remains unused. The tile may fill all registers.":
                 _tile_by(fits=lambda needed, registers: needed < registers),
             "This tile has the most sums. The highest number of multiply-adds per load is wanted.":
@@ -343,6 +378,10 @@ EXERCISES = [
             "The two outputs of a tile are exchanged.": _joined(lambda pairs: pairs[:, ::-1].ravel()),
             "Only the first output of each tile is right, and it is repeated.":
                 _joined(lambda pairs: pairs[:, :1].repeat(2, 1).ravel()),
+            "Only the first output of each tile is returned. Each tile has two outputs.":
+                lambda x, g: _winograd_row(x, g)[::2],
+            "The row is padded, but x already contains the two additional numbers.":
+                lambda x, g: _winograd_row(np.pad(x, 1), g),
         },
     ),
     Exercise(
@@ -357,6 +396,10 @@ EXERCISES = [
                 _winograd_2d_with(picture=lambda d, B: B.T @ d),
             "The picture is transformed with B^T on both sides. On the right, its transpose B is needed.":
                 _winograd_2d_with(picture=lambda d, B: B.T @ d @ B.T),
+            "The picture is transformed with B on both sides. On the left, its transpose B^T is needed.":
+                _winograd_2d_with(picture=lambda d, B: B @ d @ B),
+            "Only the columns of the result are transformed. Its rows need A on the right.":
+                _winograd_2d_with(back=lambda M, A: A.T @ M),
             "The kernel is flipped.": lambda d, g: _winograd_2d(d, g[::-1, ::-1]),
             "The kernel is transposed.": lambda d, g: _winograd_2d(d, g.T),
             "The picture is transposed.": lambda d, g: _winograd_2d(d.T, g),
@@ -408,6 +451,9 @@ EXERCISES = [
                 _sums_between(_shifted_border),
             "The borders are rounded up. Round down: k * n // parts.":
                 _sums_between(lambda k, n, parts: -(-k * n // parts)),
+            "The parts overlap. A part ends before index (k + 1) * n // parts, and a slice excludes its end.":
+                _overlapping_sums,
+            "The last number of each part is missing. A slice already excludes its end.": _short_sums,
             "A part contains every parts-th number. It must contain neighbouring numbers.":
                 lambda numbers, parts: np.array([numbers[k::parts].sum() for k in range(parts)]),
             "These are the sums from the beginning. Each part has its own sum.":
@@ -432,6 +478,11 @@ EXERCISES = [
             "The kernel's bytes are missing. The kernel must also be read.": _roofline_with(kernel=0),
             "The picture is counted once per tap. Count the picture once.": _roofline_with(taps=9),
             "The higher roof is taken. The lower roof is the limit.": _roofline_with(choose=max),
+            "The rate is a number of bytes. Multiply copy by the operations per byte.":
+                lambda N, H, W, C, F, K, product, copy:
+                    (*_roofline(N, H, W, C, F, K, product, copy)[:2], min(product, copy)),
+            "One row of the kernel is counted. A kernel has K * K taps.": _one_kernel_row,
+            "The output has H x W pixels, because the padding is \"same\".": _valid_output,
             "Intensity is operations per byte, not bytes per operation.": _upside_down,
             "Only one picture is counted, but there are N pictures.": _one_picture,
             "The kernel is counted once per picture, but one kernel is used for all N pictures.":
@@ -448,6 +499,8 @@ EXERCISES = [
         cases=_logits_cases,
         mistakes={
             "Large logits overflow. Subtract the largest logit of each pixel first.": _softmax_without_maximum,
+            "The largest logit of all pixels is subtracted. Subtract the largest logit of each pixel.": _one_maximum,
+            "These are logarithms of the probabilities.": lambda logits: np.log(_softmax_pixels_first(logits)),
             "Each class is divided by its sum over the pixels. Divide each pixel by its sum over the classes.":
                 _softmax_over((0, 1, 2)),
             "The classes are first in memory. Bring them back to the last axis.": _classes_left_first,
