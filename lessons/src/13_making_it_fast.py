@@ -55,7 +55,7 @@ print(f"this layer {multiply_adds / 1e6:.0f} million multiply-adds, SegNet at 36
 # %% [markdown]
 # ## Numbers in memory
 #
-# Memory is one long line of bytes. In a NumPy array, neighbours along the last axis are neighbours in memory. The
+# Memory is one long line of bytes. In a new NumPy array, neighbours along the last axis are neighbours in memory. The
 # *stride* of an axis is the distance in bytes between two neighbours along it (lesson 00).
 #
 # ### Warm-up: strides
@@ -264,7 +264,7 @@ if runtime.JIT:
 # ### Exercise 1: the best tile
 #
 # Write `my_best_tile(registers, lanes, F)`. Return R and V (at least 1) with the most multiply-adds per load that fit
-# into the registers. A vector contains `lanes` numbers, and V vectors must divide the F channels evenly.
+# into the registers. A vector contains `lanes` numbers, and `V * lanes` must divide F.
 
 
 # %%
@@ -311,16 +311,16 @@ if runtime.JIT:
 # Four products are enough.
 
 # %% [markdown]
-# **Step 1: a product of polynomials.** Multiply $g(t) = g_0 + g_1 t + g_2 t^2$ by some $z(t) = z_0 + z_1 t$. The
+# **Step 1: a product of polynomials.** Multiply $g(t)=g_0+g_1t+g_2t^2$ by some $z(t)=z_0+z_1t$. The
 # result $s(t)$ has four coefficients $s_0, \ldots, s_3$, so four of its values determine it. Take $t = 0, 1, -1$, and
 # "at infinity", which means the highest coefficient. Each value of $s$ is *one* product:
 #
 # $$\begin{aligned}
-# s(0) &= g_0 z_0 & s(1) &= (g_0+g_1+g_2)(z_0+z_1) \\
-# s(\infty) &= g_2 z_1 & s(-1) &= (g_0-g_1+g_2)(z_0-z_1)
+# s(0)&=g_0z_0 & s(1)&=(g_0+g_1+g_2)(z_0+z_1) \\
+# s(\infty)&=g_2z_1 & s(-1)&=(g_0-g_1+g_2)(z_0-z_1)
 # \end{aligned}$$
 #
-# **Step 2: from the values back to the coefficients.** With $s(\pm 1) = s_0 \pm s_1 + s_2 \pm s_3$:
+# **Step 2: from the values back to the coefficients.** With $s(\pm1)=s_0\pm s_1+s_2\pm s_3$:
 #
 # $$s_0=s(0) \quad s_1=\tfrac{s(1)-s(-1)}{2}-s(\infty) \quad s_2=\tfrac{s(1)+s(-1)}{2}-s(0) \quad s_3=s(\infty)$$
 
@@ -330,10 +330,10 @@ if runtime.JIT:
 #
 # $$s = B\,\big[(Gg)\odot(Az)\big]$$
 #
-# **Step 3: transpose.** For any $z$, add up the outputs $y_k = \sum_j d_{k+j}\,g_j$ with $z$ as weights. Since $s_i$
+# **Step 3: transpose.** For any $z$, add up the outputs $y_k=\sum_j d_{k+j}g_j$ with $z$ as weights. Since $s_i$
 # collects the products $z_k g_j$ with $k+j=i$,
 #
-# $$\sum_k z_k\,y_k = \sum_i d_i\,s_i = d^T B\,\big[(Gg)\odot(Az)\big] = \big[(Gg)\odot(B^Td)\big]^T A\,z$$
+# $$\sum_k z_ky_k = \sum_i d_is_i = d^TB\,\big[(Gg)\odot(Az)\big] = \big[(Gg)\odot(B^Td)\big]^TA\,z$$
 #
 # (The last step holds because $b^T(u\odot v) = \sum_i b_iu_iv_i = (u\odot b)^Tv$.) The left side is $y^Tz$. Both sides
 # are equal for every $z$, so
@@ -360,7 +360,7 @@ for d in np.eye(4):
 print("equal for all 12 pairs, and therefore for all d and g")
 
 # %% [markdown]
-# Here is an example, for which the definition gives 21 and 7. Each row of "product" is one multiplication:
+# An example whose right outputs are 21 and 7 follows. Each row of "product" is one multiplication:
 
 # %%
 d, g = np.array([5.0, 1, 3, 2]), np.array([2.0, -1, 4])
@@ -396,7 +396,7 @@ my_winograd_1d = grader.grade("winograd_1d", my_winograd_1d)
 # ### Exercise 3: a whole row
 #
 # Write `my_winograd_row(x, g)` with your function. `x` (n + 2,) is a row with an even n. Return the n outputs
-# $x_k g_0 + x_{k+1} g_1 + x_{k+2} g_2$. Neighbouring tiles overlap.
+# $x_kg_0+x_{k+1}g_1+x_{k+2}g_2$. Neighbouring tiles overlap.
 
 
 # %%
@@ -653,7 +653,8 @@ my_fast_softmax = grader.grade("fast_softmax", my_fast_softmax)
 
 # %%
 logits = rng.standard_normal((1, 2 * H, 2 * W, 11), np.float32)
-found = my_medians({"formula": lambda: my_softmax(logits), "yours": lambda: my_fast_softmax(logits)}, ROUNDS)
+runs = {"my_softmax": lambda: my_softmax(logits), "my_fast_softmax": lambda: my_fast_softmax(logits)}
+found = my_medians(runs, ROUNDS)
 print(", ".join(f"{name} {1e3 * seconds:.2f} ms" for name, seconds in found.items()))
 assert distance(my_fast_softmax(logits), my_softmax(logits)) < 1e-5
 

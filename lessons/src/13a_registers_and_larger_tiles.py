@@ -358,6 +358,7 @@ def my_placed(size, offset):
     return raw[start : start + 4 * size].view(np.float32)
 
 
+# %%
 if runtime.JIT:
     add = numba.njit(my_add_products, fastmath={"contract"})
     a, b = rng.standard_normal(20_000, np.float32), rng.standard_normal((20_000, 64), np.float32)

@@ -322,8 +322,8 @@ EXERCISES = [
         cases=lambda: [(32, 16, 64), (16, 8, 64), (32, 8, 48), (9, 4, 4), (24, 4, 64), (32, 4, 60), (13, 8, 24),
                        (32, 16, 16), (48, 4, 128)],
         mistakes={
-            "V vectors of lanes numbers must divide F without a rest.": _tile_by(divides=lambda V, lanes, F: True),
-            "V must divide F / lanes, the number of vectors, not only F.":
+            "V * lanes must divide F.": _tile_by(divides=lambda V, lanes, F: True),
+            "V divides F here, but V * lanes must divide F.":
                 _tile_by(divides=lambda V, lanes, F: F % V == 0),
             "The sums alone fill the registers. V vectors of the kernel and one picture number need V + 1 more.":
                 _tile_by(needed=lambda R, V: R * V),
