@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 13a Appendix: Registers, larger tiles and fair timing
+# # 13a Appendix: registers, larger tiles and fair timing
 #
 # **The question.** Lesson 13 used the library's register tile and its F(4x4, 3x3) without looking inside. How do they
 # work, what do they cost, and which traps remain for someone who times them?
