@@ -1,7 +1,7 @@
 """The lessons: every source and every student's copy run to the end; the copy says which answers are not written.
 
-The short form runs each solved lesson in one process, in the fast mode: a cell with "fast" in its metadata runs that
-text instead of its own. The long form also runs both copies in Jupyter kernels.
+The short form runs each solved lesson in one process without numba, in the fast mode: a cell with "fast" in its
+metadata runs that text instead of its own. The long form also runs both copies in Jupyter kernels, with numba.
 TINYSEGNET_LESSONS=full runs both with the lessons' own numbers and prints the times.
 """
 
@@ -18,7 +18,6 @@ from lesson_runs import assigned, build, cells, run, run_here, run_quickly
 from tinysegnet_lessons import grader
 
 MAX_LINES = 15
-COMPILING = ("02", "04", "13")
 FULL = os.environ.get("TINYSEGNET_LESSONS") == "full"
 in_kernels = pytest.mark.usefixtures() if FULL else pytest.mark.long
 every_lesson = pytest.mark.parametrize("source", build.SOURCES, ids=lambda source: source.stem)
@@ -38,10 +37,10 @@ def told(failure, source):
 
 @pytest.fixture(scope="module")
 def quick_runs(request):
-    """Run all selected lessons in one process: those last whose kernels the tests of the ops compile meanwhile."""
+    """Run all selected lessons in one process."""
     selected = [item.callspec.params["source"] for item in request.session.items
                 if "quick_runs" in item.fixturenames and item.path == request.path]  # fmt: skip
-    return run_quickly(sorted(selected, key=lambda source: build.number(source) in COMPILING))
+    return run_quickly(selected)
 
 
 @pytest.mark.skipif(FULL, reason="the lessons run in kernels, with their own numbers")
