@@ -21,6 +21,9 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
+if __name__ == "__main__":
+    sys.modules["numba"] = None  # in a quick run, importing numba fails
+
 ROOT = Path(__file__).parents[1]
 PREDICT = re.compile(r"grader\.predict\(\s*\"(\w+)\"")
 GRADE = re.compile(r"grader\.grade\(\s*\"(\w+)\"")
@@ -222,7 +225,6 @@ def assigned(code: str) -> dict[str, int]:
 
 
 if __name__ == "__main__":
-    sys.modules["numba"] = None  # importing numba fails
     import matplotlib.pyplot  # noqa: F401  imported once, before the first lesson is timed
 
     from tinysegnet_lessons.grader import keep_answers
