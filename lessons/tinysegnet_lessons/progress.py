@@ -78,8 +78,7 @@ class Progress:
         """Return the page as HTML: a whole document, or the part for a notebook."""
         templates = Environment(loader=PackageLoader(__package__, ""), autoescape=True, undefined=StrictUndefined,
                                 trim_blocks=True, lstrip_blocks=True)  # fmt: skip
-        tiers = {name: exercise.tier for name, exercise in exercises().items()}
-        return templates.get_template("progress.html.jinja").render(progress=self, tiers=tiers, alone=alone)
+        return templates.get_template("progress.html.jinja").render(progress=self, headings=headings(), alone=alone)
 
 
 def progress(folder: str | Path = ".") -> Progress:
@@ -91,10 +90,12 @@ def progress(folder: str | Path = ".") -> Progress:
     Raises:
         DataError: If mysegnet.py cannot be executed.
     """
-    kept = kept_answers(folder)
-    done = {name: name in kept and is_right(exercise, kept[name]) for name, exercise in exercises().items()}
-    return Progress(tuple(Lesson(title, {name: done[name] for name in exercises(number)})
-                          for number, title in lesson_titles().items()))  # fmt: skip
+    kept, lessons = kept_answers(folder), []
+    for number, title in lesson_titles().items():
+        inside = exercises(number)
+        lessons.append(Lesson(title, {name: name in kept and is_right(inside[name], kept[name])
+                                      for name in answers_of_notebooks() if name in inside}))  # fmt: skip
+    return Progress(tuple(lessons))
 
 
 def is_right(exercise: Exercise, answer: Any) -> bool:
@@ -115,9 +116,22 @@ def lesson_titles() -> dict[str, str]:
 
 @cache
 def answers_of_notebooks() -> dict[str, str]:
-    """Return the name of the learner's function by the name of its exercise, as the lessons grade it."""
+    """Return the name of the learner's function by the name of its exercise, in the order of the notebooks."""
     text = "\n".join("".join(cell["source"]) for path in find_notebooks() for cell in _cells(path))
     return dict(GRADE.findall(text))
+
+
+@cache
+def headings() -> dict[str, str]:
+    """Return the heading of each exercise, such as "Exercise 1: pooling", by its name."""
+    found, heading = {}, ""
+    for cell in (cell for path in find_notebooks() for cell in _cells(path)):
+        text = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            heading = ([heading] + re.findall(r"^#+ (.+)$", text, re.M))[-1]
+        else:
+            found.update(dict.fromkeys((name for name, _ in GRADE.findall(text)), heading))
+    return found
 
 
 def _cells(notebook: Path) -> list[dict[str, Any]]:

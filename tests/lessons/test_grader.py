@@ -2,6 +2,7 @@
 
 import copy
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -173,7 +174,33 @@ def test_grader_refuses_an_answer_that_overwrites_its_argument():
         x -= 1
         return right
 
-    assert "overwrites its argument x" in refusal("plain", my_backward)
+    text = refusal("plain", my_backward)
+    assert "it changes its argument x" in text
+    assert "Work on a copy." in text
+
+
+def test_grader_refuses_the_wrong_dtype_where_it_matters(monkeypatch):
+    picture = Exercise("plain", ("picture",), lambda x: x.astype(np.uint8), lambda: [(np.arange(3.0),)],
+                       dtypes={"picture": "uint8"})  # fmt: skip
+    monkeypatch.setattr(grading, "find_exercise", lambda name: picture)
+    assert "picture has the dtype float64, not uint8. Its numbers are right" in refusal("plain", lambda x: x + 0)
+
+
+def test_grader_examines_the_arguments_after_the_call(monkeypatch):
+    def left_on(lamp):
+        return "the lamp is on" if lamp.on else None
+
+    found = Exercise("plain", ("y",), lambda lamp: 0, lambda: [(SimpleNamespace(on=False),)], after=left_on)
+    monkeypatch.setattr(grading, "find_exercise", lambda name: found)
+    grade("plain", lambda lamp: 0)
+    assert "the lamp is on" in refusal("plain", lambda lamp: setattr(lamp, "on", True) or 0)
+
+
+def test_message_shows_no_warnings_of_the_graders_functions(monkeypatch, recwarn):
+    found = Exercise("plain", ("y",), lambda x: x, lambda: [(np.arange(3.0),)], {"no": lambda x: 1 / (x * 0)})
+    monkeypatch.setattr(grading, "find_exercise", lambda name: found)
+    refusal("plain", lambda x: x + 1)
+    assert not recwarn.list
 
 
 def test_message_gives_the_shapes_of_the_first_failing_case():

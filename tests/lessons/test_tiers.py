@@ -49,19 +49,36 @@ def test_challenge_measures_a_right_answer_and_compares_it_with_the_goal(lower, 
     assert isinstance(grade("twice", ...), StandIn)
 
 
+def test_challenge_below_its_goal_is_not_kept(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    keep_answers()
+    challenge = Challenge("twice", ("y",), lambda x: 2 * x, lambda: [(3,)], {}, measure=lambda answer: answer(1),
+                          unit="units", goal=3)  # fmt: skip
+    monkeypatch.setattr(grading, "find_exercise", lambda name: challenge)
+    grade("twice", defined("def my(x):\n    return 2 * x\n", "my"))
+    out = capsys.readouterr().out
+    assert "not reached yet)" in out
+    assert "  kept in" not in out
+    assert "# %%" not in (tmp_path / "mysegnet.py").read_text()
+
+
 # --- predictions ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("right", "answer", "said"), [
     (23, 23, "As you predicted: 23. Because."),
-    (23, 22.5, "You predicted 22.5: 23. Because."),
-    (23, None, "You predicted None: 23"),
+    (23, 22.5, "You predicted 22.5. The answer is 23. Because."),
+    (23, None, "You predicted None. The answer is 23."),
+    (2.3978952727, 2.4, "As you predicted: 2.3979."),
     ("b", " B", "As you predicted: b."),
-    ("b", 3, "You predicted 3: b."),
+    ("b", "(b)", "As you predicted: b."),
+    ("b", "a", "You predicted a. The answer is b. Because."),
+    ("b", 3, "Choose one of the letters"),
+    ("b", "the kernel", "Choose one of the letters"),
     (23, ..., "No prediction yet"),
 ])  # fmt: skip
 def test_prediction_never_raises(right, answer, said, monkeypatch, capsys):
-    monkeypatch.setattr(grading, "find_prediction", lambda name: Prediction(right, "Because."))
+    monkeypatch.setattr(grading, "find_prediction", lambda name: Prediction(right, "Because.", tolerance=0.01))
     predict("rows", answer)
     assert capsys.readouterr().out.startswith(said)
 

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import inspect
 import io
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -53,16 +54,19 @@ def examine(exercise: Exercise, answer: Callable, case: tuple) -> Mismatch | Non
         expected = results_of(exercise, exercise.reference(*copy.deepcopy(case)))
     for name, before, after in zip(names_of(exercise, case), case, arguments, strict=True):
         if changed(before, after):
-            return Mismatch("overwritten", f"it overwrites its argument {name}. Work on a copy", got=after)
+            return Mismatch("overwritten", f"it changes its argument {name}", got=after)
     if len(expected) > 1 and not _has_results(got, expected):
         wanted = f"{len(exercise.results)} results ({', '.join(exercise.results)}) are expected"
         what = f"a tuple of {len(got)}" if isinstance(got, tuple) else _kind_of(got)
         return Mismatch("count", f"it returns {what}, but {wanted}", got=len(got) if isinstance(got, tuple) else got)
     returned = results_of(exercise, got)
     for at, pair in enumerate(zip(returned, expected, strict=True)):
-        if (problem := _compare(exercise.results[at], at, *pair)) is not None:
+        problem = _compare(exercise.results[at], at, *pair) or _wrong_dtype(exercise, at, pair[0])
+        if problem is not None:
             problem.returned, problem.right = returned, expected
             return problem
+    if exercise.after is not None and (sentence := exercise.after(*arguments)):
+        return Mismatch("left", sentence)
     return None
 
 
@@ -103,6 +107,14 @@ def _compare(name: str, at: int, got: Any, expected: Any) -> Mismatch | None:
     return None
 
 
+def _wrong_dtype(exercise: Exercise, at: int, got: Any) -> Mismatch | None:
+    name = exercise.results[at]
+    wanted = exercise.dtypes.get(name)
+    if wanted is None or not isinstance(got, np.ndarray) or got.dtype == wanted:
+        return None
+    return Mismatch("dtype", f"{name} has the dtype {got.dtype}, not {wanted}. Its numbers are right", at, got)
+
+
 def _as_array(value: Any) -> np.ndarray | None:
     try:
         array = np.asarray(value)
@@ -137,6 +149,7 @@ def _shape(value: Any) -> str:
 
 @contextlib.contextmanager
 def silent():
-    """Collect what is printed inside the block instead of showing it."""
-    with contextlib.redirect_stdout(io.StringIO()) as printed:
+    """Collect what is printed inside the block instead of showing it, and show no warnings."""
+    with contextlib.redirect_stdout(io.StringIO()) as printed, warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
         yield printed

@@ -36,6 +36,9 @@ class Exercise:
             exercise that asks for a value instead of a function, the only case is the empty tuple.
         mistakes: Common mistakes: for each hint, a function that makes the mistake.
         tier: "warm-up", "core" or "challenge".
+        dtypes: For each result that must be an array of a certain dtype, the dtype.
+        after: Function that takes the arguments after the call, and returns a sentence if the answer left them wrong.
+            Only arrays among the arguments are compared with those before the call.
     """
 
     name: str
@@ -44,6 +47,8 @@ class Exercise:
     cases: Callable[[], Sequence[tuple]]
     mistakes: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     tier: str = "core"
+    dtypes: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    after: Callable[..., str | None] | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,13 @@ from tinysegnet.errors import TinySegNetError
 
 from .examine import examine, shapes_of, silent
 from .exercise import Challenge, Exercise, find_exercise, find_prediction, hidden_seed
-from .kept_answers import keep
+from .kept_answers import FILE, is_kept, keep
 from .message import message
 
 __all__ = ["StandIn", "WrongAnswer", "grade", "predict"]
 
+CHOICES = tuple("abcd")
+NOT_REACHED = "not reached yet)"
 _LIBRARIES = (sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), str(Path(tinysegnet.__file__).parent),
               str(Path(__file__).parents[1]))  # fmt: skip
 
@@ -75,10 +77,11 @@ def grade(exercise: str, answer: Any, *, seed: int | None = None, required: bool
         if isinstance(answer, StandIn):
             print(f"{found.name}: not written yet. If you have written it, run the cell with your function first.")
         else:
-            print(f"{found.name}: not written yet. The lesson continues with the right answer.")
+            own = f" (Your earlier answer is in {FILE}.)" if is_kept(found.name) else ""
+            print(f"{found.name}: not written yet. The lesson continues with the right answer.{own}")
         return answer if isinstance(answer, StandIn) else _stand_in(found)
     print(f"{found.name}: {verdict}")
-    if note := keep(found, answer):
+    if not verdict.endswith(NOT_REACHED) and (note := keep(found, answer)):
         print(note)
     return answer
 
@@ -98,13 +101,18 @@ def predict(question: str, answer: Any) -> None:
         print("No prediction yet. Replace the dots, and then read on.")
         return
     if isinstance(right.answer, str):
-        as_predicted = str(answer).strip().lower() == right.answer
+        letter = str(answer).strip(" ().").lower()
+        if letter not in CHOICES:
+            print(f'Choose one of the letters, such as "a". Your prediction was {answer!r}.')
+            return
+        as_predicted = letter == right.answer
     else:
         try:
             as_predicted = abs(float(answer) - right.answer) <= right.tolerance * abs(right.answer)
         except (TypeError, ValueError):
             as_predicted = False
-    print(f"{'As you predicted' if as_predicted else f'You predicted {answer}'}: {right.answer}. {right.why}")
+    shown = right.answer if isinstance(right.answer, str) else f"{right.answer:.6g}"
+    print(f"{'As you predicted: ' if as_predicted else f'You predicted {answer}. The answer is '}{shown}. {right.why}")
 
 
 def _verdict(found: Exercise, answer: Any) -> str | None:
@@ -122,9 +130,9 @@ def _verdict(found: Exercise, answer: Any) -> str | None:
         return None
     if isinstance(found, Challenge) and value is not None:
         goal = f"{'at most' if found.lower_is_better else 'at least'} {found.goal:g}"
-        end = "reached" if found.reached(value) else "not reached yet"
+        end = "reached)" if found.reached(value) else NOT_REACHED
         measured = f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
-        return f"{measured} {found.unit} (goal: {goal}, {end})"
+        return f"{measured} {found.unit} (goal: {goal}, {end}"
     return f"right ({', '.join(found.results)}; {len(cases)} case{'s' * (len(cases) != 1)})"
 
 

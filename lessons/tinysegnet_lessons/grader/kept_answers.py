@@ -30,7 +30,7 @@ from tinysegnet.errors import DataError
 from .examine import examine, silent
 from .exercise import Exercise, exercises
 
-__all__ = ["FILE", "keep", "keep_answers", "kept_answers"]
+__all__ = ["FILE", "is_kept", "keep", "keep_answers", "kept_answers"]
 
 FILE = "mysegnet.py"
 HEAD = '"""My answers to the exercises of the lessons. The grader appends each right answer; the last one counts."""\n'
@@ -55,6 +55,7 @@ def keep_answers(folder: str | Path = ".") -> None:
     else:
         path.write_text(HEAD, encoding="utf-8")
         print(f"From now on, your right answers are kept in {path}. Delete this file if you no longer want that.")
+        print("To see what you have done: python -m tinysegnet_lessons.progress")
 
 
 def keep(exercise: Exercise, answer: Any, folder: str | Path = ".") -> str | None:
@@ -99,6 +100,12 @@ def kept_answers(folder: str | Path = ".") -> dict[str, Callable[..., Any]]:
             raise DataError(f"{path}, line {line}: the answer to {match[1]} cannot be executed: {error}") from error
     linecache.checkcache(str(path))
     return {name: found[name] for name in exercises() if name in found}
+
+
+def is_kept(exercise: str, folder: str | Path = ".") -> bool:
+    """Return whether mysegnet.py contains an answer to an exercise."""
+    path = Path(folder) / FILE
+    return path.exists() and exercise in dict(_sections(path.read_text(encoding="utf-8")))
 
 
 def source_that_stands_alone(answer: FunctionType) -> str:

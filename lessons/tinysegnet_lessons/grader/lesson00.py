@@ -74,6 +74,17 @@ def _accuracy_cases():
 # --- the three scores -------------------------------------------------------------------------------------------------
 
 
+def _quarters(image):
+    x, (H, W) = image.astype(float), (n // 2 for n in image.shape[:2])
+    return (x[:H, :W] + x[:H, W:] + x[H:, :W] + x[H:, W:]) / 4
+
+
+def _void_in_the_union(predicted, labels, num_classes, ignore_label):
+    G, C, _ = _three_scores(predicted, labels, num_classes, ignore_label)
+    pairs = [(labels == k, predicted == k) for k in range(num_classes)]
+    return G, C, np.mean([(t & p).sum() / (t | p).sum() for t, p in pairs if (t | p).any()])
+
+
 def _three_scores(predicted, labels, num_classes, ignore_label):
     predicted, labels = (a[labels != ignore_label] for a in (predicted, labels))
     classes = np.arange(num_classes)[:, None]
@@ -207,6 +218,7 @@ EXERCISES = [
     Exercise(
         name="labels_to_colors",
         results=("picture",),
+        dtypes={"picture": "uint8"},
         reference=_colors,
         cases=_color_cases,
         mistakes={
@@ -274,6 +286,8 @@ EXERCISES = [
             "A class that does not occur counts as 0. Leave it out of the mean.":
                 _scores_by(C=lambda values: np.nan_to_num(values).mean()),
             "A class that does not occur gives 0 / 0. Leave it out of the mean.": _scores_by(C=np.mean),
+            "Void pixels that are predicted as k count in the union. Remove void pixels from both arrays first.":
+                _void_in_the_union,
             "A class that is predicted but never labelled has IoU 0 and counts towards mIoU.":
                 _scores_by(IoU=lambda n, t, p: n / (t + p - n) if t else np.nan),
         },
@@ -323,6 +337,7 @@ EXERCISES = [
         mistakes={
             "This is the upper left pixel of each block. Average all four pixels.": lambda image: image[::2, ::2],
             "Bytes wrap around at 256. Convert the picture to float before you add.": _bytes_added,
+            "These are the four quarters of the picture. Every second row and column is image[::2, ::2].": _quarters,
             "This is the sum of the four pixels. Divide it by 4.": lambda image: 4 * _halved(image),
             "This is the largest pixel of each block. Take the mean.": lambda image: np.maximum(
                 np.maximum(image[::2, ::2], image[1::2, ::2]), np.maximum(image[::2, 1::2], image[1::2, 1::2])),

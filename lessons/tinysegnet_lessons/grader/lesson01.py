@@ -173,6 +173,20 @@ def _receptive_field(kernels, strides):
     return size
 
 
+def _all_taps(kernels, strides):
+    size, jump = 1, 1
+    for K, s in zip(kernels, strides, strict=True):
+        size, jump = size + K * jump, jump * s
+    return size
+
+
+def _last_stride_only(kernels, strides):
+    size, jump = 1, 1
+    for K, s in zip(kernels, strides, strict=True):
+        size, jump = size + (K - 1) * jump, s
+    return size
+
+
 def _own_stride_only(kernels, strides):
     return 1 + sum((K - 1) * s for K, s in zip(kernels, strides, strict=True))
 
@@ -298,6 +312,8 @@ EXERCISES = [
             "The field begins at 0, but one number of the input is one pixel: begin at 1.":
                 lambda kernels, strides: _receptive_field(kernels, strides) - 1,
             "A stride is applied to its own kernel, but it must affect only later layers.": _jump_first,
+            "A kernel adds K steps to the field, but it must add K - 1: the first tap is there already.": _all_taps,
+            "Strides multiply: after strides of 2 and 2, one step spans four input pixels.": _last_stride_only,
             "The kernel sizes are multiplied; the field grows by addition.":
                 lambda kernels, strides: int(np.prod(kernels)),
         },

@@ -157,7 +157,15 @@ def _dweight_padded(sides):
 
 def _cases_passed(answer):
     """Count the cases of the gradient check of conv2d in which an answer's three gradients are right."""
-    return sum(_passes(answer, *case.arguments(0)) for case in cases_of("conv2d") if case.gradient)
+    passed = 0
+    for case in (case for case in cases_of("conv2d") if case.gradient):
+        arrays, settings = case.arguments(0)
+        if _passes(answer, arrays, settings):
+            passed += 1
+        else:
+            words = ", ".join(f"{name} {value}" for name, value in settings.items())
+            print(f"  wrong: x {arrays[0].shape}, weight {arrays[1].shape}" + (f", {words}" if words else ""))
+    return passed
 
 
 def _passes(answer, arrays, settings):
@@ -221,7 +229,8 @@ EXERCISES = [
         reference=_dx,
         cases=_dx_cases,
         mistakes={
-            "The kernel is rotated by 180 degrees. Tap (i, j) sends dout back to the pixels that it read.":
+            "The kernel is the wrong way round. To gather from dout, use weight[K-1-i, K-1-j]; to scatter, tap (i, j) "
+            "sends dout back to the pixels that it read.":
                 lambda dout, weight: _dx(dout, weight[::-1, ::-1]),
             "The taps assign their shares, so only the last ones remain. Add them up with +=.": _dx_assigned,
             "The kernel's rows and columns are exchanged; i counts rows and j counts columns.":

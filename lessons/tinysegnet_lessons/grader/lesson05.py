@@ -198,6 +198,23 @@ def _unpool_swapped(z, position, output_size):
     return _unpool(z, _swapped(position), (H, W))[:, : output_size[0], : output_size[1]]
 
 
+def _near_places(position):
+    n, u, v, c = np.indices(position.shape)
+    return n, u + position // 2, v + position % 2, c
+
+
+def _windows_overlap(z, position, output_size):
+    out = np.zeros((len(z), *output_size, z.shape[3]))
+    n, row, column, c = _near_places(position)
+    out[n, np.minimum(row, output_size[0] - 1), np.minimum(column, output_size[1] - 1), c] = z
+    return out
+
+
+def _read_without_factor(dout, position):
+    n, row, column, c = _near_places(position)
+    return dout[n, np.minimum(row, dout.shape[1] - 1), np.minimum(column, dout.shape[2] - 1), c]
+
+
 def _one_channel(z, position, output_size):
     return _unpool(z, np.broadcast_to(position[..., :1], position.shape), output_size)
 
@@ -306,6 +323,7 @@ EXERCISES = [
     Exercise(
         name="pack_positions",
         results=("packed",),
+        dtypes={"packed": "uint8"},
         reference=lambda position: pack_indices(position.astype(np.uint8)),
         cases=_pack_cases,
         mistakes={
@@ -335,6 +353,7 @@ EXERCISES = [
             "Rows and columns of the window are exchanged. Use i = position // 2 and j = position % 2.":
                 _unpool_swapped,
             "All channels use the position of the first, but each channel has its own.": _one_channel,
+            "Window (u, v) begins at pixel (2u, 2v). The factor 2 is missing.": _windows_overlap,
         },
     ),
     Exercise(
@@ -380,6 +399,7 @@ EXERCISES = [
                 lambda dout, position: _pool(dout)[0],
             "Rows and columns of the window are exchanged. Use i = position // 2 and j = position % 2.":
                 lambda dout, position: _unpool_backward(_full(dout), _swapped(position)),
+            "Window (u, v) begins at pixel (2u, 2v). The factor 2 is missing.": _read_without_factor,
             "The result is wrong for odd widths. A row of the picture has W pixels, not 2 * w.": _last_columns_wrong,
             "All channels use the position of the first, but each channel has its own.":
                 lambda dout, position: _unpool_backward(dout, np.broadcast_to(position[..., :1], position.shape)),

@@ -236,6 +236,13 @@ def _slope_by(of):
     return slope
 
 
+def _not_restored(loss, array, index, h):
+    array[index] += h
+    up = loss()
+    array[index] -= 2 * h
+    return (up - loss()) / (2 * h)
+
+
 def _slope_cases():
     """Use multiples of 1/1024, so that adding and subtracting a step leaves no rounding."""
     rng = generator(3)
@@ -343,6 +350,12 @@ def _switched(which=slice(None), off=False):
         return out
 
     return inference
+
+
+def _training_again(layers, x):
+    if not all(layer.training for layer in layers.values()):
+        return "training is still False at the end, so the next training would use running statistics"
+    return None
 
 
 def _inference_pass_cases():
@@ -485,6 +498,10 @@ EXERCISES = [
                     loss, array, index, h),
             "The sign is wrong. Subtract the lower loss from the upper one.":
                 lambda loss, array, index, h: -_slope(loss, array, index, h),
+            "array does not contain its old numbers at the end. Store array[index] first, and put it back.":
+                _not_restored,
+            "loss() reads array itself, so a copy changes nothing. Change array in place, and put the number back.":
+                lambda loss, array, index, h: 0 * h,
             "The division by 2 * h is missing.":
                 lambda loss, array, index, h: _slope_by(lambda up, down, middle: up - down)(loss, array, index, h),
             "From the upper position, the number went down by h only. Go to the old number minus h.":
@@ -511,6 +528,7 @@ EXERCISES = [
     Exercise(
         name="network_inference",
         results=("logits",),
+        after=_training_again,
         reference=_inference_pass,
         cases=_inference_pass_cases,
         mistakes={

@@ -27,6 +27,8 @@ def message(exercise: Exercise, answer: Callable, cases: Sequence[tuple], proble
     with silent():
         hint = (_known_mistake(exercise, cases, problem) or _exchanged(exercise, problem)
                 or _guess(exercise, answer, cases[-1], problem))  # fmt: skip
+    if hint is None and problem.kind == "overwritten":
+        hint = "Work on a copy."
     if hint is not None:
         lines.append(f"  hint    {hint}")
     return "\n".join(lines)
