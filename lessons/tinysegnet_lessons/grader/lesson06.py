@@ -160,11 +160,6 @@ def _one_too_many(logits, labels):
     return np.log1p(np.exp(shifted).sum(-1)) - shifted[np.arange(len(labels)), labels]
 
 
-def _relative_to_the_label(logits, labels):
-    above = logits - logits[np.arange(len(labels)), labels][:, None]
-    return np.log(np.exp(above).sum(1))
-
-
 def _minus_log(logits, labels):
     return -np.log(_softmax(logits)[np.arange(len(labels)), labels])
 
@@ -376,9 +371,7 @@ EXERCISES = [
         unit="right digits at the worst pixel",
         goal=6,
         mistakes={
-            "A probability underflows to 0 before log. Compute log p from the logits.": _minus_log,
-            "exp overflows, because the label's logit is subtracted. Subtract the largest logit of the pixel.":
-                _relative_to_the_label,
+            "exp overflows, or a probability underflows to 0 before log. Subtract the largest logit before exp.": _minus_log,
             "Every logit that equals the largest one is left out. At a tie, leave out only one of them.":
                 _largest_left_out,
             "log1p adds 1, but the sum contains the largest exponential, which is 1, already.": _one_too_many,
