@@ -8,6 +8,7 @@ TINYSEGNET_LESSONS=full runs both with the lessons' own numbers and prints the t
 from __future__ import annotations
 
 import importlib
+import itertools
 import json
 import os
 import re
@@ -160,6 +161,14 @@ def test_lesson_begins_with_title_and_imports_and_cites_the_paper(source):
     for cell in found:
         banned = re.search(r"\b(simply|obviously|just)\b", cell.text, re.I) if not cell.code else None
         assert not banned, f"{cell.place} says {banned[0]!r}"
+
+
+@every_lesson
+def test_headings_skip_no_level(source):
+    levels = [(len(marks), cell.place) for cell in cells(source) if not cell.code
+              for marks in re.findall(r"^(#+) ", cell.text, re.M)]  # fmt: skip
+    for (level, _), (deeper, place) in itertools.pairwise(levels):
+        assert deeper <= level + 1, f"{place} has a heading of level {deeper} below one of level {level}"
 
 
 # --- the machinery itself ---------------------------------------------------------------------------------------------

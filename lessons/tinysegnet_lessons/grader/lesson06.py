@@ -371,7 +371,8 @@ EXERCISES = [
         unit="right digits at the worst pixel",
         goal=6,
         mistakes={
-            "exp overflows, or a probability underflows to 0 before log. Subtract the largest logit before exp.": _minus_log,
+            "exp overflows, or a probability underflows to 0 before log. Subtract the largest logit before exp.":
+                _minus_log,
             "Every logit that equals the largest one is left out. At a tie, leave out only one of them.":
                 _largest_left_out,
             "log1p adds 1, but the sum contains the largest exponential, which is 1, already.": _one_too_many,
