@@ -6,7 +6,7 @@
 # **At the end** you can state the shape, dtype and meaning of a picture, a label map and a prediction, and score a
 # prediction in three ways.
 #
-# **Prerequisites:** Python. If NumPy is new to you, read the section "NumPy in ten minutes" first.
+# **Prerequisites:** Python. If NumPy is new to you, first read "NumPy in ten minutes" below.
 #
 # The network of these lessons is SegNet (Badrinarayanan, Kendall and Cipolla 2017; in all lessons, "the paper").
 
@@ -21,8 +21,8 @@ from tinysegnet import viz
 from tinysegnet_lessons import figures, grader
 
 # %% [markdown]
-# If you run the next cell, the grader keeps your right answers in the file `mysegnet.py` beside the notebooks, and
-# lesson 15 builds your own SegNet from them. Delete the cell if you do not want that.
+# The next cell keeps your right answers in the file `mysegnet.py`, and lesson 15 builds your own SegNet from them.
+# Delete the cell if you do not want that.
 
 # %%
 grader.keep_answers()
@@ -45,8 +45,8 @@ figures.show_sample(sample, palette)
 
 # %% [markdown]
 # `image[u, v]` is the pixel in row `u`, counted from the top, and column `v`, counted from the left. It contains three
-# numbers from 0 to 255: the amounts of red, green and blue. `truth[u, v]` is one number, the class of that pixel. The
-# hatched pixels are *void*: they have no class, and here their label is 11. A pixel that is not void is *labelled*.
+# numbers from 0 to 255: the amounts of red, green and blue. `truth[u, v]` is the class of that pixel. The hatched
+# pixels are *void*: they have no class, and here their label is 11. All other pixels are *labelled*.
 #
 # Here are the 4x4 pixels at the lower left corner of the traffic light.
 
@@ -108,8 +108,8 @@ grader.predict("label_map_in_a_viewer", prediction)
 figures.show_picture(Image.fromarray(truth), "A black picture")
 
 # %% [markdown]
-# The file is nevertheless valid: `np.unique` shows its classes. If the PNG also contains a palette, its values remain
-# class numbers, but viewers show colours:
+# The file is nevertheless valid. If it also contains a palette, its values remain class numbers, but viewers show
+# colours:
 
 # %%
 colourful = viz.index_picture(truth, palette)
@@ -173,7 +173,7 @@ for name, labels in (("before", truth), ("smooth", smooth), ("nearest neighbour"
 figures.show_labels(smooth, palette)
 
 # %% [markdown]
-# Along the outlines are now thin seams of wrong classes. **Always resize label maps by nearest neighbour.**
+# Along the outlines are now thin seams of wrong classes. Always resize label maps by nearest neighbour.
 #
 # ### Exercise 2: from colours to classes
 #
@@ -219,8 +219,8 @@ for place, rows in (("top", stack[:, :10]), ("bottom", stack[:, -10:])):
 #
 # ## What the network computes
 #
-# The package includes a small trained SegNet. For every pixel it computes one number per class, a *logit*. The
-# *prediction* at each pixel is the class with the largest logit:
+# The package includes a small trained SegNet. It computes one number per class and pixel, a *logit*. The *prediction*
+# at each pixel is the class with the largest logit:
 #
 # $$\text{prediction}[u, v] = \operatorname{arg\,max}_k \ \text{logits}[u, v, k]$$
 
@@ -263,7 +263,7 @@ figures.show_arrays(
 #
 # The *intersection over union* of class $k$ is the number of pixels that are labelled $k$ **and** predicted as $k$,
 # divided by the number of pixels that are labelled $k$ **or** predicted as $k$. It is 5/6 for class 0, 4/6 for class 1,
-# and 0/1 for class 2. Its mean over the classes is *mIoU*. Lesson 10 discusses these scores of section 3.3 in full.
+# and 0/1 for class 2. Its mean over the classes is *mIoU*. Lesson 10 discusses these scores in full.
 
 # %%
 print(f"G {9 / 11:.3f}   C {np.mean([5 / 6, 4 / 4, 0 / 1]):.3f}   mIoU {np.mean([5 / 6, 4 / 6, 0 / 1]):.3f}")
@@ -320,7 +320,7 @@ my_three_scores = grader.grade("three_scores", my_three_scores)
 # %% [markdown]
 # ## What breaks it
 #
-# None of these mistakes raises an error. They only lower the scores.
+# These mistakes raise no error but lower the scores:
 
 # %%
 print("G from the logits:", f"{my_pixel_accuracy(logits, truth, 11):.3f}")
@@ -421,7 +421,7 @@ framed = [(u, v) for u in (0, 2) for v in (1, 3, 5)]
 figures.show_arrays([("a", a), ("a[::2, 1::2]", view)], highlight={"a": framed})
 
 # %% [markdown]
-# If you write into a view, you change the array. An index that is an array, as in exercise 1, makes a copy.
+# Writing into a view changes the array. An index that is an array, as in exercise 1, makes a copy.
 #
 # ### Exercise 7: half the size
 #
@@ -486,7 +486,7 @@ my_guess = grader.grade("guess_classes", my_guess)
 # %% [markdown]
 # ## What to remember
 #
-# * A picture is (H, W, 3) uint8, a label map (H, W) uint8, logits (H, W, K) float32, a prediction (H, W).
+# * A picture is (H, W, 3) uint8, a label map (H, W) uint8, logits (H, W, K) float32.
 # * A valid PNG of class numbers can look black. Never store a label map as JPEG, and never resize it smoothly.
 # * The prediction is the arg max of the logits at each pixel. G counts pixels; C and mIoU average over classes. Void
 #   pixels count nowhere.

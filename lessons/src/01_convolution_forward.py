@@ -8,8 +8,7 @@
 #
 # **Prerequisites:** lesson 00 and matrix products.
 #
-# Convolutions contain nearly all of the parameters of SegNet (Badrinarayanan et al. 2017) and need nearly all of its
-# computing time.
+# Convolutions need nearly all of the computing time of SegNet (Badrinarayanan et al. 2017).
 
 # %%
 from time import perf_counter
@@ -52,7 +51,7 @@ def my_output_at(x, weight, u, v):
 my_output_at = grader.grade("one_output", my_output_at)
 
 # %% [markdown]
-# For the next output, the kernel moves one pixel to the right, and at the end of a row it starts again one row lower.
+# For the next output, the kernel moves one pixel to the right, or to the start of the next row.
 
 # %%
 print([[int(my_output_at(x_small, w_small, u, v)) for v in range(2)] for u in range(2)])
@@ -61,8 +60,7 @@ figures.show_kernel_sliding(x_small, w_small, padding="valid")
 # %% [markdown]
 # ## The formula
 #
-# Real pictures have several numbers per pixel, the *channels*. A layer has several kernels, each of which produces one
-# output channel:
+# Real pictures have several numbers per pixel, the *channels*, and each kernel of a layer produces one output channel:
 #
 # * `x` (N, H, W, C): N pictures of H x W pixels with C channels.
 # * `weight` (K, K, C, F): F kernels of K x K pixels with C channels.
@@ -74,8 +72,8 @@ figures.show_kernel_sliding(x_small, w_small, padding="valid")
 # $$\text{out}[n, u, v, f] = \text{bias}[f] + \sum_{i=0}^{K-1} \sum_{j=0}^{K-1} \sum_{c=0}^{C-1}
 # \text{x}[n,\ u + i,\ v + j,\ c]\ \text{weight}[i, j, c, f]$$
 #
-# Each of the seven indices becomes a loop. Each output depends on all channels. (Mathematicians call this sum a
-# cross-correlation. Their convolution first rotates the kernel by 180 degrees.)
+# Each of the seven indices becomes a loop. Each output depends on all channels. (Mathematicians call this a
+# cross-correlation; their convolution first rotates the kernel by 180 degrees.)
 #
 # The innermost line runs $N H' W' F \cdot K K C$ times. For the last 7x7 convolution of SegNet-Basic, the paper's small
 # network, this is:
@@ -153,7 +151,7 @@ def my_output_size(H, K, stride, padding):
 my_output_size = grader.grade("output_size", my_output_size)
 
 # %% [markdown]
-# On the paper's pictures, four convolutions with 3x3 kernels, stride 2 and $P = 1$ give:
+# Four convolutions with 3x3 kernels, stride 2 and $P = 1$ turn the paper's 360x480 pixels into:
 
 # %%
 rows, columns = 360, 480
@@ -206,14 +204,13 @@ for H, K, stride in ((8, 3, 1), (8, 7, 1), (8, 4, 1), (45, 3, 2), (46, 3, 2)):
 # For a fixed tap, the pixel $\tilde x[n, u+i, v+j]$ is a vector of $C$ numbers, and $\text{weight}[i, j]$ is a
 # $C \times F$ matrix. The sum in brackets is entry $f$ of their product.
 #
-# Do this for all pixels at once. The pixels under tap $(i, j)$ are a part of the padded picture that begins at row $i$
-# and column $j$. Let $X_{ij}$ (N, H', W', C) be this part. Then the convolution is a sum of $K \cdot K$ matrix products
-# over the last axis:
+# Over all outputs, the pixels under tap $(i, j)$ are the part $X_{ij}$ (N, H', W', C) of the padded picture that begins
+# at row $i$ and column $j$. So the convolution is a sum of $K \cdot K$ matrix products over the last axis:
 #
 # $$\text{out} = \text{bias} + \sum_{i, j} X_{ij} \; \text{weight}[i, j]$$
 
 # %% [markdown]
-# Here are the three taps of the middle row (2, 0, -2) on the 4x4 picture without padding. The frame marks $X_{ij}$.
+# For the kernel's middle row (2, 0, -2), the frames mark $X_{ij}$ on the 4x4 picture without padding:
 
 # %%
 taps = [(1, 0), (1, 1), (1, 2)]
@@ -306,9 +303,9 @@ print("gradient check passes:", ts.gradcheck.check_op("conv2d", pair=bug.pair).o
 print("largest difference from the right op:", compare_op("conv2d", *bug.pair))
 
 # %% [markdown]
-# The check passes because it compares backward only with its own forward. Another test reveals the bug. Let the picture
-# be a single 1 surrounded by zeros, an *impulse*. Predict: what does the right output show around the 1? **a** the
-# kernel, **b** the kernel rotated by 180 degrees, **c** the kernel with its columns in reverse order.
+# The check passes because it compares backward only with its own forward. An *impulse* reveals the bug, a single 1
+# surrounded by zeros. Predict: what does the right output show around the 1? **a** the kernel, **b** the kernel rotated
+# by 180 degrees, **c** the kernel with its columns in reverse order.
 
 # %%
 prediction = ...  # "a", "b" or "c"
@@ -332,7 +329,7 @@ assert not np.allclose(mine, wrong)
 # %% [markdown]
 # ## What kernels find
 #
-# Your convolution applies the first 32 kernels of a trained network to a street scene:
+# Here are outputs of the first layer of a trained network, computed by your convolution:
 
 # %%
 model = ts.load_bundled("toy")
@@ -363,7 +360,7 @@ figures.show_feature_maps(maps[0], most=8, columns=4)
 # Write `my_receptive_field(kernels, strides)`.
 #
 # * `kernels`, `strides`: tuples of integers of equal length, from the first layer to the last.
-# * Returns the size of the receptive field of one number after the last layer, an integer.
+# * Return the size of the receptive field after the last layer, an integer.
 
 
 # %%
@@ -397,8 +394,8 @@ print("3x3 kernels instead of 7x7:     ", my_receptive_field((3, 2) * 4, (1, 2) 
 assert my_receptive_field((7, 2) * 4, (1, 2) * 4) == 106  # the paper, section 3.1
 
 # %% [markdown]
-# The network of these lessons has 3x3 kernels. The left panel marks the pixels on which one number after its fourth
-# pooling can depend. The right panel shows its gradient with respect to each of them.
+# In the network of these lessons, with 3x3 kernels, the left panel marks the pixels on which one number after the
+# fourth pooling can depend. The right panel shows its gradient with respect to each of them.
 
 # %%
 figures.show_receptive_field(image, model, "encoder4.pool", (3, 4))
@@ -466,9 +463,9 @@ my_conv2d_fast = grader.grade("faster_convolution", my_conv2d_fast)
 # ## What to remember
 #
 # * A convolution is a sum over kernel rows, kernel columns and channels, with the same kernel at every position.
-# * It is a sum of K x K matrix products with shifted views of the padded picture.
+# * It is also a sum of K x K matrix products.
 # * $H' = \lfloor (H + 2P - K)/s \rfloor + 1$; "same" padding gives $H' = \lceil H/s \rceil$.
-# * An impulse reveals a rotated kernel, which a gradient check cannot detect.
+# * An impulse reveals a rotated kernel; a gradient check does not.
 # * A receptive field grows from $r$ to $r + (K - 1) d$. A stride multiplies $d$.
 
 # %% [markdown]

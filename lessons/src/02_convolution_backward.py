@@ -41,8 +41,6 @@ from tinysegnet_lessons.bugs import bugs
 #
 # $$\mathrm{out}[u] = \sum_{i=0}^{2} x_{\mathrm{padded}}[u+i]\; w[i] \;=\; \sum_{i=0}^{2} x[u+i-1]\; w[i],
 # \qquad x[-1] = x[5] = 0 .$$
-#
-# For the library, a line is a picture of height 1 with one channel.
 
 # %%
 x_line = np.array([2.0, 0, 1, 3, 1])
@@ -87,8 +85,8 @@ assert np.array_equal(A @ x_line, out_line)
 figures.show_arrays([("A", A), "@", ("x", x_line[:, None]), "=", ("out", out_line[:, None])], indices=True)
 
 # %% [markdown]
-# Row $u$ of $A$ contains the kernel `1 2 -1`, centred at pixel $u$. In symbols, $A[u, p] = w[i]$ where $p = u + i - 1$,
-# and 0 where no such $i$ exists.
+# Row $u$ of $A$ contains the kernel `1 2 -1`, centred at pixel $u$: $A[u, p] = w[i]$ with $i = p - u + 1$, and 0 if no
+# such $i$ exists.
 #
 # ## dx: the transposed matrix
 #
@@ -145,7 +143,7 @@ my_conv1d_dx = grader.grade("conv1d_dx", my_conv1d_dx)
 # $$\langle A x, \mathrm{dout} \rangle = \sum_u \sum_p A[u,p]\, x[p]\, \mathrm{dout}[u]
 # = \langle x, A^T \mathrm{dout} \rangle .$$
 #
-# $A^T$ is called the **adjoint** of $A$. Two numbers thus test the forward and backward of any linear layer:
+# $A^T$ is called the **adjoint** of $A$. So two inner products test the forward and backward of any linear layer:
 
 # %%
 print("<A x, dout>   =", out_line @ dout_line)
@@ -167,8 +165,8 @@ assert np.array_equal(A2.T @ dout_line[:3], my_conv1d_dx(spread, w_line))
 figures.show_arrays([("A transposed", A2.T), "@", ("dout", dout_line[:3, None])], indices=True)
 
 # %% [markdown]
-# A missing column has the same effect as a column that is multiplied by 0. So insert a zero into `dout` for each
-# skipped output, and convolve as before.
+# A missing column has the same effect as multiplication by 0. So insert a zero into `dout` for each skipped output, and
+# convolve as before.
 #
 # ## dweight: x correlated with dout
 #
@@ -177,8 +175,8 @@ figures.show_arrays([("A transposed", A2.T), "@", ("dout", dout_line[:3, None])]
 # $$\frac{\partial\,\mathrm{out}[u]}{\partial w[i]} = x_{\mathrm{padded}}[u+i]
 # \qquad\Rightarrow\qquad \mathrm{dweight}[i] = \sum_u x_{\mathrm{padded}}[u + i]\; \mathrm{dout}[u] .$$
 #
-# This is a **correlation** of `x` with `dout`, without a flip: a sum over all pixels, because each pixel uses the
-# weight.
+# This is a **correlation** of `x` with `dout`, without a flip. It sums over all pixels, because the weight is used at
+# every pixel.
 
 # %%
 x_windows = np.stack([np.pad(x_line, 1)[i : i + 5] for i in range(3)])
@@ -206,8 +204,8 @@ grader.predict("dbias_of_ones", prediction)
 #
 # $$\mathrm{out}[u, v] = \sum_{i,j} x_{\mathrm{padded}}[u + i,\, v + j]\; w[i, j] .$$
 #
-# Let `dout` be 1 at pixel (1, 2) and 0 elsewhere. Predict: what does `dx` show around this pixel? **a** the kernel,
-# **b** the kernel rotated by 180 degrees, **c** nine equal numbers.
+# Let `dout` be 1 at pixel (1, 2) and 0 elsewhere. Predict: what does `dx` show there? **a** the kernel, **b** the
+# kernel rotated by 180 degrees, **c** nine equal numbers.
 
 # %%
 prediction = ...  # "a", "b" or "c"
@@ -240,12 +238,12 @@ panels += ["=", ("dx", dx_of(two))]
 figures.show_arrays(panels, highlight={"dx": (1, 1)})
 
 # %% [markdown]
-# Where the two copies of the kernel overlap, their numbers **add up**.
+# Where the two copies overlap, their numbers **add up**.
 #
 # ## Scatter and gather
 #
-# The framed pixel (1, 1) of `dx` receives two shares: $w[1, 0] = 4$ times 1 from output (1, 2), and $w[0, 1] = 2$ times
-# 10 from output (2, 1). The output one row *below* the pixel used the tap one row *above* the centre, so the kernel is
+# The framed pixel of `dx` receives two shares: $w[1, 0] = 4$ times 1 from output (1, 2), and $w[0, 1] = 2$ times 10
+# from output (2, 1). The output one row *below* the pixel used the tap one row *above* the centre, so the kernel is
 # rotated by 180 degrees when seen from the pixel. This is the **gather** view:
 #
 # $$\mathrm{dx}[u, v] = \sum_{i,j} \mathrm{dout}[u + 1 - i,\; v + 1 - j]\; w[i, j]
@@ -279,7 +277,7 @@ assert np.isclose(left, right, rtol=1e-12)
 # $$\mathrm{d}w[c, f] = \sum_r X[r, c]\, D[r, f] = (X^T D)[c, f], \qquad
 #   \mathrm{d}X[r, c] = \sum_f D[r, f]\, w[c, f] = (D\, w^T)[r, c] .$$
 #
-# Here $r$ runs over all pixels of **all** samples. An example with two pixels, $C = 2$ and $F = 3$:
+# Here $r$ runs over all pixels of **all** samples. For two pixels, $C = 2$ and $F = 3$:
 
 # %%
 X, D = np.array([[1.0, 2], [3, 0]]), np.array([[1.0, 0, -1], [0, 2, 1]])
@@ -381,8 +379,8 @@ figures.show_source(conv.conv2d_backward_numpy)
 #
 # ## What breaks it
 #
-# `check_op` runs the gradient check on twelve small cases: strides, even kernels, kernels larger than the picture, and
-# 1x1 pictures and kernels. Here it checks five wrong backward passes:
+# `check_op` runs the gradient check on twelve small cases, with strides, even kernels, and 1x1 pictures and kernels.
+# Here it checks five wrong backward passes:
 
 # %%
 planted = ["dx_kernel_flipped", "dweight_axes_swapped", "dx_assigned", "dweight_last_sample", "dx_cropped_wrong"]
@@ -395,9 +393,9 @@ for name in planted:
     print(f"   hint:    {next((t.hint for t in refused if t.hint), 'none')}\n")
 
 # %% [markdown]
-# All bugs but one pass some of the cases, so a check needs several cases.
+# All bugs but one pass some of the cases, so a check needs several.
 #
-# Here are the three wrong versions of `dx` for the two outputs from above:
+# Here is `dx` for the two outputs from above:
 
 # %%
 panels = [("dout", two), ("yours", dx_of(two, my_conv2d_backward))]
@@ -405,8 +403,8 @@ names = ("dx_kernel_flipped", "dx_assigned", "dx_cropped_wrong")
 figures.show_arrays([*panels, *((name, dx_of(two, bugs[name].backward)) for name in names)])
 
 # %% [markdown]
-# The first bug rotates both copies of the kernel. With the second, each pixel keeps only the share of the last tap. The
-# third moves everything down by one row. A symmetric kernel hides the first bug, so a check needs random arguments:
+# With `dx_assigned`, each pixel keeps only the share of the last tap. A symmetric kernel hides `dx_kernel_flipped`, so
+# a check needs random arguments:
 
 # %%
 blur = np.array([[1.0, 2, 1], [2, 4, 2], [1, 2, 1]])
@@ -464,8 +462,8 @@ print("largest difference", np.abs(gathered - my_conv2d_dx(dout, weight)).max())
 assert np.allclose(gathered, my_conv2d_dx(dout, weight), rtol=1e-12, atol=1e-12)
 
 # %% [markdown]
-# Here is the time of one backward pass of a layer with 64 channels on a 45x60 picture. numba compiles Python to machine
-# code (lesson 13).
+# Here is the time of one backward pass with 64 channels on 45x60 pixels. numba compiles Python to machine code (lesson
+# 13).
 
 # %%
 x32, w32 = (rng.standard_normal(s).astype(np.float32) for s in ((1, 45, 60, 64), (3, 3, 64, 64)))
@@ -503,8 +501,7 @@ for name, (dx32, dweight32, _) in gradients.items():
 # * For `dx`, every output sends its `dout` back through the weights of the forward pass, and the shares **add up**
 #   (scatter). Seen from a pixel, this is a convolution with the rotated kernel (gather).
 # * `dweight` is the correlation of `x` with `dout`, a sum over all pixels of all samples. `dbias` is the sum of `dout`.
-# * The forward pass pads first, so the backward pass crops last.
-# * A check needs random arguments and several cases: symmetric kernels, N = 1 and 1x1 kernels hide bugs.
+# * A check needs random arguments and several cases, because symmetric or 1x1 kernels hide bugs.
 
 # %% [markdown]
 # ## Read next

@@ -2,7 +2,7 @@
 # # 03 Gradient checking
 #
 # **The question.** You have derived a backward pass by hand and programmed it. Is its result right? A network with a
-# wrong gradient rarely stops with an error. It trains, but often worse than it should.
+# wrong gradient rarely stops with an error. It trains, but often badly.
 #
 # **At the end** you have written a gradient check. You can say how accurate a measured slope is, tell a bug from a
 # kink, and name the laws that every backward pass must obey.
@@ -21,8 +21,8 @@ from tinysegnet_lessons.bugs import bugs, compare_op
 # %% [markdown]
 # ## Measuring a slope
 #
-# The derivative of $J$ is the limit of the **forward difference** $(J(t + h) - J(t)) / h$ as $h$ goes to 0. Taylor's
-# formula gives its error:
+# The derivative of $J$ is the limit of the **forward difference** $(J(t + h) - J(t)) / h$ as $h$ goes to 0. Its error
+# is, by Taylor's formula:
 #
 # $$J(t+h) = J + h J' + \tfrac{h^2}{2} J'' + \tfrac{h^3}{6} J''' + \dots
 # \quad\Rightarrow\quad \frac{J(t+h) - J(t)}{h} = J' + \underbrace{\tfrac{h}{2} J''}_{\text{error}} + \dots$$
@@ -183,8 +183,7 @@ print(f"noise of the difference, 10 eps F / h = {10 * eps * F / 1e-5:.1e}")
 #
 # $$|a - n| \;\le\; 10^{-7} \max(|a|, |n|) \;+\; 10\,\frac{\varepsilon F}{h} .$$
 #
-# The second term, the *noise floor*, is ten times the rounding error derived above. The first term allows for
-# truncation.
+# The first term allows for truncation. The second, the *noise floor*, is ten times the rounding error from above.
 #
 # ### Exercise 2: error over allowed
 #
@@ -446,13 +445,11 @@ my_convincing_bug = grader.grade("convincing_bug", my_convincing_bug)
 # %% [markdown]
 # ## What to remember
 #
-# * The error of a central difference is $h^2 J'''/6$ plus rounding $\varepsilon F/h$, with its minimum near
-#   $h = 10^{-5}$ in float64.
+# * The error of a central difference is $h^2 J'''/6$ plus $\varepsilon F/h$, smallest near $h = 10^{-5}$ in float64.
 # * Allow $10^{-7} \max(|a|, |n|) + 10\, \varepsilon F / h$. A relative error alone fails where the true gradient is 0.
-# * Draw `dout` at random. With ones, errors cancel.
-# * Two one-sided slopes distinguish a bug (ratio 0.5) from a kink (1) and a jump (2).
-# * A gradient check shows only that backward belongs to forward. Compare with a second implementation, and test that
-#   backward is linear in `dout`, is repeatable and leaves its arguments unwritten.
+# * Draw `dout` at random, because with ones, errors cancel.
+# * One-sided slopes distinguish a bug (ratio 0.5) from a kink (1) and a jump (2).
+# * A gradient check shows only that backward belongs to forward. Also compare with a second implementation.
 
 # %% [markdown]
 # ## Read next

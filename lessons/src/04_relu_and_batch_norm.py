@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 04 ReLU and batch normalisation
 #
-# **The question.** Two small operations follow every convolution of SegNet's encoder: batch normalisation and ReLU
-# (Badrinarayanan et al. 2017, section 3). What are they for, and what are their gradients?
+# **The question.** Batch normalisation and ReLU follow every convolution of SegNet's encoder (Badrinarayanan et al.
+# 2017, section 3). What are they for, and what are their gradients?
 #
 # **At the end** you have derived the backward of batch normalisation, in ten small steps and in one line.
 #
@@ -103,8 +103,8 @@ panels = [("x", x), ("out", my_relu(x)[0]), ("dout", dout), ("dx", my_relu_backw
 figures.show_arrays(panels, highlight={name: (0, 3) for name, _ in panels})
 
 # %% [markdown]
-# In the framed cell, $x = 2$ is positive, so the gradient $-4$ passes. A mask made from the sign of `dout` is a common
-# bug, which the check refuses:
+# In the framed cell, $x = 2$ is positive, so the gradient $-4$ passes. The check refuses a mask made from the sign of
+# `dout`:
 
 # %%
 bug = bugs["relu_sign_of_dout"]
@@ -117,8 +117,8 @@ figures.show_gradient(report, "dx")
 # ## Why normalise: a deep network before any training
 #
 # Take thirteen convolutions with 16 channels each and random weights, and ReLU after each. Compare weights of the size
-# that He et al. (2015) recommend, weights half as large, and weights twice as large. Predict: how many times smaller do
-# half-size weights make the spread (the standard deviation) of layer 13?
+# that He et al. (2015) recommend with weights half and twice as large. Predict: how many times smaller do half-size
+# weights make the spread (the standard deviation) of layer 13?
 
 # %%
 prediction = ...  # a number
@@ -153,8 +153,7 @@ print(f"layer 13 without normalisation: half-size weights make the spread {ratio
 figures.show_plot(spreads, title="Spread of the feature maps", x="layer", y="standard deviation", log="y", first=1)
 
 # %% [markdown]
-# With normalisation, the three lines coincide. Here are feature maps for the half-size weights, without normalisation
-# in the upper row and with it in the lower row:
+# With normalisation, the three lines coincide. Here are feature maps for the half-size weights:
 
 # %%
 small = {normalise: deep_feature_maps(pixels, 0.5, normalise) for normalise in (False, True)}
@@ -202,8 +201,6 @@ two_passes = ((far - far.mean()) ** 2).mean()
 print(f"true variance {far.astype(np.float64).var():.4f}, two passes {two_passes:.4f}, one pass {one_pass:.4f}")
 
 # %% [markdown]
-# The one-pass result can even be negative.
-#
 # ### Exercise 2: batch normalisation forward
 #
 # Write `my_batchnorm(x, gamma, beta, eps)` for `x` (N, H, W, C) and `gamma`, `beta` (C,). Return `out` (N, H, W, C),
@@ -307,8 +304,7 @@ for batch in range(1, 51):
 # ## Backward, in ten steps
 #
 # Every output depends on every input of its channel: $x_i$ occurs in the formula itself, in $\mu$ and in $\sigma^2$. So
-# write the forward as a *computational graph*, a list of small steps, each a function of earlier results, and go
-# through the list in reverse:
+# write the forward as a *computational graph*, a list of small steps, and go through it in reverse:
 
 # %%
 PIXELS = (0, 1, 2)  # sum a channel over these axes
@@ -326,7 +322,7 @@ STEPS = {
 }
 
 # %% [markdown]
-# Run the steps in order. `nudges` adds to any intermediate result, as the check below requires:
+# `nudges` adds numbers to intermediate results, which the check below needs:
 
 
 # %%
@@ -440,7 +436,7 @@ print(ts.gradcheck.table(reports))
 assert all(report.ok for report in reports)
 
 # %% [markdown]
-# If a step of backward is wrong, such a table shows which: the gradients of all later steps are right.
+# Such a table shows which step of a backward is wrong: the gradients of all later steps are right.
 #
 # ## From ten steps to one line
 #
@@ -503,7 +499,7 @@ print(f"one line and the library by at most      {np.abs(one_line - library).max
 #
 # Shifting a channel does not change the output, nor (except for $\varepsilon$) does scaling it. In these two
 # directions, the gradient must be zero. So the two terms remove two components from `dout`: its mean, and its component
-# along `x_hat`. Here is the 4x4 picture from above, with $\gamma s = 1$:
+# along `x_hat`. For the 4x4 picture from above, with $\gamma s = 1$:
 
 # %%
 x_hat4 = (np.array([[7.0, -1, 5, 1], [3, 5, 3, 1], [1, 3, 5, 3], [3, 5, 1, 3]]) - 3) / 2
@@ -529,8 +525,8 @@ ts.gradcheck.check_op("batchnorm2d")
 # %% [markdown]
 # ## What breaks it
 #
-# The check refuses five planted bugs. It cannot detect the sixth, which uses $m - 1$ in both forward and backward: the
-# two match, but the forward is a different function. Only a comparison with the library reveals it:
+# The check refuses five planted bugs. It cannot detect the sixth, which uses $m - 1$ in both forward and backward, so
+# that the two match. Only a comparison with the library reveals it:
 
 # %%
 names = ["no_mean_term", "no_variance_term", "statistics_constant", "other_variance", "gamma_missing",
@@ -573,13 +569,13 @@ tiny = ts.build("tiny", num_classes=11)
 print("biases of tiny:", [name for name, _ in tiny.named_parameters() if name.endswith("bias")])
 
 # %% [markdown]
-# Both numbers are rounding noise, which the noise floor of lesson 03 accepts. So `tiny` has only one bias, in its last
-# layer, which no normalisation follows.
+# The noise floor of lesson 03 accepts this rounding noise. So `tiny` has only one bias, in its last layer, which no
+# normalisation follows.
 #
 # ## The fast version
 #
-# Most of the time is spent on reading and writing memory. So the library's fused operation `batchnorm2d_relu` applies
-# ReLU in the pass that normalises:
+# Most of the time is spent on memory. So the library's fused operation `batchnorm2d_relu` applies ReLU in the pass that
+# normalises:
 
 # %% tags=["parameters"] fast="SIZE = (45, 60)"
 SIZE = (180, 240)  # size of the picture for the timing
@@ -648,14 +644,12 @@ my_statistics = grader.grade("statistics_in_one_pass", my_statistics)
 # %% [markdown]
 # ## What to remember
 #
-# * Without a nonlinear function between them, several convolutions are one linear map. ReLU's `dx` is `dout` where
-#   $x > 0$ and 0 elsewhere.
-# * Batch normalisation, with statistics over N, H and W, makes the size of the weights before it irrelevant.
+# * Without a nonlinear function between them, several convolutions are one linear map.
+# * Batch normalisation makes the size of the weights before it irrelevant.
 # * Training uses the batch's mean and biased variance; inference uses running statistics with the unbiased variance.
-# * A long backward is a list of small steps in reverse order, each of which can be checked separately.
+# * A long backward is a list of small steps in reverse order. Check each.
 # * $\mathrm{dx} = \gamma s\,(\mathrm{dout} - \mathrm{d}\beta/m - \hat x\,\mathrm{d}\gamma/m)$: the two terms remove the
 #   components that shift or scale the channel.
-# * A bias before batch normalisation has gradient zero.
 
 # %% [markdown]
 # ## Read next
@@ -663,6 +657,6 @@ my_statistics = grader.grade("statistics_in_one_pass", my_statistics)
 # * S. Ioffe and C. Szegedy (2015), *Batch Normalization: Accelerating Deep Network Training by Reducing Internal
 #   Covariate Shift*: compare its backward (section 3) with yours.
 # * S. Santurkar, D. Tsipras, A. Ilyas and A. Madry (2018), *How Does Batch Normalization Help Optimization?*:
-#   experiments against the original explanation.
+#   experiments that contradict the first paper's explanation.
 # * T. Chan, G. Golub and R. LeVeque (1983), *Algorithms for Computing the Sample Variance: Analysis and
 #   Recommendations*: the challenge, with error bounds.

@@ -36,8 +36,8 @@ figures.show_pool_arrows(x_small, decoder_map=[[10, 20], [30, 40]])
 
 # %% [markdown]
 # In between, other layers compute new numbers, here 10 to 40. The decoder gets the **position** of each maximum in its
-# window: 0 is upper left, 1 upper right, 2 lower left, 3 lower right. Other libraries store **flat indices** instead:
-# places in the whole picture, counted row by row.
+# window: 0 is upper left, 1 upper right, 2 lower left, 3 lower right. Other libraries store **flat indices**: places in
+# the whole picture, counted row by row.
 #
 # ### Warm-up: one window
 #
@@ -159,7 +159,7 @@ packed = my_pack(my_max_pool2d(second)[1])
 print(f"\npool 2, measured: map before {second.nbytes:,} bytes, my packed positions {packed.nbytes:,}")
 
 # %% [markdown]
-# Section 3.1 of the paper gives 11 MB for encoder maps of 180x240 and 0.17 MB for their indices: the row of pool 2.
+# Section 3.1 of the paper gives 11 MB and 0.17 MB: the row of pool 2.
 #
 # ## Ties and NaN
 #
@@ -233,7 +233,7 @@ titles = ["x", "17 pixels per row", "18 pixels per row"]
 figures.show_feature_maps(np.stack([x_cross[0, ..., 0], *put_back], -1), titles)
 
 # %% [markdown]
-# In the right panel, row $r$ is $r$ pixels too far to the right.
+# With 18, row $r$ is $r$ pixels too far to the right.
 #
 # ### Exercise 3: unpooling
 #
@@ -339,8 +339,8 @@ ts.gradcheck.check(my_pool_layer, lambda dout, x: my_max_pool2d_backward(dout, x
 # | pool | reads at the maxima | writes to the maxima, zeros elsewhere |
 # | unpool | writes to the positions, zeros elsewhere | reads at the positions |
 #
-# Let the 16 pixels of `x_small` be one vector. With fixed positions, pooling is a matrix $P$ with a single 1 in each
-# row, at the maximum:
+# Let the 16 pixels of `x_small` be a vector. With fixed positions, pooling is a matrix $P$ with a single 1 per row, at
+# the maximum:
 
 # %%
 u, v = np.indices((2, 2))
@@ -417,7 +417,7 @@ for name in ("unpool_fixed_corner", "pool_row_stride", "pool_overlap_overwritten
 
 # %% [markdown]
 # The check cannot detect the fourth bug, because its cases avoid ties: a kink has no derivative to compare with.
-# `compare_op` compares with the NumPy definition on cases that include ties.
+# `compare_op` includes ties.
 #
 # ## What other upsampling methods lose: an edge
 #
@@ -464,13 +464,12 @@ for depth in (1, 2, 3):
         print(f"{depth:5}  {name:12} {precision:9.2f} {recall:7.2f} {f1:5.2f}")
 
 # %% [markdown]
-# With indices, the precision is 1 at any depth, but recall is lower: unpooling gives sparse maps, which the decoder's
-# trained convolutions make dense.
+# With indices, precision is 1 at any depth, but recall is lower: unpooling gives sparse maps, which the decoder's
+# convolutions make dense.
 #
 # ## What other upsampling methods lose: a network
 #
-# The networks in this section differ only in the upsampling: unpooling, nearest, or a *transposed convolution* (lesson
-# 02).
+# These networks differ only in the upsampling: unpooling, nearest, or a transposed convolution (lesson 02).
 
 
 # %%
@@ -534,9 +533,8 @@ for k, name in enumerate(("mIoU", "BF")):
         print(f"{name} of indices minus {up}, seed by seed:", "  ".join(f"{gain:+.3f}" for gain in gains))
 
 # %% [markdown]
-# A difference whose sign changes from seed to seed is a tie. When this lesson was written, mIoU was a tie, and BF was
-# higher with indices for each seed. But three seeds of such short training are weak evidence. Lesson 11 repeats the
-# comparison.
+# When this lesson was written, BF was higher with indices for each seed, but the difference in mIoU changed its sign.
+# Three seeds of such short training are weak evidence; lesson 11 repeats the comparison.
 
 # %% [markdown]
 # ## The fast version
@@ -582,9 +580,9 @@ my_fast_pool = grader.grade("fast_pool", my_fast_pool)
 #
 # * Max-pooling keeps each window's maximum and its position. Unpooling puts a number at that position and zeros around
 #   it.
-# * A position in a 2x2 window takes two bits: 1/16 of a number in float32, and 1/32 of an int64 index.
+# * A position in a 2x2 window takes two bits, 1/16 of a number in float32.
 # * Among equal numbers the first wins. The first NaN wins over every number.
-# * 45 rows become 23, so unpooling needs the original size.
+# * Unpooling needs the original size, because it may be odd.
 # * The backward of pooling is unpooling, and the backward of unpooling reads at the positions. Where windows overlap,
 #   gradients add up.
 

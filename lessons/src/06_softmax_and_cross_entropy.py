@@ -6,8 +6,8 @@
 #
 # **At the end** you can
 #
-# * compute softmax and cross-entropy without overflow, and derive their common gradient $p - y$;
-# * keep unlabelled pixels out of the loss and the gradient;
+# * compute softmax and cross-entropy without overflow, and derive their gradient $p - y$;
+# * keep void pixels out of loss and gradient;
 # * compute class weights from your own labels.
 #
 # **Prerequisites:** lessons 00 (labels, G and C), 02 (backward passes) and 03 (gradient checks).
@@ -71,7 +71,7 @@ def my_plain_softmax(logits):
 my_plain_softmax = grader.grade("plain_softmax", my_plain_softmax)
 
 # %% [markdown]
-# Here are three classes on a 4x4 picture:
+# For three classes on a 4x4 picture:
 
 # %%
 rng = np.random.default_rng(0)
@@ -110,7 +110,7 @@ with np.errstate(all="ignore"):
 #
 # $$p_k = \frac{e^{z_k - M}}{\sum_j e^{z_j - M}} \qquad M = \max_j z_j$$
 #
-# Now no exponential exceeds 1, and the sum is at least 1.
+# No exponential exceeds 1 now, and the sum is at least 1.
 #
 # ### Exercise 1: a stable softmax
 #
@@ -151,7 +151,7 @@ for name, numbers in {"untrained": untrained, "trained": logits}.items():
     print(f"{name:<10} loss {ops.softmax_cross_entropy_forward(numbers, labels, ignore_label=11)[0]:.3f}")
 
 # %% [markdown]
-# An untrained network's loss should be close to that of a guess.
+# An untrained network should score like a guess.
 #
 # The loss of a batch is the mean NLL over all *labelled* pixels of all its pictures:
 #
@@ -169,7 +169,7 @@ prediction = ...  # "a", "b" or "c"
 grader.predict("log_of_an_underflow", prediction)
 
 # %% [markdown]
-# Apply the logarithm to the formula instead. The remaining logarithm of a sum is called *log-sum-exp*:
+# Apply the logarithm to the formula instead, which gives *log-sum-exp*:
 #
 # $$-\log p_y = -\log \frac{e^{z_y - M}}{\sum_j e^{z_j - M}} = \log \sum_j e^{z_j - M} - (z_y - M)$$
 
@@ -340,7 +340,7 @@ print("without it:     ", np.round(my_softmax_backward(dp, p1), 6))
 #
 # $$\boxed{\;\frac{\partial \ell}{\partial z} = p - y\;}$$
 #
-# $J$ is the mean over $D$ pixels, so each pixel has $\mathrm{d}z = (p - y) / D$.
+# $J$ is a mean over $D$ pixels, so $\mathrm{d}z = (p - y) / D$.
 
 # %%
 one_hot = np.eye(4)[2]
@@ -348,9 +348,9 @@ figures.show_arrays([("p", p1[None]), "-", ("y (class 2)", one_hot[None]), "=", 
 
 # %% [markdown]
 # Gradient descent raises the blue logit, of the right class, and lowers the others. No number exceeds 1 in absolute
-# value, so a wrongly labelled pixel has a bounded influence.
+# value, so one wrong label does little harm.
 #
-# If softmax and logarithm are separate steps, the cancellation can fail in floating point:
+# If softmax and logarithm are separate steps, this can fail in floating point:
 
 # %%
 z_far, y_far = np.array([[200.0, 0.0, 3.0]], np.float32), np.array([1])
@@ -382,7 +382,7 @@ def my_cross_entropy_backward(logits, labels, ignore_label):
 my_cross_entropy_backward = grader.grade("cross_entropy_backward", my_cross_entropy_backward)
 
 # %% [markdown]
-# Here is your gradient for the whole picture, multiplied by $D$:
+# For the whole picture, your gradient, multiplied by $D$, is:
 
 # %%
 dlogits = np.asarray(my_cross_entropy_backward(logits, labels, 11)) * labelled.sum()
@@ -477,8 +477,8 @@ for k in np.argsort(weights):
 # ### The famous eleven weights, and why they are out of date
 #
 # Many programs contain the eleven weights that the SegNet authors published for CamVid. In December 2015 the labels
-# were replaced, but not the weights. Here are the counts of both sets of labels, for 367 pictures of 360x480; the last
-# number of the first set counts void pixels:
+# were replaced, but not the weights. Here are the counts of both, for 367 pictures of 360x480; the first set also
+# counts void pixels:
 
 # %%
 first_pixels = [10667303, 15120524, 606559, 19594653, 2916618, 6405466]
@@ -502,7 +502,7 @@ print(f"signs: {pixels_today[6] / first_pixels[6]:.1f} times the pixels, 1/{publ
 
 # %% [markdown]
 # The second column reproduces the published weights, so their median included void. Today they give `SignSymbol` two
-# and a half times its right weight. **Count the labels that you train on.**
+# and a half times its right weight.
 #
 # ### The choice of the divisor
 #
@@ -519,7 +519,7 @@ print(f"ratio of the gradients             {np.linalg.norm(d1) / np.linalg.norm(
 print(f"mean weight of the labelled pixels {weights[labels[labelled]].mean():.4f}")
 
 # %% [markdown]
-# With the same learning rate, the training steps differ by this factor.
+# At the same learning rate, the training steps differ by this factor.
 #
 # ## What breaks it
 #
@@ -534,7 +534,7 @@ for name in ("loss_not_divided", "void_gets_gradient", "void_counted", "class_we
     print(f"{bug.sentence}\n    {tensor.count('wrong')} of {len(tensor.probes)} entries refused. {tensor.hint or ''}")
 
 # %% [markdown]
-# A network still trains with these bugs. With the second one, it learns that every void pixel is sky:
+# A network still trains with these bugs. With the second, it learns that every void pixel is sky:
 
 # %%
 bug = bugs["void_gets_gradient"]
@@ -543,8 +543,8 @@ figures.show_gradient(ts.gradcheck.check_op(bug.op, pair=bug.pair), "dlogits")
 # %% [markdown]
 # ## Costs and benefits of class weights
 #
-# Train three small networks that differ only in their class weights: none, median frequency, and its square root.
-# Predict: with median frequency instead of none, do (a) G and C rise, (b) G fall and C rise, (c) G rise and C fall?
+# Train three networks that differ only in their class weights: none, median frequency, and its square root. Predict:
+# with median frequency instead of none, do (a) G and C rise, (b) G fall and C rise, (c) G rise and C fall?
 
 # %%
 prediction = ...  # "a", "b" or "c"
@@ -571,9 +571,8 @@ for k in np.argsort(-pixels[:11]):
 ts.runtime.set_threads(threads)
 
 # %% [markdown]
-# Some small classes are found only with weights, at the expense of large ones. The paper found the same (Table 1,
-# SegNet-Basic): G 84.0 and C 54.6 without weights, G 82.7 and C 62.0 with them. The library's default is the square
-# root.
+# Some small classes are found only with weights, at the expense of large ones. In the paper (Table 1, SegNet-Basic), G
+# falls from 84.0 to 82.7, and C rises from 54.6 to 62.0. The library's default is the square root.
 #
 # ## One class: the sigmoid
 #
@@ -581,7 +580,7 @@ ts.runtime.set_threads(threads)
 #
 # $$p_1 = \frac{e^z}{e^0 + e^z} = \frac{1}{1 + e^{-z}} = \sigma(z) \qquad p_0 = 1 - \sigma(z)$$
 #
-# This is the *sigmoid*. The NLL for class 1 is $\log(1 + e^{-z})$, and for class 0 it is $\log(1 + e^{z})$. The
+# $\sigma$ is the *sigmoid*. The NLL for class 1 is $\log(1 + e^{-z})$, and for class 0 it is $\log(1 + e^{z})$. The
 # gradient is again $p - y$:
 
 # %%
@@ -630,7 +629,7 @@ for name, pair in ts.gradcheck.find_variants("softmax_cross_entropy").items():
 #
 # * For softmax, subtract the largest logit first. For cross-entropy, use log-sum-exp, never the log of a softmax.
 # * The gradient of softmax and logarithm together is $p - y$. It is bounded and sums to 0.
-# * A void pixel contributes nothing to the loss, the gradient or the divisor.
+# * A void pixel adds nothing to the loss, the gradient or the divisor.
 # * Compute class weights from your own labels, without void. They raise C and lower G.
 # * A sigmoid is the softmax of $(0, z)$.
 #

@@ -221,7 +221,7 @@ for name, net in nets.items():
 
 # %% [markdown]
 # With the first two bugs, the network learns as well as with the right gradient; with the last two, clearly worse. But
-# the right gradient with too low a learning rate performs worse than four of the six bugs. So one curve does not
+# the right gradient with too low a learning rate performs worse than most of the six bugs. So one curve does not
 # distinguish a bug from a badly chosen learning rate.
 #
 # ## What to remember
