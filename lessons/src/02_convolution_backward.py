@@ -204,8 +204,8 @@ grader.predict("dbias_of_ones", prediction)
 #
 # $$\mathrm{out}[u, v] = \sum_{i,j} x_{\mathrm{padded}}[u + i,\, v + j]\; w[i, j] .$$
 #
-# Let `dout` be 1 at pixel (1, 2) and 0 elsewhere. Predict: what does `dx` show there? **a** the kernel, **b** the
-# kernel rotated by 180 degrees, **c** nine equal numbers.
+# Let `dout` be 1 at pixel (1, 2) and 0 elsewhere. Predict: what does `dx` show around this pixel? **a** the kernel,
+# **b** the kernel rotated by 180 degrees, **c** nine equal numbers.
 
 # %%
 prediction = ...  # "a", "b" or "c"
@@ -286,7 +286,7 @@ panels = [("X transposed", X.T), "@", ("D", D), "=", ("dw", X.T @ D)]
 figures.show_arrays([*panels, ("D", D), "@", ("w transposed", w_tap.T), "=", ("dX", D @ w_tap.T)])
 
 # %% [markdown]
-# Predict: a backward pass needs how many times as many multiplications as a forward pass?
+# Predict: by which factor does a backward pass need more multiplications than a forward pass?
 
 # %%
 prediction = ...  # a number

@@ -436,7 +436,7 @@ print(ts.gradcheck.table(reports))
 assert all(report.ok for report in reports)
 
 # %% [markdown]
-# Such a table shows which step of a backward is wrong: the gradients of all later steps are right.
+# For a wrong backward, such a table shows the faulty step: the gradients of all later steps are right.
 #
 # ## From ten steps to one line
 #
@@ -497,9 +497,9 @@ print(f"one line and the library by at most      {np.abs(one_line - library).max
 # %% [markdown]
 # ### What the two subtracted terms mean
 #
-# Shifting a channel does not change the output, nor (except for $\varepsilon$) does scaling it. In these two
-# directions, the gradient must be zero. So the two terms remove two components from `dout`: its mean, and its component
-# along `x_hat`. For the 4x4 picture from above, with $\gamma s = 1$:
+# Shifting a channel does not change the output, nor (except for $\varepsilon$) does scaling it around its mean. In
+# these two directions, the gradient must be zero. So the two terms remove two components from `dout`: its mean, and its
+# component along `x_hat`. For the 4x4 picture from above, with $\gamma s = 1$:
 
 # %%
 x_hat4 = (np.array([[7.0, -1, 5, 1], [3, 5, 3, 1], [1, 3, 5, 3], [3, 5, 1, 3]]) - 3) / 2
@@ -574,8 +574,8 @@ print("biases of tiny:", [name for name, _ in tiny.named_parameters() if name.en
 #
 # ## The fast version
 #
-# Most of the time is spent on memory. So the library's fused operation `batchnorm2d_relu` applies ReLU in the pass that
-# normalises:
+# Most of the time is spent on memory access. So the library's fused operation `batchnorm2d_relu` applies ReLU in the
+# pass that normalises:
 
 # %% tags=["parameters"] fast="SIZE = (45, 60)"
 SIZE = (180, 240)  # size of the picture for the timing

@@ -582,7 +582,7 @@ my_fast_pool = grader.grade("fast_pool", my_fast_pool)
 #   it.
 # * A position in a 2x2 window takes two bits, 1/16 of a number in float32.
 # * Among equal numbers the first wins. The first NaN wins over every number.
-# * Unpooling needs the original size, because it may be odd.
+# * 45 and 46 rows both become 23, so unpooling needs the original size.
 # * The backward of pooling is unpooling, and the backward of unpooling reads at the positions. Where windows overlap,
 #   gradients add up.
 

@@ -151,7 +151,7 @@ for name, numbers in {"untrained": untrained, "trained": logits}.items():
     print(f"{name:<10} loss {ops.softmax_cross_entropy_forward(numbers, labels, ignore_label=11)[0]:.3f}")
 
 # %% [markdown]
-# An untrained network should score like a guess.
+# An untrained network's loss should be close to that of a guess.
 #
 # The loss of a batch is the mean NLL over all *labelled* pixels of all its pictures:
 #
@@ -348,9 +348,9 @@ figures.show_arrays([("p", p1[None]), "-", ("y (class 2)", one_hot[None]), "=", 
 
 # %% [markdown]
 # Gradient descent raises the blue logit, of the right class, and lowers the others. No number exceeds 1 in absolute
-# value, so one wrong label does little harm.
+# value, so the influence of a wrong label is bounded.
 #
-# If softmax and logarithm are separate steps, this can fail in floating point:
+# If softmax and logarithm are separate steps, $p_y$ need not cancel in floating point:
 
 # %%
 z_far, y_far = np.array([[200.0, 0.0, 3.0]], np.float32), np.array([1])
@@ -382,7 +382,7 @@ def my_cross_entropy_backward(logits, labels, ignore_label):
 my_cross_entropy_backward = grader.grade("cross_entropy_backward", my_cross_entropy_backward)
 
 # %% [markdown]
-# For the whole picture, your gradient, multiplied by $D$, is:
+# Here is your gradient for the whole picture, multiplied by $D$:
 
 # %%
 dlogits = np.asarray(my_cross_entropy_backward(logits, labels, 11)) * labelled.sum()
@@ -436,7 +436,7 @@ pixels, image_pixels = map(np.asarray, my_count_pixels(np.stack([sample.labels f
 figures.class_histogram_figure(pixels[:11], palette)
 
 # %% [markdown]
-# To change this, multiply each pixel's NLL, and therefore its gradient, by a weight of its class:
+# To balance the classes, multiply each pixel's NLL, and therefore its gradient, by a weight of its class:
 #
 # $$J = \frac1D \sum_{\text{labelled}} w_y \cdot (-\log p_y) \qquad \mathrm{d}z = \frac{w_y}{D}\, (p - y)$$
 #
@@ -477,8 +477,8 @@ for k in np.argsort(weights):
 # ### The famous eleven weights, and why they are out of date
 #
 # Many programs contain the eleven weights that the SegNet authors published for CamVid. In December 2015 the labels
-# were replaced, but not the weights. Here are the counts of both, for 367 pictures of 360x480; the first set also
-# counts void pixels:
+# were replaced, but not the weights. Here are the counts of both label sets, for 367 pictures of 360x480; the first
+# also counts void pixels:
 
 # %%
 first_pixels = [10667303, 15120524, 606559, 19594653, 2916618, 6405466]
