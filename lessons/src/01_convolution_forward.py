@@ -341,7 +341,7 @@ print("kernels", params["weight"].shape, "- output", maps.shape)
 figures.show_feature_maps(maps[0], most=8, columns=4)
 
 # %% [markdown]
-# Several of these learned kernels respond to outlines, others to a colour across whole surfaces.
+# Several kernels respond to outlines, others to a colour across whole surfaces.
 #
 # ## How far does a number see?
 #

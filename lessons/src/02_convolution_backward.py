@@ -318,9 +318,9 @@ my_conv2d_dx = grader.grade("conv2d_dx", my_conv2d_dx)
 # %% [markdown]
 # ### Exercise 3: dweight and dbias
 #
-# Write `my_conv2d_dweight_dbias(x, dout, K)`, again for stride 1, "same" padding and odd K. `x` is (N, H, W, C), and
-# `dout` is (N, H, W, F). Return `dweight` (K, K, C, F) and `dbias` (F,). `np.tensordot(a, b, axes=([0, 1, 2], [0, 1,
-# 2]))` sums over the samples, rows and columns of both arrays.
+# Write `my_conv2d_dweight_dbias(x, dout, K)`, again for stride 1 and "same" padding. `x` is (N, H, W, C), and `dout` is
+# (N, H, W, F). Return `dweight` (K, K, C, F) and `dbias` (F,). `np.tensordot(a, b, axes=([0, 1, 2], [0, 1, 2]))` sums
+# over the samples, rows and columns of both arrays.
 
 
 # %%
@@ -362,8 +362,8 @@ print("<out - bias, dout> = {:.12f}\n<x, dx>            = {:.12f}\n<w, dweight> 
 assert np.ptp(inner) < 1e-10
 
 # %% [markdown]
-# The gradient check (lesson 03) also shows which entry is wrong. It moves every number of `x`, `weight` and `bias`
-# slightly up and down, and compares the measured slope with the result of backward:
+# The gradient check (lesson 03) also shows which entry is wrong, by measuring the slope for every number of `x`,
+# `weight` and `bias`:
 
 # %%
 ts.gradcheck.check(ops.conv2d_forward, my_conv2d_backward, x, weight, bias, title="my_conv2d")
@@ -451,9 +451,9 @@ my_conv2d_backward_any = grader.grade("conv2d_backward_any", my_conv2d_backward_
 # %% [markdown]
 # ## The fast version: dx is a convolution
 #
-# In the gather view, `dx` is a convolution of `dout` with a kernel that is rotated by 180 degrees and has its channel
-# axes exchanged. So the library's fast forward code also computes `dx`. A layer whose *forward* inserts zeros, as for
-# stride 2, and then convolves is called a *transposed convolution* (lesson 05).
+# In the gather view, `dx` is a convolution of `dout` with the rotated kernel, its channel axes exchanged. So the
+# library's fast forward code also computes `dx`. A layer whose *forward* inserts zeros, as for stride 2, and then
+# convolves is called a *transposed convolution* (lesson 05).
 
 # %%
 rotated = weight[::-1, ::-1].swapaxes(2, 3)
@@ -462,8 +462,7 @@ print("largest difference", np.abs(gathered - my_conv2d_dx(dout, weight)).max())
 assert np.allclose(gathered, my_conv2d_dx(dout, weight), rtol=1e-12, atol=1e-12)
 
 # %% [markdown]
-# Here is the time of one backward pass with 64 channels on 45x60 pixels. numba compiles Python to machine code (lesson
-# 13).
+# Here is the time of one backward pass with 64 channels on 45x60 pixels.
 
 # %%
 x32, w32 = (rng.standard_normal(s).astype(np.float32) for s in ((1, 45, 60, 64), (3, 3, 64, 64)))

@@ -2,7 +2,7 @@
 # # 03 Gradient checking
 #
 # **The question.** You have derived a backward pass by hand and programmed it. Is its result right? A network with a
-# wrong gradient rarely stops with an error. It trains, but often badly.
+# wrong gradient raises no error; it trains, but often badly.
 #
 # **At the end** you have written a gradient check. You can say how accurate a measured slope is, tell a bug from a
 # kink, and name the laws that every backward pass must obey.
@@ -276,7 +276,7 @@ figures.show_arrays([("dx, dout = 1", right), ("kernel flipped", wrong)],
                 highlight={"dx, dout = 1": inside, "kernel flipped": inside})  # fmt: skip
 
 # %% [markdown]
-# Inside the frames, both gradients are $1 + 2 + \dots + 9 = 45$. In layers of lessons 04 and 05, `dout = 1` hides a bug
+# Inside the frames, both gradients are $1 + 2 + \dots + 9 = 45$. In lessons 04 and 05, `dout = 1` hides some bugs
 # everywhere. So draw `dout` at random.
 #
 # ## Kinks and jumps

@@ -41,8 +41,8 @@ my_relu = grader.grade("relu_and_share", my_relu)
 # %% [markdown]
 # ## Why a network needs a nonlinearity
 #
-# A function $f$ is *linear* if $f(a + b) = f(a) + f(b)$ and $f(ca) = c f(a)$. A convolution without bias is linear, and
-# so is a chain of convolutions. With ReLU between two convolutions, the chain is not:
+# A convolution without bias is linear (lesson 01), and so is a chain of convolutions: $f(a + b) = f(a) + f(b)$. With
+# ReLU between two convolutions, the chain is not:
 
 # %%
 rng = np.random.default_rng(0)
@@ -253,9 +253,9 @@ for shift in (-1.0, 0.0, 1.0):
 # %% [markdown]
 # ## Training and inference
 #
-# In training, the output for a picture depends on the other pictures in its batch. In inference, it must depend only on
-# its own picture. So the layer keeps *running statistics*, which replace $\mu$ and $\sigma^2$ in inference. After each
-# training batch, they move a tenth of the way (`momentum=0.1`) towards the batch's statistics.
+# In training, the output for a picture depends on the other pictures in its batch. In inference, it must not. So the
+# layer keeps *running statistics*, which replace $\mu$ and $\sigma^2$ in inference. After each training batch, they
+# move a tenth of the way (`momentum=0.1`) towards the batch's statistics.
 #
 # A batch's own mean lies closer to its numbers than the true mean does, so the *biased* variance $\sigma^2$ is too
 # small, on average by a factor of $(m-1)/m$. The running variance uses the *unbiased* variance, $\sigma^2 m/(m-1)$. For

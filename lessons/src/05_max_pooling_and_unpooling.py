@@ -163,8 +163,7 @@ print(f"\npool 2, measured: map before {second.nbytes:,} bytes, my packed positi
 #
 # ## Ties and NaN
 #
-# Among equal numbers, the first in reading order wins, as in the authors' code. Dashed pixels equal the maximum but
-# come later:
+# As in the authors' code, the first of several equal numbers wins. Dashed pixels equal the maximum but come later:
 
 # %%
 x_ties = np.array([[0.0, 0, 3, 3], [0, 0, 1, 3], [2, 5, 0, 0], [5, 5, 0, 4]])
@@ -490,8 +489,8 @@ def segnet_with(up, seed):
 # %% [markdown]
 # mIoU (lesson 00) measures how well areas agree. Boundary F1, **BF** (section 3.3 of the paper), is the F1 from above
 # for the outlines of each class in prediction and labels, averaged over the classes. Two outline pixels match if their
-# distance is at most 0.75 % of the picture's diagonal, here less than one pixel. Example: a square that is predicted
-# too far to the right:
+# distance is at most 0.75 % of the picture's diagonal, here less than one pixel. For a square that is predicted too far
+# to the right:
 
 # %%
 square = np.zeros((48, 64), int)
