@@ -3,13 +3,12 @@
 #
 # **The question.** What goes into a network that segments pictures, what comes out, and how are the two compared?
 #
-# **At the end** you can state the shape, the dtype and the meaning of every number in a picture, a label map and a
-# prediction, convert classes to colours and back, and score a prediction in three ways.
+# **At the end** you can state the shape, dtype and meaning of a picture, a label map and a prediction, and score a
+# prediction in three ways.
 #
-# **Prerequisites:** Python. If NumPy is new to you, read the section "NumPy in ten minutes" first.
+# **Prerequisites:** Python. If NumPy is new to you, first read "NumPy in ten minutes" below.
 #
-# The network of these lessons is SegNet (Badrinarayanan, Kendall and Cipolla 2017, "SegNet: A Deep Convolutional
-# Encoder-Decoder Architecture for Image Segmentation"). In all lessons, "the paper" means this one.
+# The network of these lessons is SegNet (Badrinarayanan, Kendall and Cipolla 2017; in all lessons, "the paper").
 
 # %%
 import io
@@ -22,9 +21,8 @@ from tinysegnet import viz
 from tinysegnet_lessons import figures, grader
 
 # %% [markdown]
-# Many exercises of these lessons are parts of a network. If you run the next cell, the grader keeps your right answers
-# in the file `mysegnet.py` beside the notebooks, and lesson 15 builds your own SegNet from them. Delete the cell if you
-# do not want that.
+# The next cell keeps your right answers in the file `mysegnet.py`, and lesson 15 builds your own SegNet from them.
+# Delete the cell if you do not want that.
 
 # %%
 grader.keep_answers()
@@ -32,8 +30,8 @@ grader.keep_answers()
 # %% [markdown]
 # ## A picture is an array of numbers
 #
-# A *sample* consists of a picture and its *label map*, which gives the class of every pixel. The package draws its own
-# street scenes, with the same eleven classes as the paper's (section 3.2).
+# A *sample* consists of a picture and its *label map*, which gives the class of every pixel. The package draws street
+# scenes with the paper's eleven classes (section 3.2).
 
 # %%
 scenes = ts.data.open_dataset("toy", "val")
@@ -47,9 +45,8 @@ figures.show_sample(sample, palette)
 
 # %% [markdown]
 # `image[u, v]` is the pixel in row `u`, counted from the top, and column `v`, counted from the left. It contains three
-# numbers from 0 to 255: the amounts of red, green and blue. `truth[u, v]` is one number, the class of that pixel. The
-# hatched pixels are *void*: they have no class, and here their label is 11. All lessons write $u$ and $v$ for row and
-# column.
+# numbers from 0 to 255: the amounts of red, green and blue. `truth[u, v]` is the class of that pixel. The hatched
+# pixels are *void*: they have no class, and here their label is 11. All other pixels are *labelled*.
 #
 # Here are the 4x4 pixels at the lower left corner of the traffic light.
 
@@ -61,8 +58,9 @@ figures.show_arrays([("red", red), ("green", green), ("blue", blue), ("class", t
 # %% [markdown]
 # ### Warm-up: the share of a class
 #
-# Write `my_class_share(labels, k, ignore_label)`: the share, from 0 to 1, of the labelled pixels that belong to class
-# `k`. Pixels with the label `ignore_label` are void. The next cell grades your function.
+# Write `my_class_share(labels, k, ignore_label)`. `labels` (H, W) contains integers, and the label `ignore_label` is
+# void. Return the share, from 0 to 1, of the labelled pixels that belong to class `k`. The next cell grades your
+# function.
 
 
 # %%
@@ -88,7 +86,7 @@ for k, (name, color) in enumerate(zip(palette.names, palette.colors, strict=True
 #
 # * A picture is an array (H, W, 3): height, width, then red, green and blue. PyTorch puts the colours first, and OpenCV
 #   reads blue first.
-# * Pictures of the same size form a *batch* (N, H, W, 3). Every layer takes a batch, even of one picture.
+# * N pictures of the same size form a *batch* (N, H, W, 3). Every layer takes a batch, even of one picture.
 # * The network takes the numbers 0 to 255 as float32. Its first layer scales them to a small range.
 
 # %%
@@ -110,8 +108,8 @@ grader.predict("label_map_in_a_viewer", prediction)
 figures.show_picture(Image.fromarray(truth), "A black picture")
 
 # %% [markdown]
-# The file nevertheless contains all classes: inspect a label map with `np.unique`. If the PNG also contains a palette,
-# its values remain class numbers, but viewers show colours:
+# The file is nevertheless valid. If it also contains a palette, its values remain class numbers, but viewers show
+# colours:
 
 # %%
 colourful = viz.index_picture(truth, palette)
@@ -128,9 +126,9 @@ figures.show_picture(colourful, "The label map in colours")
 #
 # * `labels` (H, W), integers: class numbers.
 # * `colors` (K, 3), uint8: one row (R, G, B) per class. $K$ is the number of classes.
-# * Returns the picture (H, W, 3), uint8, with $\text{picture}[u, v] = \text{colors}[\text{labels}[u, v]]$.
+# * Return the picture (H, W, 3), uint8, with $\text{picture}[u, v] = \text{colors}[\text{labels}[u, v]]$.
 #
-# NumPy accepts an array of integers as an index, so you need no loop.
+# An array of integers can be an index, so you need no loop.
 
 
 # %%
@@ -146,7 +144,7 @@ my_labels_to_colors = grader.grade("labels_to_colors", my_labels_to_colors)
 # %% [markdown]
 # ## From colour to class
 #
-# The way back requires exact colours, and a JPEG file does not store colours exactly:
+# The way back requires exact colours, which a JPEG file does not store:
 
 # %%
 colors = np.array([*palette.colors, palette.ignore_color], np.uint8)
@@ -175,7 +173,7 @@ for name, labels in (("before", truth), ("smooth", smooth), ("nearest neighbour"
 figures.show_labels(smooth, palette)
 
 # %% [markdown]
-# Along the outlines there are now thin seams of wrong classes. **Always resize label maps by nearest neighbour.**
+# Along the outlines are now thin seams of wrong classes. Always resize label maps by nearest neighbour.
 #
 # ### Exercise 2: from colours to classes
 #
@@ -183,10 +181,9 @@ figures.show_labels(smooth, palette)
 #
 # * `picture` (H, W, 3), uint8: a coloured label map.
 # * `colors` (K, 3), uint8: the K different colours of classes 0 to K-1.
-# * Returns labels (H, W), integers. A pixel whose colour is not in the table gets `ignore_label`.
+# * Return labels (H, W), integers. A pixel whose colour is not in the table gets `ignore_label`.
 #
-# `picture[:, :, None, :] == colors` compares every pixel with the colour of every class. The result has the shape (H,
-# W, K, 3).
+# `picture[:, :, None, :] == colors` compares every pixel with the colour of every class. The result is (H, W, K, 3).
 
 
 # %%
@@ -203,8 +200,7 @@ my_colors_to_labels = grader.grade("colors_to_labels", my_colors_to_labels)
 # %% [markdown]
 # ## Check a data set before you train
 #
-# A label map of the wrong size or a colour table in a different order can cost you days of work. So check sizes, values
-# and the meaning of the classes:
+# Check the sizes, the values and the meaning of the classes:
 
 # %%
 few = [scenes[i] for i in range(20)]
@@ -219,12 +215,12 @@ for place, rows in (("top", stack[:, :10]), ("bottom", stack[:, -10:])):
     print(f"most often in the ten rows at the {place}:", palette.names[counts.argmax()])
 
 # %% [markdown]
-# Only the last check finds a colour table in a different order. The command `tinysegnet data check DIR` checks files.
+# Only the last check finds a colour table in the wrong order. The command `tinysegnet data check DIR` checks files.
 #
 # ## What the network computes
 #
-# The package includes a small trained SegNet. For every pixel it computes one number per class, a *logit*. The
-# *prediction* at each pixel is the class with the largest logit:
+# The package includes a small trained SegNet. It computes one number per class and pixel, a *logit*. The *prediction*
+# at each pixel is the class with the largest logit:
 #
 # $$\text{prediction}[u, v] = \operatorname{arg\,max}_k \ \text{logits}[u, v, k]$$
 
@@ -240,18 +236,18 @@ for k in np.argsort(logits[u, v])[::-1][:4]:
 print("predicted:", palette.names[predicted[u, v]], "- labelled:", palette.names[truth[u, v]])
 
 # %% [markdown]
-# Logits have no unit and may be negative; lesson 06 turns them into probabilities. Void has no logit, because a picture
-# does not show whether a pixel is labelled.
+# Logits may be negative; lesson 06 turns them into probabilities. Void has no logit. In the next figure, the right
+# panel shows the wrong pixels in red:
 
 # %%
 figures.overlays_figure([(image, truth, predicted, sample.name)], palette)
 
 # %% [markdown]
-# The right panel shows the wrong pixels in red. Most errors lie at outlines and on thin objects.
+# Most errors lie at outlines and on thin objects.
 #
 # ## Three scores
 #
-# Here is a map of twelve pixels with three classes. The 9 is void, so eleven pixels count.
+# This map has twelve pixels and three classes. The 9 is void, so eleven pixels count.
 
 # %%
 small_truth = np.array([[0, 0, 0, 0], [0, 0, 1, 1], [2, 1, 1, 9]])
@@ -267,8 +263,7 @@ figures.show_arrays(
 #
 # The *intersection over union* of class $k$ is the number of pixels that are labelled $k$ **and** predicted as $k$,
 # divided by the number of pixels that are labelled $k$ **or** predicted as $k$. It is 5/6 for class 0, 4/6 for class 1,
-# and 0/1 for class 2. Its mean over the classes is *mIoU*. The three scores are those of section 3.3; lesson 10
-# discusses them in full.
+# and 0/1 for class 2. Its mean over the classes is *mIoU*. Lesson 10 discusses these scores in full.
 
 # %%
 print(f"G {9 / 11:.3f}   C {np.mean([5 / 6, 4 / 4, 0 / 1]):.3f}   mIoU {np.mean([5 / 6, 4 / 6, 0 / 1]):.3f}")
@@ -278,8 +273,8 @@ print(f"G {9 / 11:.3f}   C {np.mean([5 / 6, 4 / 4, 0 / 1]):.3f}   mIoU {np.mean(
 #
 # Write `my_pixel_accuracy(logits, labels, ignore_label)`, which returns G.
 #
-# * `logits` (H, W, K), float: one number per class.
-# * `labels` (H, W), integers: class numbers, or `ignore_label`.
+# * `logits` (H, W, K), float.
+# * `labels` (H, W), integers: class numbers, or `ignore_label` for void.
 
 
 # %%
@@ -296,9 +291,9 @@ my_pixel_accuracy = grader.grade("pixel_accuracy", my_pixel_accuracy)
 # %% [markdown]
 # ### Exercise 4: three scores
 #
-# Write `my_three_scores(predicted, labels, num_classes, ignore_label)`, which returns G, C and mIoU.
+# Write `my_three_scores(predicted, labels, num_classes, ignore_label)`, which returns G, C and mIoU in this order.
 #
-# * `predicted` and `labels`: integer arrays of the same shape. Void pixels count nowhere.
+# * `predicted` and `labels`: integer arrays of the same, arbitrary shape. Void pixels count nowhere.
 # * C is a mean over the classes that occur in `labels`. mIoU is a mean over the classes that occur in `labels` or in
 #   `predicted`.
 
@@ -325,7 +320,7 @@ my_three_scores = grader.grade("three_scores", my_three_scores)
 # %% [markdown]
 # ## What breaks it
 #
-# None of the following mistakes raises an error. They only lower the scores.
+# These mistakes raise no error but lower the scores:
 
 # %%
 print("G from the logits:", f"{my_pixel_accuracy(logits, truth, 11):.3f}")
@@ -340,13 +335,12 @@ for name, result in (
     print(f"{name:<36} G {G:.3f}   C {C:.3f}   mIoU {mIoU:.3f}")
 
 # %% [markdown]
-# Swapping red and blue costs little here, because the scenes are drawn in many colours. The last prediction is right
-# only on the road; ten of the eleven classes count as 0 in its mIoU.
+# Swapping red and blue costs little here, because the scenes are drawn in many colours.
 #
 # ## NumPy in ten minutes
 #
 # **Axes.** In an array (H, W), axis 0 counts rows, and axis 1 counts columns. `sum(axis=0)` adds along axis 0, so this
-# axis disappears. An operation can take several axes at once.
+# axis disappears. `sum(axis=(0, 1))` adds along both.
 
 # %%
 six = np.arange(6).reshape(2, 3)
@@ -357,7 +351,7 @@ figures.show_arrays([("six", six), ("sum(axis=0)", down[None]), ("sum(axis=1)", 
 # ### Exercise 5: mean and standard deviation per channel
 #
 # Write `my_channel_statistics(images)` for a batch (N, H, W, C). It returns two arrays (C,): the mean and the standard
-# deviation of each channel over all pixels of all pictures.
+# deviation (as `np.std` defines it) of each channel over all pixels of all pictures.
 
 
 # %%
@@ -376,8 +370,8 @@ means, deviations = my_channel_statistics(np.stack([one.image for one in few]))
 print("red, green, blue: mean", means.round(1), " standard deviation", deviations.round(1))
 
 # %% [markdown]
-# **Broadcasting.** If two shapes differ, NumPy compares them from the right. An axis of length 1, or a missing axis, is
-# repeated to fit. `None` in an index inserts an axis of length 1.
+# **Broadcasting.** NumPy compares two shapes from the right. An axis of length 1, or a missing axis, is repeated to
+# fit. `None` in an index inserts an axis of length 1.
 
 # %%
 column, row = np.array([0, 10, 20])[:, None], np.array([1, 2, 3, 4])
@@ -385,7 +379,7 @@ print(column.shape, "+", row.shape, "->", (column + row).shape)
 figures.show_arrays([("column", column), "+", ("row", row[None]), "=", ("column + row", column + row)])
 
 # %% [markdown]
-# The sum of two bytes is again a byte. Predict: which number does the cell after the next print?
+# The sum of two bytes is again a byte. Predict: what is 250 + 10 in uint8?
 
 # %%
 prediction = ...  # a number
@@ -397,11 +391,11 @@ print(np.array([250], np.uint8) + np.array([10], np.uint8))
 # %% [markdown]
 # ### Exercise 6: distances to colours
 #
-# Write `my_squared_distances(image, colors)`. The result is (H, W, K), float: for every pixel and every colour, the sum
-# of the three squared differences.
+# Write `my_squared_distances(image, colors)`. Return (H, W, K), float: for every pixel and every colour, the sum of the
+# three squared differences.
 #
-# * `image` (H, W, 3), uint8. Convert it to float first.
-# * `colors` (K, 3).
+# * `image` (H, W, 3), uint8: convert it to float first.
+# * `colors` (K, 3), numbers from 0 to 255.
 
 
 # %%
@@ -416,7 +410,7 @@ def my_squared_distances(image, colors):
 my_squared_distances = grader.grade("squared_distances", my_squared_distances)
 
 # %% [markdown]
-# **Views and strides.** A slice such as `a[::2, 1::2]` is a *view*: it copies no numbers but reads the same memory. The
+# **Views and strides.** A slice such as `a[::2, 1::2]` is a *view*: it copies no numbers but uses the same memory. The
 # *strides* of an array say how many bytes apart two neighbours along each axis are. Here each number takes one byte.
 
 # %%
@@ -427,12 +421,12 @@ framed = [(u, v) for u in (0, 2) for v in (1, 3, 5)]
 figures.show_arrays([("a", a), ("a[::2, 1::2]", view)], highlight={"a": framed})
 
 # %% [markdown]
-# If you write into a view, you change the array. An index that is an array, as in exercise 1, makes a copy.
+# Writing into a view changes the array. An index that is an array, as in exercise 1, makes a copy.
 #
 # ### Exercise 7: half the size
 #
-# Write `my_halve(image)`: the mean of each block of 2x2 pixels, computed from four views. `image` (H, W, C), uint8, has
-# even height and width. The result is (H/2, W/2, C), float.
+# Write `my_halve(image)`. `image` (H, W, C), uint8, has even height and width. Return the mean of each block of 2x2
+# pixels, (H/2, W/2, C), float, computed from four views.
 
 
 # %%
@@ -455,7 +449,7 @@ figures.show_sample(half, palette)
 # %% [markdown]
 # ### Challenge: guess the classes without a network
 #
-# A score means something only beside a baseline. Here is one: give each pixel the class whose mean colour is nearest.
+# A simple baseline gives each pixel the class whose mean colour is nearest:
 
 # %%
 train = ts.data.open_dataset("toy", "train")
@@ -467,8 +461,8 @@ print("nearest mean colour: mIoU", round(float(my_three_scores(guesses, new_labe
 
 # %% [markdown]
 # Write `my_guess(images, labels, new_images)`, which beats it. `images` (16, 96, 128, 3) and `labels` (16, 96, 128) are
-# the labelled scenes of the last cell, and void is 11. Return the classes (6, 96, 128) of `new_images`. How often does
-# a colour belong to each class, and in which rows does a class occur?
+# the labelled scenes of the last cell, and void is 11. Return the classes (6, 96, 128) of `new_images`, integers from 0
+# to 10. Hint: how often does a colour belong to each class, and in which rows does a class occur?
 
 
 # %%
@@ -492,20 +486,17 @@ my_guess = grader.grade("guess_classes", my_guess)
 # %% [markdown]
 # ## What to remember
 #
-# * A picture is (H, W, 3) uint8, a label map (H, W) uint8, logits (H, W, K) float32, a prediction (H, W).
-# * A PNG of class numbers looks black even if it is valid. Never store it as JPEG, and never resize it smoothly.
+# * A picture is (H, W, 3) uint8, a label map (H, W) uint8, logits (H, W, K) float32.
+# * A valid PNG of class numbers can look black. Never store a label map as JPEG, and never resize it smoothly.
 # * The prediction is the arg max of the logits at each pixel. G counts pixels; C and mIoU average over classes. Void
 #   pixels count nowhere.
 # * Axes of length 1 are broadcast. A slice is a view. Bytes wrap around at 256.
-#
-# Lesson 01 explains the layer that does nearly all the work between picture and logits: the convolution.
 
 # %% [markdown]
 # ## Read next
 #
 # * Badrinarayanan, Kendall and Cipolla (2017), "SegNet: A Deep Convolutional Encoder-Decoder Architecture for Image
-#   Segmentation": the paper that these lessons build, program and question.
+#   Segmentation": the paper whose network these lessons build and test.
 # * Brostow, Fauqueur and Cipolla (2009), "Semantic object classes in video: A high-definition ground truth database":
-#   it describes CamVid, the paper's street scenes, and how people labelled them.
-# * Harris et al. (2020), "Array programming with NumPy": a short article on shapes, views and broadcasting by NumPy's
-#   developers.
+#   it describes CamVid, the paper's street scenes.
+# * Harris et al. (2020), "Array programming with NumPy": shapes, views and broadcasting, by NumPy's developers.

@@ -1,16 +1,14 @@
 # %% [markdown]
 # # 01 Convolution forward
 #
-# **The question.** What exactly does a convolution compute, and how does a definition with seven nested loops become
-# nine matrix products?
+# **The question.** What does a convolution compute, and how do seven nested loops become nine matrix products?
 #
-# **At the end** you can compute any output by hand, predict the size of the output, program a convolution in two ways,
-# and say how much of the picture affects a number deep in a network.
+# **At the end** you can compute any output by hand, predict the output's size, program a convolution in two ways, and
+# say which part of the picture affects a number deep in a network.
 #
 # **Prerequisites:** lesson 00 and matrix products.
 #
-# Convolutions contain nearly all of SegNet's parameters and account for nearly all of its computation (Badrinarayanan
-# et al. 2017, section 3).
+# Convolutions need nearly all of the computing time of SegNet (Badrinarayanan et al. 2017).
 
 # %%
 from time import perf_counter
@@ -26,7 +24,7 @@ from tinysegnet_lessons.bugs import bugs, compare_op
 # ## One number of the output
 #
 # Place a *kernel* `weight` of 3x3 numbers on a picture `x` with one number per pixel. Multiply each kernel number by
-# the pixel under it, and sum the products. The sum is one number of the output.
+# the pixel under it. The sum of the products is one number of the output.
 
 # %% tags=["map"]
 x_small = np.array([[1, 2, 0, 1], [0, 1, 3, 1], [2, 0, 1, 0], [1, 1, 0, 2]])
@@ -36,8 +34,8 @@ figures.show_kernel(x_small, w_small, at=(0, 0), padding="valid")
 # %% [markdown]
 # ### Warm-up: one number
 #
-# Write `my_output_at(x, weight, u, v)` for a picture (H, W) and a kernel (K, K) whose upper left corner lies on the
-# pixel in row `u` and column `v`.
+# Write `my_output_at(x, weight, u, v)` for a picture `x` (H, W) and a kernel `weight` (K, K) whose upper left corner
+# lies on the pixel in row `u` and column `v`. Return the number of the output.
 
 
 # %%
@@ -53,19 +51,16 @@ def my_output_at(x, weight, u, v):
 my_output_at = grader.grade("one_output", my_output_at)
 
 # %% [markdown]
-# For the next output, the kernel moves one pixel to the right, and after the last column it begins one row lower.
+# For the next output, the kernel moves one pixel to the right, or to the start of the next row.
 
 # %%
 print([[int(my_output_at(x_small, w_small, u, v)) for v in range(2)] for u in range(2)])
 figures.show_kernel_sliding(x_small, w_small, padding="valid")
 
 # %% [markdown]
-# This kernel compares the pixels on its left with those on its right.
-#
 # ## The formula
 #
-# Real pictures have several numbers per pixel, the *channels*, and a layer has several kernels, each of which produces
-# one output channel:
+# Real pictures have several numbers per pixel, the *channels*, and each kernel of a layer produces one output channel:
 #
 # * `x` (N, H, W, C): N pictures of H x W pixels with C channels.
 # * `weight` (K, K, C, F): F kernels of K x K pixels with C channels.
@@ -77,12 +72,11 @@ figures.show_kernel_sliding(x_small, w_small, padding="valid")
 # $$\text{out}[n, u, v, f] = \text{bias}[f] + \sum_{i=0}^{K-1} \sum_{j=0}^{K-1} \sum_{c=0}^{C-1}
 # \text{x}[n,\ u + i,\ v + j,\ c]\ \text{weight}[i, j, c, f]$$
 #
-# Each of the seven indices becomes a loop. The kernel does not slide over the channels; each output depends on all of
-# them. (Mathematicians call this sum a cross-correlation. Their convolution rotates the kernel by 180 degrees first,
-# which makes no difference to a kernel that is learned.)
+# Each of the seven indices becomes a loop. Each output depends on all channels. (Mathematicians call this a
+# cross-correlation; their convolution first rotates the kernel by 180 degrees.)
 #
-# The innermost line runs $N H' W' F \cdot K K C$ times. In the last 7x7 convolution of SegNet-Basic, the paper's small
-# network, that is:
+# The innermost line runs $N H' W' F \cdot K K C$ times. For the last 7x7 convolution of SegNet-Basic, the paper's small
+# network, this is:
 
 # %%
 multiply_adds = 360 * 480 * 64 * 7 * 7 * 64
@@ -94,9 +88,9 @@ print(f"{multiply_adds / 1e9:.1f} billion multiply-adds for one picture, in one 
 # Write `my_conv2d_loops(x, weight, bias)` with seven loops, without padding.
 #
 # * `x` (N, H, W, C), `weight` (K, K, C, F), `bias` (F,): float64.
-# * Returns `out` (N, H - K + 1, W - K + 1, F).
+# * Return `out` (N, H - K + 1, W - K + 1, F).
 #
-# Create the output array first. `np.ndindex(out.shape)` runs through all four indices of the output.
+# `np.ndindex(out.shape)` runs through all four indices of the output.
 
 
 # %%
@@ -120,7 +114,7 @@ my_conv2d_loops = grader.grade("conv2d_seven_loops", my_conv2d_loops)
 # ## Padding: what happens at the border
 #
 # Without padding, the output is smaller than the input. SegNet must assign a class to every pixel, so its convolutions
-# first put zeros around the picture. With *same* padding, the output has the size of the input.
+# first put zeros around the picture. With *same* padding and step 1, the output has the size of the input.
 #
 # Predict: for how many of the 4x4 outputs does the kernel then cover the upper left corner pixel?
 
@@ -132,13 +126,11 @@ grader.predict("outputs_that_see_a_corner", prediction)
 figures.show_kernel(x_small, w_small, at=(0, 0))
 
 # %% [markdown]
-# The small zeros are the padding.
-#
 # ## The size of the output
 #
-# The *stride* $s$ is the kernel's step in rows and in columns. Put $P$ rows of zeros above the picture and $P$ below
-# it. The padded picture has $H + 2P$ rows, so the kernel's top row lies at rows $0, s, 2s, \dots$, up to at most
-# $H + 2P - K$. The number of positions is the number of steps plus one:
+# The *stride* $s$ is the kernel's step in rows and in columns. With $P$ rows of zeros above the picture and $P$ below
+# it, the padded picture has $H + 2P$ rows. The kernel's top row lies at rows $0, s, 2s, \dots$, up to at most
+# $H + 2P - K$. There is one position more than there are steps:
 #
 # $$H' = \left\lfloor \frac{H + 2P - K}{s} \right\rfloor + 1$$
 
@@ -159,7 +151,7 @@ def my_output_size(H, K, stride, padding):
 my_output_size = grader.grade("output_size", my_output_size)
 
 # %% [markdown]
-# The paper trains on pictures of 360x480 pixels. Four convolutions with 3x3 kernels, stride 2 and $P = 1$ give:
+# Four convolutions with 3x3 kernels, stride 2 and $P = 1$ turn the paper's 360x480 pixels into:
 
 # %%
 rows, columns = 360, 480
@@ -169,8 +161,7 @@ for _ in range(4):
     rows, columns = smaller
 
 # %% [markdown]
-# 45 rows become 23, and doubling 23 rows gives 46, one row too many. SegNet's pooling rounds in the same way (lesson
-# 05).
+# Doubling 23 rows gives 46, not 45. Lesson 05 solves this problem for SegNet's pooling.
 #
 # ### Exercise 3: same padding
 #
@@ -178,7 +169,7 @@ for _ in range(4):
 # that is more than $H$, the missing rows are zeros, half of them before the picture and half after it. If their number
 # is odd, the extra row comes after it.
 #
-# Write `my_same_padding(H, K, stride)`, which returns the numbers of rows before and after the picture.
+# Write `my_same_padding(H, K, stride)`, which returns the numbers of rows of zeros before and after the picture.
 
 
 # %%
@@ -203,24 +194,23 @@ for H, K, stride in ((8, 3, 1), (8, 7, 1), (8, 4, 1), (45, 3, 2), (46, 3, 2)):
 # %% [markdown]
 # ## From seven loops to K x K matrix products
 #
-# The same sum in a different order is faster. Call the padded picture $\tilde x$, and move the sums over the kernel's
+# The same sum is faster in a different order. Call the padded picture $\tilde x$, and move the sums over the kernel's
 # positions $i, j$, its *taps*, to the outside:
 #
 # $$\text{out}[n, u, v, f] = \text{bias}[f] + \sum_{i, j} \Big( \sum_{c}
 # \tilde x[n, u + i, v + j, c]\ \text{weight}[i, j, c, f] \Big)$$
 
 # %% [markdown]
-# In the sum in brackets, the tap $(i, j)$ is fixed. The pixel $\tilde x[n, u+i, v+j]$ is a vector of $C$ numbers, and
-# $\text{weight}[i, j]$ is a $C \times F$ matrix. The sum is entry $f$ of their product.
+# For a fixed tap, the pixel $\tilde x[n, u+i, v+j]$ is a vector of $C$ numbers, and $\text{weight}[i, j]$ is a
+# $C \times F$ matrix. The sum in brackets is entry $f$ of their product.
 #
-# Do this for all pixels at once: the pixels under tap $(i, j)$ are the padded picture, shifted by $i$ rows and $j$
-# columns. Let $X_{ij}$ with shape (N, H', W', C) be this part of $\tilde x$. Then the convolution is a sum of
-# $K \cdot K$ matrix products over the last axis:
+# Over all outputs, the pixels under tap $(i, j)$ are the part $X_{ij}$ (N, H', W', C) of the padded picture that begins
+# at row $i$ and column $j$. So the convolution is a sum of $K \cdot K$ matrix products over the last axis:
 #
 # $$\text{out} = \text{bias} + \sum_{i, j} X_{ij} \; \text{weight}[i, j]$$
 
 # %% [markdown]
-# Here are the three taps of the middle row (2, 0, -2) on the 4x4 picture without padding. The frame marks $X_{ij}$.
+# For the kernel's middle row (2, 0, -2), the frames mark $X_{ij}$ on the 4x4 picture without padding:
 
 # %%
 taps = [(1, 0), (1, 1), (1, 2)]
@@ -228,7 +218,7 @@ boxes = {f"x, tap {i, j}": np.s_[i : i + 2, j : j + 2] for i, j in taps}
 figures.show_arrays([(name, x_small) for name in boxes], highlight=boxes)
 
 # %% [markdown]
-# Multiply each framed part by the kernel's number at this tap, and sum over all nine taps:
+# Multiply each part by its tap, and sum over all nine taps:
 
 # %%
 arrays = x_small[None, :, :, None].astype(float), w_small[:, :, None, None].astype(float), np.zeros(1)
@@ -243,9 +233,9 @@ figures.show_arrays([*terms, "+", ("the other six", total - left - middle - righ
 # Write `my_conv2d_shifted(x, weight, bias)` with "same" padding, stride 1 and one matrix product per tap.
 #
 # * `x` (N, H, W, C), `weight` (K, K, C, F) with K odd, `bias` (F,): float64.
-# * Returns `out` (N, H, W, F).
+# * Return `out` (N, H, W, F).
 #
-# `np.pad` puts zeros around an array; `a @ b` multiplies the last axis of `a` by the matrix `b`.
+# `np.pad` adds zeros; `a @ b` multiplies the last axis of `a` by the matrix `b`.
 
 
 # %%
@@ -266,7 +256,7 @@ def my_conv2d_shifted(x, weight, bias):
 my_conv2d_shifted = grader.grade("conv2d_shifted_products", my_conv2d_shifted)
 
 # %% [markdown]
-# Compare your function with the library's definition, in which `shifted` is $X_{ij}$, a view of the padded picture:
+# Here is the library's definition, in which `shifted` is $X_{ij}$:
 
 # %%
 figures.show_source(ops.conv.conv2d_forward_numpy)
@@ -276,7 +266,7 @@ figures.show_source(ops.conv.conv2d_forward_numpy)
 #
 # A convolution without a bias is **linear**: the result for $a x_1 + b x_2$ is $a$ times the result for $x_1$ plus $b$
 # times the result for $x_2$, because every term of the formula has exactly one factor from `x`. It is **equivariant to
-# shifts**: if the picture moves by one pixel, the output moves by one pixel.
+# shifts**: if the picture moves by one pixel, so does the output.
 
 # %%
 rng = np.random.default_rng(0)
@@ -294,8 +284,9 @@ print("shifted, border:", np.abs(moved[:, :, 0] - out[:, :, -1]).max())
 #
 # ## Is it right?
 #
-# A layer's *backward* computes how much the loss changes when a number of `x`, `weight` or `bias` changes slightly
-# (lesson 02). `check_op` changes every number slightly and compares the effect with backward (lesson 03):
+# A layer's *backward* computes how much the loss, the number that training lowers, changes when a number of `x`,
+# `weight` or `bias` changes slightly (lesson 02). `check_op` changes every number slightly and compares the effect with
+# backward (lesson 03):
 
 # %%
 ts.gradcheck.check_op("conv2d")
@@ -303,8 +294,7 @@ ts.gradcheck.check_op("conv2d")
 # %% [markdown]
 # ## What breaks it
 #
-# Here is a planted bug: forward rotates the kernel by 180 degrees, and backward is the correct derivative of that wrong
-# forward.
+# Here is a planted bug. Its backward is the correct derivative of a wrong forward:
 
 # %%
 bug = bugs["kernel_flipped_in_both"]
@@ -313,10 +303,9 @@ print("gradient check passes:", ts.gradcheck.check_op("conv2d", pair=bug.pair).o
 print("largest difference from the right op:", compare_op("conv2d", *bug.pair))
 
 # %% [markdown]
-# The check passes because it compares a backward only with its own forward, not with the formula. A simpler test
-# reveals the bug. Let the picture be a single 1 surrounded by zeros, an *impulse*. Predict: what does the right output
-# show around the 1? **a** the kernel, **b** the kernel rotated by 180 degrees, **c** the kernel with its columns in
-# reverse order.
+# The check passes because it compares backward only with its own forward. An *impulse* reveals the bug, a single 1
+# surrounded by zeros. Predict: what does the right output show around the 1? **a** the kernel, **b** the kernel rotated
+# by 180 degrees, **c** the kernel with its columns in reverse order.
 
 # %%
 prediction = ...  # "a", "b" or "c"
@@ -330,7 +319,7 @@ wrong, _ = bug.forward(impulse, kernel)
 figures.show_arrays([("kernel", kernel[..., 0, 0]), ("yours", mine[0, ..., 0]), ("planted bug", wrong[0, ..., 0])])
 
 # %% [markdown]
-# A test with a symmetric kernel, such as a blur, gives the same result with and without the bug:
+# A symmetric kernel, such as a blur, hides the bug:
 
 # %%
 blur = np.outer([1, 2, 1], [1, 2, 1]).reshape(3, 3, 1, 1) / 16
@@ -340,7 +329,7 @@ assert not np.allclose(mine, wrong)
 # %% [markdown]
 # ## What kernels find
 #
-# The first layer of a trained network has 32 kernels of 3x3 pixels. Your convolution applies them to a street scene:
+# Here are outputs of the first layer of a trained network, computed by your convolution:
 
 # %%
 model = ts.load_bundled("toy")
@@ -352,7 +341,7 @@ print("kernels", params["weight"].shape, "- output", maps.shape)
 figures.show_feature_maps(maps[0], most=8, columns=4)
 
 # %% [markdown]
-# Training has found these kernels. Several respond to outlines, others to a colour across whole surfaces.
+# Several kernels respond to outlines, others to a colour across whole surfaces.
 #
 # ## How far does a number see?
 #
@@ -371,7 +360,7 @@ figures.show_feature_maps(maps[0], most=8, columns=4)
 # Write `my_receptive_field(kernels, strides)`.
 #
 # * `kernels`, `strides`: tuples of integers of equal length, from the first layer to the last.
-# * Returns the size of the receptive field of one number after the last layer, an integer.
+# * Return the size of the receptive field after the last layer, an integer.
 
 
 # %%
@@ -390,8 +379,8 @@ my_receptive_field = grader.grade("receptive_field", my_receptive_field)
 
 # %% [markdown]
 # The encoder of SegNet-Basic repeats a 7x7 convolution and a 2x2 pooling four times. A pooling counts as a kernel of
-# size 2 with stride 2. The four convolutions alone see 25x25 pixels. Predict: how many rows does a number see after the
-# last pooling? **a** 29, **b** about 50, **c** more than 100.
+# size 2 with stride 2. The four convolutions alone depend on 25x25 pixels. Predict: how many rows is the receptive
+# field high after the last pooling? **a** 29, **b** about 50, **c** more than 100.
 
 # %%
 prediction = ...  # "a", "b" or "c"
@@ -405,18 +394,18 @@ print("3x3 kernels instead of 7x7:     ", my_receptive_field((3, 2) * 4, (1, 2) 
 assert my_receptive_field((7, 2) * 4, (1, 2) * 4) == 106  # the paper, section 3.1
 
 # %% [markdown]
-# The network of these lessons has 3x3 kernels. The left panel marks the pixels on which one number after its fourth
-# pooling can depend. The right panel shows the gradient of the number with respect to each of them.
+# In the network of these lessons, with 3x3 kernels, the left panel marks the pixels on which one number after the
+# fourth pooling can depend. The right panel shows its gradient with respect to each of them.
 
 # %%
 figures.show_receptive_field(image, model, "encoder4.pool", (3, 4))
 
 # %% [markdown]
-# The pixels in the middle matter most: many paths lead from there to the number, but only one starts in a corner.
+# The pixels in the middle matter most, because many paths lead from there to the number.
 #
 # ## How fast is it?
 #
-# If numba is installed, the library uses machine code that numba compiles.
+# If numba is installed, the library uses machine code compiled by numba.
 
 
 # %%
@@ -445,12 +434,12 @@ if not runtime.HAS_NUMBA:
 # %% [markdown]
 # ### Challenge: a faster convolution
 #
-# With three channels and a 7x7 kernel, as in the first layer of SegNet-Basic, each shifted product sums only three
-# numbers. Write `my_conv2d_fast(x, weight, bias)` in NumPy alone: the results of `my_conv2d_shifted`, but with fewer
-# and larger products. The grader measures both on 96x128 pixels.
+# With three channels, as in the first layer of SegNet-Basic, each shifted product sums only three numbers. Write
+# `my_conv2d_fast(x, weight, bias)` in NumPy alone, with the arguments and results of `my_conv2d_shifted`, but with
+# fewer and larger products. The grader measures both on 96x128 pixels with 7x7 kernels.
 #
-# Some libraries copy all windows into one matrix with $K K C$ columns (*im2col*) and need one product. Copying takes
-# time, too: the $K$ pixels under one kernel row are already $K C$ consecutive numbers.
+# Some libraries copy all windows into one matrix with $K K C$ columns (*im2col*) and need one product. But copying
+# takes time. The $K$ pixels under one kernel row are already $K C$ consecutive numbers.
 
 
 # %%
@@ -473,21 +462,18 @@ my_conv2d_fast = grader.grade("faster_convolution", my_conv2d_fast)
 # %% [markdown]
 # ## What to remember
 #
-# * A convolution is a sum over kernel rows, kernel columns and channels, the same at every position in the picture.
-# * It is a sum of K x K matrix products with shifted views of the padded picture.
-# * $H' = \lfloor (H + 2P - K)/s \rfloor + 1$; "same" padding gives $H' = \lceil H/s \rceil$. Doubling does not restore
-#   an odd size.
-# * An impulse reveals a rotated kernel, which a gradient check cannot detect.
+# * A convolution is a sum over kernel rows, kernel columns and channels, with the same kernel at every position.
+# * It is also a sum of K x K matrix products.
+# * $H' = \lfloor (H + 2P - K)/s \rfloor + 1$; "same" padding gives $H' = \lceil H/s \rceil$.
+# * An impulse reveals a rotated kernel; a gradient check does not.
 # * A receptive field grows from $r$ to $r + (K - 1) d$. A stride multiplies $d$.
-#
-# Lesson 02 derives the backward pass.
 
 # %% [markdown]
 # ## Read next
 #
 # * Dumoulin and Visin (2016), "A guide to convolution arithmetic for deep learning": it draws every case of padding and
-#   stride, and also the transposed convolution.
-# * LeCun, Bottou, Bengio and Haffner (1998), "Gradient-based learning applied to document recognition": it shows what
-#   shared kernels saved in a network that read cheques.
+#   stride.
+# * LeCun, Bottou, Bengio and Haffner (1998), "Gradient-based learning applied to document recognition": a network for
+#   reading cheques, and why its kernels are shared.
 # * Luo, Li, Urtasun and Zemel (2016), "Understanding the effective receptive field in deep convolutional neural
-#   networks": it proves why the pixels in the middle matter most.
+#   networks": why the middle matters most.

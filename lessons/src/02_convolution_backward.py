@@ -2,8 +2,8 @@
 # # 02 Convolution backward
 #
 # **The question.** A convolution computes `out` from a picture `x`, a kernel `weight` and a `bias`. The network ends
-# with a loss $J$, one number, and the array `dout` contains its derivative with respect to every number of `out`. What
-# are the derivatives with respect to `x`, `weight` and `bias`?
+# with the loss $J$, one number, and the array `dout` contains the derivative of $J$ with respect to every number of
+# `out`. What are its derivatives with respect to `x`, `weight` and `bias`?
 #
 # **At the end** you can derive, program and check these three gradients.
 #
@@ -23,26 +23,24 @@ from tinysegnet_lessons.bugs import bugs
 # %% [markdown]
 # ## What a backward pass computes
 #
-# In all lessons, a d before a name means the gradient of the loss: $\mathrm{dout}[u] = \partial J / \partial
-# \mathrm{out}[u]$, and `dx` is the gradient of $J$ with respect to `x`. The chain rule sums over all paths from one
-# input number $x[p]$ to the loss:
+# In all lessons, a d before a name means a gradient of the loss:
+# $\mathrm{dout}[u] = \partial J / \partial \mathrm{out}[u]$, and `dx` is the gradient of $J$ with respect to `x`. The
+# chain rule sums over all paths from one input number $x[p]$ to the loss:
 #
 # $$\mathrm{dx}[p] \;=\; \frac{\partial J}{\partial x[p]} \;=\; \sum_u \frac{\partial J}{\partial \mathrm{out}[u]}\,
 # \frac{\partial\, \mathrm{out}[u]}{\partial x[p]} \;=\; \sum_u \mathrm{dout}[u]\,
 # \frac{\partial\, \mathrm{out}[u]}{\partial x[p]} .$$
 #
-# So only one question remains, for each of SegNet's 26 convolutions (Badrinarayanan et al. 2017, section 3): which
-# outputs does $x[p]$ affect, and with which factor?
+# So only one question remains for each of SegNet's 26 convolutions (Badrinarayanan et al. 2017): which outputs does
+# $x[p]$ affect, and with which factor?
 
 # %% [markdown]
 # ## One dimension first
 #
-# Take a line of five pixels, a kernel of three weights and "same" padding, one zero on each side:
+# Take a line of five pixels, a kernel $w$ of three weights and one zero of padding on each side:
 #
 # $$\mathrm{out}[u] = \sum_{i=0}^{2} x_{\mathrm{padded}}[u+i]\; w[i] \;=\; \sum_{i=0}^{2} x[u+i-1]\; w[i],
 # \qquad x[-1] = x[5] = 0 .$$
-#
-# For the library, a line is a picture `(N, H, W, C)` of height 1 with one channel.
 
 # %%
 x_line = np.array([2.0, 0, 1, 3, 1])
@@ -61,13 +59,13 @@ figures.show_arrays([("x", x_line[None]), ("w", w_line[None]), ("out", out_line[
 # %% [markdown]
 # ## A convolution is a matrix
 #
-# `out` is linear in `x`: there is a matrix $A$ with $\mathrm{out} = A x$. Column $p$ of $A$ is the convolution of a
-# line that is 1 at pixel $p$ and 0 elsewhere, a unit vector.
+# `out` is linear in `x`, so there is a matrix $A$ with $\mathrm{out} = A x$. Column $p$ of $A$ is the convolution of a
+# unit vector, a line that is 1 at pixel $p$ and 0 elsewhere.
 #
 # ### Warm-up: the matrix of a linear map
 #
-# Write `my_matrix_of(linear, n)`. `linear` is a function that takes an array (n,) and returns an array (m,). Return its
-# matrix (m, n). The rows of `np.eye(n)` are the unit vectors.
+# Write `my_matrix_of(linear, n)`. `linear` is a linear function that takes an array (n,) and returns an array (m,).
+# Return its matrix (m, n). The rows of `np.eye(n)` are the unit vectors.
 
 
 # %%
@@ -87,12 +85,12 @@ assert np.array_equal(A @ x_line, out_line)
 figures.show_arrays([("A", A), "@", ("x", x_line[:, None]), "=", ("out", out_line[:, None])], indices=True)
 
 # %% [markdown]
-# Row $u$ of $A$ contains the kernel `1 2 -1`, centred at pixel $u$. In symbols, $A[u, p] = w[i]$ where $p = u + i - 1$,
-# and 0 where no such $i$ exists.
+# Row $u$ of $A$ contains the kernel `1 2 -1`, centred at pixel $u$: $A[u, p] = w[i]$ with $i = p - u + 1$, and 0 if no
+# such $i$ exists.
 #
 # ## dx: the transposed matrix
 #
-# The matrix contains the factor in the chain rule: $\partial\, \mathrm{out}[u] / \partial x[p] = A[u, p]$. So
+# The factor in the chain rule is $\partial\, \mathrm{out}[u] / \partial x[p] = A[u, p]$. So
 #
 # $$\mathrm{dx}[p] = \sum_u \mathrm{dout}[u]\, A[u, p] = \sum_u A^T[p, u]\; \mathrm{dout}[u],
 # \qquad\text{that is}\qquad \mathrm{dx} = A^T\, \mathrm{dout}.$$
@@ -104,7 +102,7 @@ figures.show_arrays(panels, indices=True)
 
 # %% [markdown]
 # Each row of $A^T$ contains the **flipped** kernel `-1 2 1`, so `dx` is a convolution of `dout` with the flipped
-# kernel. The indices show the same. Substitute $u = p + 1 - i$, and let `dout` be zero outside the line:
+# kernel. In formulas, substitute $u = p + 1 - i$, and let `dout` be zero outside the line:
 #
 # $$\mathrm{dx}[p] = \sum_{i=0}^{2} \mathrm{dout}[p + 1 - i]\; w[i]
 # \;\overset{i = 2 - k}{=}\; \sum_{k=0}^{2} \mathrm{dout}[p + k - 1]\; w[2 - k] .$$
@@ -118,8 +116,8 @@ assert np.array_equal(dx_line, convolve_line(dout_line, w_line[::-1]))
 # %% [markdown]
 # ### Exercise 1: dx in one dimension
 #
-# Write `my_conv1d_dx(dout, weight)`. `dout` has shape `(W,)`, and `weight` has shape `(K,)` with K odd and at most W.
-# The stride is 1 and the padding "same". Use a loop over the taps or `np.convolve`, which itself flips its second
+# Write `my_conv1d_dx(dout, weight)` for `dout` (W,) and `weight` (K,), with K odd and at most W. The stride is 1, and
+# the padding is "same". Return `dx` (W,). Use a loop over the taps or `np.convolve`, which itself flips its second
 # argument.
 
 
@@ -145,7 +143,7 @@ my_conv1d_dx = grader.grade("conv1d_dx", my_conv1d_dx)
 # $$\langle A x, \mathrm{dout} \rangle = \sum_u \sum_p A[u,p]\, x[p]\, \mathrm{dout}[u]
 # = \langle x, A^T \mathrm{dout} \rangle .$$
 #
-# $A^T$ is called the **adjoint** of $A$. This tests the forward and backward of any linear layer with two numbers:
+# $A^T$ is called the **adjoint** of $A$. So two inner products test the forward and backward of any linear layer:
 
 # %%
 print("<A x, dout>   =", out_line @ dout_line)
@@ -167,8 +165,8 @@ assert np.array_equal(A2.T @ dout_line[:3], my_conv1d_dx(spread, w_line))
 figures.show_arrays([("A transposed", A2.T), "@", ("dout", dout_line[:3, None])], indices=True)
 
 # %% [markdown]
-# A missing column has the same effect as a column that is multiplied by 0. So insert a zero into `dout` for each
-# skipped output, and convolve as before, as the last assertion does.
+# A missing column has the same effect as multiplication by 0. So insert a zero into `dout` for each skipped output, and
+# convolve as before.
 #
 # ## dweight: x correlated with dout
 #
@@ -177,7 +175,7 @@ figures.show_arrays([("A transposed", A2.T), "@", ("dout", dout_line[:3, None])]
 # $$\frac{\partial\,\mathrm{out}[u]}{\partial w[i]} = x_{\mathrm{padded}}[u+i]
 # \qquad\Rightarrow\qquad \mathrm{dweight}[i] = \sum_u x_{\mathrm{padded}}[u + i]\; \mathrm{dout}[u] .$$
 #
-# This is a **correlation** of `x` with `dout`, without a flip. It is a sum over all pixels, because a weight is used at
+# This is a **correlation** of `x` with `dout`, without a flip. It sums over all pixels, because the weight is used at
 # every pixel.
 
 # %%
@@ -191,14 +189,14 @@ figures.show_arrays([*panels, "=", ("dweight", dweight_line[:, None])], indices=
 # ## dbias
 #
 # The bias $b$ is added to every output, so $\partial\,\mathrm{out}[u]/\partial b = 1$ for all $u$. Predict: if `dout`
-# has the shape (2, 4, 5, 1) and is 1 everywhere, what is `dbias`?
+# (2, 4, 5, 1) is 1 everywhere, what is `dbias`?
 
 # %%
 prediction = ...  # a number
 grader.predict("dbias_of_ones", prediction)
 
 # %% [markdown]
-# $\mathrm{dbias} = \sum_u \mathrm{dout}[u]$ is a sum, not a mean.
+# So $\mathrm{dbias} = \sum_u \mathrm{dout}[u]$.
 #
 # ## Two dimensions
 #
@@ -230,7 +228,7 @@ figures.show_arrays(panels, highlight={"dx": np.s_[0:3, 1:4]}, indices=True)
 
 # %% [markdown]
 # This is the **scatter** view: every output sends its share back to the pixels that it read, through the same weights.
-# Now take two outputs, with `dout` 1 and 10.
+# Now let `dout` be 1 at one output and 10 at another:
 
 # %%
 two = one.copy()
@@ -240,13 +238,13 @@ panels += ["=", ("dx", dx_of(two))]
 figures.show_arrays(panels, highlight={"dx": (1, 1)})
 
 # %% [markdown]
-# Where the two copies of the kernel overlap, their numbers **add up**.
+# Where the two copies overlap, their numbers **add up**.
 #
 # ## Scatter and gather
 #
-# The framed pixel (1, 1) of `dx` receives two shares: $w[1, 0] = 4$ times 1 from output (1, 2), and $w[0, 1] = 2$ times
-# 10 from output (2, 1). The output one row *below* the pixel used the tap one row *above* the centre. Seen from the
-# pixel, the kernel is therefore rotated by 180 degrees. This is the **gather** view:
+# The framed pixel of `dx` receives two shares: $w[1, 0] = 4$ times 1 from output (1, 2), and $w[0, 1] = 2$ times 10
+# from output (2, 1). The output one row *below* the pixel used the tap one row *above* the centre, so the kernel is
+# rotated by 180 degrees when seen from the pixel. This is the **gather** view:
 #
 # $$\mathrm{dx}[u, v] = \sum_{i,j} \mathrm{dout}[u + 1 - i,\; v + 1 - j]\; w[i, j]
 # = \sum_{k,l} \mathrm{dout}[u + k - 1,\; v + l - 1]\; w[2 - k,\, 2 - l] .$$
@@ -255,15 +253,12 @@ figures.show_arrays(panels, highlight={"dx": (1, 1)})
 figures.show_kernel(two, w_map[::-1, ::-1], at=(1, 1), names=("dout", "weight, flipped", "dx"))
 
 # %% [markdown]
-# Scatter and gather compute the same sum in two orders.
-#
 # ## The border
 #
-# In the backward pass, the kernel also writes gradients on the zeros around the picture. These are not part of `x`, so
-# they are cropped.
+# Backward also writes gradients on the zeros around the picture. They are not part of `x`, so they are cropped.
 #
 # Forward first pads ($P$) and then convolves without padding ($V$): $A = V P$. So $A^T = P^T V^T$: backward first
-# scatters and then crops. The adjoint $P^T$ of padding is cropping:
+# scatters ($V^T$) and then crops, since the adjoint $P^T$ of padding is cropping:
 
 # %%
 rng = np.random.default_rng(0)
@@ -282,7 +277,7 @@ assert np.isclose(left, right, rtol=1e-12)
 # $$\mathrm{d}w[c, f] = \sum_r X[r, c]\, D[r, f] = (X^T D)[c, f], \qquad
 #   \mathrm{d}X[r, c] = \sum_f D[r, f]\, w[c, f] = (D\, w^T)[r, c] .$$
 #
-# The sum over rows $r$ runs over all pixels of **all** samples. An example with two pixels, $C = 2$ and $F = 3$:
+# Here $r$ runs over all pixels of **all** samples. For two pixels, $C = 2$ and $F = 3$:
 
 # %%
 X, D = np.array([[1.0, 2], [3, 0]]), np.array([[1.0, 0, -1], [0, 2, 1]])
@@ -291,7 +286,7 @@ panels = [("X transposed", X.T), "@", ("D", D), "=", ("dw", X.T @ D)]
 figures.show_arrays([*panels, ("D", D), "@", ("w transposed", w_tap.T), "=", ("dX", D @ w_tap.T)])
 
 # %% [markdown]
-# Predict: how many times as many multiplications as a forward pass does a backward pass need?
+# Predict: by which factor does a backward pass need more multiplications than a forward pass?
 
 # %%
 prediction = ...  # a number
@@ -300,8 +295,8 @@ grader.predict("cost_of_backward", prediction)
 # %% [markdown]
 # ### Exercise 2: dx
 #
-# Write `my_conv2d_dx(dout, weight)` for stride 1, "same" padding and odd K. `dout` is `(N, H, W, F)`, `weight` is
-# `(K, K, C, F)`, and the result is `(N, H, W, C)`. Loop over the K*K taps; you need no loop over pixels.
+# Write `my_conv2d_dx(dout, weight)` for stride 1, "same" padding and odd K. `dout` is (N, H, W, F), and `weight` is (K,
+# K, C, F). Return `dx` (N, H, W, C). Loop over the K*K taps, not over pixels.
 
 
 # %%
@@ -323,9 +318,9 @@ my_conv2d_dx = grader.grade("conv2d_dx", my_conv2d_dx)
 # %% [markdown]
 # ### Exercise 3: dweight and dbias
 #
-# Write `my_conv2d_dweight_dbias(x, dout, K)`, again for stride 1, "same" padding and odd K. `x` is `(N, H, W, C)` and
-# `dout` is `(N, H, W, F)`. Return `dweight` `(K, K, C, F)` and `dbias` `(F,)`.
-# `np.tensordot(a, b, axes=([0, 1, 2], [0, 1, 2]))` sums over the samples, rows and columns of both arrays.
+# Write `my_conv2d_dweight_dbias(x, dout, K)`, again for stride 1 and "same" padding. `x` is (N, H, W, C), and `dout` is
+# (N, H, W, F). Return `dweight` (K, K, C, F) and `dbias` (F,). `np.tensordot(a, b, axes=([0, 1, 2], [0, 1, 2]))` sums
+# over the samples, rows and columns of both arrays.
 
 
 # %%
@@ -348,7 +343,7 @@ my_conv2d_dweight_dbias = grader.grade("conv2d_dweight_dbias", my_conv2d_dweight
 # %% [markdown]
 # ## Check your backward pass
 #
-# First the adjoint test: `out - bias` is linear in `x` and linear in `weight`, so three inner products must be equal.
+# `out - bias` is linear in `x` and in `weight`, so three inner products must be equal.
 
 
 # %%
@@ -367,8 +362,8 @@ print("<out - bias, dout> = {:.12f}\n<x, dx>            = {:.12f}\n<w, dweight> 
 assert np.ptp(inner) < 1e-10
 
 # %% [markdown]
-# The gradient check also shows which entry is wrong. It moves every number of `x`, `weight` and `bias` slightly up and
-# down, and compares the measured slope with the result of backward (lesson 03):
+# The gradient check (lesson 03) also shows which entry is wrong, by measuring the slope for every number of `x`,
+# `weight` and `bias`:
 
 # %%
 ts.gradcheck.check(ops.conv2d_forward, my_conv2d_backward, x, weight, bias, title="my_conv2d")
@@ -380,13 +375,12 @@ ts.gradcheck.check(ops.conv2d_forward, my_conv2d_backward, x, weight, bias, titl
 figures.show_source(conv.conv2d_backward_numpy)
 
 # %% [markdown]
-# Forward reads the view `shifted`, and backward adds to it. The code contains no flip, because the scatter view has
-# none.
+# The code contains no flip, because the scatter view has none.
 #
 # ## What breaks it
 #
-# `check_op` runs the gradient check on twelve small cases: strides, even kernels, kernels larger than the picture, and
-# 1x1 pictures and kernels. Here it checks five wrong backward passes:
+# `check_op` runs the gradient check on twelve small cases, with strides, even kernels, and 1x1 pictures and kernels.
+# Here it checks five wrong backward passes:
 
 # %%
 planted = ["dx_kernel_flipped", "dweight_axes_swapped", "dx_assigned", "dweight_last_sample", "dx_cropped_wrong"]
@@ -399,9 +393,9 @@ for name in planted:
     print(f"   hint:    {next((t.hint for t in refused if t.hint), 'none')}\n")
 
 # %% [markdown]
-# Each report names the wrong array. All bugs but one pass some of the cases, so a check needs several cases.
+# All bugs but one pass some of the cases, so a check needs several.
 #
-# For the two outputs from above, the three wrong versions of `dx` look like this:
+# Here is `dx` for the two outputs from above:
 
 # %%
 panels = [("dout", two), ("yours", dx_of(two, my_conv2d_backward))]
@@ -409,9 +403,8 @@ names = ("dx_kernel_flipped", "dx_assigned", "dx_cropped_wrong")
 figures.show_arrays([*panels, *((name, dx_of(two, bugs[name].backward)) for name in names)])
 
 # %% [markdown]
-# With the first bug, both copies of the kernel are rotated. With the second, each pixel keeps only the share of the
-# last tap. With the third, everything is one row too low. A symmetric kernel hides the first bug, so a check needs
-# random arguments:
+# With `dx_assigned`, each pixel keeps only the share of the last tap. A symmetric kernel hides `dx_kernel_flipped`, so
+# a check needs random arguments:
 
 # %%
 blur = np.array([[1.0, 2, 1], [2, 4, 2], [1, 2, 1]])
@@ -432,8 +425,9 @@ for name in (None, *planted):
 # ### Challenge: any convolution
 #
 # Write `my_conv2d_backward_any(dout, cache)`, which returns `dx`, `dweight` and `dbias` for any kernel, stride and
-# padding. The grader counts the cases of `check_op` that it passes. In the forward pass, output (u, v) read the pixel
-# `x_padded[:, u * s + i, v * t + j]` through tap (i, j).
+# padding, even if the kernel is not square. The first lines of the cell unpack the cache. The grader counts the cases
+# of `check_op` that your function passes. In the forward pass, output (u, v) read the pixel `x_padded[:, u * s + i, v *
+# t + j]` through tap (i, j).
 
 
 # %%
@@ -457,9 +451,9 @@ my_conv2d_backward_any = grader.grade("conv2d_backward_any", my_conv2d_backward_
 # %% [markdown]
 # ## The fast version: dx is a convolution
 #
-# In the gather view, `dx` is a convolution of `dout` with a kernel that is rotated by 180 degrees and has its channel
-# axes exchanged. So the library's fast forward code also computes `dx`. A layer that inserts zeros, as for stride 2,
-# and then convolves in its forward pass is called a transposed convolution; lesson 05 uses one.
+# In the gather view, `dx` is a convolution of `dout` with the rotated kernel, its channel axes exchanged. So the
+# library's fast forward code also computes `dx`. A layer whose *forward* inserts zeros, as for stride 2, and then
+# convolves is called a *transposed convolution* (lesson 05).
 
 # %%
 rotated = weight[::-1, ::-1].swapaxes(2, 3)
@@ -468,8 +462,7 @@ print("largest difference", np.abs(gathered - my_conv2d_dx(dout, weight)).max())
 assert np.allclose(gathered, my_conv2d_dx(dout, weight), rtol=1e-12, atol=1e-12)
 
 # %% [markdown]
-# The table shows the time of one backward pass of a layer with 64 channels on a 45 x 60 picture. numba compiles Python
-# to machine code (lesson 13).
+# Here is the time of one backward pass with 64 channels on 45x60 pixels.
 
 # %%
 x32, w32 = (rng.standard_normal(s).astype(np.float32) for s in ((1, 45, 60, 64), (3, 3, 64, 64)))
@@ -505,19 +498,16 @@ for name, (dx32, dweight32, _) in gradients.items():
 # * A linear layer is a matrix $A$; its backward is $A^T$, the adjoint:
 #   $\langle A x, \mathrm{dout}\rangle = \langle x, A^T \mathrm{dout}\rangle$.
 # * For `dx`, every output sends its `dout` back through the weights of the forward pass, and the shares **add up**
-#   (scatter). Seen from a pixel, this is a convolution with the kernel rotated by 180 degrees (gather).
+#   (scatter). Seen from a pixel, this is a convolution with the rotated kernel (gather).
 # * `dweight` is the correlation of `x` with `dout`, a sum over all pixels of all samples. `dbias` is the sum of `dout`.
-# * The forward pass pads first, so the backward pass crops last.
-# * A check needs random arguments, because symmetric kernels, N = 1 and 1x1 kernels hide bugs.
-#
-# Lesson 03 explains the gradient check.
+# * A check needs random arguments and several cases, because symmetric or 1x1 kernels hide bugs.
 
 # %% [markdown]
 # ## Read next
 #
 # * Rumelhart, Hinton and Williams (1986), "Learning representations by back-propagating errors": four pages that made
-#   the chain rule the method of training networks.
-# * Baydin, Pearlmutter, Radul and Siskind (2018), "Automatic differentiation in machine learning: a survey": it
-#   explains why one backward pass costs only a few times as much as a forward pass, whatever the number of weights.
-# * Goodfellow, Bengio and Courville (2016), "Deep Learning", chapter 9: it treats convolution as a matrix with shared
-#   entries and discusses its variants.
+#   this method of training known.
+# * Baydin, Pearlmutter, Radul and Siskind (2018), "Automatic differentiation in machine learning: a survey": why a
+#   backward pass costs only a few times as much as a forward pass, whatever the number of weights.
+# * Goodfellow, Bengio and Courville (2016), "Deep Learning", chapter 9: convolution as a matrix with shared entries,
+#   and its variants.

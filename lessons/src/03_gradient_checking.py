@@ -2,13 +2,13 @@
 # # 03 Gradient checking
 #
 # **The question.** You have derived a backward pass by hand and programmed it. Is its result right? A network with a
-# wrong gradient rarely stops with an error. It trains, but often worse than it should, and nothing warns you.
+# wrong gradient raises no error; it trains, but often badly.
 #
 # **At the end** you have written a gradient check. You can say how accurate a measured slope is, tell a bug from a
-# kink, and name the laws that every backward pass obeys.
+# kink, and name the laws that every backward pass must obey.
 #
-# **Prerequisites:** lesson 02 (what a backward pass computes) and Taylor's formula. The SegNet paper (Badrinarayanan et
-# al. 2017) describes its layers but not their derivatives.
+# **Prerequisites:** lesson 02 (what a backward pass computes) and Taylor's formula. The paper (Badrinarayanan et al.
+# 2017) does not derive the gradients of its layers.
 
 # %%
 import numpy as np
@@ -21,22 +21,21 @@ from tinysegnet_lessons.bugs import bugs, compare_op
 # %% [markdown]
 # ## Measuring a slope
 #
-# The derivative of $J$ is the limit of the **forward difference** $(J(t + h) - J(t)) / h$ as $h$ goes to 0. Taylor's
-# formula says how far this difference is from the limit:
+# The derivative of $J$ is the limit of the **forward difference** $(J(t + h) - J(t)) / h$ as $h$ goes to 0. Its error
+# is, by Taylor's formula:
 #
 # $$J(t+h) = J + h J' + \tfrac{h^2}{2} J'' + \tfrac{h^3}{6} J''' + \dots
 # \quad\Rightarrow\quad \frac{J(t+h) - J(t)}{h} = J' + \underbrace{\tfrac{h}{2} J''}_{\text{error}} + \dots$$
 #
-# Now take a step to each side. In $J(t-h)$ every odd power changes sign, so the even powers cancel in the difference:
+# The **central difference** takes a step to each side. In $J(t-h)$ every odd power changes sign, so the even powers
+# cancel:
 #
 # $$\frac{J(t+h) - J(t-h)}{2h} = \frac{2 h J' + \tfrac{2 h^3}{6} J''' + \dots}{2h}
 # = J' + \underbrace{\tfrac{h^2}{6} J'''}_{\text{error}} + \dots$$
 #
-# This is the **central difference**.
-#
 # ### Warm-up: the central difference
 #
-# Write `my_central_difference(f, t, h)` for a function `f` of one number.
+# Write `my_central_difference(f, t, h)` for a function `f` of one number. Return the central difference at `t`.
 
 
 # %%
@@ -51,8 +50,8 @@ def my_central_difference(f, t, h):
 my_central_difference = grader.grade("central_difference", my_central_difference)
 
 # %% [markdown]
-# Try both on $J(t) = \log(1 + e^{-t})$ at $t = 1$. With $p = 1/(1 + e^{-t})$, its derivatives are $J' = p - 1$,
-# $J'' = p(1-p)$ and $J''' = p(1-p)(1-2p)$.
+# Try both differences on $J(t) = \log(1 + e^{-t})$ at $t = 1$. With $p = 1/(1 + e^{-t})$, its derivatives are
+# $J' = p - 1$, $J'' = p(1-p)$ and $J''' = p(1-p)(1-2p)$.
 
 
 # %%
@@ -68,12 +67,12 @@ for h in (1e-1, 1e-2, 1e-3):
     print(f"h = {h:g}    forward: error {both[0]:.1e}    central: error {both[1]:.1e}")
 
 # %% [markdown]
-# If $h$ becomes ten times smaller, the first error shrinks by a factor of 10 and the second by a factor of 100.
+# If $h$ becomes ten times smaller, the errors shrink by factors of 10 and 100.
 #
 # ## Truncation and rounding
 #
-# In float64, which step gives the smallest error of the central difference? (a) $h = 10^{-2}$, (b) $h = 10^{-5}$,
-# (c) $h = 10^{-12}$.
+# Predict: in float64, which step gives the smallest error of the central difference? (a) $h = 10^{-2}$, (b)
+# $h = 10^{-5}$, (c) $h = 10^{-12}$.
 
 # %%
 prediction = ...  # "a", "b" or "c"
@@ -87,8 +86,8 @@ grader.predict("best_step_in_float64", prediction)
 # $$\text{error} \;\approx\; \underbrace{\tfrac{h^2}{6}\,|J'''|}_{\text{truncation}} \;+\;
 # \underbrace{\tfrac{\varepsilon F}{h}}_{\text{rounding}} .$$
 #
-# **The best step** is where the derivative of this sum is zero: $h^3 = 3 \varepsilon F / |J'''|$. If all quantities are
-# of order 1, then $h \approx 10^{-5}$. This is the library's step.
+# At the best step, the derivative of this sum is zero: $h^3 = 3 \varepsilon F / |J'''|$. If $F$ and $J'''$ are of order
+# 1, then $h \approx 10^{-5}$, the library's step.
 
 # %%
 third, F, eps = abs(p * (1 - p) * (1 - 2 * p)), loss_at(1), np.finfo(float).eps
@@ -108,14 +107,14 @@ figures.show_plot(curves, title="Error of the central difference", x="step h", y
               marks={"best h": (best, best**2 * third / 6 + eps * F / best)})  # fmt: skip
 
 # %% [markdown]
-# In float32, in which networks are trained, $\varepsilon = 1.2 \cdot 10^{-7}$. Its curve lies several powers of ten
-# higher, with its minimum near $h = 0.01$. So check in float64, whatever dtype training uses.
+# In float32, the dtype of training, $\varepsilon = 1.2 \cdot 10^{-7}$, and the smallest error is several powers of ten
+# larger. So check in float64.
 #
 # ### Exercise 1: a numeric gradient
 #
 # Write `my_numeric_gradient(f, x, h)`. `f` takes an array and returns a number, and `x` is an array of any shape.
-# Return the central difference of `f` for each entry of `x`, as an array with the shape of `x`. Pass `f` the whole
-# array with one entry moved, and leave `x` unchanged.
+# Return an array with the shape of `x`: the central difference of `f` for each entry. Pass `f` the whole array with one
+# entry moved, and leave `x` unchanged.
 
 
 # %%
@@ -138,13 +137,13 @@ my_numeric_gradient = grader.grade("numeric_gradient", my_numeric_gradient)
 # ## From a layer to one number
 #
 # A layer returns an array, but a gradient belongs to a single number. So draw a random array `dout` with the shape of
-# `out` and set, with $q$ running over all entries,
+# `out`, and let $q$ run over all entries:
 #
 # $$J = \sum_q \mathrm{out}[q]\, \mathrm{dout}[q] \qquad\Rightarrow\qquad \frac{\partial J}{\partial\,\mathrm{out}[q]} =
 # \mathrm{dout}[q] .$$
 #
-# Then `backward(dout, cache)` should return the gradient of this $J$. The total size of its terms is
-# $F = \sum |\mathrm{out}[q]\,\mathrm{dout}[q]|$. Try this on a convolution:
+# Then `backward(dout, cache)` should return the gradient of this $J$. The total size of the terms is
+# $F = \sum_q |\mathrm{out}[q]\,\mathrm{dout}[q]|$. Try this on a convolution:
 
 # %%
 rng = np.random.default_rng(0)
@@ -159,10 +158,10 @@ figures.show_arrays([("dx, sample 0", dx[0, :, :, 0]), ("measured", numeric[0, :
 # %% [markdown]
 # ## The allowed difference
 #
-# From here on, $a$ is the gradient from backward (analytic), and $n$ is the measured gradient (numeric). A common rule
-# is that the relative error $|a - n| / \max(|a|, |n|)$ must be below $10^{-7}$. This rule fails where the true gradient
-# is zero. Example: a layer subtracts the mean, $\text{out} = x - \text{mean}(x)$. Adding a constant to all $x$ does not
-# change `out`, so the gradient with respect to that constant is 0. In practice, both $a$ and $n$ are rounding errors:
+# Let $a$ be the gradient from backward (analytic) and $n$ the measured gradient (numeric). A common rule is that the
+# relative error $|a - n| / \max(|a|, |n|)$ must be below $10^{-7}$. This rule fails where the true gradient is zero.
+# Example: in $\text{out} = x - \text{mean}(x)$, a constant that is added to all $x$ does not change `out`, so its
+# gradient is 0. In practice, both $a$ and $n$ are rounding errors:
 
 # %%
 numbers, weights = rng.standard_normal(50), rng.standard_normal(50)
@@ -180,17 +179,16 @@ print(f"analytic {a:.1e}   numeric {n:.1e}   relative error {abs(a - n) / max(ab
 print(f"noise of the difference, 10 eps F / h = {10 * eps * F / 1e-5:.1e}")
 
 # %% [markdown]
-# The relative error is about 1 although nothing is wrong: it is noise divided by noise. A better rule accepts $a$ if
+# The relative error is large although nothing is wrong: it is noise divided by noise. A better rule accepts $a$ if
 #
 # $$|a - n| \;\le\; 10^{-7} \max(|a|, |n|) \;+\; 10\,\frac{\varepsilon F}{h} .$$
 #
-# The second term, the *noise floor*, is ten times the rounding error derived above. The first term allows for
-# truncation.
+# The first term allows for truncation. The second, the *noise floor*, is ten times the rounding error from above.
 #
 # ### Exercise 2: error over allowed
 #
-# Write `my_error_over_allowed(analytic, numeric, F, h)` for two arrays of the same shape and two numbers. For each
-# entry, return the error divided by the error that the rule allows. A value above 1 means that the entry is refused.
+# Write `my_error_over_allowed(analytic, numeric, F, h)` for two arrays of the same shape and two numbers. Return an
+# array of this shape: for each entry, the error divided by the error that the rule allows. An entry above 1 is refused.
 # `np.finfo(float).eps` is $\varepsilon$.
 
 
@@ -209,7 +207,7 @@ my_error_over_allowed = grader.grade("error_over_allowed", my_error_over_allowed
 # %% [markdown]
 # ### Exercise 3: a gradient check
 #
-# Put the parts together. Write `my_check(forward, backward, x, dout, h)`. `forward(x)` returns `(out, cache)`, and
+# Put the parts together in `my_check(forward, backward, x, dout, h)`. `forward(x)` returns `(out, cache)`, and
 # `backward(dout, cache)` returns `dx`. Return the largest error over allowed. You may call your earlier functions.
 
 
@@ -245,8 +243,8 @@ for factor in (1, 1.00001, 2):
     print(f"dx times {factor}: error over allowed {my_check(my_forward, my_scaled_backward, x, dout, 1e-5):.3g}")
 
 # %% [markdown]
-# The library's check works in the same way. Here it checks a *planted bug*: `bugs` contains mistakes that real
-# libraries have made, each planted in a copy of this library's code. Appendix 06a shows all 28 of them.
+# The library's check works in the same way. Here it checks a *planted bug*: `bugs` contains 28 mistakes, each planted
+# in a copy of this library's code (appendix 06a).
 
 # %%
 bug = bugs["dx_kernel_flipped"]
@@ -258,14 +256,12 @@ report
 figures.show_gradient(report, "dx")
 
 # %% [markdown]
-# Every red entry is refused. The report gives the largest error in units of the allowed error. Its hint comes from
-# testing common mistakes as explanations of the difference.
+# Every red entry is refused. For its hint, the checker tests whether a common mistake explains the difference.
 #
 # ## Why `dout = 1` hides bugs
 #
-# It is tempting to take `J = out.sum()`, so that `dout` is 1 everywhere. The next cell does this with the flipped
-# kernel and a picture of 5x6 pixels, of which 3x4 do not touch the border. At how many of these 12 pixels is `dx`
-# wrong?
+# With `J = out.sum()`, `dout` is 1 everywhere. Predict: if `dx` is computed with the flipped kernel, for a picture of
+# 5x6 pixels and a 3x3 kernel, at how many of the 12 pixels that do not touch the border is it then wrong?
 
 # %%
 prediction = ...  # a number from 0 to 12
@@ -280,13 +276,13 @@ figures.show_arrays([("dx, dout = 1", right), ("kernel flipped", wrong)],
                 highlight={"dx, dout = 1": inside, "kernel flipped": inside})  # fmt: skip
 
 # %% [markdown]
-# Inside the frames, both gradients are $1 + 2 + \dots + 9 = 45$. Lessons 04 and 05 have layers in which `dout = 1`
-# hides a bug everywhere. So draw `dout` at random.
+# Inside the frames, both gradients are $1 + 2 + \dots + 9 = 45$. In lessons 04 and 05, `dout = 1` hides some bugs
+# everywhere. So draw `dout` at random.
 #
 # ## Kinks and jumps
 #
-# ReLU, $\max(x, 0)$ (lesson 04), has no slope at 0: its slope is 1 on the right and 0 on the left. What does the
-# central difference of $\max(2t, 0)$ give at $t = 0$?
+# ReLU, $\max(x, 0)$ (lesson 04), has no slope at 0: its slope is 1 on the right and 0 on the left. Predict: what does
+# the central difference of $\max(2t, 0)$ give at $t = 0$?
 
 # %%
 prediction = ...  # a number
@@ -309,8 +305,8 @@ print("central differences at 0:", *(my_central_difference(f, 0, 1e-5) for f in 
 figures.show_plot(losses, title="J along a line", x="t", y="J")
 
 # %% [markdown]
-# SegNet even has jumps, where the position of a maximum changes (lesson 05). No gradient is wrong in these cases. The
-# two one-sided slopes tell the cases apart. Let $K(h) = |\text{slope to the right} - \text{slope to the left}|$:
+# SegNet even has jumps, where the position of a maximum changes (lesson 05). The two one-sided slopes tell these cases
+# from a bug. Let $K(h) = |\text{slope to the right} - \text{slope to the left}|$:
 #
 # | at the point | $K(h)$ | ratio $K(h/2) / K(h)$ |
 # |---|---|---|
@@ -330,9 +326,9 @@ for f, expected in ((loss_at, 0.5), (kink, 1), (jump, 2)):
     assert abs(ratio - expected) < 0.05
 
 # %% [markdown]
-# So a disagreement with ratio 0.5 means a bug. With ratio 1 or 2, the checker makes $h$ ten times smaller; an entry
-# exactly at a kink counts as crossed and is not judged. In the next cell, this is the third entry. If too many entries
-# are crossed, as here, the check proves little and fails, and you should choose other arguments.
+# So a disagreement with ratio 0.5 means a bug. With ratio 1 or 2, the checker makes $h$ ten times smaller. An entry
+# exactly at a kink, such as the third in the next cell, counts as *crossed* and is not judged. If too many entries are
+# crossed, as here, the check fails, and you should choose other arguments.
 
 # %%
 print(ts.gradcheck.check(ops.relu_forward, ops.relu_backward, np.array([-1.0, -0.5, 0, 3e-6, 0.7, 1.2]), title="ReLU"))
@@ -340,8 +336,8 @@ print(ts.gradcheck.check(ops.relu_forward, ops.relu_backward, np.array([-1.0, -0
 # %% [markdown]
 # ## Find the bug
 #
-# A layer scales and shifts each channel: `out = x * gain + offset`. `x` has the shape `(N, H, W, C)`; `gain` and
-# `offset` have the shape `(C,)`. This backward has a bug:
+# A layer scales and shifts each channel: `out = x * gain + offset`, with `x` (N, H, W, C) and `gain` and `offset` (C,).
+# This backward has a bug:
 
 
 # %%
@@ -361,8 +357,8 @@ ts.gradcheck.check(affine_forward, wrong_affine_backward, *arrays)
 # %% [markdown]
 # ### Exercise 4: the right backward
 #
-# Derive the three gradients and write `my_affine_backward(dout, cache)`. It returns `dx` `(N, H, W, C)`, `dgain` `(C,)`
-# and `doffset` `(C,)`.
+# Derive the three gradients, and write `my_affine_backward(dout, cache)`, where `cache` is `(x, gain)`. Return `dx` (N,
+# H, W, C), `dgain` (C,) and `doffset` (C,).
 
 
 # %%
@@ -384,14 +380,14 @@ ts.gradcheck.check(affine_forward, my_affine_backward, *arrays)
 # %% [markdown]
 # ## Laws beyond the slope
 #
-# Some bugs do not affect the slope. So the library's check also requires the following laws:
+# The library's check also requires the following laws:
 #
 # * Backward is **linear in dout**: if $B(u)$ is its result for `dout = u` and a fixed cache, then
 #   $B(2u + 3v) = 2 B(u) + 3 B(v)$, because every sum in the chain rule is linear.
-# * Backward is **repeatable**: the same cache gives exactly the same bits, even after another forward pass.
+# * Backward is **repeatable**: the same cache gives the same bits, even after another forward pass.
 # * **Arguments are unwritten**: forward and backward must accept read-only arrays.
 #
-# Each of these two backward passes breaks at least one law:
+# Each of these two backward passes breaks a law:
 
 
 # %%
@@ -410,8 +406,8 @@ for backward in (clipped, in_place):
     print(f"{backward.__name__}: laws broken: {', '.join(report.broken_laws)}")
 
 # %% [markdown]
-# All these laws compare backward with forward. They cannot tell what forward ought to compute. A convolution that flips
-# its kernel in both passes obeys them all. It takes a **comparison** with a second implementation to detect it:
+# None of these laws says what forward ought to compute. A convolution that flips its kernel in both passes obeys them
+# all. Only a **comparison** with a second implementation detects it:
 
 # %%
 bug = bugs["kernel_flipped_in_both"]
@@ -422,9 +418,9 @@ print("largest difference from the library's own results:", compare_op(bug.op, *
 # %% [markdown]
 # ### Challenge: a convincing bug
 #
-# Write `my_convincing_bug()`, which returns your own `forward` and `backward` of a wrong convolution. They must obey as
-# many of the four laws (gradient, linear, repeatable, unwritten) as possible. The result is 0 if `compare_op` finds no
-# difference, or for a flipped kernel. `forward(x, weight, bias=None, **settings)` returns `(out, cache)`;
+# Write `my_convincing_bug()`, which returns `forward` and `backward` of a wrong convolution. They must obey as many of
+# the four laws (gradient, linear, repeatable, unwritten) as possible. The result is 0 if `compare_op` finds no
+# difference, and also for a flipped kernel. `forward(x, weight, bias=None, **settings)` returns `(out, cache)`;
 # `backward(dout, cache)` returns `dx`, `dweight` and `dbias` (None if there is no bias). You may call the library's
 # functions.
 
@@ -449,22 +445,17 @@ my_convincing_bug = grader.grade("convincing_bug", my_convincing_bug)
 # %% [markdown]
 # ## What to remember
 #
-# * The error of a central difference is $h^2 J'''/6$ plus rounding $\varepsilon F/h$, with its minimum near
-#   $h = 10^{-5}$ in float64.
+# * The error of a central difference is $h^2 J'''/6$ plus $\varepsilon F/h$, smallest near $h = 10^{-5}$ in float64.
 # * Allow $10^{-7} \max(|a|, |n|) + 10\, \varepsilon F / h$. A relative error alone fails where the true gradient is 0.
-# * Draw `dout` at random. With ones, errors cancel.
-# * Two one-sided slopes distinguish a bug (ratio 0.5) from a kink (1) and a jump (2).
-# * A check shows only that backward belongs to forward. Compare with a second opinion, and test that backward is linear
-#   in `dout`, is repeatable and leaves its arguments unwritten.
-#
-# Lesson 04 derives the next two layers, ReLU and batch normalisation, and checks every step.
+# * Draw `dout` at random, because with ones, errors cancel.
+# * One-sided slopes distinguish a bug (ratio 0.5) from a kink (1) and a jump (2).
+# * A gradient check shows only that backward belongs to forward. Also compare with a second implementation.
 
 # %% [markdown]
 # ## Read next
 #
-# * N. Higham (2002), *Accuracy and Stability of Numerical Algorithms*, chapter 1: rounding errors, explained by short
-#   examples.
-# * A. Griewank and A. Walther (2008), *Evaluating Derivatives*, chapter 3: how a program can derive its own backward
-#   pass, without the errors of differences.
+# * N. Higham (2002), *Accuracy and Stability of Numerical Algorithms*, chapter 1: rounding errors in short examples.
+# * A. Griewank and A. Walther (2008), *Evaluating Derivatives*, chapter 3: how a program derives its own backward pass,
+#   without the errors of differences.
 # * A. Karpathy (2015), course notes of Stanford's CS231n, *Neural Networks Part 3*, on gradient checks: practical
 #   advice, with another rule for the allowed error.

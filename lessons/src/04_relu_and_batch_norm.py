@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 04 ReLU and batch normalisation
 #
-# **The question.** Two small operations follow every convolution of SegNet's encoder: batch normalisation and ReLU
-# (Badrinarayanan et al. 2017, section 3). What are they for, and how does a gradient pass back through them?
+# **The question.** Batch normalisation and ReLU follow every convolution of SegNet's encoder (Badrinarayanan et al.
+# 2017, section 3). What are they for, and what are their gradients?
 #
-# **At the end** you have derived the backward of batch normalisation, first in ten small steps and then in one line.
+# **At the end** you have derived the backward of batch normalisation, in ten small steps and in one line.
 #
 # **Prerequisites:** lessons 01 to 03.
 
@@ -23,7 +23,7 @@ from tinysegnet_lessons.bugs import bugs, compare_op
 # ### Warm-up: ReLU
 #
 # ReLU, the *rectified linear unit*, acts on each number separately: $\text{out} = \max(x, 0)$. Write `my_relu(x)` for
-# an array of any shape. Return `out` and the share of its numbers that are positive, from 0 to 1.
+# an array of any shape. Return `out` and the share, from 0 to 1, of its numbers that are positive.
 
 
 # %%
@@ -41,8 +41,8 @@ my_relu = grader.grade("relu_and_share", my_relu)
 # %% [markdown]
 # ## Why a network needs a nonlinearity
 #
-# A function $f$ is *linear* if $f(a + b) = f(a) + f(b)$ and $f(ca) = c f(a)$. A convolution without bias is linear, and
-# a chain of linear functions is also linear. With ReLU between two convolutions, the chain is not:
+# A convolution without bias is linear (lesson 01), and so is a chain of convolutions: $f(a + b) = f(a) + f(b)$. With
+# ReLU between two convolutions, the chain is not:
 
 # %%
 rng = np.random.default_rng(0)
@@ -60,9 +60,8 @@ for name, between in [("nothing between", lambda h: h), ("ReLU between", lambda 
     print(f"{name:<16} f(a + b) - f(a) - f(b): at most {np.abs(gap).max():.1e}")
 
 # %% [markdown]
-# Without ReLU, two 3x3 convolutions do the work of one 5x5 convolution, except at the border: there the second
-# convolution pads the *hidden* map with zeros, which no 5x5 kernel can imitate. To find the 5x5 kernel, give both
-# layers a picture with a single 1:
+# Without ReLU, two 3x3 convolutions equal one 5x5 convolution, except at the border: there the second convolution pads
+# the *hidden* map with zeros, which no 5x5 kernel can imitate. A picture with a single 1 reveals the 5x5 kernel:
 
 # %%
 spike = np.zeros((1, 9, 9, 1))
@@ -80,11 +79,11 @@ print(f"difference inside {difference[1:-1, 1:-1].max():.0e}, in the outermost r
 # \qquad\text{with}\qquad
 # \frac{\partial\, \text{out}}{\partial x} = \begin{cases} 1 & x > 0 \\ 0 & x < 0 \end{cases}$$
 #
-# **At zero**, ReLU has no derivative. By convention, here and in PyTorch, the slope is 0.
+# At zero, ReLU has no derivative. By convention, here and in PyTorch, the slope is 0.
 #
 # ### Exercise 1: ReLU's backward
 #
-# Write `my_relu_backward(dout, x)`. Both arrays have the same, arbitrary shape; return `dx` in this shape.
+# Write `my_relu_backward(dout, x)`. Both arrays have the same, arbitrary shape. Return `dx` in this shape.
 
 
 # %%
@@ -104,8 +103,8 @@ panels = [("x", x), ("out", my_relu(x)[0]), ("dout", dout), ("dx", my_relu_backw
 figures.show_arrays(panels, highlight={name: (0, 3) for name, _ in panels})
 
 # %% [markdown]
-# In the framed cell $x = 2$ is positive, so the gradient $-4$ passes although it is negative. A mask made from the sign
-# of `dout` looks very similar in code, but the check refuses it:
+# In the framed cell, $x = 2$ is positive, so the gradient $-4$ passes. The check refuses a mask made from the sign of
+# `dout`:
 
 # %%
 bug = bugs["relu_sign_of_dout"]
@@ -117,9 +116,9 @@ figures.show_gradient(report, "dx")
 # %% [markdown]
 # ## Why normalise: a deep network before any training
 #
-# Take thirteen convolutions with 16 channels each, random weights, and ReLU after each convolution. Compare three
-# networks: with weights of the size that He et al. (2015) recommend, half as large, and twice as large. How many times
-# smaller do half-size weights make the spread (the standard deviation) of layer 13?
+# Take thirteen convolutions with 16 channels each and random weights, and ReLU after each. Compare weights of the size
+# that He et al. (2015) recommend with weights half and twice as large. Predict: how many times smaller do half-size
+# weights make the spread (the standard deviation) of layer 13?
 
 # %%
 prediction = ...  # a number
@@ -154,8 +153,7 @@ print(f"layer 13 without normalisation: half-size weights make the spread {ratio
 figures.show_plot(spreads, title="Spread of the feature maps", x="layer", y="standard deviation", log="y", first=1)
 
 # %% [markdown]
-# With normalisation, the three lines coincide. Now look at the feature maps for the half-size weights, without
-# normalisation in the upper row and with it in the lower row:
+# With normalisation, the three lines coincide. Here are feature maps for the half-size weights:
 
 # %%
 small = {normalise: deep_feature_maps(pixels, 0.5, normalise) for normalise in (False, True)}
@@ -170,16 +168,16 @@ figures.show_feature_maps(np.stack(panels, -1), titles, columns=4, scale=2.0)
 # %% [markdown]
 # ## Batch normalisation forward
 #
-# Each channel is treated separately. It has $m = N \cdot H \cdot W$ numbers, one for each pixel of each picture in the
-# batch. For one channel (Ioffe & Szegedy 2015, algorithm 1):
+# Each channel is normalised separately. It has $m = N \cdot H \cdot W$ numbers, one for each pixel of each picture in
+# the batch. For one channel (Ioffe and Szegedy 2015, algorithm 1):
 #
 # $$\mu = \frac1m \sum_i x_i \qquad
 # \sigma^2 = \frac1m \sum_i (x_i - \mu)^2 \qquad
 # \hat x_i = \frac{x_i - \mu}{\sqrt{\sigma^2 + \varepsilon}} \qquad
 # \text{out}_i = \gamma\, \hat x_i + \beta$$
 #
-# $\gamma$ and $\beta$ are learned, one of each per channel. $\varepsilon = 10^{-5}$ prevents a division by 0. Example:
-# one channel of a 4x4 picture, with $\gamma = 3$, $\beta = 1$ and, only here, $\varepsilon = 0$:
+# Each channel has its own learned $\gamma$ and $\beta$. $\varepsilon = 10^{-5}$ prevents a division by 0. Here is one
+# channel of a 4x4 picture with $\gamma = 3$, $\beta = 1$ and $\varepsilon = 0$:
 
 # %%
 x = np.array([[7.0, -1, 5, 1], [3, 5, 3, 1], [1, 3, 5, 3], [3, 5, 1, 3]])
@@ -193,8 +191,8 @@ figures.show_arrays(panels, highlight={"x": (0, 1)})
 # ### Two passes, not one
 #
 # $\sigma^2$ is also $\frac1m\sum x_i^2 - \mu^2$, which needs one pass over the numbers instead of two. The SegNet
-# authors' code uses this formula. Far from zero, it subtracts two large numbers that agree in nearly all digits. In
-# float32, which has about seven digits:
+# authors' code uses this formula. Far from zero, it subtracts two large numbers that agree in nearly all digits.
+# float32 has about seven:
 
 # %%
 far = (rng.standard_normal((2, 20, 20, 1)) + 1e4).astype(np.float32)
@@ -203,12 +201,11 @@ two_passes = ((far - far.mean()) ** 2).mean()
 print(f"true variance {far.astype(np.float64).var():.4f}, two passes {two_passes:.4f}, one pass {one_pass:.4f}")
 
 # %% [markdown]
-# The one-pass result can even be negative, and then its square root is NaN.
-#
 # ### Exercise 2: batch normalisation forward
 #
-# Write `my_batchnorm(x, gamma, beta, eps)` for `x` (N, H, W, C) and `gamma`, `beta` (C,). Return three results: `out`
-# (N, H, W, C), `mean` (C,) and `var` (C,), the variance divided by $m$. Numbers far from zero must not cost digits.
+# Write `my_batchnorm(x, gamma, beta, eps)` for `x` (N, H, W, C) and `gamma`, `beta` (C,). Return `out` (N, H, W, C),
+# `mean` (C,) and `var` (C,), where `var` is $\sigma^2$ with the divisor $m$. Your function must be accurate for numbers
+# far from zero, too.
 
 
 # %%
@@ -236,12 +233,12 @@ stretched, _, _ = my_batchnorm(7 * x + 4, gamma, beta, 0)
 print(f"eps 0: x -> 7 x + 4 changes out by {np.abs(stretched - my_batchnorm(x, gamma, beta, 0)[0]).max():.0e}")
 
 # %% [markdown]
-# Scaling and shifting the input changes nothing, which is why the size of the weights did not matter above.
+# Scaling and shifting the input changes nothing, so the size of the weights did not matter above.
 #
 # ### What gamma and beta are for
 #
-# $\beta$ shifts the channel, so training can choose how many numbers pass ReLU. $\gamma$ scales it. If `x` is normally
-# distributed, and $\gamma = 1$ and $\beta = 1$, what share of the numbers passes?
+# $\beta$ shifts the channel, so training can choose how many numbers pass ReLU. $\gamma$ scales it. Predict: if `x` is
+# normally distributed, and $\gamma = \beta = 1$, what share of the numbers passes?
 
 # %%
 prediction = ...  # a number from 0 to 1
@@ -256,12 +253,12 @@ for shift in (-1.0, 0.0, 1.0):
 # %% [markdown]
 # ## Training and inference
 #
-# In training, the output for a picture depends on the other pictures in its batch. In inference, it must depend only on
-# its own picture. So the layer keeps *running statistics*, which replace $\mu$ and $\sigma^2$ in inference. After each
-# training batch, they move a tenth of the way towards the batch's statistics (`momentum=0.1`).
+# In training, the output for a picture depends on the other pictures in its batch. In inference, it must not. So the
+# layer keeps *running statistics*, which replace $\mu$ and $\sigma^2$ in inference. After each training batch, they
+# move a tenth of the way (`momentum=0.1`) towards the batch's statistics.
 #
 # A batch's own mean lies closer to its numbers than the true mean does, so the *biased* variance $\sigma^2$ is too
-# small, by a factor of $(m-1)/m$ on average. The running variance uses the *unbiased* variance, $\sigma^2 m/(m-1)$. For
+# small, on average by a factor of $(m-1)/m$. The running variance uses the *unbiased* variance, $\sigma^2 m/(m-1)$. For
 # $m = 4$ and true variance 1:
 
 # %%
@@ -273,8 +270,8 @@ print(f"unbiased, divided by m - 1 = 3: {small_batches.var(1, ddof=1).mean():.3f
 # ### Exercise 3: running statistics
 #
 # Write `my_running(running_mean, running_var, mean, var, m, momentum)`. The first four are arrays (C,); `var` is the
-# biased variance of a batch with `m` numbers per channel. Return the two new running statistics, and leave the
-# arguments unchanged. `momentum` is the share of the way.
+# biased variance of a batch with `m` numbers per channel. Return the new running mean and running variance, and leave
+# the arguments unchanged. `momentum` is the share of the way.
 
 
 # %%
@@ -302,14 +299,12 @@ for batch in range(1, 51):
 
 # %% [markdown]
 # After $k$ batches, the running mean has covered the share $1 - 0.9^k$ of its way. The SegNet authors instead ran the
-# whole data set through the network before each evaluation (section 4.1 of the paper); so does
-# `ts.recompute_statistics`.
+# whole data set through the network before each evaluation (section 4.1), as `ts.recompute_statistics` does.
 #
 # ## Backward, in ten steps
 #
 # Every output depends on every input of its channel: $x_i$ occurs in the formula itself, in $\mu$ and in $\sigma^2$. So
-# write the forward as a *computational graph*, a list of steps so small that each has a simple derivative, and go
-# through the list in reverse. Each step is a function of earlier results:
+# write the forward as a *computational graph*, a list of small steps, and go through it in reverse:
 
 # %%
 PIXELS = (0, 1, 2)  # sum a channel over these axes
@@ -327,7 +322,7 @@ STEPS = {
 }
 
 # %% [markdown]
-# Run the steps in order. `nudges` adds a number to any intermediate result, which the check below needs:
+# `nudges` adds numbers to intermediate results, which the check below needs:
 
 
 # %%
@@ -344,8 +339,8 @@ mine = my_batchnorm(x, gamma, beta, 1e-5)[0]
 print("same result as my_batchnorm:", np.allclose(walk_forward(inputs)["out"], mine, rtol=0, atol=1e-14))
 
 # %% [markdown]
-# Now in reverse. $\mathrm{d}z$ stands for $\partial J / \partial z$. A number that is *used in several places* gets the
-# *sum* of the gradients that come back from them. A number that is *broadcast* to all pixels is used $m$ times, so its
+# Now go in reverse, with $\mathrm{d}z = \partial J / \partial z$. A number that is *used in several places* gets the
+# *sum* of the gradients from these places. A number that is *broadcast* to all pixels is used $m$ times, so its
 # gradient is a sum over the pixels.
 #
 # **Step 10**, $\text{out}_i = g_i + \beta$. The slope is 1 for both:
@@ -357,7 +352,7 @@ print("same result as my_batchnorm:", np.allclose(walk_forward(inputs)["out"], m
 # $$\mathrm{d}\hat x_i = \gamma\,\mathrm{d}g_i \qquad \mathrm{d}\gamma = \sum_i \mathrm{d}g_i\,\hat x_i$$
 
 # %% [markdown]
-# **Step 8**, $\hat x_i = c_i\, s$, also a product, and $s$ is one number for all pixels. Step 3 uses $c_i$ as well:
+# **Step 8**, $\hat x_i = c_i\, s$, is also a product. Step 3 uses $c_i$ as well:
 #
 # $$\mathrm{d}s = \sum_i \mathrm{d}\hat x_i\, c_i \qquad \mathrm{d}c_i = \mathrm{d}\hat x_i\, s + (\text{from step 3})$$
 #
@@ -421,8 +416,8 @@ def walk_backward(dout, v):
 
 
 # %% [markdown]
-# **Check every intermediate gradient.** Nudge each $z$, and measure $J$. The nudge starts as an array of zeros, and
-# `check` moves each of its numbers up and down:
+# Check every intermediate gradient: `check` moves each number of `nudge`, an array of zeros that is added to $z$, up
+# and down:
 
 
 # %%
@@ -441,7 +436,7 @@ print(ts.gradcheck.table(reports))
 assert all(report.ok for report in reports)
 
 # %% [markdown]
-# If a backward is wrong, such a table shows the faulty step: the gradients of all later steps are right.
+# For a wrong backward, such a table shows the faulty step: the gradients of all later steps are right.
 #
 # ## From ten steps to one line
 #
@@ -502,9 +497,9 @@ print(f"one line and the library by at most      {np.abs(one_line - library).max
 # %% [markdown]
 # ### What the two subtracted terms mean
 #
-# The output does not change when a channel is shifted nor (except for $\varepsilon$) when it is scaled. In a direction
-# in which the loss does not change, the gradient must be zero. The two terms remove these components from `dout`: its
-# mean, and its component along `x_hat`. Here is the 4x4 picture from above, with $\gamma s = 1$:
+# Shifting a channel does not change the output, nor (except for $\varepsilon$) does scaling it around its mean. In
+# these two directions, the gradient must be zero. So the two terms remove two components from `dout`: its mean, and its
+# component along `x_hat`. For the 4x4 picture from above, with $\gamma s = 1$:
 
 # %%
 x_hat4 = (np.array([[7.0, -1, 5, 1], [3, 5, 3, 1], [1, 3, 5, 3], [3, 5, 1, 3]]) - 3) / 2
@@ -516,7 +511,7 @@ panels = [("dout", dout4), "-", ("dbeta / m", shift), "-", ("x_hat dgamma / m", 
 figures.show_arrays(panels)
 
 # %% [markdown]
-# A check whose loss is `sum(out)` has `dout = ones`. How large is the largest entry of `dx` then, except for rounding?
+# Predict: with `dout = 1` everywhere, how large is the largest entry of `dx`, except for rounding?
 
 # %%
 prediction = ...  # a number
@@ -530,8 +525,8 @@ ts.gradcheck.check_op("batchnorm2d")
 # %% [markdown]
 # ## What breaks it
 #
-# The check refuses five planted bugs. It cannot detect the sixth, which uses $m - 1$ in both forward and backward: the
-# two match, but the forward is a different function. Only a comparison with the right answers reveals it:
+# The check refuses five planted bugs. It cannot detect the sixth, which uses $m - 1$ in both forward and backward, so
+# that the two match. Only a comparison with the library reveals it:
 
 # %%
 names = ["no_mean_term", "no_variance_term", "statistics_constant", "other_variance", "gamma_missing",
@@ -547,7 +542,7 @@ for name in names:
 # ## A bias before batch normalisation
 #
 # A convolution's bias $b$ is added to all pixels of a channel. Batch normalisation subtracts the mean, which has also
-# grown by $b$, so $b$ cancels, and its gradient is zero:
+# grown by $b$, so the gradient of $b$ is zero:
 
 # %%
 image, kernel = rng.standard_normal((2, 5, 4, 2)), rng.standard_normal((3, 3, 2, 3))
@@ -574,13 +569,13 @@ tiny = ts.build("tiny", num_classes=11)
 print("biases of tiny:", [name for name, _ in tiny.named_parameters() if name.endswith("bias")])
 
 # %% [markdown]
-# Both numbers are rounding noise, and the noise floor of lesson 03 accepts them. `tiny` has one bias, in the
-# classifier, which no normalisation follows.
+# The noise floor of lesson 03 accepts this rounding noise. So `tiny` has only one bias, in its last layer, which no
+# normalisation follows.
 #
 # ## The fast version
 #
-# Most of the time goes into reading the numbers from memory and writing them back. So the library has a fused
-# operation, `batchnorm2d_relu`, which applies ReLU in the pass that normalises:
+# Most of the time is spent on memory access. So the library's fused operation `batchnorm2d_relu` applies ReLU in the
+# pass that normalises:
 
 # %% tags=["parameters"] fast="SIZE = (45, 60)"
 SIZE = (180, 240)  # size of the picture for the timing
@@ -620,12 +615,12 @@ for name, way in ways.items():
 # %% [markdown]
 # ### Challenge: statistics in one pass, without losing digits
 #
-# A data set is too large for memory. Write `my_statistics(batches)`. `batches` yields arrays (N, H, W, C); you may loop
-# over it once. The next batch overwrites the array of the last one, so keep no batch. Return the mean and the biased
-# variance of all numbers of each channel, both (C,).
+# A data set is too large for memory. Write `my_statistics(batches)`. `batches` yields arrays (N, H, W, C) with
+# different N; you may loop over it once. The next batch overwrites the array of the last one, so keep no batch. Return
+# the mean and the biased variance of all numbers of each channel, both (C,).
 #
-# The grader counts the correct digits of your variance at a mean of 1e8; the one-pass formula has none. How can you
-# move the numbers close to zero before you know their mean? Or how can the statistics of two batches be merged?
+# The grader counts the correct digits of your variance at a mean of 1e8; the one-pass formula has none. Hint: how can
+# you move the numbers close to zero before you know their mean? Or how can you merge the statistics of two batches?
 
 
 # %%
@@ -649,23 +644,19 @@ my_statistics = grader.grade("statistics_in_one_pass", my_statistics)
 # %% [markdown]
 # ## What to remember
 #
-# * Without a nonlinear function between them, several convolutions are one linear map. In ReLU's backward, `dx` is
-#   `dout` where $x > 0$ and 0 elsewhere.
-# * Batch normalisation, with statistics over N, H and W, makes the size of the weights before it irrelevant.
+# * Without a nonlinear function between them, several convolutions are one linear map.
+# * Batch normalisation makes the size of the weights before it irrelevant.
 # * Training uses the batch's mean and biased variance; inference uses running statistics with the unbiased variance.
-# * A long backward is a list of small steps in reverse order. You can check every intermediate gradient separately.
+# * A long backward is a list of small steps in reverse order. Check each.
 # * $\mathrm{dx} = \gamma s\,(\mathrm{dout} - \mathrm{d}\beta/m - \hat x\,\mathrm{d}\gamma/m)$: the two terms remove the
 #   components that shift or scale the channel.
-# * A bias before batch normalisation has gradient zero.
-#
-# Lesson 05 explains the next operation of a stage: max-pooling, which remembers the positions of its maxima.
 
 # %% [markdown]
 # ## Read next
 #
-# * S. Ioffe and C. Szegedy (2015), *Batch Normalization*: the original paper; compare its backward (section 3) with
-#   yours.
+# * S. Ioffe and C. Szegedy (2015), *Batch Normalization: Accelerating Deep Network Training by Reducing Internal
+#   Covariate Shift*: compare its backward (section 3) with yours.
 # * S. Santurkar, D. Tsipras, A. Ilyas and A. Madry (2018), *How Does Batch Normalization Help Optimization?*:
-#   experiments that contradict the original paper's explanation of why it works.
-# * T. Chan, G. Golub and R. LeVeque (1983), *Algorithms for Computing the Sample Variance*: the challenge above, with
-#   error bounds.
+#   experiments that contradict the first paper's explanation.
+# * T. Chan, G. Golub and R. LeVeque (1983), *Algorithms for Computing the Sample Variance: Analysis and
+#   Recommendations*: the challenge, with error bounds.

@@ -1,15 +1,15 @@
 # %% [markdown]
 # # 05 Max-pooling and unpooling
 #
-# **The question.** The encoder of SegNet discards three of every four pixels, and it does so four or five times. How
-# does the decoder know where things were?
+# **The question.** The encoder of SegNet discards three of every four numbers, four or five times. How does the decoder
+# know where things were?
 #
 # **At the end** you can pool and unpool, derive both backward passes, and say what two bits per window preserve.
 #
 # **Prerequisites:** lessons 01 to 04.
 #
-# The answer is SegNet's signature idea (Badrinarayanan et al. 2017, section 3, figure 3): the decoder upsamples with
-# the *indices* of the encoder's max-pooling.
+# The answer is the main idea of SegNet (Badrinarayanan et al. 2017, section 3): the decoder upsamples with the
+# *indices* of the encoder's max-pooling.
 
 # %%
 import time
@@ -28,21 +28,21 @@ from tinysegnet_lessons.bugs import bugs, compare_op
 # ## Pooling and unpooling in one figure
 #
 # Max-pooling divides a picture into *windows* of 2x2 and keeps the largest number of each. Unpooling puts one number
-# per window at the position where the maximum was.
+# per window where the maximum was.
 
 # %% tags=["map"]
 x_small = np.array([[1.0, 6, 2, 0], [5, 3, 1, 4], [0, 2, 7, 8], [9, 1, 3, 5]])
 figures.show_pool_arrows(x_small, decoder_map=[[10, 20], [30, 40]])
 
 # %% [markdown]
-# In between, other layers compute new numbers, here 10 to 40. The maxima are lost, but the **position** of each within
-# its window is passed to the decoder: 0 is upper left, 1 upper right, 2 lower left, 3 lower right. Other libraries
-# store **flat indices** instead: places in the whole picture, counted row by row.
+# In between, other layers compute new numbers, here 10 to 40. The decoder gets the **position** of each maximum in its
+# window: 0 is upper left, 1 upper right, 2 lower left, 3 lower right. Other libraries store **flat indices**: places in
+# the whole picture, counted row by row.
 #
 # ### Warm-up: one window
 #
-# Write `my_window_maximum(window)`. `window` is an array of 2x2 numbers. Return its largest number and its position.
-# Among equal numbers, the first in reading order wins.
+# Write `my_window_maximum(window)`. `window` is an array of 2x2 numbers. Return the maximum and its position. Among
+# equal numbers, the first in reading order wins.
 
 
 # %%
@@ -80,10 +80,9 @@ for u, v in np.ndindex(2, 2):
 # Write `my_max_pool2d(x)` for windows of 2x2.
 #
 # * `x` (N, H, W, C), H and W even.
-# * Returns `out` and `position`, both (N, H/2, W/2, C); `position` contains integers 0..3.
+# * Return `out` and `position`, both (N, H/2, W/2, C). `position` contains integers 0..3. At a tie, the first wins.
 #
-# The slice `x[:, i::2, j::2]` contains pixel $(i, j)$ of all windows. `np.stack` joins four such slices along a new
-# first axis.
+# The slice `x[:, i::2, j::2]` contains pixel $(i, j)$ of all windows. `np.stack` joins slices along a new first axis.
 
 
 # %%
@@ -110,8 +109,8 @@ figures.show_source(pool.max_pool2d_forward_numpy)
 # %% [markdown]
 # ## Two bits per window
 #
-# A number from 0 to 3 takes two bits: `00`, `01`, `10`, `11`. The library packs the positions of four channels into one
-# byte, with channel 0 in the lowest bits, and calls the bytes *indices*:
+# A position takes two bits: `00`, `01`, `10` or `11`. The library packs the positions of four channels into one byte,
+# with channel 0 in the lowest bits, and calls the bytes *indices*:
 
 # %%
 four = np.array([1, 3, 2, 0], np.uint8).reshape(1, 1, 1, 4)  # the positions of four channels at one window
@@ -124,8 +123,8 @@ assert packed.item() == int(bits.replace(" ", ""), 2)
 # ### Exercise 2: four positions in a byte
 #
 # Write `my_pack(position)`. `position` (N, h, w, C) contains integers 0..3, and C is a multiple of 4. Return a uint8
-# array (N, h, w, C/4). Its first byte contains the channels 0 to 3. `number << 2` shifts a number by two bits, and `|`
-# joins the bits of two numbers.
+# array (N, h, w, C/4); the byte at index k contains the channels 4k to 4k + 3. `number << 2` shifts a number by two
+# bits, and `|` joins the bits of two numbers.
 
 
 # %%
@@ -144,8 +143,8 @@ def my_pack(position):
 my_pack = grader.grade("pack_positions", my_pack)
 
 # %% [markdown]
-# SegNet-Basic pools 64 feature maps four times. The alternatives are to pass the input of each pool to the decoder
-# (float32, 4 bytes per number), or flat indices in int64, as PyTorch stores them:
+# SegNet-Basic pools 64 feature maps four times. Instead of positions, the decoder could get the maps before or after
+# each pool (float32), or flat indices in int64, as in PyTorch:
 
 # %%
 size = (360, 480)
@@ -160,20 +159,18 @@ packed = my_pack(my_max_pool2d(second)[1])
 print(f"\npool 2, measured: map before {second.nbytes:,} bytes, my packed positions {packed.nbytes:,}")
 
 # %% [markdown]
-# Section 3.1 of the paper gives 11 MB for encoder maps of 180x240 and 0.17 MB for their indices, 64 times less: the row
-# of pool 2.
+# Section 3.1 of the paper gives 11 MB and 0.17 MB: the row of pool 2.
 #
 # ## Ties and NaN
 #
-# The position decides where the decoder writes. Among equal numbers, the first in reading order wins, as in the
-# authors' code.
+# As in the authors' code, the first of several equal numbers wins. Dashed pixels equal the maximum but come later:
 
 # %%
 x_ties = np.array([[0.0, 0, 3, 3], [0, 0, 1, 3], [2, 5, 0, 0], [5, 5, 0, 4]])
 figures.show_pool_arrows(x_ties, decoder_map=[[10, 20], [30, 40]])
 
 # %% [markdown]
-# Dashed pixels equal the maximum but come later. Ties are common, because many numbers are 0 after a ReLU:
+# Ties are common, because many numbers are 0 after a ReLU:
 
 # %%
 model, scene = ts.load_bundled("toy"), ToyScenes(1, seed=7)[0]
@@ -185,7 +182,7 @@ for name, layer in model.layers.items():
     activations = layer.forward(activations)
 
 # %% [markdown]
-# A NaN, the sign of a failed computation, must not disappear. So the first NaN wins over every number:
+# A NaN, the sign of a failed computation, must not disappear. So the first NaN counts as the maximum:
 
 # %%
 (out, indices), _ = ops.max_pool2d_forward(np.array([[1.0, np.nan], [np.nan, 7.0]])[None, :, :, None])
@@ -196,7 +193,8 @@ assert ops.unpack_indices(indices, 1).item() == 1
 # %% [markdown]
 # ## Odd sizes
 #
-# In SegNet-Basic, 360 rows become 180, 90 and 45. How many rows does a pool that covers every row make of 45?
+# In SegNet-Basic, pooling turns 360 rows into 180, 90 and 45. Predict: how many rows does a pool that covers every row
+# make of 45?
 
 # %%
 prediction = ...  # a number
@@ -210,11 +208,11 @@ figures.show_pool_arrows(x_odd)
 
 # %% [markdown]
 # The last window extends beyond the picture and is *clipped*. 45 and 46 rows both become 23, so unpooling needs the
-# size of the pool's input as `output_size`.
+# size of the pool's input, `output_size`.
 #
-# Flat indices need the size as well. The next cell pools a cross, 17 pixels wide, and restores it with flat indices
-# that count 17, then $2w = 18$ pixels per row. What becomes of the cross's vertical line with 18? (a) It is lost. (b)
-# It slants. (c) It is one pixel too far to the right.
+# Flat indices need the size as well. The next cell pools a cross in a picture 17 pixels wide, and restores it with flat
+# indices that count 17, then $2w = 18$ pixels per row. Predict: what becomes of the cross's vertical line with 18? (a)
+# It is lost. (b) It slants. (c) It is one pixel too far to the right.
 
 # %%
 prediction = ...  # "a", "b" or "c"
@@ -234,14 +232,15 @@ titles = ["x", "17 pixels per row", "18 pixels per row"]
 figures.show_feature_maps(np.stack([x_cross[0, ..., 0], *put_back], -1), titles)
 
 # %% [markdown]
-# In the right panel, row $r$ is $r$ pixels too far to the right.
+# With 18, row $r$ is $r$ pixels too far to the right.
 #
 # ### Exercise 3: unpooling
 #
 # Write `my_max_unpool2d(z, position, output_size)`.
 #
-# * `z`, `position` (N, h, w, C): the numbers to put back, and where. `output_size` (H, W): may be odd.
-# * Returns `out` (N, H, W, C).
+# * `z`, `position` (N, h, w, C): the numbers to put back, and where. `output_size` is the pair (H, W), which may be
+#   odd.
+# * Return `out` (N, H, W, C).
 #
 # `np.indices(z.shape)` returns four arrays: the n, row, column and c of each element.
 
@@ -267,7 +266,7 @@ my_max_unpool2d = grader.grade("max_unpool2d_forward", my_max_unpool2d)
 # $$\text{dx}[2u+i, 2v+j] = \text{dout}[u, v] \cdot
 # \frac{\partial\, \text{out}[u, v]}{\partial\, \text{x}[2u+i, 2v+j]}$$
 #
-# The slope is 1 if this pixel is the maximum, and 0 if another is:
+# The slope is 1 if this pixel is the maximum, and otherwise 0:
 #
 # $$\text{dx}[2u+i, 2v+j] = \begin{cases} \text{dout}[u, v] & \text{if } p[u, v] = 2i + j \\ 0 & \text{else}
 # \end{cases}$$
@@ -283,8 +282,8 @@ assert np.array_equal(dx, my_max_unpool2d(dout, position, (4, 4)))
 figures.show_arrays([("x", x_small), ("dout", dout[0, :, :, 0]), ("dx", dx[0, :, :, 0])])
 
 # %% [markdown]
-# **Windows that overlap.** In windows of 3x3 with stride 2, one pixel can be the maximum of several windows. The chain
-# rule adds the contributions: `dx` at a pixel is the **sum** of `dout` over all windows whose maximum it is.
+# **Windows that overlap.** With windows of 3x3 and stride 2, one pixel can be the maximum of several windows. Its `dx`
+# is then the **sum** of `dout` over these windows.
 #
 # ### Exercise 4: the backward of pooling
 #
@@ -292,7 +291,7 @@ figures.show_arrays([("x", x_small), ("dout", dout[0, :, :, 0]), ("dx", dx[0, :,
 # pixel (2u, 2v). At a tie, the first maximum gets the whole gradient.
 #
 # * `x` (N, H, W, C), where no window is clipped; `dout` (N, h, w, C); `size` is 2 or 3.
-# * Returns `dx` (N, H, W, C).
+# * Return `dx` (N, H, W, C).
 #
 # Loop over `np.ndindex(dout.shape)`. `np.unravel_index(k, (size, size))` returns the row and column of position k.
 
@@ -314,7 +313,7 @@ def my_max_pool2d_backward(dout, x, size):
 my_max_pool2d_backward = grader.grade("max_pool2d_backward", my_max_pool2d_backward)
 
 # %% [markdown]
-# Check your pooling and your backward by finite differences:
+# Check your pooling and its backward:
 
 # %%
 rng = np.random.default_rng(0)
@@ -330,7 +329,7 @@ ts.gradcheck.check(my_pool_layer, lambda dout, x: my_max_pool2d_backward(dout, x
 # %% [markdown]
 # ## Backward of unpooling
 #
-# Forward wrote $z[u, v]$ to one pixel and constant zeros to the other three, which pass no gradient on:
+# Forward wrote $z[u, v]$ to one pixel and zeros to the other three, which pass no gradient on:
 #
 # $$\text{dz}[u, v] = \text{dout}[2u + i,\ 2v + j] \quad\text{with } 2i + j = p[u, v]$$
 #
@@ -339,8 +338,8 @@ ts.gradcheck.check(my_pool_layer, lambda dout, x: my_max_pool2d_backward(dout, x
 # | pool | reads at the maxima | writes to the maxima, zeros elsewhere |
 # | unpool | writes to the positions, zeros elsewhere | reads at the positions |
 #
-# Both can be written as matrices. Let the 16 pixels of `x_small` be one vector. With fixed positions, pooling is a
-# matrix $P$ with one row per window and one column per pixel. Each row has a single 1, at the maximum:
+# Let the 16 pixels of `x_small` be a vector. With fixed positions, pooling is a matrix $P$ with a single 1 per row, at
+# the maximum:
 
 # %%
 u, v = np.indices((2, 2))
@@ -351,15 +350,15 @@ figures.show_array(P, "P: one row per window, one column per pixel", indices=Tru
 
 # %% [markdown]
 # Pooling is $\text{out} = P\,\text{x}$, and its backward is $P^T\,\text{dout}$. Unpooling is $P^T z$, and its backward
-# is $P\,\text{dout}$. $P$ depends on `x`, but the derivative may treat it as a constant: if no window has a tie, a
-# small enough change in `x` leaves every maximum where it is.
+# is $P\,\text{dout}$. The derivative may treat $P$ as a constant: if no window has a tie, a small enough change in `x`
+# leaves every maximum where it is.
 #
 # ### Exercise 5: the backward of unpooling
 #
 # Write `my_max_unpool2d_backward(dout, position)`.
 #
-# * `dout` (N, H, W, C): H and W may be odd. `position` (N, h, w, C): 0..3.
-# * Returns `dz` (N, h, w, C).
+# * `dout` (N, H, W, C), where H and W may be odd; `position` (N, h, w, C), 0..3.
+# * Return `dz` (N, h, w, C).
 
 
 # %%
@@ -385,8 +384,8 @@ print("<a, P^T b>", (a * written).sum())
 
 # %% [markdown]
 # The two equal numbers confirm the adjoint identity of lesson 02. Moreover, $P P^T$ is the identity: writing and then
-# reading at the same positions loses nothing. But unpool 1, -2, 3, -4, and *max-pool* the result. How many of the four
-# numbers come back?
+# reading at the same positions loses nothing. Now unpool 1, -2, 3, -4, and *max-pool* the result. Predict: how many of
+# the four numbers come back?
 
 # %%
 prediction = ...  # a number from 0 to 4
@@ -402,7 +401,7 @@ for values in ([[1.0, 2], [3, 4]], [[1.0, -2], [3, -4]]):
 # %% [markdown]
 # ## Checking both ops, and what breaks them
 #
-# Run the gradient check of lesson 03 on the library's cases for both ops, and then on four planted bugs:
+# Run the gradient check on both ops, and then on four planted bugs:
 
 # %%
 for op in ("max_pool2d", "max_unpool2d"):
@@ -417,12 +416,12 @@ for name in ("unpool_fixed_corner", "pool_row_stride", "pool_overlap_overwritten
 
 # %% [markdown]
 # The check cannot detect the fourth bug, because its cases avoid ties: a kink has no derivative to compare with.
-# `compare_op` compares with the NumPy definition on cases that include ties.
+# `compare_op` includes ties.
 #
 # ## What other upsampling methods lose: an edge
 #
 # *Nearest* upsampling repeats every pixel. *Bilinear* upsampling interpolates between pixels. Neither uses positions.
-# Compare them with unpooling on a line one pixel wide, pooled several times and then upsampled as often:
+# Compare them with unpooling on a line one pixel wide that is pooled and upsampled several times:
 
 
 # %%
@@ -449,8 +448,9 @@ panels = [line] + [way[0, ..., 0] / way.max() for way in back.values()]
 figures.show_feature_maps(np.stack(panels, -1), ["line", *back], columns=4)
 
 # %% [markdown]
-# In numbers: call a pixel lit if its value exceeds half of the largest value in its panel. Precision $P$ is the share
-# of lit pixels that lie on the line. Recall $R$ is the share of the line's pixels that are lit. F1 is $2PR/(P + R)$.
+# Call a pixel lit if its value exceeds half of the largest value in its panel. *Precision* is the share of lit pixels
+# that lie on the line. *Recall* is the share of the line's pixels that are lit. F1 is twice their product divided by
+# their sum.
 
 # %%
 print("depth  method       precision  recall    F1")
@@ -463,13 +463,12 @@ for depth in (1, 2, 3):
         print(f"{depth:5}  {name:12} {precision:9.2f} {recall:7.2f} {f1:5.2f}")
 
 # %% [markdown]
-# With indices, the precision is 1 at any depth. The price is recall: unpooling gives sparse maps, which the decoder's
-# trained convolutions make dense.
+# With indices, precision is 1 at any depth, but recall is lower: unpooling gives sparse maps, which the decoder's
+# convolutions make dense.
 #
 # ## What other upsampling methods lose: a network
 #
-# Do indices also help a whole network? The networks in this section differ only in the upsampling: unpooling, nearest,
-# or a *transposed convolution* (lesson 02).
+# These networks differ only in the upsampling: unpooling, nearest, or a transposed convolution (lesson 02).
 
 
 # %%
@@ -488,10 +487,10 @@ def segnet_with(up, seed):
 
 
 # %% [markdown]
-# Two scores judge the result. mIoU (lesson 00) measures how well areas agree. Boundary F1, **BF** (section 3.3 of the
-# paper), is the F1 from above for the outlines of each class in prediction and labels, averaged over the classes. Two
-# outline pixels match if their distance is at most 0.75 % of the picture's diagonal, here less than one pixel. Example:
-# a square, predicted one or two pixels too far to the right:
+# mIoU (lesson 00) measures how well areas agree. Boundary F1, **BF** (section 3.3 of the paper), is the F1 from above
+# for the outlines of each class in prediction and labels, averaged over the classes. Two outline pixels match if their
+# distance is at most 0.75 % of the picture's diagonal, here less than one pixel. For a square that is predicted too far
+# to the right:
 
 # %%
 square = np.zeros((48, 64), int)
@@ -502,7 +501,7 @@ for pixels in (0, 1, 2):
     print(f"moved by {pixels}: mIoU {overlap:.2f}, BF {ts.metrics.boundary_f1(square, moved, 2):.2f}")
 
 # %% [markdown]
-# The task is to find the road in synthetic street scenes. The training takes half a minute; you may skim its code.
+# The task is to find the road in synthetic street scenes. The training takes about half a minute.
 
 # %% tags=["parameters"] fast="EPOCHS, SEEDS, PICTURES = 1, (0, 1), 16"
 EPOCHS, SEEDS, PICTURES = 8, (0, 1, 2), 96
@@ -533,14 +532,13 @@ for k, name in enumerate(("mIoU", "BF")):
         print(f"{name} of indices minus {up}, seed by seed:", "  ".join(f"{gain:+.3f}" for gain in gains))
 
 # %% [markdown]
-# Read a difference whose sign changes from seed to seed as a tie. When this lesson was written, mIoU was a tie, and BF
-# was higher with indices for each of the three seeds. But after such short training, all networks are poor at outlines,
-# and three seeds are weak evidence. Lesson 11 repeats the comparison.
+# When this lesson was written, BF was higher with indices for each seed, but the difference in mIoU changed its sign.
+# Three seeds of such short training are weak evidence; lesson 11 repeats the comparison.
 
 # %% [markdown]
 # ## The fast version
 #
-# The library has a second version of pooling, which numba compiles to machine code:
+# numba compiles the library's second version of pooling to machine code:
 
 # %%
 big = rng.standard_normal((2, 96, 128, 16)).astype(np.float32)
@@ -559,7 +557,7 @@ for name, version in versions.items():
 # ### Challenge: faster pooling in NumPy
 #
 # Write `my_fast_pool(x)`, which returns the same two results as `my_max_pool2d` in half of the time or less. Use NumPy
-# only. The maximum of four numbers takes three comparisons; which of them tell you the position?
+# only. Hint: the maximum of four numbers takes three comparisons; which of them tell you the position?
 
 
 # %%
@@ -580,21 +578,19 @@ my_fast_pool = grader.grade("fast_pool", my_fast_pool)
 # ## What to remember
 #
 # * Max-pooling keeps each window's maximum and its position. Unpooling puts a number at that position and zeros around
-#   it. The restored map is sparse but correctly placed.
-# * A position in a 2x2 window takes two bits: 1/16 of a number in float32, and 1/32 of an int64 index.
+#   it.
+# * A position in a 2x2 window takes two bits, 1/16 of a number in float32.
 # * Among equal numbers the first wins. The first NaN wins over every number.
-# * 45 rows become 23. To restore 45, unpooling must be given the original size.
+# * 45 and 46 rows both become 23, so unpooling needs the original size.
 # * The backward of pooling is unpooling, and the backward of unpooling reads at the positions. Where windows overlap,
 #   gradients add up.
-#
-# Lesson 06 computes one number from the logits of all pixels: the loss.
 
 # %% [markdown]
 # ## Read next
 #
-# * M. Zeiler and R. Fergus (2014), *Visualizing and Understanding Convolutional Networks*: they unpooled with recorded
-#   positions before SegNet, in order to see what a network has learned.
+# * M. Zeiler and R. Fergus (2014), *Visualizing and Understanding Convolutional Networks*: they unpooled with positions
+#   before SegNet, in order to see what a network has learned.
 # * H. Noh, S. Hong and B. Han (2015), *Learning Deconvolution Network for Semantic Segmentation*: another network that
-#   unpools with positions, to compare with SegNet.
-# * A. Odena, V. Dumoulin and C. Olah (2016), *Deconvolution and Checkerboard Artifacts* (Distill): its pictures show
-#   what transposed convolutions do wrong, and why.
+#   unpools with positions.
+# * A. Odena, V. Dumoulin and C. Olah (2016), *Deconvolution and Checkerboard Artifacts* (Distill): what transposed
+#   convolutions do wrong, and why.

@@ -1,13 +1,13 @@
 # %% [markdown]
 # # 06 Softmax and cross-entropy, pixel by pixel
 #
-# **The question.** SegNet's last layer computes eleven numbers for each pixel, one per class. How wrong are they, and
-# what gradient does each of them get?
+# **The question.** SegNet's last layer computes one number per class for each pixel. How wrong are these numbers, and
+# what is the gradient of each?
 #
 # **At the end** you can
 #
-# * compute softmax and cross-entropy without overflow, and derive their common gradient $p - y$;
-# * keep unlabelled pixels out of the loss and the gradient;
+# * compute softmax and cross-entropy without overflow, and derive their gradient $p - y$;
+# * keep void pixels out of loss and gradient;
 # * compute class weights from your own labels.
 #
 # **Prerequisites:** lessons 00 (labels, G and C), 02 (backward passes) and 03 (gradient checks).
@@ -26,8 +26,7 @@ from tinysegnet_lessons.bugs import bugs
 # %% [markdown]
 # ## Eleven numbers per pixel
 #
-# The library includes a small network that was trained on synthetic street scenes. In the label map, on the right,
-# hatched pixels are *void*: they have no label.
+# The library includes a small trained network. As in lesson 00, the hatched pixels of the label map are void:
 
 # %%
 palette = ts.data.CAMVID
@@ -39,8 +38,8 @@ print("picture", street.image.shape, "  logits", logits.shape, "  labels", label
 figures.show_sample(street, palette)
 
 # %% [markdown]
-# The eleven numbers are called *logits*. Softmax turns the logits of each pixel into *probabilities*, positive numbers
-# that add up to 1. At this pixel the two highest logits are close:
+# Softmax turns the eleven logits of each pixel into *probabilities*, positive numbers that add up to 1. At this pixel,
+# the two highest logits are close:
 
 # %% tags=["map"]
 probs, _ = ops.softmax_forward(logits)
@@ -56,8 +55,8 @@ figures.show_pixel(street.image, (int(row), int(column)), bars, palette, label=i
 #
 # ### Warm-up: the formula
 #
-# Write `my_plain_softmax(logits)` by this formula. `logits` is (..., K): the last axis runs over the classes, and there
-# may be any number of axes before it. Return the probabilities in the same shape.
+# Write `my_plain_softmax(logits)` by this formula. `logits` is (..., K): the last axis runs over the classes, after any
+# number of other axes. Return the probabilities in the same shape.
 
 
 # %%
@@ -72,7 +71,7 @@ def my_plain_softmax(logits):
 my_plain_softmax = grader.grade("plain_softmax", my_plain_softmax)
 
 # %% [markdown]
-# Here are three classes on a 4x4 picture:
+# For three classes on a 4x4 picture:
 
 # %%
 rng = np.random.default_rng(0)
@@ -86,7 +85,7 @@ figures.show_arrays([(f"p of class {k}", p[:, :, k]) for k in range(3)], highlig
 
 # %% [markdown]
 # Adding the same number to all logits of a pixel changes nothing, because its exponential is a common factor of
-# numerator and denominator. Scaling the logits does change the result:
+# numerator and denominator. Scaling the logits changes the result:
 
 # %%
 one_pixel = np.array([1.0, 2.0, 4.0])
@@ -96,8 +95,8 @@ for name, numbers in {"z": one_pixel, "z + 7": one_pixel + 7, "2 z": 2 * one_pix
 # %% [markdown]
 # ### Overflow
 #
-# In these three rows, the logits of the same pixel are shifted by 0, 100 and $-1000$, so the right result is the same.
-# But the exponentials leave the range of float32:
+# In these three rows, the same logits are shifted by 0, 100 and $-1000$, so the right result is the same. But the
+# exponentials leave the range of float32:
 
 # %%
 for dtype in (np.float32, np.float64):
@@ -107,16 +106,15 @@ with np.errstate(all="ignore"):
     print(my_plain_softmax(large))
 
 # %% [markdown]
-# The plain formula divides infinity by infinity, or 0 by 0. Because a shift changes nothing, subtract the pixel's
-# largest logit first:
+# The plain formula divides infinity by infinity, or 0 by 0. So subtract the pixel's largest logit first:
 #
 # $$p_k = \frac{e^{z_k - M}}{\sum_j e^{z_j - M}} \qquad M = \max_j z_j$$
 #
-# Now no exponential exceeds 1, and the sum is at least 1.
+# No exponential exceeds 1 now, and the sum is at least 1.
 #
 # ### Exercise 1: a stable softmax
 #
-# Write `my_softmax(logits)` for `logits` (..., K). The grader also tries logits in the thousands.
+# Write `my_softmax(logits)` for `logits` (..., K), which may be in the thousands. Return the probabilities.
 
 
 # %%
@@ -137,10 +135,9 @@ print("the library agrees:", np.allclose(my_softmax(logits), probs, rtol=1e-4, a
 # %% [markdown]
 # ## Cross-entropy: how wrong the network is
 #
-# Let $y$ be the pixel's class and $p_y$ the probability that the network gives it. Cross-entropy measures the error by
-# $-\log p_y$ (natural logarithm), the *negative log-likelihood* (NLL) of the pixel. It is 0 if the network is certain
-# and right, and it grows without bound as $p_y$ goes to 0. What is the NLL of a network that gives all eleven classes
-# the same probability?
+# Let $y$ be the pixel's class and $p_y$ its probability. Cross-entropy measures the error by $-\log p_y$ (natural
+# logarithm), the *negative log-likelihood* (NLL) of the pixel. It is 0 if the network is certain and right, and it
+# grows without bound as $p_y$ goes to 0. Predict: what is the NLL if all eleven classes have the same probability?
 
 # %%
 prediction = ...  # a number
@@ -154,25 +151,25 @@ for name, numbers in {"untrained": untrained, "trained": logits}.items():
     print(f"{name:<10} loss {ops.softmax_cross_entropy_forward(numbers, labels, ignore_label=11)[0]:.3f}")
 
 # %% [markdown]
-# An untrained network should not have a much larger loss than a guess.
+# An untrained network's loss should be close to that of a guess.
 #
 # The loss of a batch is the mean NLL over all *labelled* pixels of all its pictures:
 #
 # $$J = \frac1D \sum_{\text{labelled pixels}} -\log p_y \qquad D = \text{number of labelled pixels}$$
 #
-# (The paper says "summed up"; Badrinarayanan et al. 2017, section 3.2. The authors' published code divides by $D$.)
+# (The loss is "summed up" according to Badrinarayanan et al. 2017, section 3.2, but the authors' code divides by $D$.)
 #
 # ### Never the log of a softmax
 #
-# In float32, the logit of the right class is 150 below the largest one. What is $-\log$ of the softmax's result? (a)
-# 150, (b) infinite, (c) 0
+# In float32, the logit of the right class is 150 below the largest one. Predict: what is $-\log$ of the softmax's
+# result? (a) 150, (b) infinite, (c) 0
 
 # %%
 prediction = ...  # "a", "b" or "c"
 grader.predict("log_of_an_underflow", prediction)
 
 # %% [markdown]
-# Apply the logarithm to the formula instead. The remaining logarithm of a sum is called *log-sum-exp*:
+# Apply the logarithm to the formula instead, which gives *log-sum-exp*:
 #
 # $$-\log p_y = -\log \frac{e^{z_y - M}}{\sum_j e^{z_j - M}} = \log \sum_j e^{z_j - M} - (z_y - M)$$
 
@@ -188,7 +185,7 @@ for gap in (5, 50, 150):
 # ### Void pixels
 #
 # Void pixels, here with the label 11 (`ignore_label`), must have *no* effect: they count neither in the sum nor in the
-# divisor $D$, and their gradient is 0. The example has six labelled pixels and two void pixels:
+# divisor $D$, and their gradient is 0. Here are six labelled pixels and two void pixels:
 
 # %%
 z8 = rng.integers(-2, 3, (1, 2, 4, 2)).astype(float)
@@ -200,7 +197,7 @@ figures.show_array(y8[0], "labels", highlight=[(0, 2), (1, 1)], scale=100)
 #
 # Write `my_cross_entropy(logits, labels, ignore_label)` for `logits` (N, H, W, K) and `labels` (N, H, W) integers.
 # Return the loss, one number: the mean NLL over the labelled pixels, computed by log-sum-exp. At least one pixel is
-# labelled.
+# labelled, and `ignore_label` can be any number that is not a class.
 
 
 # %%
@@ -227,7 +224,7 @@ print("a batch that is entirely void, in the library:", nothing)
 # %% [markdown]
 # ### Where the loss is large
 #
-# A batch of one pixel gives the NLL of this pixel:
+# The loss of a batch of one pixel is the NLL of this pixel:
 
 # %%
 labelled = labels != palette.ignore_label
@@ -243,10 +240,11 @@ figures.show_heat(nll, "NLL of each pixel", image=street.image, scale=4.0)
 # %% [markdown]
 # ### Challenge: the digits of a small loss
 #
-# If the network is certain and right, the sum in log-sum-exp is 1 plus a tiny number. It is rounded to 1, and the NLL
-# becomes 0. Write `my_accurate_nll(logits, labels)` for `logits` (D, K) in float32 and `labels` (D,). Return the NLL of
-# each pixel, (D,), with a small *relative* error. The grader uses logits between $-40$ and 40 and counts the right
-# digits at the worst pixel. (`np.log1p(x)` computes $\log(1 + x)$ accurately for small $x$.)
+# If the network is almost certain and right, the sum in log-sum-exp is 1 plus a tiny number. It is rounded to 1, and
+# the NLL becomes 0. Write `my_accurate_nll(logits, labels)` for `logits` (D, K) in float32 and `labels` (D,). Return
+# the NLL of each pixel, (D,), with a small *relative* error, also if several logits are equal. The grader counts the
+# right digits at the worst pixel, for logits between $-40$ and 40. `np.log1p(x)` computes $\log(1 + x)$ accurately for
+# small $x$.
 
 
 # %%
@@ -272,8 +270,8 @@ print("log1p:      ", np.asarray(my_accurate_nll(sure, np.zeros(3, int))).tolist
 # ## Backward, step one: the Jacobian of softmax
 #
 # Each $p_i$ depends on every logit $z_j$ of its pixel. So softmax has a matrix of slopes per pixel, its *Jacobian*
-# $A_{ij} = \partial p_i / \partial z_j$. Write $S = \sum_k e^{z_k}$, so that $p_i = e^{z_i} / S$ and $\partial S /
-# \partial z_j = e^{z_j}$. Then use the quotient rule.
+# $A_{ij} = \partial p_i / \partial z_j$. Let $S = \sum_k e^{z_k}$, so that $p_i = e^{z_i} / S$ and
+# $\partial S / \partial z_j = e^{z_j}$, and use the quotient rule.
 #
 # **On the diagonal**, $i = j$:
 #
@@ -300,7 +298,7 @@ print("sums of the columns:", jacobian.sum(0).round(15) + 0)
 figures.show_arrays([("z", z1[None]), ("p", p1[None]), ("Jacobian", jacobian)], decimals=2)
 
 # %% [markdown]
-# Each column adds up to 0: when one probability grows (orange), the others shrink by the same total (blue).
+# Each column adds up to 0: when one probability grows, the others shrink by the same total.
 #
 # Let $\mathrm{d}z$ be $\partial J / \partial z$ and $\mathrm{d}p$ be $\partial J / \partial p$. Backward multiplies
 # $\mathrm{d}p$ by the Jacobian without building the matrix:
@@ -332,17 +330,17 @@ print("without it:     ", np.round(my_softmax_backward(dp, p1), 6))
 # %% [markdown]
 # ## Backward, step two: the logarithm, and what cancels
 #
-# The NLL $\ell = -\log p_y$ depends on only one probability, with the derivative $-1 / p_y$. The chain rule gives
+# The NLL $\ell = -\log p_y$ depends on one probability only, with the derivative $-1 / p_y$. The chain rule gives
 #
 # $$\frac{\partial \ell}{\partial z_j} = \sum_i \frac{\partial \ell}{\partial p_i}\, A_{ij}
 # = -\frac{1}{p_y}\, p_y\, (\delta_{yj} - p_j) = p_j - \delta_{yj}$$
 #
-# $p_y$ cancels. The vector of the $\delta_{yj}$, 1 at the class and 0 elsewhere, is called *one-hot* and is also
-# written $y$. So the gradient of one pixel's NLL is
+# The *one-hot* vector of the $\delta_{yj}$, 1 at the class and 0 elsewhere, is also written $y$. So the gradient of one
+# pixel's NLL is
 #
 # $$\boxed{\;\frac{\partial \ell}{\partial z} = p - y\;}$$
 #
-# $J$ is the mean over $D$ pixels, so each pixel has $\mathrm{d}z = (p - y) / D$.
+# $J$ is a mean over $D$ pixels, so $\mathrm{d}z = (p - y) / D$.
 
 # %%
 one_hot = np.eye(4)[2]
@@ -350,9 +348,9 @@ figures.show_arrays([("p", p1[None]), "-", ("y (class 2)", one_hot[None]), "=", 
 
 # %% [markdown]
 # Gradient descent raises the blue logit, of the right class, and lowers the others. No number exceeds 1 in absolute
-# value, so the influence of a wrongly labelled pixel is bounded.
+# value, so the influence of a wrong label is bounded.
 #
-# If softmax and logarithm are separate steps, the cancellation can fail in floating point:
+# If softmax and logarithm are separate steps, $p_y$ need not cancel in floating point:
 
 # %%
 z_far, y_far = np.array([[200.0, 0.0, 3.0]], np.float32), np.array([1])
@@ -367,7 +365,7 @@ print("fused, p - y:                     ", ops.softmax_cross_entropy_backward(1
 # ### Exercise 4: the gradient of the loss
 #
 # Write `my_cross_entropy_backward(logits, labels, ignore_label)` with the arguments of exercise 2. Return `dlogits` (N,
-# H, W, K), the gradient of the loss of exercise 2. `ops.softmax_forward(logits)` returns the probabilities and a cache.
+# H, W, K), the gradient of its loss. `ops.softmax_forward(logits)` returns the probabilities and a cache.
 
 
 # %%
@@ -384,7 +382,7 @@ def my_cross_entropy_backward(logits, labels, ignore_label):
 my_cross_entropy_backward = grader.grade("cross_entropy_backward", my_cross_entropy_backward)
 
 # %% [markdown]
-# Here is your gradient for the whole picture, one map per class, multiplied by $D$:
+# Here is your gradient for the whole picture, multiplied by $D$:
 
 # %%
 dlogits = np.asarray(my_cross_entropy_backward(logits, labels, 11)) * labelled.sum()
@@ -393,8 +391,8 @@ print(f"largest gradient on a void pixel:        {np.abs(dlogits[~labelled]).max
 figures.show_feature_maps(dlogits[0], list(palette.names), columns=4, scale=1.0)
 
 # %% [markdown]
-# Blue logits should rise, and orange ones should fall. The library computes the same; `scale` is the pixel's class
-# weight divided by $D$:
+# Blue logits should rise, and orange ones should fall. In the library's version, `scale` is the pixel's class weight
+# divided by $D$:
 
 # %%
 figures.show_source(ops.loss.softmax_cross_entropy_backward_numpy)
@@ -438,11 +436,11 @@ pixels, image_pixels = map(np.asarray, my_count_pixels(np.stack([sample.labels f
 figures.class_histogram_figure(pixels[:11], palette)
 
 # %% [markdown]
-# So multiply each pixel's NLL, and therefore its gradient, by a weight of its class:
+# To balance the classes, multiply each pixel's NLL, and therefore its gradient, by a weight of its class:
 #
 # $$J = \frac1D \sum_{\text{labelled}} w_y \cdot (-\log p_y) \qquad \mathrm{d}z = \frac{w_y}{D}\, (p - y)$$
 #
-# The paper uses *median frequency balancing* (section 3.2, after Eigen & Fergus 2015):
+# The paper uses *median frequency balancing* (section 3.2, after Eigen and Fergus 2015):
 #
 # $$\text{freq}(c) = \frac{\text{pixels of class } c}{\text{all pixels of the pictures in which } c \text{ occurs}}
 # \qquad w_c = \frac{\text{median of the frequencies}}{\text{freq}(c)}$$
@@ -478,9 +476,9 @@ for k in np.argsort(weights):
 # %% [markdown]
 # ### The famous eleven weights, and why they are out of date
 #
-# The SegNet authors published eleven weights for CamVid, and many programs contain them. In December 2015 the labels
-# were replaced, but the weights were not. Here are the counts of both sets of labels, for 367 pictures of 360x480; the
-# last number of the first set counts void pixels:
+# Many programs contain the eleven weights that the SegNet authors published for CamVid. In December 2015 the labels
+# were replaced, but not the weights. Here are the counts of both label sets, for 367 pictures of 360x480; the first
+# also counts void pixels:
 
 # %%
 first_pixels = [10667303, 15120524, 606559, 19594653, 2916618, 6405466]
@@ -503,13 +501,13 @@ assert np.array_equal(with_void.round(4), published)
 print(f"signs: {pixels_today[6] / first_pixels[6]:.1f} times the pixels, 1/{published[6] / today[6]:.1f} of the weight")
 
 # %% [markdown]
-# The second column reproduces the published weights, in which void is a twelfth class of the median. Today they give
-# `SignSymbol` two and a half times its right weight. **Count the labels that you train on.**
+# The second column reproduces the published weights, so their median included void. Today they give `SignSymbol` two
+# and a half times its right weight.
 #
 # ### The choice of the divisor
 #
-# The divisor can also be the sum of the labelled pixels' weights (PyTorch's `CrossEntropyLoss`, here
-# `normalizer="weights"`). The losses differ by the mean weight of these pixels:
+# PyTorch's `CrossEntropyLoss` divides by the sum of the labelled pixels' weights, as `normalizer="weights"` does here.
+# The ratio of the two losses is the mean weight of these pixels:
 
 # %%
 settings = {"class_weights": weights, "ignore_label": 11}
@@ -521,11 +519,11 @@ print(f"ratio of the gradients             {np.linalg.norm(d1) / np.linalg.norm(
 print(f"mean weight of the labelled pixels {weights[labels[labelled]].mean():.4f}")
 
 # %% [markdown]
-# If you use the learning rate of one program in the other, you change the step by this factor.
+# At the same learning rate, the training steps differ by this factor.
 #
 # ## What breaks it
 #
-# The check must refuse each of these four planted bugs in the backward:
+# The check refuses each of these planted bugs in the backward:
 
 # %%
 for name in ("loss_not_divided", "void_gets_gradient", "void_counted", "class_weight_forgotten"):
@@ -536,7 +534,7 @@ for name in ("loss_not_divided", "void_gets_gradient", "void_counted", "class_we
     print(f"{bug.sentence}\n    {tensor.count('wrong')} of {len(tensor.probes)} entries refused. {tensor.hint or ''}")
 
 # %% [markdown]
-# A network still trains with each of these bugs. With the second one, it learns that every unlabelled pixel is sky:
+# A network still trains with these bugs. With the second, it learns that every void pixel is sky:
 
 # %%
 bug = bugs["void_gets_gradient"]
@@ -545,9 +543,8 @@ figures.show_gradient(ts.gradcheck.check_op(bug.op, pair=bug.pair), "dlogits")
 # %% [markdown]
 # ## Costs and benefits of class weights
 #
-# Train three small networks that differ only in their class weights: none, median frequency, and its square root. With
-# median frequency instead of none, do (a) G and C rise, (b) G fall and C rise, (c) G rise and C fall? (G is the share
-# of all pixels that are right, and C is the mean of this share over the classes.)
+# Train three networks that differ only in their class weights: none, median frequency, and its square root. Predict:
+# with median frequency instead of none, do (a) G and C rise, (b) G fall and C rise, (c) G rise and C fall?
 
 # %%
 prediction = ...  # "a", "b" or "c"
@@ -574,17 +571,16 @@ for k in np.argsort(-pixels[:11]):
 ts.runtime.set_threads(threads)
 
 # %% [markdown]
-# Some small classes are found only with weights, at the expense of large ones. The paper found the same on CamVid
-# (Table 1, SegNet-Basic): G 84.0 and C 54.6 without weights, G 82.7 and C 62.0 with them. The library's default is the
-# square root.
+# Some small classes are found only with weights, at the expense of large ones. In the paper (Table 1, SegNet-Basic), G
+# falls from 84.0 to 82.7, and C rises from 54.6 to 62.0. The library's default is the square root.
 #
 # ## One class: the sigmoid
 #
-# For two classes, only the difference of the logits matters. So one logit $z$ is enough, with the other fixed at 0:
+# For two classes, only the difference of the logits matters, so one can be fixed at 0:
 #
 # $$p_1 = \frac{e^z}{e^0 + e^z} = \frac{1}{1 + e^{-z}} = \sigma(z) \qquad p_0 = 1 - \sigma(z)$$
 #
-# This is the *sigmoid*. The NLL for class 1 is $\log(1 + e^{-z})$, and for class 0 it is $\log(1 + e^{z})$. The
+# $\sigma$ is the *sigmoid*. The NLL for class 1 is $\log(1 + e^{-z})$, and for class 0 it is $\log(1 + e^{z})$. The
 # gradient is again $p - y$:
 
 # %%
@@ -606,7 +602,7 @@ figures.show_plot(curves, title="One logit, two classes", x="logit z", y="")
 #
 # ## The fast version
 #
-# The numba forward pass keeps the probabilities, so its backward is short:
+# The compiled forward pass keeps the probabilities, so its backward is short:
 
 # %%
 figures.show_source(ops.loss._logits_gradient)
@@ -631,17 +627,17 @@ for name, pair in ts.gradcheck.find_variants("softmax_cross_entropy").items():
 # %% [markdown]
 # ## What to remember
 #
-# * For a softmax, subtract the largest logit first. For a cross-entropy, use log-sum-exp, never the log of a softmax.
-# * With the logarithm after the softmax, $p_y$ cancels, and the gradient is $p - y$. It is bounded and sums to 0.
-# * A void pixel contributes nothing to the loss, the gradient or the divisor.
-# * Compute class weights from your own labels, without void. Class weights raise C and lower G.
+# * For softmax, subtract the largest logit first. For cross-entropy, use log-sum-exp, never the log of a softmax.
+# * The gradient of softmax and logarithm together is $p - y$. It is bounded and sums to 0.
+# * A void pixel adds nothing to the loss, the gradient or the divisor.
+# * Compute class weights from your own labels, without void. They raise C and lower G.
 # * A sigmoid is the softmax of $(0, z)$.
 #
 # ## Read next
 #
 # * I. Goodfellow, Y. Bengio and A. Courville (2016), *Deep Learning*, sections 4.1 and 6.2.2: overflow, and why the
-#   logarithm of the loss undoes the exponential of the output.
+#   logarithm of the loss undoes the exponential.
 # * D. Eigen and R. Fergus (2015), "Predicting Depth, Surface Normals and Semantic Labels with a Common Multi-Scale
 #   Convolutional Architecture": the source of median frequency balancing.
 # * P. Blanchard, D. Higham and N. Higham (2021), "Accurately computing the log-sum-exp and softmax functions": an error
-#   analysis of the formulas of this lesson, including the challenge.
+#   analysis of this lesson's formulas.

@@ -3,9 +3,9 @@
 #
 # **The question.** Which mistakes do people make in backward passes, and which test detects which mistake?
 #
-# The lessons have shown some planted bugs. Here are all 28, in the ops of lessons 02 to 06: mistakes that real
-# libraries have made, and two of transposed convolution. You apply the laws of lesson 03 to each, and then see what
-# some of the bugs do to the training of a small SegNet (Badrinarayanan et al. 2017).
+# Here are all 28 planted bugs, in the ops of lessons 02 to 06 and in transposed convolution. You apply the laws of
+# lesson 03 to each, and then see what some of the bugs do to the training of a small SegNet (Badrinarayanan et al.
+# 2017).
 #
 # **Prerequisites:** lessons 02 to 06.
 
@@ -21,7 +21,7 @@ from tinysegnet_lessons.bugs.toy_segnet import ToySegNet
 
 # %% [markdown]
 # Each bug has a `sentence` that describes it, its `op`, its `pair` (forward, backward), and `caught_by`, the laws that
-# detect it. In most pairs only backward is wrong. Bug 10 has two forms, so the list has 29 lines.
+# detect it. Bug 10 has two forms.
 
 # %%
 for name, bug in bugs.items():
@@ -38,7 +38,7 @@ for name, bug in bugs.items():
 # | arguments unwritten | forward and backward accept read-only arrays |
 # | comparison | results and gradients equal those of a second implementation, also at ties and zeros |
 #
-# Three of these laws take only a few lines of code each:
+# Here is the code of three of these laws; it checks the last only for `dout`:
 
 
 # %%
@@ -70,11 +70,11 @@ for name in ("right", *(name for name, bug in bugs.items() if bug.op == "relu"))
     print(f"{name:20} {linear!s:7} {repeatable!s:11} {leaves_dout(backward, forward(x)[1], u.copy())}")
 
 # %% [markdown]
-# The last bug obeys all three laws: its slope is wrong only at exactly 0.
+# The last bug obeys all three: its slope is wrong only at exactly 0.
 #
 # ## Try it yourself
 #
-# Choose a bug from the list, guess which of the five laws detect it, and run the cell. Repeat this for several bugs.
+# Choose several bugs from the list, guess which of the five laws detect each, and run the cell.
 
 # %%
 my_bug = "void_gets_gradient"
@@ -91,7 +91,7 @@ report
 # %% [markdown]
 # ## Which law detects which bug
 #
-# The next cell checks every bug, which takes about 10 seconds. `EVERY` is the largest tensor size that is checked entry
+# The next cells check every bug, which takes about 10 seconds. `EVERY` is the largest tensor size that is checked entry
 # by entry; larger tensors are checked along three random directions and at 20 random entries.
 
 # %% tags=["parameters"] fast="EVERY, STEPS, PART = 8, 3, 5"
@@ -119,13 +119,13 @@ print(f"\nThe first four laws detect {len(alone)} of {len({bug.number for bug in
 assert all(killed.values())
 
 # %% [markdown]
-# Every bug is detected by at least one law, and no law detects every bug. The first four laws cannot detect bugs that
-# make forward and backward wrong together, and they cannot judge the slope at a tie or at zero. The comparison calls
-# each function once and looks only at results, so it detects neither a shared cache nor an overwritten `dout`.
+# Every bug is detected by at least one law, but no law detects every bug. The first four laws cannot detect bugs that
+# make forward and backward wrong together, and they cannot judge the slope at a tie or at zero. The comparison looks
+# only at the results of single calls, so it detects neither a shared cache nor an overwritten `dout`.
 #
 # ## What `dout = 1` hides
 #
-# Repeat the gradient check with `J = out.sum()`, so that `dout` is 1 everywhere:
+# Repeat the gradient check with `dout = 1` everywhere:
 
 
 # %%
@@ -158,20 +158,20 @@ unseen = {"batchnorm_no_variance_term", "batchnorm_other_variance", "unpool_fixe
 assert set(passed) == unseen & set(chosen)
 
 # %% [markdown]
-# Three bugs pass undetected. The sum of a batch normalisation's output does not depend on `x`, so the right `dx` is 0,
-# and every wrong `dx` that keeps the term through the mean is 0 as well. And if all entries of `dout` are equal, it
-# does not matter which of them the backward of unpooling reads.
+# Three bugs pass. The sum of a batch normalisation's output does not depend on `x`, so the right `dx` is 0, and a wrong
+# `dx` that keeps the term through the mean is 0 as well. And if all entries of `dout` are equal, it does not matter
+# which of them the backward of unpooling reads.
 #
 # ## What a bug does to a picture
 #
-# Now plant bugs in one stage of SegNet, small enough to train in seconds:
+# Now plant bugs in a SegNet that is small enough to train in seconds:
 
 # %%
 figures.show_source(ToySegNet.forward)
 
 # %% [markdown]
-# It memorises two toy street scenes. So that every kind of bug has an effect, the lowest rows are void, the class
-# weights differ, and the height and width are odd.
+# It learns two toy street scenes. So that every kind of bug has an effect, the lowest rows are void, the class weights
+# differ, and height and width are odd.
 
 # %%
 toys = ToyScenes(count=2, size=(27, 37), seed=0)
@@ -200,10 +200,10 @@ for name in ("void_counted", "unpool_fixed_corner", "dx_kernel_flipped", "batchn
 figures.show_gallery(above + below, columns=5, scale=np.abs(right).max())
 
 # %% [markdown]
-# All gradients are strongest at outlines; without the lower row you could not tell which of the five is right.
+# Without the lower row, you could not tell which of the five is right.
 #
-# Now train for 200 steps from the same initial weights: with the right gradient, with six bugs, and with the right
-# gradient at a fifth of the learning rate. This takes 10 to 20 seconds.
+# Now train from the same initial weights: with the right gradient, with six bugs, and with the right gradient at a
+# fifth of the learning rate. This takes 10 to 20 seconds.
 
 # %%
 names = ("batchnorm_other_variance", "dbias_first_sample", "batchnorm_no_mean_term", "unpool_fixed_corner",
@@ -220,9 +220,9 @@ for name, net in nets.items():
     print(f"{name:32} accuracy {net.accuracy():.2f}   last loss {net.losses[-1]:.2f}")
 
 # %% [markdown]
-# With the first two bugs, the network learns as well as with the right gradient. With the last two it is clearly worse.
-# But the right gradient with too low a learning rate performs worse than four of the six bugs. From one curve, you
-# cannot tell a bug from a badly chosen learning rate.
+# With the first two bugs, the network learns as well as with the right gradient; with the last two, clearly worse. But
+# the right gradient with too low a learning rate performs worse than most of the six bugs. So one curve does not
+# distinguish a bug from a badly chosen learning rate.
 #
 # ## What to remember
 #
@@ -233,7 +233,7 @@ for name, net in nets.items():
 #
 # ## Read next
 #
-# * S. McConnell (2004), *Code Complete*, chapter 20: what share of mistakes each kind of review and test finds.
+# * S. McConnell (2004), *Code Complete*, chapter 20: which share of mistakes each kind of review and test finds.
 # * Y. Jia and M. Harman (2011), *An Analysis and Survey of the Development of Mutation Testing*: how to judge tests by
-#   the bugs that one plants.
+#   planted bugs.
 # * A. Karpathy (2019), *A Recipe for Training Neural Networks*: how networks fail silently, and habits that reveal it.
