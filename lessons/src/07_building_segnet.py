@@ -42,13 +42,12 @@ figures.show_arrays([(name, a[0, :, :, 0]) for name, a in zip(names, maps, stric
                 highlight={"x": (2, 2), "unpool 1": (2, 2)})  # fmt: skip
 
 # %% [markdown]
-# The largest number, 9, returns to its original cell. The last pool is undone first, so pools and unpools are nested
-# like brackets.
+# The last pool is undone first, so pools and unpools are nested like brackets.
 #
 # ## The formula
 #
 # Let $C$ be a convolution with batch norm and ReLU, $P$ a pool, and $U$ an unpool. A pool has two results, $(p, i) =
-# P(a)$: the pooled map and the indices. A SegNet with two stages is then
+# P(a)$: the pooled map and the indices. A SegNet with two stages is
 #
 # $$
 # \begin{aligned}
@@ -191,8 +190,8 @@ assert list(ours.layers(11, builder)) == list(line)
 print("the same", len(line), "layers")
 
 # %% [markdown]
-# `ts.build` builds a network by name. `tiny` trains in minutes on a laptop. `basic` is SegNet-Basic, the paper's small
-# network. `vgg16` is SegNet itself; its encoder has the 13 convolutions of VGG16, a classifier of photographs.
+# `ts.build` builds a network by name. `basic` is SegNet-Basic, the paper's small network. `vgg16` is SegNet itself; its
+# encoder has the 13 convolutions of VGG16, a classifier of photographs.
 
 # %%
 for name in ("tiny", "basic", "vgg16"):
@@ -337,7 +336,7 @@ for tensor in report.tensors:
 # ## Inference without batch norm
 #
 # In inference, the statistics $\mu$ and $\sigma^2$ of a batch norm are fixed, so it only scales and shifts each
-# channel. The kernel and the bias of the convolution before it can absorb both:
+# channel. The convolution before it can absorb both:
 #
 # $$\gamma\,\frac{(W * x + b) - \mu}{\sqrt{\sigma^2 + \varepsilon}} + \beta
 # \;=\; \underbrace{\frac{\gamma}{\sqrt{\sigma^2 + \varepsilon}}}_{s}\,(W * x) \;+\;
@@ -575,8 +574,8 @@ figures.show_costs(vgg16, (360, 480))
 #
 # Write `my_frugal_segnet()`. Return a dictionary of layers in float32, from the picture to 11 logits per pixel. Use
 # only `Normalize`, `Conv2d` with stride 1 and at least 8 output channels, `BatchNorm2d`, `ReLU`, and at most four 2x2
-# pools with their unpools. The field of each logit must be at least 106 pixels. The grader counts the parameters; the
-# goal is at most 2,000. SegNet-Basic with 8 channels has:
+# pools with their unpools. The field of each logit must be at least 106 pixels. The grader counts the parameters.
+# SegNet-Basic with 8 channels has:
 
 # %%
 print(f"{ts.build('basic', width=1 / 8).num_parameters:,} parameters")
