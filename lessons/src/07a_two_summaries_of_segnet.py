@@ -84,7 +84,7 @@ for name, gradient in model.named_gradients():
 # %% [markdown]
 # They do, through all unpools. The paper trains SegNet end to end, and the published settings give every layer's
 # weights the same learning rate. To measure the effect, train the same network with and without a frozen encoder, both
-# from random weights. (Small pictures gain nothing from a second thread, so the next cells use one.)
+# from random weights.
 
 # %% tags=["parameters"] fast="EPOCHS, STREETS, OTHERS = 1, 16, 4"
 EPOCHS, STREETS, OTHERS = 8, 120, 40  # epochs, training scenes, test scenes
@@ -94,7 +94,7 @@ size = (48, 64)
 train = InMemory(ToyScenes(STREETS, seed=1, size=size))
 others = InMemory(ToyScenes(OTHERS, seed=2, size=size))
 threads = ts.runtime.threads()
-ts.runtime.set_threads(1)
+ts.runtime.set_threads(1)  # small pictures gain nothing from a second thread
 for frozen in (True, False):
     model = ts.build("tiny", width=0.5)
     before = model.layers["encoder2.conv1"].params["weight"].copy()
@@ -222,8 +222,8 @@ ts.runtime.set_threads(threads)
 
 # %% [markdown]
 # `article` learns the task, but it is **not a SegNet**. Here `tiny` has fewer parameters and finds the outlines better.
-# But this is one short run with one seed, and the networks also differ in batch norm, depth and input scaling. Lesson
-# 05 changes only the upsampling.
+# But this is one short run, and the networks also differ in batch norm, depth and input scaling. Lesson 05 changes only
+# the upsampling.
 #
 # ## "Strong results at low computational cost" (A)
 
@@ -247,11 +247,6 @@ for name in names:
     print(f"{name:<27} {summary.total('skip_bytes') / 1e6:6.2f} MB   {summary.kernels:>9,} kernel weights")
 
 # %% [markdown]
-# ## What both get right
-#
-# A advises readers to compare the sizes of picture, label map and prediction, to verify the colours of the classes, and
-# to begin with one simple example. B explains why pooling blurs outlines, and why positions must be saved.
-#
 # ## What to remember
 #
 # * SegNet is a discriminative model. It is trained end to end, and upsamples by unpooling, not by transposed
