@@ -29,7 +29,7 @@ ts.runtime.set_threads(1)  # the arrays of this lesson are too small to gain fro
 # %% [markdown]
 # ## A valley with two parameters
 #
-# Begin with two parameters, $a$ and $b$, and a loss that is shaped like a long valley:
+# Begin with a loss of two parameters that is shaped like a long valley:
 #
 # $$J(a, b) = \tfrac12\big(\lambda_1 a^2 + \lambda_2 b^2\big), \qquad \lambda_1 = 1,\ \lambda_2 = 25, \qquad
 # \frac{\partial J}{\partial a} = \lambda_1 a, \quad \frac{\partial J}{\partial b} = \lambda_2 b .$$
@@ -114,8 +114,8 @@ grader.predict("momentum_on_a_steady_slope", prediction)
 # A constant gradient adds up to $g\,(1 + \mu + \mu^2 + \dots) = g / (1 - \mu)$. A gradient that changes sign at each
 # step adds up to $g\,(1 - \mu + \mu^2 - \dots) = g/(1 + \mu)$, about $g/2$ for $\mu = 0.9$.
 #
-# **Weight decay** prefers small weights: add $\frac{\delta}{2} w^2$ to the loss for every weight, and therefore
-# $\delta w$ to its gradient. By default the library applies decay to convolution kernels only.
+# **Weight decay** prefers small weights: add $\frac{\delta}{2} w^2$ to the loss for every weight, and therefore $\delta
+# w$ to its gradient.
 #
 # ### Exercise 1: a step of SGD
 #
@@ -162,8 +162,8 @@ assert np.allclose([same[0], abs(alternating[0])], [1 / (1 - 0.9), 1 / (1 + 0.9)
 # $$m \leftarrow \beta_1 m + (1 - \beta_1)\, g, \qquad s \leftarrow \beta_2 s + (1 - \beta_2)\, g^2, \qquad
 # w \leftarrow w - \eta\, \frac{\hat m}{\sqrt{\hat s} + \epsilon} .$$
 #
-# **Bias correction.** Both $m$ and $s$ begin at 0, so they are too small at first. If the gradient is the same $g$ at
-# each step, then
+# **Bias correction.** $m$ and $s$ begin at 0, so they are too small at first. If the gradient is the same $g$ at each
+# step, then
 #
 # $$m_t = (1 - \beta_1) \sum_{k=0}^{t-1} \beta_1^k\, g = (1 - \beta_1)\,\frac{1 - \beta_1^t}{1 - \beta_1}\, g
 # = (1 - \beta_1^t)\, g .$$
@@ -552,7 +552,6 @@ print(f"{len(train)} training pictures, {len(val)} validation pictures; position
 # %% [markdown]
 # Is the rate of this recipe, 0.02, a good one? In a *range test* (Smith 2015) the rate rises exponentially during one
 # short training run, until the loss rises. `find_lr` suggests a tenth of the rate at which the smoothed loss is lowest.
-# The suggestion depends on the seed.
 
 # %%
 found = ts.training.find_lr(ts.build("tiny", width=0.5), train, recipe=recipe, steps=40)
@@ -588,8 +587,7 @@ print(f"this lesson's network: mIoU {result.scores.mIoU:.3f}     the bundled one
 # %% [markdown]
 # ## Memorising
 #
-# Now train on sixteen pictures for many epochs, without and with random flips, and score training and validation
-# pictures.
+# Now train on sixteen pictures for many epochs, without and with random flips.
 
 # %% tags=["parameters"] fast="FEW_EPOCHS = 6"
 FEW_EPOCHS = 48  # training epochs on sixteen pictures
@@ -625,8 +623,7 @@ print(f"flips {'help' if gain > 0.02 else 'hurt' if gain < -0.02 else 'change li
 
 # %% [markdown]
 # On its training pictures the network improves to the end, but on other pictures it stops improving early. This is
-# *overfitting*: the network learned these streets, not streets in general. Flips raise the score on other pictures, the
-# one that counts.
+# *overfitting*. Flips raise the score on other pictures, the one that counts.
 #
 # ### Challenge: sixty steps
 #
@@ -674,12 +671,12 @@ print("seeds 0, 0, 1:", *prints)
 assert prints[0] == prints[1] != prints[2]
 
 # %% [markdown]
-# On another processor sums may be rounded differently. To compare two choices, train each with several seeds.
+# On another processor sums may be rounded differently.
 #
 # ## The paper's recipe
 #
-# The paper uses SGD with a fixed rate of 0.1, momentum 0.9, batches of 12 pictures, median-frequency class weights, and
-# He's initialisation. The recipe `paper-basic` follows the authors' published model files:
+# The paper uses SGD with a fixed rate of 0.1, momentum 0.9, and batches of 12 pictures. The recipe `paper-basic`
+# follows the authors' published model files:
 
 # %%
 paper = ts.paper_recipe("paper-basic")
