@@ -45,7 +45,7 @@ tensors, tape = my_tensors(net, images[:1])
 # %% [markdown]
 # ## The first filters
 #
-# The 32 filters of the first convolution have 3x3 pixels and three colours. Grey is 0.
+# The filters of the first convolution have 3x3 pixels and three colours. Grey is 0.
 
 # %%
 weight = net.layers["encoder1.conv1"].params["weight"]
@@ -419,7 +419,7 @@ assert halved < 0.05 * norms["batch norm"][-1]
 # \lVert w \rVert = \sqrt{\textstyle\sum_i w_i^2} .$$
 #
 # If batch norm follows, the gradient is perpendicular to the filter. Without momentum, $r$ is then the tangent of the
-# angle by which the filter turns: 0.001 is about a twentieth of a degree, and 1 is 45 degrees.
+# angle by which the filter turns.
 #
 # ### Exercise 6: the update-to-weight ratio
 #
@@ -475,8 +475,8 @@ print(f"best after {STEPS} steps: rate {best}, with a median ratio of {np.median
 assert best == 0.3
 
 # %% [markdown]
-# With a ratio near 1, each step discards the direction that all previous steps had found. Look at the first steps and
-# the *largest* ratio: afterwards the weights have grown, and the same rate gives small ratios.
+# With a ratio near 1, each step discards the direction that all previous steps had found. Look at the first steps:
+# afterwards the weights have grown, and the same rate gives small ratios.
 #
 # ## Dead channels
 #
