@@ -142,8 +142,6 @@ for random_matrix in rng.integers(1, 50, (1000, 5, 5)):
 print("all three hold for a thousand random matrices")
 
 # %% [markdown]
-# ### Predict: rows and columns swapped
-#
 # If rows and columns of the matrix are swapped, which score changes: (a) G, (b) C, or (c) mIoU?
 
 # %%
@@ -207,7 +205,7 @@ assert my_G(predictions, "dropped by label") == my_G(other, "dropped by label") 
 # %% [markdown]
 # ## A trained network
 #
-# Judge the library's bundled network on new drawn streets, with your confusion matrix.
+# Judge the bundled network on new drawn streets, with your confusion matrix.
 
 # %% tags=["parameters"] fast="PICTURES, TRAINING, STREETS, FRAMES, TRIALS, NETS = 12, 24, 12, 4, 60, 4"
 PICTURES, TRAINING = 40, 80  # test streets, training streets for the baselines
@@ -244,7 +242,7 @@ viz.per_class_figure(of_net, CAMVID)
 # If it is predicted but not labelled, its IoU is 0 and counts.
 #
 # The authors' evaluation script counts absent classes as 0, because it always divides by 11. The accuracy that their
-# network prints during training counts them as 1. On a single picture the choice matters:
+# network prints during training counts them as 1.
 
 # %%
 lacking = [(matrix.sum(0) + matrix.sum(1) == 0).sum() for matrix in matrices]
@@ -420,8 +418,6 @@ for shift in (0, 1, 2, 3):
     print(f"{shift}          {mIoU:.3f}    {reached[0]:.3f}         {reached[1]:.3f}")
 
 # %% [markdown]
-# A larger tolerance raises BF, so report BF with its tolerance.
-#
 # ### Exercise 4: boundary F1 by distance
 #
 # In a weaker criterion, a pixel is matched if the other map has *any* pixel within the tolerance. Write
@@ -509,8 +505,7 @@ figures.overlays_figure([(street.image, street.labels, said[0], "full size"),
 # ## How far can a score be trusted?
 #
 # Other test streets would give another score. The *bootstrap* imitates other samples: draw N of the N pictures with
-# replacement, score them, and repeat. The standard deviation $s$ of these scores shows how much a score depends on the
-# sample.
+# replacement, score them, and repeat. $s$ is the standard deviation of these scores.
 #
 # ### Exercise 5: the bootstrap
 #
@@ -678,7 +673,7 @@ print(f"G {G:.3f}   C {C:.3f}   mIoU {mIoU:.3f}")
 # * G weights pixels equally; C and mIoU weight classes equally. mIoU is at most C.
 # * Drop void pixels by their label, and state how absent classes count.
 # * Report BF with the method of matching and the tolerance.
-# * A score needs a baseline and a confidence interval. Where neighbouring frames are alike, draw whole blocks.
+# * A score needs a baseline and a confidence interval.
 # * Data that were used for choosing cannot be used for judging.
 
 # %% [markdown]
