@@ -176,8 +176,6 @@ for name, s in summaries.items():
     print(f"{name:39} {s.kernels:18,}   {indices / 1e6:21.2f} {maps / 1e6:6.2f} {s.gflops:7.1f}")
 
 # %% [markdown]
-# Networks with equally many kernel weights pass nothing, one megabyte, or fifteen megabytes.
-#
 # ### Exercise 2: bytes passed to the decoder
 #
 # Write `my_crossing_bytes(H, W, C, K)` for an encoder of C channels with four pools of 2x2.
@@ -265,8 +263,8 @@ for name in names:
 
 # %% [markdown]
 # This gives $\text{dp} = \text{dnext} + \text{dout}\, W^T$. Without a reduction $W$ is the identity. Since $\partial\,
-# \text{out}_k / \partial u_k = 1$, $\text{du} = \text{dout}$: an addition copies its gradient. Since $W_{ck}$ is used
-# at every pixel of every picture, $\text{dW}_{ck} = \sum_{n, i, j} p_{nijc}\, \text{dout}_{nijk}$.
+# \text{out}_k / \partial u_k = 1$, $\text{du} = \text{dout}$: an addition copies its gradient. Since every pixel uses
+# $W_{ck}$, $\text{dW}_{ck} = \sum_{n, i, j} p_{nijc}\, \text{dout}_{nijk}$.
 #
 # ### Exercise 3: the backward pass of a skip connection
 #
@@ -319,8 +317,6 @@ figures.show_arrays([("dout", dout_small), *((name, dz.round(1)) for name, dz in
 
 # %% [markdown]
 # ### Check the gradients
-#
-# Check your function, the ops, and narrow networks:
 
 # %%
 rng = np.random.default_rng(0)
@@ -394,9 +390,8 @@ for name in names:
 # %% [markdown]
 # ### The spread of the seeds
 #
-# How much does a network differ from *itself* if it is trained with another seed? For each network, compute the
-# difference between the largest and the smallest score of its seeds. The largest of these differences is the **spread**
-# of a score. A smaller difference between two networks is called a **tie**.
+# For each network, compute the difference between the largest and the smallest score of its seeds. The largest of these
+# differences is the **spread** of a score. A smaller difference between two networks is called a **tie**.
 #
 # ### Exercise 4: a verdict with ties
 #
@@ -449,8 +444,7 @@ single = np.abs(rng.standard_normal((5000, 2)) @ [1, -1])
 print(f"with one seed each they differ by more than the noise in {np.mean(single > 1):.0%}, and the noise is unknown")
 
 # %% [markdown]
-# The rule is strict, so it also calls small true differences ties. A tie means "not told apart by these runs", not
-# "equal".
+# A tie means "not told apart by these runs", not "equal".
 #
 # ### Our study next to the paper's table
 #
@@ -586,7 +580,7 @@ figures.show_strip_plot(mine, ties=spread_of)
 
 # %% [markdown]
 # "single runs" is the range of differences that could have been published with one seed each. Such short runs say
-# little about decoders, but they show how far apart two runs of *one* network are.
+# little about decoders.
 #
 # ## What Table 1 does and does not compare
 #
@@ -595,7 +589,7 @@ figures.show_strip_plot(mine, ties=spread_of)
 #
 # In our study, an encoder with a receptive field of 106 pixels sees the whole height of 90 rows, but less than a third
 # of the paper's 360. Our test pictures are 101 consecutive frames of one drive; the paper's test pictures come from two
-# other drives. Where study and paper agree, a conclusion holds in spite of these differences.
+# other drives.
 
 # %% [markdown]
 # ### Challenge: a test that finds more differences
