@@ -135,8 +135,8 @@ assert min(gain) > 0
 assert read["input"][0] < read["encoder2.relu1"][0] < read["decoder2.relu1"][0]
 
 # %% [markdown]
-# In the decoder the scores rise with the ceilings. The encoder finds *what* is in the picture; the decoder adds *where*
-# it is.
+# In the decoder the scores rise with the ceilings, except at the last stage. The encoder finds *what* is in the
+# picture; the decoder adds *where* it is.
 #
 # ## The pooling indices
 #
