@@ -1,14 +1,14 @@
 # %% [markdown]
 # # 07 Building SegNet
 #
-# **The question.** How do the parts of lessons 01 to 06 become a network that labels every pixel, and what does it cost
-# in parameters, memory and computation?
+# **The question.** How do the parts of lessons 01 to 06 become a network, and what does it cost in parameters, memory
+# and computation?
 #
 # **At the end** you can
 #
-# * build a SegNet, run it forward and backward, and check its gradient;
+# * build a SegNet and check its gradient;
 # * explain why 360 rows become 23 and then 360 again;
-# * compute its parameters, the memory of its indices, its receptive fields and its multiplications.
+# * compute its parameters, the memory of its indices, its receptive fields and its computation.
 #
 # **Prerequisites:** lessons 01 to 06. Section and table numbers refer to Badrinarayanan, Kendall and Cipolla 2017
 # (arXiv:1511.00561).
@@ -26,9 +26,8 @@ from tinysegnet_lessons.bugs import bugs
 # %% [markdown]
 # ## Two pools, two unpools
 #
-# Begin without convolutions. Two pooling layers (*pools*) reduce a picture of 4x4 numbers to 2x2 and 1x1, and two
-# unpooling layers (*unpools*) restore its size. A layer object is an op with its parameters. A `MaxUnpool2d` is given
-# the pool whose indices it uses.
+# Begin without convolutions: two pooling layers (*pools*), and two unpooling layers (*unpools*), which restore the
+# size. A layer object is an op with its parameters. A `MaxUnpool2d` gets the pool whose indices it uses.
 
 # %%
 x = np.array([[3.0, 1, 2, 0], [0, 5, 4, 6], [1, 2, 9, 7], [8, 0, 3, 2]])
@@ -43,13 +42,12 @@ figures.show_arrays([(name, a[0, :, :, 0]) for name, a in zip(names, maps, stric
                 highlight={"x": (2, 2), "unpool 1": (2, 2)})  # fmt: skip
 
 # %% [markdown]
-# The largest number, 9, returns to its original cell, because the two indices store its place. The last pool is the
-# first to be undone, so pools and unpools are nested like brackets.
+# The last pool is undone first, so pools and unpools are nested like brackets.
 #
 # ## The formula
 #
-# Write $C$ for a convolution with batch norm and ReLU, $P$ for a pool, and $U$ for an unpool. A pool has two results:
-# $(p, i) = P(a)$, the pooled map and the position of each maximum in its window. A SegNet with two stages is then
+# Let $C$ be a convolution with batch norm and ReLU, $P$ a pool, and $U$ an unpool. A pool has two results, $(p, i) =
+# P(a)$: the pooled map and the indices. A SegNet with two stages is
 #
 # $$
 # \begin{aligned}
@@ -59,13 +57,13 @@ figures.show_arrays([(name, a[0, :, :, 0]) for name, a in zip(names, maps, stric
 # \end{aligned}
 # $$
 #
-# (section 3). The classifier is a convolution without batch norm and ReLU, with one output channel per class. Only
-# $i_1$ and $i_2$ bypass the *bottleneck*, the smallest map $p_2$.
+# (section 3). The classifier is a convolution alone, with one output channel per class. Only $i_1$ and $i_2$ bypass the
+# *bottleneck*, the smallest map $p_2$.
 
 # %% [markdown]
 # ## Piece by piece
 #
-# Now build this network, in float64 so that its gradient can be checked:
+# Build this network in float64, so that its gradient can be checked:
 
 # %%
 numbers = {"rng": np.random.default_rng(0), "dtype": np.float64}
@@ -84,7 +82,7 @@ decoder1 = {"unpool": layers.MaxUnpool2d(encoder1["pool"]), **conv_norm_relu(8, 
 classifier = layers.Conv2d(8, 11, 3, **numbers)
 
 # %% [markdown]
-# The network is one ordered dictionary. Its first layer scales 0..255 to about -2..2.
+# The first layer scales 0..255 to about -2..2:
 
 # %%
 line = {"input": layers.Normalize(127.5, 64, dtype=np.float64)}
@@ -97,8 +95,9 @@ print(*line, sep="\n")
 # %% [markdown]
 # ### Warm-up: forward
 #
-# Write `my_run_forward(line, x)`: run the layers in order, each on the output of the layer before it, and return the
-# last output. Call `layer.forward(..., training=True)`, which keeps what backward needs.
+# Write `my_run_forward(line, x)`. `line` is a dictionary of layers, as above. Run the layers in order, each on the
+# output of the layer before it, and return the last output. Call `layer.forward(..., training=True)`, which keeps what
+# backward needs.
 
 
 # %%
@@ -114,7 +113,7 @@ def my_run_forward(line, x):
 my_run_forward = grader.grade("run_forward", my_run_forward)
 
 # %% [markdown]
-# The sizes of these pictures are odd, 9x13 pixels:
+# These pictures have odd sizes, 9x13 pixels:
 
 # %%
 rng = np.random.default_rng(1)
@@ -125,10 +124,10 @@ for end, name in enumerate(line, start=1):
 # %% [markdown]
 # ### Exercise 1: backward
 #
-# Backward is the same line in reverse: the `dx` of each layer is the `dout` of the layer before it. Write
-# `my_run_backward(line, x, dout)`. Run forward, then backward from `dout`, the gradient of the last output. Return
-# `dx`, the gradient of `x`, and a list of the norms (`np.linalg.norm`) of all parameters' gradients, in the order of
-# the line. `layer.backward(dout)` returns `dx` and fills the dictionary `layer.grads`.
+# The `dx` of each layer is the `dout` of the layer before it. Write `my_run_backward(line, x, dout)`. Run forward, then
+# backward from `dout`, the gradient of the last output. `layer.backward(dout)` returns `dx` and fills the dictionary
+# `layer.grads`. Return `dx`, the gradient of `x`, and a list of the norms (`np.linalg.norm`) of all gradients in
+# `layer.grads`, in the order of the line.
 
 
 # %%
@@ -155,7 +154,7 @@ for name, norm in zip(tensors, norms, strict=True):
     print(f"{name:<24} {norm:10.3f}")
 
 # %% [markdown]
-# `Network` combines these two loops and the names of all parameters in one object:
+# `Network` combines these two loops in one object:
 
 # %% tags=["map"]
 net = Network(line, {"name": "two_stages", "num_classes": 11})
@@ -165,7 +164,7 @@ figures.show_network(net, (9, 13))
 # %% [markdown]
 # Larger maps have taller bars, and more channels have wider bars. The green lines are the indices.
 #
-# **What if an unpool gets the wrong pool?** The grids differ:
+# **What if an unpool gets the wrong pool?**
 
 # %%
 wrong = dict(line)
@@ -178,8 +177,8 @@ except ts.errors.ShapeError as error:
 # %% [markdown]
 # ## The library's networks
 #
-# The library builds every SegNet from a description that lists the channels of every convolution, stage by stage. The
-# encoder calls `pools.append(...)` and the decoder `pools.pop()`. (Lesson 11 needs `add` and `reduce`.)
+# The library builds a SegNet from a list of its convolutions' channels, stage by stage. (Lesson 11 explains `add` and
+# `reduce`.)
 
 # %%
 figures.show_source(segnet.SegNetConfig.layers)
@@ -191,8 +190,8 @@ assert list(ours.layers(11, builder)) == list(line)
 print("the same", len(line), "layers")
 
 # %% [markdown]
-# `ts.build` builds a network by name. `tiny` trains in minutes on a laptop. `basic` is SegNet-Basic, the paper's small
-# network. `vgg16` is SegNet itself; its encoder has the 13 convolutions of VGG16, which classifies photographs.
+# `ts.build` builds a network by name. `basic` is SegNet-Basic, the paper's small network. `vgg16` is SegNet itself; its
+# encoder has the 13 convolutions of VGG16, a classifier of photographs.
 
 # %%
 for name in ("tiny", "basic", "vgg16"):
@@ -201,8 +200,8 @@ for name in ("tiny", "basic", "vgg16"):
         print(f"{name:<6} {part}", {kind: kinds.count((part, kind)) for kind in ("Conv2d", "BatchNorm2d", "ReLU")})
 
 # %% [markdown]
-# **The decoder of SegNet-Basic has no ReLU** (section 3.1); only a batch norm follows each of its convolutions.
-# SegNet's decoder has ReLUs, and its thirteenth convolution is the classifier.
+# **The decoder of SegNet-Basic has no ReLU** (section 3.1). SegNet's decoder has ReLUs, and its thirteenth convolution
+# is the classifier.
 
 # %%
 vgg16 = ts.build("vgg16")
@@ -211,8 +210,9 @@ figures.show_network(vgg16, (360, 480))
 # %% [markdown]
 # ## Odd sizes
 #
-# 360 rows can be halved three times, to 45. The fourth pool gives 23, because the last row gets its own window (lesson
-# 05). An unpool takes the size from its pool. If it doubled the size instead, how many rows would the last map have?
+# SegNet-Basic has four pools. Three of them halve 360 rows to 45. The fourth gives 23, because the last row gets its
+# own window (lesson 05). If all four unpools doubled the size instead of restoring it, how many rows would the last map
+# have?
 
 # %%
 prediction = ...  # a number of rows
@@ -222,8 +222,8 @@ grader.predict("rows_after_doubling", prediction)
 # ### Exercise 2: the shapes
 #
 # Write `my_segnet_shapes(H, W, encoder, decoder)`. `encoder` lists the output channels of each encoder stage, and
-# `decoder` those of each decoder stage, beginning at the bottleneck. Return one row (height, width, channels) per
-# stage: after each pool, then after each decoder stage.
+# `decoder` those of each decoder stage, beginning at the bottleneck. Return an array with one row (height, width,
+# channels) per stage: after each pool, then after each decoder stage.
 
 
 # %%
@@ -255,23 +255,19 @@ for size in ((45, 61), (17, 1), (1, 1)):
     assert tiny.forward(np.zeros((1, *size, 3), np.float32)).shape == (1, *size, 11)
 
 # %% [markdown]
-# Every picture size works, even a single pixel.
-#
 # ## Backward through the whole chain
 #
-# Number the layers 1 to $L$, with outputs $a_k = f_k(a_{k-1})$, $a_0 = x$ and parameters $w_k$. The loss $J$ depends on
-# the logits $a_L$. Your loop applies the chain rule for $k = L, \dots, 1$:
+# Let $a_k = f_k(a_{k-1})$ be the outputs of the layers $k = 1, \dots, L$, with $a_0 = x$ and the parameters $w_k$. The
+# loss $J$ depends on the logits $a_L$. Your loop applies the chain rule for $k = L, \dots, 1$:
 #
 # $$\frac{\partial J}{\partial a_{k-1}} = \Big(\frac{\partial f_k}{\partial a_{k-1}}\Big)^{\!\top}
 # \frac{\partial J}{\partial a_k} \qquad \frac{\partial J}{\partial w_k} =
 # \Big(\frac{\partial f_k}{\partial w_k}\Big)^{\!\top} \frac{\partial J}{\partial a_k}$$
 #
-# **But the indices bypass the line.** Does a gradient flow back along the green lines? An index is one of four
-# integers. A small change of the picture leaves it the same, so its derivative is 0 and no gradient flows back. (Where
-# it jumps, at a tie, there is no derivative; see lesson 03.)
+# **Does a gradient flow back along the green lines?** A small change of the picture does not change an index, so its
+# derivative is 0 and no gradient flows back. (At a tie an index jumps and has no derivative; see lesson 03.)
 #
-# Through a pool and its own unpool, forward keeps one pixel of each window in its place, and backward does the same
-# with the gradient:
+# A pool and its own unpool keep one pixel of each window. Backward keeps the gradient at the same place:
 
 # %%
 pool, unpool = skeleton[0], skeleton[3]
@@ -283,8 +279,9 @@ figures.show_arrays([("x", x), ("dout", dout[0, :, :, 0]), ("dx", dx[0, :, :, 0]
 # ### Exercise 3: a SegNet's backward, op by op
 #
 # The smallest SegNet is convolution, pool, unpool, convolution. Write `my_mini_segnet_backward(x, weight1, weight2,
-# dout)` with `ops`: run forward, keep the caches, and run backward. `x` is (N, H, W, C), `weight1` (3, 3, C, F),
-# `weight2` (3, 3, F, K), `dout` (N, H, W, K). There are no biases. Return `dx, dweight1, dweight2`. Sizes may be odd.
+# dout)` with the functions of `ops` from lessons 01, 02 and 05: run forward, keep the caches, and run backward. `x` is
+# (N, H, W, C), `weight1` (3, 3, C, F), `weight2` (3, 3, F, K), `dout` (N, H, W, K). There are no biases. Return `dx,
+# dweight1, dweight2`. H and W may be odd, so pass `output_size` to the unpool.
 
 
 # %%
@@ -308,8 +305,8 @@ my_mini_segnet_backward = grader.grade("mini_segnet_backward", my_mini_segnet_ba
 # %% [markdown]
 # ### Checking the whole network
 #
-# `ts.gradcheck.check_model` compares the backward of the network and its loss with central differences, for every
-# parameter tensor and the pictures. "crossed" counts the steps that crossed the kink of a ReLU or changed an index.
+# `ts.gradcheck.check_model` compares all gradients with central differences. "crossed" counts the steps that crossed
+# the kink of a ReLU or changed an index.
 
 # %%
 report = ts.gradcheck.check_model(net, size=(9, 13))
@@ -317,9 +314,9 @@ assert report.ok
 report
 
 # %% [markdown]
-# Now plant a bug: the backward of `decoder2.unpool` ignores the indices and reads the top left pixel of every window.
-# Which tensors are then wrong? (a) the parameters of `decoder2`, (b) the pictures and all parameters of the encoder,
-# (c) the parameters of both decoder stages and the classifier
+# Now plant a bug: the backward of `decoder2.unpool` ignores the indices and reads the top left pixel of each window.
+# Which tensors' gradients are then wrong? (a) the parameters of `decoder2`, (b) the pictures and all parameters of the
+# encoder, (c) the parameters of both decoder stages and the classifier
 
 # %%
 prediction = ...  # "a", "b" or "c"
@@ -338,8 +335,8 @@ for tensor in report.tensors:
 #
 # ## Inference without batch norm
 #
-# In inference, batch norm has fixed statistics $\mu$ and $\sigma^2$, so it only scales and shifts each channel. A
-# convolution is linear, so its kernel and bias can absorb both:
+# In inference, the statistics $\mu$ and $\sigma^2$ of a batch norm are fixed, so it only scales and shifts each
+# channel. The convolution before it can absorb both:
 #
 # $$\gamma\,\frac{(W * x + b) - \mu}{\sqrt{\sigma^2 + \varepsilon}} + \beta
 # \;=\; \underbrace{\frac{\gamma}{\sqrt{\sigma^2 + \varepsilon}}}_{s}\,(W * x) \;+\;
@@ -359,12 +356,12 @@ print(f"largest logit {np.abs(layer_by_layer).max():.1f}, largest difference {ga
 assert gap < 1e-3
 
 # %% [markdown]
-# `net.forward` without `training` uses these absorbed parameters. The logits are the same, up to float32 rounding.
+# In inference `net.forward` uses these absorbed parameters, and the logits are the same up to rounding.
 #
 # ## Parameters, kernel by kernel
 #
 # A convolution with kernel size $K$ from $C$ to $F$ channels has $K \cdot K \cdot C \cdot F$ weights and, optionally,
-# $F$ biases. A batch norm after it has $2F$ parameters, $\gamma$ and $\beta$; the running statistics are not learned.
+# $F$ biases. A batch norm after it has $2F$ parameters, $\gamma$ and $\beta$.
 #
 # ### Exercise 4: a stack
 #
@@ -390,8 +387,8 @@ my_stack_parameters = grader.grade("stack_parameters", my_stack_parameters)
 # %% [markdown]
 # ### Counting VGG16
 #
-# VGG16 has thirteen 3x3 convolutions and then three fully connected layers, that is, matrices. They reduce the last
-# feature map, 7x7 pixels with 512 channels, to 4096 numbers, to 4096 again, and to 1000 classes.
+# VGG16 has thirteen 3x3 convolutions and then three fully connected layers, that is, matrices, which turn the last
+# feature map, 7x7 pixels with 512 channels, into 1000 classes.
 
 # %%
 widths = [width for stage in segnet.vgg16().encoder for width in stage]
@@ -406,7 +403,7 @@ assert (convolutions, total, total - count) == (14_714_688, 138_357_544, 134_260
 
 # %% [markdown]
 # Section 3 says "from 134M to 14.7M". **14.7 million counts the convolutions. 134 million also includes `fc6` and
-# `fc7`**; no other sum of these layers gives 134 million. The whole SegNet has more:
+# `fc7`, but not `fc8`.** The whole SegNet has more than 14.7 million:
 
 # %%
 counts = {"encoder": 0, "decoder": 0, "classifier": 0, "biases": 0, "batch norm": 0}
@@ -420,11 +417,9 @@ print(f"{'all':<11} {sum(counts.values()):>11,}, {sum(counts.values()) * 4 / 1e6
 assert sum(counts.values()) == vgg16.num_parameters == 29_449_355
 
 # %% [markdown]
-# SegNet has 29.4 million parameters, twice as many as its encoder.
-#
 # ## Memory
 #
-# Training keeps what the backward of every layer needs, here for one picture of 360x480:
+# Training keeps the maps that backward needs, here for one picture of 360x480:
 
 # %%
 summary = vgg16.summary((360, 480))
@@ -434,8 +429,8 @@ print(f"maps kept for backward        {summary.total('kept') / 1e6:6.1f} MB")
 print(f"pool indices                  {summary.total('indices') / 1e6:6.1f} MB")
 
 # %% [markdown]
-# In inference, only the indices and the current map must stay in memory. A maximum in a 2x2 window has four possible
-# positions, so its index takes two bits (section 3), and four channels share one byte:
+# Inference needs only the indices and the current map. An index is one of four positions in a 2x2 window, so it takes
+# two bits (section 3), and four channels share one byte:
 
 # %%
 pool, tape = layers.MaxPool2d(), layers.Tape()  # a tape records what later calls need, such as indices
@@ -448,8 +443,8 @@ print(f"ratio               1/{pooled.nbytes // indices.nbytes}")
 # %% [markdown]
 # ### Exercise 5: the size of the indices
 #
-# Write `my_index_bytes(H, W, C)`: the bytes of the indices of a 2x2 pool on a map of H x W pixels with C channels.
-# Sizes are rounded up (45 rows give 23). The channels of one pixel fill whole bytes: 3 take one byte, and 5 take two.
+# Write `my_index_bytes(H, W, C)`. Return the number of bytes of the indices of a 2x2 pool on a map (H, W, C). Sizes are
+# rounded up (45 rows give 23). The channels of one window fill whole bytes: 3 take one byte, and 5 take two.
 
 
 # %%
@@ -464,7 +459,7 @@ def my_index_bytes(H, W, C):
 my_index_bytes = grader.grade("index_bytes", my_index_bytes)
 
 # %% [markdown]
-# Section 3.1 says that SegNet-Basic's first pooled maps take 11 MB at 360x480, and the indices 0.17 MB.
+# Section 3.1 gives 11 MB for SegNet-Basic's first pooled maps at 360x480, and 0.17 MB for their indices.
 
 # %%
 print(f"64 maps at 180x240, float32  {180 * 240 * 64 * 4 / 1e6:6.2f} MB")
@@ -476,17 +471,17 @@ print(f"indices of the second pool   {my_index_bytes(180, 240, 64) / 1e6:6.2f} M
 #
 # ## Receptive fields
 #
-# The receptive field of a number is the square of input pixels that it can depend on. Lesson 01 computes its size $r$
-# with the jump $d$, the distance in input pixels between two neighbours in a map. The decoder needs a third rule:
+# Lesson 01 computes the size $r$ of a receptive field with the distance $d$ of two neighbours in a map, in input
+# pixels. The decoder needs a third rule:
 #
-# * A convolution with kernel size $K$ combines $K$ neighbours at distance $d$: $r \leftarrow r + (K-1)\,d$.
-# * A pool combines two neighbours, $r \leftarrow r + d$, and then moves two steps: $d \leftarrow 2d$.
-# * An unpool puts values back on the finer grid, $d \leftarrow d/2$. The field of each value stays the same.
+# * A convolution with kernel size $K$ combines $K$ neighbours: $r \leftarrow r + (K-1)\,d$.
+# * A pool combines two neighbours, $r \leftarrow r + d$, and then doubles the distance, $d \leftarrow 2d$.
+# * An unpool puts values back on the finer grid, $d \leftarrow d/2$. $r$ stays the same.
 #
 # ### Exercise 6: receptive fields along a line
 #
-# Write `my_fields_of_a_line(line)`. A line is a tuple of pairs: `("conv", K)`, `("pool", 2)`, `("unpool", 2)`. Return
-# the size of the field after each pair.
+# Write `my_fields_of_a_line(line)`. Here a line is a tuple of pairs: `("conv", K)`, `("pool", 2)`, `("unpool", 2)`.
+# Return the list of the sizes $r$ after each pair. Begin with $r = d = 1$.
 
 
 # %%
@@ -520,8 +515,8 @@ for name in ("tiny", "basic", "vgg16"):
     assert name != "basic" or fields[last_pool] == 106
 
 # %% [markdown]
-# Section 3.1 also gives 106 pixels. To test it, replace everything outside the square of one pixel of the last pool
-# with noise. This pixel must not change, but others must.
+# Section 3.1 also gives 106 pixels. To test it, replace everything outside the field of one pixel of the last pool with
+# noise. This pixel must not change.
 
 # %%
 basic = ts.build("basic", width=1 / 16, dtype=np.float64)
@@ -547,13 +542,13 @@ larger = ToyScenes(1, seed=5, size=(240, 320))[0]
 figures.show_receptive_field(larger.image, ts.build("basic", width=1 / 8), "encoder4.pool", (7, 10))
 
 # %% [markdown]
-# The left panel shows everything that one number at the bottleneck *can* see. The right panel shows what it *does* use:
-# the brighter a pixel, the larger the gradient of the number with respect to it.
+# On the left is what one number at the bottleneck *can* see, on the right what it *does* use: the brighter a pixel, the
+# larger the gradient.
 #
 # ## Computation
 #
-# A convolution with $H \times W$ output pixels needs $H \cdot W \cdot K^2 \cdot C \cdot F$ multiply-adds, because every
-# output pixel uses every weight once. Which convolution of SegNet-Basic needs the most? (a) the first of the encoder,
+# A convolution with $H \times W$ output pixels needs $H \cdot W \cdot K^2 \cdot C \cdot F$ multiply-adds, because each
+# output pixel uses each weight once. Which convolution of SegNet-Basic needs the most? (a) the first of the encoder,
 # (b) the last of the encoder, (c) the last of the decoder, before the classifier
 
 # %%
@@ -569,7 +564,7 @@ for row in rows:
 print(f"{'SegNet-Basic':<15} {total / 1e9:6.2f} G")
 
 # %% [markdown]
-# In SegNet, the work is spread more evenly, because the channels double where the pixels are divided by four:
+# In SegNet, the work is spread more evenly, because most stages have twice the channels of the stage before:
 
 # %%
 figures.show_costs(vgg16, (360, 480))
@@ -577,10 +572,10 @@ figures.show_costs(vgg16, (360, 480))
 # %% [markdown]
 # ### Challenge: a large field from few parameters
 #
-# Write `my_frugal_segnet()`. It returns a dictionary of layers in float32, from the picture to 11 logits per pixel. Use
-# `Normalize`, `Conv2d` with stride 1 and at least 8 output channels, `BatchNorm2d`, `ReLU`, and at most four pools with
-# their unpools. The field of each logit must be at least 106 pixels. The grader counts the parameters; the goal is
-# 2,000. SegNet-Basic with 8 channels has:
+# Write `my_frugal_segnet()`. Return a dictionary of layers in float32, from the picture to 11 logits per pixel. Use
+# only `Normalize`, `Conv2d` with stride 1 and at least 8 output channels, `BatchNorm2d`, `ReLU`, and at most four 2x2
+# pools with their unpools. The field of each logit must be at least 106 pixels. The grader counts the parameters.
+# SegNet-Basic with 8 channels has:
 
 # %%
 print(f"{ts.build('basic', width=1 / 8).num_parameters:,} parameters")
@@ -610,19 +605,18 @@ figures.show_network(Network(my_frugal_segnet(), {"name": "frugal", "num_classes
 # %% [markdown]
 # ## What to remember
 #
-# * A SegNet is a chain of layers. Each pool passes its indices and its input size to the matching unpool.
-# * Backward is the same line in reverse. No gradient flows back along the indices.
-# * If `check_model` fails, the wrong tensor nearest the output is the last parameter before the broken layer.
-# * Most parameters are in the middle of a SegNet, and most memory is at its ends. Indices cost two bits per window, a
-#   sixteenth of the pooled map in float32.
+# * Each pool of a SegNet passes its indices and its input size to the matching unpool.
+# * Backward runs the layers in reverse. No gradient flows back along the indices.
+# * If `check_model` fails, look at the layer after the wrong tensor that is nearest the output.
+# * Indices cost two bits per window, a sixteenth of the pooled map in float32.
 # * A number at SegNet-Basic's bottleneck can see 106x106 pixels, but it uses mainly the middle.
 #
-# Appendix 07a tests two published summaries of SegNet, claim by claim.
+# Appendix 07a tests two published summaries of SegNet.
 #
 # ## Read next
 #
 # * V. Badrinarayanan, A. Kendall and R. Cipolla (2017), "SegNet: A Deep Convolutional Encoder-Decoder Architecture for
-#   Image Segmentation", section 3: the authors explain the network that you have built.
+#   Image Segmentation": section 3 explains the network that you have built.
 # * K. Simonyan and A. Zisserman (2015), "Very Deep Convolutional Networks for Large-Scale Image Recognition": why
 #   SegNet's encoder stacks 3x3 kernels.
 # * W. Luo, Y. Li, R. Urtasun and R. Zemel (2016), "Understanding the Effective Receptive Field in Deep Convolutional

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 07a Appendix: two summaries of SegNet
 #
-# Many readers first meet SegNet in a summary. This appendix paraphrases two published ones: **A**, a web lesson with a
-# short Keras program, and **B**, a summary of the paper. It tests each claim by a computation. It needs lesson 07;
-# section and table numbers refer to Badrinarayanan, Kendall and Cipolla 2017 (arXiv:1511.00561).
+# This appendix tests claims of two published summaries of SegNet, paraphrased: **A**, a web lesson with a short Keras
+# program, and **B**, a summary of the paper. It needs lesson 07. Section and table numbers refer to Badrinarayanan,
+# Kendall and Cipolla 2017 (arXiv:1511.00561).
 
 # %%
 import numpy as np
@@ -27,10 +27,9 @@ for part in ("encoder", "decoder", "classifier"):
 print("unpools:", sum(isinstance(layer, layers.MaxUnpool2d) for layer in vgg16.layers.values()))
 
 # %% [markdown]
-# **Right, if read carefully.** With the classifier, 13 decoder convolutions mirror the 13 encoder convolutions. But
-# there are only five unpools, one per pool.
+# **Right**, if the classifier counts as a decoder convolution. But there are only five unpools, one per pool.
 #
-# B's other count, "134 M become 14.7 M", is **right** for the encoder (lesson 07). The whole network has 29.4 M.
+# "134 M become 14.7 M" (B) is **right** for the encoder (lesson 07). The whole network has 29.4 M.
 #
 # ## "Two bits per window, at a slight loss of accuracy" (B)
 
@@ -43,10 +42,10 @@ assert np.array_equal(back[back != 0], features[back != 0])
 print(f"{(back != 0).mean():.0%} of the numbers are restored, bit for bit, at their positions")
 
 # %% [markdown]
-# Two bits are **right**, although the authors' published code stores each index as a 32-bit float. Nothing is rounded:
-# two bits describe the position exactly. The loss comes from the other three numbers of each window. A decoder that
-# also receives whole feature maps (SegNet-Basic-EncoderAddition) has mIoU 48.5 instead of 47.7 on CamVid's test
-# pictures, with median-frequency balancing (Table 1).
+# Two bits are **right**: they describe the position exactly. (The authors' published code stores each index as a 32-bit
+# float.) The loss comes from the other three numbers of each window. A decoder that also receives whole feature maps
+# (SegNet-Basic-EncoderAddition) has mIoU 48.5 instead of 47.7 on CamVid's test pictures, with median-frequency
+# balancing (Table 1).
 #
 # ## "The decoder upsamples by transposed convolutions" (A)
 
@@ -56,9 +55,9 @@ for name in ("vgg16", "basic", "tiny", "article"):
     print(f"{name:<8}", {kind: kinds.count(kind) for kind in ("MaxUnpool2d", "ConvTranspose2d", "Upsample")})
 
 # %% [markdown]
-# **Wrong.** A SegNet has unpools and ordinary convolutions. (`article` is A's own program.) The transposed convolutions
-# of `article` do not upsample either. With stride 1, a transposed convolution is a convolution with the kernel rotated
-# by 180 degrees and its channel axes exchanged (lesson 02):
+# **Wrong.** A SegNet has unpools and ordinary convolutions. Even the transposed convolutions of `article`, A's own
+# program, do not upsample. With stride 1, a transposed convolution is a convolution whose kernel is rotated by 180
+# degrees, with its channel axes exchanged (lesson 02):
 
 # %%
 x, weight = rng.standard_normal((1, 6, 5, 4)), rng.standard_normal((3, 3, 2, 4))  # weight (K, K, out, in)
@@ -69,7 +68,7 @@ print(f"shape {transposed.shape}, largest difference {np.abs(transposed - ordina
 # %% [markdown]
 # ## "The encoder is not trainable" (B)
 #
-# B argues that VGG16's weights are already good. First, do gradients reach the encoder?
+# Do gradients reach the encoder?
 
 # %%
 scenes = ToyScenes(4, size=(48, 64))
@@ -83,10 +82,9 @@ for name, gradient in model.named_gradients():
         print(f"{name:<22} norm of the gradient {np.linalg.norm(gradient):.3f}")
 
 # %% [markdown]
-# They do, through all unpools, so freezing the encoder is a choice. The paper trains SegNet end to end, and the
-# published settings give every layer's weights the same learning rate. To measure the effect, train the same network
-# with and without a frozen encoder, both from random weights. (Pictures this small gain nothing from a second thread,
-# so the next cells use one.)
+# They do, through all unpools. The paper trains SegNet end to end, and the published settings give every layer's
+# weights the same learning rate. To measure the effect, train the same network with and without a frozen encoder, both
+# from random weights.
 
 # %% tags=["parameters"] fast="EPOCHS, STREETS, OTHERS = 1, 16, 4"
 EPOCHS, STREETS, OTHERS = 8, 120, 40  # epochs, training scenes, test scenes
@@ -96,7 +94,7 @@ size = (48, 64)
 train = InMemory(ToyScenes(STREETS, seed=1, size=size))
 others = InMemory(ToyScenes(OTHERS, seed=2, size=size))
 threads = ts.runtime.threads()
-ts.runtime.set_threads(1)
+ts.runtime.set_threads(1)  # small pictures gain nothing from a second thread
 for frozen in (True, False):
     model = ts.build("tiny", width=0.5)
     before = model.layers["encoder2.conv1"].params["weight"].copy()
@@ -108,16 +106,14 @@ for frozen in (True, False):
 ts.runtime.set_threads(threads)
 
 # %% [markdown]
-# **Wrong.** The encoder is trained, in the paper and here, and even in this short run the trained encoder scores
-# higher. Random weights cannot show how well a frozen encoder works if it was trained on photographs; lesson 14 loads
-# weights of this kind.
+# **Wrong.** The encoder is trained, and even in this short run the trained encoder scores higher. This does not show
+# how well a frozen encoder works that was trained on photographs. Lesson 14 loads weights of this kind.
 #
 # ## "A generative model" (A)
 #
-# A generative model describes how data are generated. It defines a density $p(x)$ or $p(x, y)$ of pictures, so it can
-# say how likely a picture is and draw new ones. A SegNet computes $p(y_{uv} = k \mid x) =
-# \text{softmax}(\text{logits}_{uv})_k$ for the label of every pixel $(u, v)$, *given* the picture $x$. Nothing is
-# normalised over pictures. Give the network a street and pure noise:
+# A generative model defines a density $p(x)$ or $p(x, y)$ of pictures $x$ and labels $y$, so it can say how likely a
+# picture is and draw new ones. A SegNet computes $p(y_{uv} = k \mid x) = \text{softmax}(\text{logits}_{uv})_k$ for the
+# label of every pixel $(u, v)$, *given* the picture. Give the network a street and pure noise:
 
 # %%
 ready = ts.load_bundled("toy")  # a trained network
@@ -129,7 +125,7 @@ for name, picture in (("street", x), ("noise", static)):
     print(f"{name:<7} mean probability of the winning class {probs.max(-1).mean():.2f}, sum {probs.sum(-1).min():.3f}")
 
 # %% [markdown]
-# The network labels noise with almost as much confidence, so it cannot say whether its input is a street scene. A very
+# The network labels noise with almost as much confidence, so it cannot say whether its input is a street scene. A
 # simple generative model is a normal distribution of colours for each class, $p(\text{colour} \mid k)$:
 
 # %%
@@ -158,18 +154,18 @@ drawn = np.clip(drawn, 0, 255).astype(np.uint8)
 figures.show_batch(np.stack([street.image, drawn]), np.stack([street.labels, street.labels]), ts.data.CAMVID)
 
 # %% [markdown]
-# Its density distinguishes noise from a street, and it can draw a picture for given labels: coloured noise, on the
-# right. A SegNet cannot draw even such a picture. **Wrong**: SegNet is a *discriminative* model, because it predicts
-# labels for a given picture.
+# Its density distinguishes noise from a street, and it can draw a picture for given labels: coloured noise. A SegNet
+# can do neither. **Wrong**: SegNet is a *discriminative* model, because it predicts labels for a given picture.
 #
 # ## The formulas of A
 #
 # A writes the encoder as $X^{[l]} = f(W^{[l]} * X^{[l-1]} + b^{[l]})$ with ReLU for $f$, then $Y^{[l]} =
-# \text{pool}(X^{[l]})$, and the decoder as $X^{[l]} = f(W^{[l]} * Y^{[l-1]} + b^{[l]})$. With these formulas, the size
-# never increases again. They are **incomplete**. They lack (1) the indices; (2) unpooling; (3) batch norm; and (4) a
-# last layer without ReLU, because a logit may be negative.
+# \text{pool}(X^{[l]})$, and the decoder as $X^{[l]} = f(W^{[l]} * Y^{[l-1]} + b^{[l]})$. These formulas are
+# **incomplete**. They lack (1) the indices, (2) unpooling, without which the size never increases again, (3) batch
+# norm, and (4) a last layer without ReLU, because a logit may be negative.
 #
-# The order within a stage also matters: convolution, batch norm, ReLU, pool (section 3). Which layers may be exchanged?
+# The order within a stage is convolution, batch norm, ReLU, pool (section 3). Which neighbours may be exchanged? The
+# next cell prints the largest difference after each exchange.
 
 # %%
 a = rng.standard_normal((2, 8, 8, 5))
@@ -191,9 +187,9 @@ print(f"batch norm and ReLU: {np.abs(np.maximum(normalised(a), 0) - normalised(c
 print(f"batch norm and pool: {np.abs(pooled_by_2(normalised(a)) - normalised(pooled_by_2(a))).max():.2f}")
 
 # %% [markdown]
-# ReLU is non-decreasing, so the maximum stays the maximum. (The indices can differ: after ReLU a window may contain
-# only zeros, a tie.) Batch norm computes its statistics from its input, and a negative $\gamma$ reverses the order of
-# the numbers.
+# Only ReLU and pool may be exchanged: ReLU never decreases, so the maximum stays the maximum. (The indices can differ:
+# after ReLU a window may contain only zeros, a tie.) Batch norm computes its statistics from its input, and a negative
+# $\gamma$ reverses the order of the numbers.
 #
 # ## The program of A
 #
@@ -211,8 +207,8 @@ except ts.errors.ShapeError as error:
 figures.show_network(article, (128, 128))
 
 # %% [markdown]
-# Nothing bypasses the bottleneck, so the position of each maximum is lost. Does the network work nevertheless? Train it
-# and `tiny`, both at half their width, to find the road. BF measures how well outlines agree (lesson 05).
+# Nothing bypasses the bottleneck, so the position of each maximum is lost. Train this network and `tiny`, both at half
+# their width, to find the road. BF measures how well outlines agree (lesson 05).
 
 # %%
 ts.runtime.set_threads(1)
@@ -226,8 +222,8 @@ ts.runtime.set_threads(threads)
 
 # %% [markdown]
 # `article` learns the task, but it is **not a SegNet**. Here `tiny` has fewer parameters and finds the outlines better.
-# But this is one short training run with one seed, and the networks also differ in batch norm, depth and the scaling of
-# the input. Lesson 05 changes only the upsampling.
+# But this is one short run, and the networks also differ in batch norm, depth and input scaling. Lesson 05 changes only
+# the upsampling.
 #
 # ## "Strong results at low computational cost" (A)
 
@@ -241,8 +237,8 @@ for name in ("vgg16", "basic", "tiny"):
 
 # %% [markdown]
 # **Half right.** SegNet saves memory, not computation. In Table 6, a forward pass takes 422 ms, compared with 317 ms
-# for FCN and 110 ms for DeepLab-LargeFOV. But inference needs only 1052 MB, compared with 1806 MB and 1993 MB. FCN and
-# U-Net pass feature maps to the decoder; SegNet passes only positions. The paper compares such decoders:
+# for FCN and 110 ms for DeepLab-LargeFOV, but inference needs only 1052 MB, compared with 1806 MB and 1993 MB. FCN and
+# U-Net pass feature maps to the decoder, SegNet only positions. The next table shows what the paper's decoders get:
 
 # %%
 names = ("basic", "basic-encoder-addition", "fcn-basic", "fcn-basic-no-dim-reduction", "replication")
@@ -251,15 +247,10 @@ for name in names:
     print(f"{name:<27} {summary.total('skip_bytes') / 1e6:6.2f} MB   {summary.kernels:>9,} kernel weights")
 
 # %% [markdown]
-# ## What both get right
-#
-# A tells its readers to compare the sizes of picture, label map and prediction, to verify the colours of the classes,
-# and to begin with one simple example. B explains why pooling blurs outlines, and why positions must be saved before
-# they are lost.
-#
 # ## What to remember
 #
-# * SegNet is trained end to end, is discriminative, and upsamples by unpooling, not by transposed convolution.
+# * SegNet is a discriminative model. It is trained end to end, and upsamples by unpooling, not by transposed
+#   convolution.
 # * It saves memory, not computation.
 # * Before you believe a number in a summary, compute it yourself.
 #

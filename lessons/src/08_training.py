@@ -1,11 +1,11 @@
 # %% [markdown]
 # # 08 Training
 #
-# **The question.** How do gradients become a network that labels streets, and how do you notice in the first seconds
-# that something is wrong?
+# **The question.** How do gradients become a network that labels streets, and how do you notice early that something is
+# wrong?
 #
-# **At the end** you have written optimizers, a schedule and the training loop, and trained a SegNet with them. You can
-# test training code on two pictures, and tell whether a network has learned or only memorised.
+# **At the end** you have written optimizers, a schedule and the training loop. You can test training code on two
+# pictures, and tell whether a network has learned or only memorised.
 #
 # **Prerequisites:** lessons 04 (batch norm), 06 (the loss) and 07 (the network). Sections 3.2 and 3.3 of Badrinarayanan
 # et al. 2017 describe the paper's training recipe.
@@ -29,20 +29,20 @@ ts.runtime.set_threads(1)  # the arrays of this lesson are too small to gain fro
 # %% [markdown]
 # ## A valley with two parameters
 #
-# Begin with two parameters, $a$ and $b$, and a loss shaped like a long valley:
+# Begin with a loss of two parameters that is shaped like a long valley:
 #
 # $$J(a, b) = \tfrac12\big(\lambda_1 a^2 + \lambda_2 b^2\big), \qquad \lambda_1 = 1,\ \lambda_2 = 25, \qquad
 # \frac{\partial J}{\partial a} = \lambda_1 a, \quad \frac{\partial J}{\partial b} = \lambda_2 b .$$
 #
-# The valley is flat along $a$ and steep along $b$. $\lambda_1$ and $\lambda_2$ are its *curvatures*. *Gradient descent*
-# goes against the gradient $g$, and the *learning rate* $\eta$ scales each step:
+# $\lambda_1$ and $\lambda_2$ are its *curvatures*. *Gradient descent* steps against the gradient $g$, scaled by the
+# *learning rate* $\eta$:
 #
 # $$w \leftarrow w - \eta\, g .$$
 #
 # ### Warm-up: gradient descent
 #
-# Write `my_descent(start, curvatures, rate, steps)`. `start` and `curvatures` are arrays of shape (n,). Return the
-# parameters before the first step and after each step, as an array (steps + 1, n).
+# Write `my_descent(start, curvatures, rate, steps)`. `start` and `curvatures` are arrays (n,). Return the parameters
+# before the first step and after each step, as an array (steps + 1, n).
 
 
 # %%
@@ -74,16 +74,15 @@ plain = {name: np.array(my_descent(start, curvatures, rate, 25)) for name, rate 
 figures.show_paths(my_valley, plain, **area)
 
 # %% [markdown]
-# Each path takes 25 steps, from the ring to the square. In the middle the path jumps from wall to wall but still gets
-# closer. On the right every jump lands further up the wall.
+# Each path runs from the ring to the square. On the right each jump lands further up the wall.
 #
 # **Why.** Along each parameter, a step is a multiplication:
 #
 # $$a \leftarrow a - \eta \lambda a = (1 - \eta\lambda)\, a, \qquad\text{so after } t \text{ steps}\qquad
 # a_t = (1 - \eta\lambda)^t\, a_0 .$$
 #
-# The parameter shrinks when $|1 - \eta\lambda| < 1$, that is, when $0 < \eta < 2/\lambda$. The *steepest* direction
-# limits the learning rate: $2/25 = 0.08$. The *flattest* direction determines how long the descent takes.
+# The parameter shrinks if $|1 - \eta\lambda| < 1$, that is, if $0 < \eta < 2/\lambda$. The *steepest* direction limits
+# the rate: $2/25 = 0.08$. The *flattest* determines how long the descent takes.
 
 # %%
 print("rate     factor along a   factor along b   J at the start   J after 25 steps")
@@ -95,11 +94,12 @@ for rate, path in zip(rates.values(), plain.values(), strict=True):
 # %% [markdown]
 # ## Momentum
 #
-# Let the parameters move like a heavy ball. A *velocity* $v$ accumulates gradients, and friction $\mu$ slows it down:
+# Let the parameters move like a heavy ball. A *velocity* $v$ accumulates gradients, and a factor $\mu < 1$ slows it
+# down:
 #
 # $$v \leftarrow \mu\, v + g, \qquad w \leftarrow w - \eta\, v .$$
 #
-# If the gradient is the same at each step and $\mu = 0.9$, how many times as long as plain descent's steps do the steps
+# If the gradient is the same at each step and $\mu = 0.9$, how many times as long as plain descent's do the steps
 # become?
 
 # %%
@@ -111,12 +111,11 @@ grader.predict("momentum_on_a_steady_slope", prediction)
 #
 # $$v_t = g_t + \mu\, v_{t-1} = g_t + \mu\, g_{t-1} + \mu^2 v_{t-2} = \dots = \sum_{k=0}^{t-1} \mu^k g_{t-k} .$$
 #
-# A gradient that stays the same adds up to $g\,(1 + \mu + \mu^2 + \dots) = g / (1 - \mu)$. A gradient that changes sign
-# at each step, as between two walls, adds up to $g\,(1 - \mu + \mu^2 - \dots) = g/(1 + \mu)$, about $g/2$ for
-# $\mu = 0.9$.
+# A constant gradient adds up to $g\,(1 + \mu + \mu^2 + \dots) = g / (1 - \mu)$. A gradient that changes sign at each
+# step adds up to $g\,(1 - \mu + \mu^2 - \dots) = g/(1 + \mu)$, about $g/2$ for $\mu = 0.9$.
 #
-# **Weight decay** prefers small weights: add $\frac{\delta}{2} w^2$ to the loss for every weight, and therefore
-# $\delta w$ to its gradient. By default the library applies decay to convolution kernels only.
+# **Weight decay** prefers small weights: add $\frac{\delta}{2} w^2$ to the loss for every weight, and therefore $\delta
+# w$ to its gradient.
 #
 # ### Exercise 1: a step of SGD
 #
@@ -157,14 +156,14 @@ assert np.allclose([same[0], abs(alternating[0])], [1 / (1 - 0.9), 1 / (1 + 0.9)
 # %% [markdown]
 # ## Adam
 #
-# Adam (Kingma and Ba 2015) keeps two running means for each parameter, one of the gradient and one of its square, and
-# divides the first by the root of the second:
+# Adam (Kingma and Ba 2015) keeps running means of each parameter's gradient and of its square, and divides the first by
+# the root of the second:
 #
 # $$m \leftarrow \beta_1 m + (1 - \beta_1)\, g, \qquad s \leftarrow \beta_2 s + (1 - \beta_2)\, g^2, \qquad
 # w \leftarrow w - \eta\, \frac{\hat m}{\sqrt{\hat s} + \epsilon} .$$
 #
-# **Bias correction.** Both $m$ and $s$ begin at 0, so they are too small at first. If the gradient is the same $g$ at
-# each step, then
+# **Bias correction.** $m$ and $s$ begin at 0, so they are too small at first. If the gradient is the same $g$ at each
+# step, then
 #
 # $$m_t = (1 - \beta_1) \sum_{k=0}^{t-1} \beta_1^k\, g = (1 - \beta_1)\,\frac{1 - \beta_1^t}{1 - \beta_1}\, g
 # = (1 - \beta_1^t)\, g .$$
@@ -180,9 +179,10 @@ for t in range(1, 1001):
         print(f"{t:<7} {m:6.3f} {m / (1 - 0.9**t):10.3f} {s:12.5f} {s / (1 - 0.999**t):10.3f} {m / np.sqrt(s):17.2f}")
 
 # %% [markdown]
-# The correct ratio is 1. Without correction, the ratio is at first $0.1 / \sqrt{0.001} = 3.2$.
+# The correct ratio is 1. Without correction, the first ratio is $0.1 / \sqrt{0.001} = 3.2$, and the next ones are even
+# larger.
 #
-# The rate is 0.1 and the gradient $10^{-5}$. How long is Adam's first step?
+# The rate is 0.1 and the gradient $10^{-5}$. How long is the first step of Adam with bias correction?
 
 # %%
 prediction = ...  # a number
@@ -264,13 +264,13 @@ for name, height in heights.items():
 assert heights["momentum 0.5, rate 0.1"][60] < heights["plain, rate 0.07"][60] / 1000
 
 # %% [markdown]
-# Momentum tolerates a rate above 0.08, but 0.9 is too much for this valley. Adam begins along the diagonal, because at
-# first it takes equal steps in both directions, whatever their slopes.
+# Momentum tolerates a rate above 0.08, but 0.9 is too much momentum for this valley. Adam begins along the diagonal,
+# because its first steps are equal in both directions, whatever the slopes.
 #
 # ## Schedules
 #
-# The gradient of a few pictures is the true gradient plus noise, so at a constant rate the ball never comes to rest. A
-# *schedule* multiplies the rate by a factor that depends on the step.
+# The gradient of a few pictures is noisy, so at a constant rate the ball never comes to rest. A *schedule* multiplies
+# the rate by a factor that depends on the step.
 #
 # ### Exercise 3: one cycle
 #
@@ -300,7 +300,7 @@ factors["one_cycle"] = [my_one_cycle(t, steps) for t in range(steps)]
 figures.show_plot(factors, title="Factor of the learning rate", x="step")
 
 # %% [markdown]
-# `constant` is the paper's schedule. Send 300 balls through our valley, with noisy gradients:
+# `constant` is the paper's schedule. Send 300 balls through the valley, with noisy gradients:
 
 
 # %%
@@ -323,33 +323,32 @@ assert max(ends["0.05, poly"], ends["0.05, one_cycle"]) < ends["0.05, constant"]
 figures.show_plot(runs, title="Mean J, noisy gradients", x="step", log="y")
 
 # %% [markdown]
-# With the large constant rate the loss stays at a floor, and with the small one it falls slowly. The two decreasing
-# schedules are quick and end far lower.
+# The two decreasing schedules end far lower.
 #
 # ## Where to begin: the first weights
 #
-# If all weights were 0, all channels would stay identical for ever. How large should random weights be? Each output
-# number of a convolution is a sum of $n = K \cdot K \cdot C$ products ($n$ is the *fan-in*):
+# How large should random weights be? Each output of a convolution is a sum of $n = K \cdot K \cdot C$ products ($n$ is
+# the *fan-in*):
 #
 # $$z = \sum_{k=1}^{n} w_k x_k, \qquad w_k \text{ independent, mean } 0, \text{ variance } \sigma^2 .$$
 #
-# The weights do not depend on the inputs, and products of different weights have mean 0, so only squares remain:
+# The weights do not depend on the inputs, and products of two different weights have mean 0. Only squares remain:
 #
 # $$E[z^2] = \sum_k E[w_k^2]\, E[x_k^2] = n\, \sigma^2\, E[x^2] .$$
 #
-# The next layer is ReLU. Changing the signs of all weights gives an equally likely set of weights and changes the sign
-# of $z$. ReLU therefore sets half of the numbers to 0: $E[\max(z, 0)^2] = \frac12 E[z^2]$. The mean square stays the
-# same from layer to layer if
+# ReLU follows. The weights with all signs changed are equally likely and change the sign of $z$. On average ReLU
+# therefore removes half of the squares: $E[\max(z, 0)^2] = \frac12 E[z^2]$. The mean square stays the same from layer
+# to layer if
 #
 # $$\frac12\, n\, \sigma^2 = 1 \qquad\Longleftrightarrow\qquad \sigma = \sqrt{2/n} .$$
 #
-# This is He's initialisation (He et al. 2015), which the paper also uses (section 3.2).
+# This is He's initialisation (He et al. 2015; section 3.2).
 
 # %% [markdown]
 # ### Exercise 4: the standard deviation
 #
-# Write `my_he_std(shape)`, which returns He's standard deviation for a kernel of `shape` (K, L, C, F). The kernel is K
-# high and L wide, and K and L may differ.
+# Write `my_he_std(shape)`, which returns He's standard deviation for a kernel of `shape` (K, L, C, F): K rows, L
+# columns, C input and F output channels.
 
 
 # %%
@@ -364,8 +363,7 @@ def my_he_std(shape):
 my_he_std = grader.grade("he_std", my_he_std)
 
 # %% [markdown]
-# Send random numbers through 26 layers of 1x1 convolutions. The weights have this standard deviation, a tenth of it, or
-# three times as much.
+# Send random numbers through 26 layers of 1x1 convolutions. Multiply this standard deviation by 0.1, 1 or 3.
 
 
 # %%
@@ -393,12 +391,11 @@ drawn = {name: values for name, values in sizes.items() if "norm" not in name}
 figures.show_plot(drawn, title="Root mean square after each layer, no batch norm", x="layer", first=1, log="y")
 
 # %% [markdown]
-# With batch norm after each convolution (the last two printed lines) the factor is divided out again.
+# Batch norm (the last two printed lines) divides the factor out again.
 #
 # ## The cheapest test of training code: two pictures
 #
-# Before you train for an hour, train on two pictures alone. If the loss does not approach 0 within about sixty steps,
-# something is wrong with the code, the data or a setting.
+# First train on two pictures. If the loss does not approach 0 within about sixty steps, something is wrong.
 #
 # ### Exercise 5: the training loop
 #
@@ -454,12 +451,12 @@ print(f"after {STEPS} steps: the library's Adam {losses[-1]:.3f}, your Adam {my_
 figures.show_batch(images, labels, palette, columns=2)
 
 # %% [markdown]
-# Do the labels fit the pictures? Also look at the first loss. For an untrained network it should be somewhat above
-# $\log 11$. A first loss of 20 means that inputs or weights have a wrong scale.
+# Do the labels fit the pictures? The first loss of an untrained network should be somewhat above $\log 11$. A first
+# loss of 20 means a wrong scale of inputs or weights.
 #
-# Now spoil the training in six ways: shuffle the pixels of the label maps; exchange the labels of the two pictures;
-# freeze the encoder, or the decoder, at its random weights; divide the rate by a thousand; plant the unpooling bug of
-# lesson 05. With the bug, the backward pass reads the top left pixel of each window. What does the loss do?
+# Spoil the training in six ways: shuffle the pixels of the label maps; exchange the labels of the two pictures; freeze
+# the encoder, or the decoder, at its random weights; divide the rate by a thousand; plant a bug of lesson 05, where the
+# backward pass of unpooling reads the top left pixel of each window. What happens to the loss with this bug?
 #
 # * a: it does not fall
 # * b: it falls, but more slowly
@@ -502,12 +499,12 @@ for name, values in sorted(tests.items(), key=lambda test: test[1][-1]):
     print(f"{name:<18} {values[-1]:.3f}   {verdict}")
 
 # %% [markdown]
-# The verdict's limits are our choice. Three variants deserve a look:
+# Three variants are instructive:
 #
-# * **Labels exchanged**: the loss also approaches 0. You can find this mistake only by looking at a batch as the
-#   network gets it.
-# * **Encoder frozen**: random features are good enough to tell the pixels of two pictures apart.
-# * **Backward wrong**: the network learns, although several times more slowly. A gradient check finds the bug:
+# * **Labels exchanged**: the loss also approaches 0. You find this mistake only by looking at a batch as the network
+#   gets it.
+# * **Encoder frozen**: random features suffice for two pictures.
+# * **Backward wrong**: the network learns, but more slowly. A gradient check finds the bug:
 
 # %%
 bug = bugs["unpool_fixed_corner"]
@@ -533,13 +530,13 @@ print(f"lowest at the end: rate {best};  highest of all: {max(map(max, curves.va
 figures.show_plot(curves, title="Loss on two pictures, by Adam's learning rate", x="step", log="y")
 
 # %% [markdown]
-# With a rate that is too large the loss jumps up at first and remains higher than the others. Search in factors of 10
-# and then of 3.
+# With a rate that is too large the loss jumps up at first. Search in factors of 10 and then of 3.
 #
 # ## Streets
 #
-# Now train at a small scale: on drawn streets of 48x64 pixels, with streets from another seed for validation. `ts.fit`
-# is your loop with batches in random order, flips, a schedule, class weights (lesson 06) and validation.
+# Now train on drawn streets of 48x64 pixels and validate on others. `ts.fit` is your loop with batches in random order,
+# flips, a schedule, class weights (lesson 06) and validation. The *position prior* is a baseline that predicts from
+# each pixel's position alone.
 
 # %% tags=["parameters"] fast="PICTURES, OTHERS, EPOCHS = 8, 6, 2"
 PICTURES, OTHERS, EPOCHS = 320, 48, 8  # training pictures, validation pictures
@@ -553,10 +550,8 @@ baseline = position_prior(labelled_images(train), labelled_images(val), CAMVID.n
 print(f"{len(train)} training pictures, {len(val)} validation pictures; position prior: mIoU {baseline:.3f}")
 
 # %% [markdown]
-# The baseline predicts from each pixel's position alone. Is the rate of this recipe, 0.02, a good one? In a *range
-# test* (Smith 2015) the rate rises exponentially during one short training run, until the loss rises. `find_lr`
-# suggests a tenth of the rate at which the smoothed loss is lowest. With another seed, the suggestion may differ by a
-# factor of ten.
+# Is the rate of this recipe, 0.02, a good one? In a *range test* (Smith 2015) the rate rises exponentially during one
+# short training run, until the loss rises. `find_lr` suggests a tenth of the rate at which the smoothed loss is lowest.
 
 # %%
 found = ts.training.find_lr(ts.build("tiny", width=0.5), train, recipe=recipe, steps=40)
@@ -573,7 +568,7 @@ print("above the baseline" if learned else "below the baseline: the training was
 viz.curves_figure(result.history, {"position prior": baseline})
 
 # %% [markdown]
-# Here are three predictions on pictures that the network has never seen, with wrong pixels in red:
+# The next figure shows three predictions on validation pictures, with wrong pixels in red:
 
 # %%
 chosen = [(s.image, s.labels, ts.predict(model, s.image, size=SIZE), s.name) for s in val.samples[:3]]
@@ -583,7 +578,7 @@ figures.overlays_figure(chosen, palette)
 viz.per_class_figure(result.scores, palette)
 
 # %% [markdown]
-# The library's bundled network is wider, and was trained for longer on more and larger pictures:
+# The library's bundled network is wider, and was trained longer on more and larger pictures:
 
 # %%
 ready = ts.evaluate(ts.load_bundled("toy"), ts.data.InMemory(ToyScenes(16, seed=2)))
@@ -592,8 +587,7 @@ print(f"this lesson's network: mIoU {result.scores.mIoU:.3f}     the bundled one
 # %% [markdown]
 # ## Memorising
 #
-# Now train on sixteen pictures for many epochs, once without and once with random flips, and score the training
-# pictures and the validation pictures.
+# Now train on sixteen pictures for many epochs, without and with random flips.
 
 # %% tags=["parameters"] fast="FEW_EPOCHS = 6"
 FEW_EPOCHS = 48  # training epochs on sixteen pictures
@@ -628,17 +622,16 @@ print(f"with flips:  {known_flipped[-1]:.3f} on those, {unknown_flipped[-1]:.3f}
 print(f"flips {'help' if gain > 0.02 else 'hurt' if gain < -0.02 else 'change little'} on others: {gain:+.3f}")
 
 # %% [markdown]
-# On its training pictures the network keeps improving to the end; on other pictures it stops improving early. This is
-# *overfitting*: the network learned these streets, not streets in general. Flips raise the score on other pictures and
-# lower the score on the training pictures. A smaller gap alone is no success: only the score on other pictures counts.
+# On its training pictures the network improves to the end, but on other pictures it stops improving early. This is
+# *overfitting*. Flips raise the score on other pictures, the one that counts.
 #
 # ### Challenge: sixty steps
 #
 # Write `my_plan(step, steps, images, labels)`. A narrow network makes `steps` = 60 steps of Adam with batches of four
-# pictures, which repeat after four steps. In step 0, 1, ... your function gets the batch, and returns the learning rate
-# and the pictures and labels with which the step is made. Change them as you like, for example by flips, shifts or
-# other colours; draw random numbers with `np.random.default_rng(step)`. The grader measures the loss on 24 other
-# pictures. For comparison, here is the loss of a constant rate without any changes:
+# pictures, which repeat after four steps. In each step, 0 to 59, your function gets copies of the batch, `images` (4,
+# 24, 32, 3) and `labels` (4, 24, 32). It returns the learning rate, the pictures and the labels for this step. Ideas:
+# flips, shifts, other colours. Draw random numbers with `np.random.default_rng(step)`. The grader measures the loss on
+# 24 other pictures. For comparison, the next cell prints the loss of a constant rate:
 
 
 # %%
@@ -678,13 +671,12 @@ print("seeds 0, 0, 1:", *prints)
 assert prints[0] == prints[1] != prints[2]
 
 # %% [markdown]
-# On another processor sums are rounded differently. To compare two choices, train each with several seeds: the spread
-# between seeds shows which differences are meaningful.
+# On another processor sums may be rounded differently.
 #
 # ## The paper's recipe
 #
-# The paper uses SGD with a fixed rate of 0.1, momentum 0.9, batches of 12 pictures, median-frequency class weights, and
-# He's initialisation. The recipe `paper-basic` follows the model files that the authors published:
+# The paper uses SGD with a fixed rate of 0.1, momentum 0.9, and batches of 12 pictures. The recipe `paper-basic`
+# follows the authors' published model files:
 
 # %%
 paper = ts.paper_recipe("paper-basic")
@@ -693,20 +685,17 @@ for name in ("optimizer", "learning_rate", "momentum", "weight_decay", "bias_rat
     print(f"{name:<15} {getattr(paper, name)}")
 
 # %% [markdown]
-# The files use 4 pictures per batch, and only they mention a weight decay of 0.0005 and twice the rate for biases.
-# Their framework, Caffe, puts the rate inside the velocity: $v \leftarrow \mu v + \eta g$, $w \leftarrow w - v$. At a
-# constant rate both forms give the same steps.
+# The weight decay and the double rate for biases are in the files only. Their framework, Caffe, puts the rate inside
+# the velocity: $v \leftarrow \mu v + \eta g$, $w \leftarrow w - v$. At a constant rate both forms give the same steps.
 #
 # ## What to remember
 #
 # - The steepest direction limits plain descent's rate, $\eta < 2/\lambda$; the flattest determines the time it takes.
-# - Momentum 0.9 makes the step ten times as long where successive gradients agree, and about half as long where they
-#   alternate.
+# - Momentum 0.9 makes steps ten times as long if gradients agree, and half as long if they alternate.
 # - Adam's first step is as long as the rate, whatever the size of the gradient.
-# - Begin with a large learning rate and end with a small one.
-# - A standard deviation of $\sqrt{2/n}$, where $n$ is the fan-in, keeps the scale of activations through ReLU layers.
-# - Try two pictures first. Training may work even with a wrong gradient; only a gradient check reveals the mistake.
-# - Judge a network on pictures that it was not trained on.
+# - End with a small learning rate.
+# - A standard deviation of $\sqrt{2/n}$, with the fan-in $n$, preserves the scale through ReLU layers.
+# - Try two pictures first. Training may work even with a wrong gradient, which only a gradient check reveals.
 
 # %% [markdown]
 # ## Read next

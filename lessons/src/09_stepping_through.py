@@ -3,11 +3,11 @@
 #
 # **The question.** What happens to a picture on its way through a trained network, and to the gradient on its way back?
 #
-# **At the end** you can compute any single number of a SegNet as a sum, compute what a decision depends on, check the
-# result, and measure which of two explanations is better.
+# **At the end** you can compute any number of a SegNet as a sum, compute what a decision depends on, and measure which
+# of two explanations is better.
 #
-# **Prerequisites:** lessons 04 to 08. The network is a small SegNet (Badrinarayanan et al. 2017, section 3); the
-# appendix 09a measures more of it.
+# **Prerequisites:** lessons 04 to 08. The network is a small SegNet (Badrinarayanan et al. 2017, section 3). Appendix
+# 09a measures more of it.
 
 # %%
 import numpy as np
@@ -22,7 +22,7 @@ from tinysegnet_lessons.bugs import bugs
 # %% [markdown]
 # ## Sixteen pixels, forward and back
 #
-# Begin with a network for 4x4 pixels: a convolution that finds vertical edges, ReLU, pooling, unpooling, and a
+# Begin with five layers for 4x4 pixels: a convolution that finds vertical edges, ReLU, pooling, unpooling, and a
 # convolution that fills the gaps.
 
 # %%
@@ -39,16 +39,15 @@ maps = {"x": x_small, "edges": hidden, "ReLU": active, "pooled": pooled, "unpool
 figures.show_arrays([(name, a[0, :, :, 0]) for name, a in maps.items()])
 
 # %% [markdown]
-# On the right border the first convolution also finds a false edge with the opposite sign, which ReLU removes. Pooling
-# keeps four numbers, unpooling puts them back where they were, and the last convolution makes the sparse map dense.
+# On the right border, the padding causes false edges, which are negative, so ReLU removes them.
 #
 # ### Warm-up: one number of a convolution
 #
-# Write `my_one_number(x, weight, bias, at, f)`, which returns a single number of a convolution's output.
+# Write `my_one_number(x, weight, bias, at, f)`, which returns one number of a convolution's output.
 #
 # * `x` is (H, W, C), `weight` is (K, K, C, F) with an odd K, and `bias` is (F,).
-# * Return the output of filter `f` at the pixel `at`, which is (row, column). Pad `x` with K // 2 zeros on each side,
-#   so that the output has the size of `x`. Multiply the window by the filter, add up the products, and add the bias.
+# * Return the output of filter `f` at the pixel `at`, (row, column). Pad `x` with K // 2 zeros on each side, multiply
+#   the window around `at` by the filter, add up the products, and add the bias.
 
 
 # %%
@@ -68,15 +67,14 @@ my_one_number = grader.grade("one_number", my_one_number)
 print("out[1, 2] as a sum of nine products:", my_one_number(sparse[0], fill, np.zeros(1), (1, 2), 0))
 
 # %% [markdown]
-# Look at the panels above. How many of the sixteen pixels of `x` can change `out[1, 2]`, if each of them changes by a
-# tiny step?
+# How many of the sixteen pixels of `x` change `out[1, 2]` if they change by a tiny step?
 
 # %%
 prediction = ...  # a number
 grader.predict("pixels_behind_one_number", prediction)
 
 # %% [markdown]
-# To see the answer, let the loss be `out[1, 2]`, and send its gradient back through the five layers:
+# Let the loss be `out[1, 2]`, and send its gradient back through the five layers:
 
 # %%
 dout = np.zeros_like(out)
@@ -90,9 +88,9 @@ back = {"dout": dout, "d unpooled": dsparse, "d pooled": dpooled, "d ReLU": dact
 figures.show_arrays([(name, a[0, :, :, 0]) for name, a in back.items()])
 
 # %% [markdown]
-# `out[1, 2]` depends on five numbers of the unpooled map, but three of them are zeros that unpooling filled in. The
-# gradient therefore reaches two pooled numbers, two edges and four pixels. To check the gradient, increase and decrease
-# each pixel by a small step:
+# `out[1, 2]` depends on five numbers of the unpooled map. Three of them are zeros that unpooling filled in. The
+# gradient therefore reaches two pooled numbers, two edges and four pixels. To check it, move each pixel by a small
+# step:
 
 
 # %%
@@ -111,8 +109,7 @@ assert np.allclose(moved, dx)
 print("largest difference from dx:", np.abs(moved - dx).max())
 
 # %% [markdown]
-# In symbols, the layers are $a_k = f_k(a_{k-1})$, and the gradients are $g_k = \partial J / \partial a_k$. Above, $a_0$
-# is `x`, $a_5$ is `out`, and $J$ is `out[1, 2]`:
+# In symbols, let $g_k = \partial J / \partial a_k$. Here $a_0$ is `x`, $a_5$ is `out`, and $J$ is `out[1, 2]`:
 #
 # $$a_k = f_k(a_{k-1}), \qquad g_{k-1} = \Big(\frac{\partial f_k}{\partial a_{k-1}}\Big)^{\!\top} g_k .$$
 #
@@ -122,7 +119,7 @@ print("largest difference from dx:", np.abs(moved - dx).max())
 #
 # * `x` is (1, H, W, C), `weight1` is (K, L, C, F), `weight2` is (K, L, F, classes), `at` is (row, column), `k` is a
 #   class. Use the functions of `ops`, as above. There are no biases.
-# * Return an array (H, W): the absolute gradient of logit `k` at that pixel with respect to `x`, summed over C.
+# * Return an array (H, W): the absolute gradient of logit `k` at the pixel `at` with respect to `x`, summed over C.
 
 
 # %%
@@ -150,13 +147,12 @@ print("pixels that matter:", {name: int((a > 0).sum()) for name, a in panels})
 figures.show_arrays(panels)
 
 # %% [markdown]
-# The absolute gradient of an output is called *saliency*. Without pooling, `out[1, 2]` also depends on the edges that
-# are not the maximum of their window.
+# The absolute gradient of an output is called *saliency*. Without pooling, `out[1, 2]` also depends on edges that are
+# not the maximum of their window.
 #
 # ## Every tensor on the way forward
 #
-# Now take the library's bundled network and drawn streets that it has not seen. `net.forward` returns only the logits,
-# so a loop runs the layers and stores each output.
+# Now run the library's bundled network on drawn streets that it has not seen, layer by layer, and store each output.
 
 # %% tags=["parameters"] fast="SQUARE = 32"
 SQUARE = 8  # pixels of a square that is covered
@@ -184,7 +180,7 @@ logits = tensors["classifier"]
 assert np.allclose(logits, net.forward(images[:1]), atol=1e-3 * np.abs(logits).max())
 
 # %% [markdown]
-# Which share of the numbers is 0, at least, right after each unpooling layer?
+# Which share of the numbers, at least, is 0 right after each unpooling layer?
 
 # %%
 prediction = ...  # a number from 0 to 1
@@ -198,8 +194,7 @@ for name, values in tensors.items():
               f"zeros {zeros:4.0%}")  # fmt: skip
 
 # %% [markdown]
-# Height and width are halved four times and then grow back; the number of channels does the opposite. The last line
-# shows the logits, eleven for each pixel. The next figure shows the channels of each stage that vary most:
+# The next figure shows the channels of each stage that vary most:
 
 
 # %% tags=["map"]
@@ -217,19 +212,19 @@ encoder, decoder = [f"encoder{k}" for k in (1, 2, 3, 4)], [f"decoder{k}" for k i
 figures.show_gallery([("the picture", streets[0].image), *my_gallery(tensors, encoder)[1:]])
 
 # %% [markdown]
-# Some maps of the first stage trace outlines in one direction, and some fill surfaces of one colour.
+# Some maps of the first stage show outlines in one direction, and some show surfaces of one colour.
 
 # %%
 figures.show_gallery(my_gallery(tensors, decoder))
 
 # %% [markdown]
-# In some maps of the decoder a whole surface is filled, up to the edge of the object. The last stage is speckled
-# because the lattice of the unpooling windows remains visible.
+# In some maps of the decoder a surface is filled up to the edge of the object. In the last stage the grid of the
+# unpooling windows remains visible.
 #
 # ## One pixel, one sum
 #
-# Choose one pixel on an object that the network labels correctly. Its eleven logits are sums over a window of 3x3
-# pixels and 32 channels of the last stage:
+# Choose one correctly labelled pixel of an object. Its eleven logits are sums over a window of 3x3 pixels and 32
+# channels of the last stage:
 
 # %%
 answer = logits[0].argmax(-1)
@@ -245,13 +240,12 @@ print(f"pixel {at}: {CAMVID.names[k]} has the logit {sums[k]:.2f} and the probab
 figures.show_pixel(streets[0].image, at, {"logits": sums, "probabilities": probs[0][at]}, CAMVID, label=labels[0][at])
 
 # %% [markdown]
-# Softmax (lesson 06) turns the logits into probabilities, and the label is the class with the largest one.
 # `ts.walk(net, image, labels)` makes a page in which a click on any number shows how it was computed.
 #
 # ## The gradient of every tensor
 #
 # Compute the loss of the four streets, and run the layers in reverse. In `fused_layers` batch norm and the following
-# ReLU are one layer. Each `backward` returns the gradient with respect to the layer's input.
+# ReLU are one layer.
 
 # %%
 trained = ts.load_bundled("toy")  # a second copy, because training=True changes the running statistics
@@ -269,8 +263,8 @@ figures.show_gallery([*panels, ("the picture", streets[0].image)], columns=5)
 
 # %% [markdown]
 # The panels show absolute values, summed over the channels. At the classifier the gradient lies along the outlines,
-# where the mistakes are. Each convolution spreads it, unpooling reads one position in four, and pooling writes to one
-# position in four. How concentrated is the gradient of the logits?
+# where the mistakes are. Each convolution spreads it, and pooling and unpooling use one position in four. How
+# concentrated is the gradient of the logits?
 
 # %%
 per_pixel = np.sort(np.abs(dlogits).sum(-1).ravel())[::-1]
@@ -281,9 +275,8 @@ for share in (0.01, 0.05, 0.2):
 # %% [markdown]
 # ## What does a decision depend on?
 #
-# Which pixels of the picture does the logit of our pixel depend on? A first answer is its gradient with respect to the
-# picture. The batch norms are folded into the convolutions (lesson 07), and the network is in float64, so that the
-# gradient can be checked with small steps.
+# A first answer is the gradient of the logit with respect to the picture. The batch norms are absorbed by the
+# convolutions (lesson 07), and the network is in float64, so that the gradient can be checked with small steps.
 
 # %%
 exact = ts.build("tiny", dtype=np.float64)
@@ -294,11 +287,11 @@ image = images[0].astype(float)
 # %% [markdown]
 # ### Exercise 2: the gradient of one logit
 #
-# Write `my_logit_gradient(model, image, at, k)`. `image` is (H, W, 3).
+# Write `my_logit_gradient(model, image, at, k)`. `image` is (H, W, 3), `at` is (row, column).
 #
 # * `model.forward(x, training=True)` returns the logits (1, H, W, classes) of a batch `x` of one picture and stores
 #   what the backward pass needs. `model.backward(dlogits)` returns the gradient of the batch.
-# * Return the gradient (H, W, 3) of logit `k` at the pixel `at` with respect to the picture.
+# * Return the gradient (H, W, 3) of logit `k` at the pixel `at` with respect to `image`.
 
 
 # %%
@@ -342,8 +335,8 @@ assert np.allclose([gradient[place] for place in places], slopes, rtol=1e-4)
 # %% [markdown]
 # ### A wrong backward pass
 #
-# Now plant the bug of lesson 05: the backward pass of one unpooling layer reads a fixed corner of each window. What
-# will the saliency map look like?
+# Plant the bug of lesson 05: the backward pass of one unpooling layer reads a fixed corner of each window. What will
+# the saliency map look like?
 #
 # * a: it is 0 everywhere
 # * b: it is noise over the whole picture
@@ -367,12 +360,12 @@ maps = {"right": gradient, "wrong": broken}
 figures.show_gallery([(f"saliency, {name}", np.abs(a).sum(-1)) for name, a in maps.items()], columns=2, width=9)
 
 # %% [markdown]
-# Only a check with finite differences shows which of the two maps is right.
+# Only the check with small steps shows which of the two maps is right.
 #
 # ## Occlusion: cover a part of the picture
 #
-# What would change if a part of the picture were missing? Cover a square with grey and see how much of the logit is
-# lost (*occlusion*, Zeiler and Fergus 2014). Occlusion needs one forward pass for each square and no backward pass.
+# Cover a square with grey and see how much of the logit is lost (*occlusion*, Zeiler and Fergus 2014). Occlusion needs
+# one forward pass per square and no backward pass.
 #
 # ### Exercise 3: occlusion
 #
@@ -416,13 +409,13 @@ figures.show_gallery(panels, columns=2, width=9)
 
 # %% [markdown]
 # Orange squares supported the logit, and blue squares lowered it. If the logit were a linear function, covering a
-# square would lower it by $\sum \text{dx} \cdot (x - 127.5)$, as the fourth panel shows. The third panel differs: a
-# gradient predicts the effect of a tiny change, but a grey square is a large one, which makes new edges.
+# square would lower it by $\sum \text{dx} \cdot (x - 127.5)$, the fourth panel. The third panel differs: a gradient
+# predicts the effect of a tiny change, but a grey square is a large change, which adds new edges.
 #
 # ## Which explanation is better?
 #
-# Each method ranks the pixels. Test a ranking by *deletion*: cover the pixels that it ranks highest with grey. The
-# lower the logit falls, the better the ranking.
+# Each method ranks the pixels. Test a ranking by *deletion*: cover the highest-ranked pixels with grey. The lower the
+# logit falls, the better the ranking.
 #
 # ### Exercise 4: the score without some pixels
 #
@@ -464,18 +457,16 @@ print("logit without 5 % of the pixels:", ", ".join(f"{name} {value:.2f}" for na
 print(f"lowest: {min(at_five, key=at_five.get)}")
 
 # %% [markdown]
-# Compare each curve with those for nearness and for random pixels: a method that is no better than these explains
-# nothing. But this is one pixel of one picture, and deletion makes pictures unlike any training picture. State the
-# method with every explanation, and try a second one.
+# A method that is no better than nearness or random pixels explains nothing. But this is one pixel of one picture, and
+# deletion makes pictures unlike any training picture. State the method with every explanation.
 #
 # ### Challenge: find the pixels that matter
 #
 # Write `my_attribution(model, image, at, k)`. Return an array (H, W) that ranks the pixels of `image` for logit `k` at
 # the pixel `at`; `model` has `forward` and `backward` as in exercise 2. The grader takes one pixel in each of eight
-# streets, covers the 5 % of the pixels that you rank highest, and divides the mean loss of the logits by the loss for
-# the absolute gradient. Ideas: the gradient times the difference from grey, the mean gradient of noisy copies (Smilkov
-# et al. 2017), gradients on the path from a grey picture to this one (Sundararajan et al. 2017), small occluding
-# squares.
+# streets, covers the 5 % of the pixels that you rank highest, and divides the mean loss of the logits by that for the
+# absolute gradient. Ideas: the gradient times the difference from grey, the mean gradient of noisy copies (Smilkov et
+# al. 2017), gradients on the path from a grey picture to this one (Sundararajan et al. 2017), small occluding squares.
 
 
 # %%
@@ -500,16 +491,15 @@ print(f"logit {my_score(image):.2f}, without the 5 % that your function ranks hi
 # %% [markdown]
 # ## What to remember
 #
-# * A network computes a sequence of arrays, and each of their numbers can be computed again by hand.
-# * The backward pass visits the same layers in reverse.
-# * Saliency describes small changes, occlusion large ones. Check a backward pass before showing saliency maps.
-# * A plausible map is no evidence. Deletion measures how well a map finds the pixels that a decision needs.
+# * Every number in a network can be computed again by hand.
+# * Saliency describes small changes, occlusion large ones. Check the backward pass before you show saliency maps.
+# * A plausible map is no evidence. Deletion measures how well a map ranks the pixels that a decision needs.
 #
 # ## Read next
 #
 # * Zeiler and Fergus 2014, "Visualizing and Understanding Convolutional Networks": occlusion, and what the filters of
 #   deeper layers respond to.
-# * Adebayo et al. 2018, "Sanity Checks for Saliency Maps": some popular saliency maps hardly change when the network's
-#   weights are replaced by random ones.
+# * Adebayo et al. 2018, "Sanity Checks for Saliency Maps": some popular saliency maps hardly change if the network's
+#   weights are random.
 # * Sundararajan, Taly and Yan 2017, "Axiomatic Attribution for Deep Networks": integrated gradients, whose sum over all
 #   pixels is exactly the change of the score.

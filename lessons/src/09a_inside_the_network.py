@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 09a Appendix: measurements inside a trained network
 #
-# **The question.** What do the stages, the pooling indices and the statistics of a trained SegNet (Badrinarayanan et
-# al. 2017) contribute?
+# **The question.** What do the stages, the indices and the statistics of a trained SegNet (Badrinarayanan et al. 2017)
+# contribute?
 #
 # **Prerequisites:** lesson 09.
 
@@ -45,7 +45,7 @@ tensors, tape = my_tensors(net, images[:1])
 # %% [markdown]
 # ## The first filters
 #
-# The 32 filters of the first convolution have 3x3 pixels and three colours. Grey stands for 0.
+# The filters of the first convolution have 3x3 pixels and three colours. Grey is 0.
 
 # %%
 weight = net.layers["encoder1.conv1"].params["weight"]
@@ -54,14 +54,13 @@ patches = [np.uint8(127.5 + 127.5 * weight[..., f] / strongest[f]) for f in rang
 figures.show_gallery([(f"{f}", patch) for f, patch in enumerate(patches)], columns=16)
 
 # %% [markdown]
-# A filter that is bright on one side and dark on the other finds edges. A filter whose nine pixels have one hue
-# responds to a colour.
+# A filter that is bright on one side and dark on the other finds edges. A filter of one hue responds to a colour.
 #
 # ## What does each stage encode?
 #
-# A *readout* is a linear classifier that sees a single pixel of a stage's maps. It is fitted on some streets and scored
-# on others. mIoU scores the areas, and BF (boundary F1, lesson 05) the outlines. A coarse grid limits both, so each
-# stage also gets a *ceiling*: the score of the true labels on its grid.
+# A *readout* is a linear classifier of single pixels of a stage's maps. It is fitted on some streets and scored on
+# others. mIoU scores the areas, and BF (boundary F1, lesson 05) the outlines. A coarse grid limits both, so each stage
+# also gets a *ceiling*: the score of the true labels on its grid.
 
 
 # %%
@@ -136,13 +135,13 @@ assert min(gain) > 0
 assert read["input"][0] < read["encoder2.relu1"][0] < read["decoder2.relu1"][0]
 
 # %% [markdown]
-# In the encoder the readout improves, although the ceilings fall. In the decoder the scores rise with the ceilings. The
-# encoder finds *what* is in the picture; the decoder adds *where* it is.
+# In the decoder the scores rise with the ceilings, except at the last stage. The encoder finds *what* is in the
+# picture; the decoder adds *where* it is.
 #
 # ## The pooling indices
 #
 # The next figure shows the positions of the maxima in one channel of the first pool, for the 15 % of the windows with
-# the largest maxima. The other windows are hatched.
+# the largest maxima.
 
 # %%
 corners = Palette(("0 upper left", "1 upper right", "2 lower left", "3 lower right"),
@@ -155,14 +154,13 @@ largest = np.where(loud > np.quantile(loud, 0.85), position, 255)
 figures.show_labels(largest, corners, rest="windows with small maxima")
 
 # %% [markdown]
-# These windows lie along outlines, and neighbouring windows often agree. The position follows the edge more precisely
-# than the pooled map can.
+# These windows lie along outlines, and neighbouring windows often agree.
 #
 # ### Exercise 5: how many bits does an index contain?
 #
 # Write `my_position_entropy(positions)`. `positions` is an array of integers from 0 to 3, of any shape. Return the
-# *entropy* of the four positions' shares, $-\sum_i s_i \log_2 s_i$, as a number. A share of 0 contributes 0. The
-# entropy is 2 bits if all four are equally frequent, and less otherwise.
+# *entropy* $-\sum_i s_i \log_2 s_i$ of the shares $s_i$ of the four positions, as a number. A share of 0 contributes 0.
+# The entropy is 2 bits if all four are equally frequent, and less otherwise.
 
 
 # %%
@@ -187,7 +185,7 @@ for stage in encoder:
 # %% [markdown]
 # The entropy is close to 2 bits, so fewer bits per window would not suffice.
 #
-# What happens to mIoU if the decoder gets the indices of *another* picture, while all pooled numbers stay right?
+# What happens to mIoU if the decoder gets the indices of *another* picture, but all pooled numbers are right?
 #
 # * a: it hardly changes
 # * b: it falls to less than three quarters
@@ -241,7 +239,7 @@ print("all four: another picture's indices are", "worse" if strange < corner els
 
 # %% [markdown]
 # The fixed corner shifts each map up and to the left, by half a pixel on average. The indices of another picture draw
-# outlines that are not in this picture:
+# that picture's outlines:
 
 # %%
 spoilt = {}
@@ -255,7 +253,7 @@ figures.overlays_figure([(streets[0].image, labels[0], answer, name) for name, a
 # %% [markdown]
 # ## Silent channels
 #
-# Set the output of one filter of the first stage to 0 everywhere, and measure how much of mIoU is lost:
+# Set the output of one filter of the first stage to 0 everywhere:
 
 
 # %%
@@ -276,8 +274,7 @@ shown = [(f"filter {f}: {losses[f]:+.3f}", patches[f]) for f in (*order[:3], *or
 figures.show_gallery(shown, columns=6, width=7)
 
 # %% [markdown]
-# On the left are the three filters whose removal lowers mIoU most, on the right the three whose removal lowers it
-# least.
+# On the left are the three filters whose removal lowers mIoU most, on the right those whose removal lowers it least.
 #
 # ## Sparse, then dense
 #
@@ -298,7 +295,7 @@ for stage in decoder:
 # %% [markdown]
 # ## Is the network uncertain where it is wrong?
 #
-# One minus the largest probability measures how uncertain the network is:
+# One minus the largest probability measures the network's uncertainty:
 
 # %%
 logits = tensors["classifier"]
@@ -319,10 +316,9 @@ print(f"how well uncertainty separates wrong from right pixels: AUROC {separatio
 # %% [markdown]
 # ## Running statistics and batch statistics
 #
-# At test time batch norm uses the running statistics of training (lesson 04). They fit as long as the pictures resemble
-# the training pictures. Compare the streets with the same streets at 40 % of their brightness: the distance of a
-# channel's mean from the running mean, in running standard deviations, and the ratio of the variances (medians over
-# channels).
+# At test time batch norm uses the running statistics of training (lesson 04). Compare the streets with the same streets
+# at 40 % of their brightness: the distance of a channel's mean from the running mean, in running standard deviations,
+# and the ratio of the variances (medians over channels).
 
 # %%
 dark = 0.4 * test
@@ -363,8 +359,7 @@ print("on dark streets the batch's own are " + ("better" if better else "not bet
 assert with_stats["dark streets"][0] < with_stats["streets"][0]
 
 # %% [markdown]
-# With batch statistics a picture's labels depend on the other pictures of the batch. For this reason running statistics
-# are the standard at test time.
+# But with batch statistics a picture's labels depend on the other pictures of the batch.
 #
 # ## Does the gradient vanish?
 #
@@ -414,8 +409,7 @@ print(f"halving eight convolutions without batch norm: {plain / halved:.0f} time
 assert halved < 0.05 * norms["batch norm"][-1]
 
 # %% [markdown]
-# With batch norm the factor cancels, so the two curves coincide. Without batch norm each halved layer halves the
-# gradient once more.
+# With batch norm the factor cancels, so the two curves coincide.
 #
 # ## How large is a step?
 #
@@ -424,12 +418,12 @@ assert halved < 0.05 * norms["batch norm"][-1]
 # $$r = \frac{\lVert w_{\text{after}} - w_{\text{before}} \rVert}{\lVert w_{\text{before}} \rVert}, \qquad
 # \lVert w \rVert = \sqrt{\textstyle\sum_i w_i^2} .$$
 #
-# When batch norm follows, the gradient is perpendicular to the filter, and without momentum $r$ is the tangent of the
-# angle by which the filter turns: 0.001 is about a twentieth of a degree, and 1 is 45 degrees.
+# If batch norm follows, the gradient is perpendicular to the filter. Without momentum, $r$ is then the tangent of the
+# angle by which the filter turns.
 #
 # ### Exercise 6: the update-to-weight ratio
 #
-# Write `my_update_ratio(before, after)`, which returns $r$ for two arrays of the same shape, whatever the shape.
+# Write `my_update_ratio(before, after)`, which returns $r$ for two arrays of the same shape, of any number of axes.
 
 
 # %%
@@ -444,7 +438,7 @@ def my_update_ratio(before, after):
 my_update_ratio = grader.grade("update_ratio", my_update_ratio)
 
 # %% [markdown]
-# Train a narrow network on small streets for a few steps, with rates that are too small, good and too large:
+# Train a narrow network on small streets with rates that are too small, good and too large:
 
 # %%
 lessons = [ToyScenes(64, seed=22, size=(48, 64))[i] for i in range(64)]
@@ -481,12 +475,12 @@ print(f"best after {STEPS} steps: rate {best}, with a median ratio of {np.median
 assert best == 0.3
 
 # %% [markdown]
-# With a ratio near 1, each step discards the direction that all previous steps had found. Look at the *largest* ratio
-# and at the first steps: afterwards the weights have grown, and the same rate gives small ratios.
+# With a ratio near 1, each step discards the direction that all previous steps had found. Look at the first steps:
+# afterwards the weights have grown, and the same rate gives small ratios.
 #
 # ## Dead channels
 #
-# If a channel is not positive at *any* pixel of a batch, ReLU passes no gradient to its weights. The channel is *dead*.
+# If a channel is not positive at *any* pixel of a batch, ReLU passes no gradient to its weights: the channel is *dead*.
 # It can recover only if its inputs change.
 #
 # ### Exercise 7: dead channels
@@ -545,15 +539,15 @@ back_again = sum(np.sum(was_dead[name] & alive[name]) for name in alive)
 print(f"{back_again} of {sum(map(np.sum, was_dead.values()))} dead channels are alive after {STEPS} further steps")
 
 # %% [markdown]
-# Batch norm protects against dead channels, since it sets a channel's mean over the batch to `beta` and its standard
-# deviation to `gamma`.
+# Batch norm protects against dead channels: it sets a channel's mean over the batch to `beta` and its standard
+# deviation to |`gamma`|.
 #
 # ## What to remember
 #
 # * Linear readouts measure how well each stage encodes the classes, relative to the ceiling of its grid.
-# * The indices of another picture spoil the label map, although all pooled numbers are right.
+# * The indices of another picture spoil the label map.
 # * Running statistics fit pictures that resemble the training pictures.
-# * Watch the largest update-to-weight ratio and the number of dead channels, above all in the first steps.
+# * Watch the largest update-to-weight ratio and the number of dead channels in the first steps.
 #
 # ## Read next
 #

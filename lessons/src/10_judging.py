@@ -3,8 +3,8 @@
 #
 # **The question.** How good is a network, in one number, and what does that number hide?
 #
-# **At the end** you can compute the paper's scores from a confusion matrix and score outlines. You can compare a
-# network with baselines and say how far a score can be trusted.
+# **At the end** you can compute the paper's scores from a confusion matrix, score outlines, compare a network with
+# baselines, and say how far to trust a score.
 #
 # **Prerequisites:** lesson 00 (label maps, void, G, C and mIoU). The scores are those of Badrinarayanan et al. 2017,
 # section 3.3.
@@ -24,7 +24,7 @@ from tinysegnet_lessons import figures, grader
 # %% [markdown]
 # ## Sixteen pixels
 #
-# The pixels belong to three classes, 0, 1 and 2. A 9 means *void*: the pixel has no label. The framed pixels are wrong.
+# There are three classes, 0, 1 and 2. A 9 means *void*: the pixel has no label. The framed pixels are wrong.
 
 # %%
 labels = np.array([[0, 0, 1, 1], [0, 2, 1, 9], [2, 2, 1, 1], [2, 2, 0, 9]])
@@ -33,22 +33,21 @@ wrong = [tuple(at) for at in np.argwhere((labels != predictions) & (labels != 9)
 figures.show_arrays([("labels", labels), ("predictions", predictions)], highlight={"predictions": wrong}, scale=4)
 
 # %% [markdown]
-# Which class was mistaken for which? The entry $n_{ij}$ of the **confusion matrix** is the number of pixels whose
-# label is $i$ and whose prediction is $j$.
+# The entry $n_{ij}$ of the **confusion matrix** is the number of pixels whose label is $i$ and whose prediction is $j$.
 
 # %%
 matrix = metrics.confusion_matrix(labels, predictions, 3, ignore_label=9)
 figures.show_arrays([("n", matrix), ("t", matrix.sum(1)[:, None]), ("p", matrix.sum(0)[None])], indices=True)
 
 # %% [markdown]
-# The sum of row $i$ is $t_i$, the number of pixels that *are* $i$. The sum of column $j$ is $p_j$, the number of pixels
-# that were *predicted* as $j$. The diagonal contains the right predictions.
+# The sum of row $i$ is $t_i$, the number of pixels that *are* $i$. The sum of column $j$ is $p_j$, the number that were
+# *predicted* as $j$.
 #
 # ### Warm-up: recall and precision
 #
 # The *recall* of a class, also called its accuracy, is the share of its pixels that were predicted as this class. The
 # *precision* is the share of the pixels predicted as this class that belong to it. Write
-# `my_recall_and_precision(matrix)`, which returns both, each of shape (K,). No row or column is empty.
+# `my_recall_and_precision(matrix)`, which returns the two arrays (K,). No row or column is empty.
 
 
 # %%
@@ -73,10 +72,9 @@ print(f"{recall[2]:.0%} of class 2 was found; {precision[1]:.0%} of the pixels p
 #
 # Write `my_confusion_matrix(labels, predictions, num_classes, ignore_label)`.
 #
-# * `labels` and `predictions` are integer arrays of the same shape. Products such as $32 \cdot 31$ do not fit in uint8.
+# * `labels` and `predictions` are integer arrays of the same shape. They may be uint8, in which products such as $32
+#   \cdot 31$ overflow.
 # * Return the counts (K, K). Pixels whose label is `ignore_label` do not count.
-#
-# Use a loop, or combine label and prediction in one number for `np.bincount`.
 
 
 # %%
@@ -104,10 +102,9 @@ figures.show_source(metrics.confusion_matrix)
 # $$G = \frac{\sum_i n_{ii}}{\sum_i t_i} \qquad C = \frac{1}{K}\sum_i \frac{n_{ii}}{t_i} \qquad
 # \mathrm{mIoU} = \frac{1}{K}\sum_i \frac{n_{ii}}{t_i + p_i - n_{ii}}$$
 #
-# G, *global accuracy*, is the share of right pixels. C, *class average*, is the mean recall: a rare class counts as
-# much as a frequent one. mIoU is the mean *intersection over union* of two sets: the pixels that are class $i$, and
-# those predicted as $i$. The intersection is in both sums $t_i$ and $p_i$, so it is subtracted once. These are the sets
-# for class 1:
+# G, *global accuracy*, is the share of right pixels. C, *class average*, is the mean recall. mIoU is the mean
+# *intersection over union* of the pixels that are class $i$ and those predicted as $i$. The intersection is in both
+# sums $t_i$ and $p_i$, so it is subtracted once. The next figure shows the sets for class 1:
 
 # %%
 true_1, called_1 = labels == 1, (predictions == 1) & (labels != 9)
@@ -116,8 +113,7 @@ print({name: int(mask.sum()) for name, mask in sets.items()})
 figures.show_arrays([(name, mask.astype(int)) for name, mask in sets.items()])
 
 # %% [markdown]
-# The IoU of class 1 is 3/6. Missed pixels and pixels wrongly predicted as 1 both make the union larger. The recall,
-# 3/5, counts only missed pixels.
+# The IoU of class 1 is 3/6. Its recall, 3/5, ignores the pixels that were wrongly predicted as 1.
 
 # %%
 scores = metrics.Scores.from_confusion(matrix)
@@ -131,8 +127,7 @@ print(scores.table())
 #
 # 1. G is the mean of the recalls, weighted by the sizes of the classes: $G = \sum_i \frac{t_i}{T}
 #    \frac{n_{ii}}{t_i}$ with $T = \sum_i t_i$.
-# 2. mIoU is never above C. Since $p_i \ge n_{ii}$, the union has at least $t_i$ pixels, so each IoU is at most the
-#    recall.
+# 2. mIoU is at most C. Since $p_i \ge n_{ii}$, the union has at least $t_i$ pixels, so each IoU is at most the recall.
 # 3. The F1 score, also called Dice, is a function of IoU. With $F_i = 2 n_{ii} / (t_i + p_i)$ and $u = t_i + p_i$:
 #    $\text{IoU}_i = \frac{n_{ii}}{u - n_{ii}} = \frac{n_{ii} / u}{1 - n_{ii} / u} = \frac{F_i}{2 - F_i}$.
 
@@ -147,9 +142,7 @@ for random_matrix in rng.integers(1, 50, (1000, 5, 5)):
 print("all three hold for a thousand random matrices")
 
 # %% [markdown]
-# ### Predict: rows and columns swapped
-#
-# Somebody swaps the rows and columns of the matrix. Which score changes: (a) G, (b) C, or (c) mIoU?
+# If rows and columns of the matrix are swapped, which score changes: (a) G, (b) C, or (c) mIoU?
 
 # %%
 prediction = ...  # "a", "b" or "c"
@@ -165,7 +158,7 @@ assert swapped.C != scores.C
 # ### Why networks are not trained on mIoU
 #
 # If a logit changes slightly, the largest logit stays the largest, and no count changes. The derivative of mIoU is
-# therefore 0 almost everywhere. Networks are trained on the cross-entropy (lesson 06) and judged by mIoU.
+# therefore 0 almost everywhere, so networks are trained on the cross-entropy (lesson 06).
 
 # %%
 logits = rng.standard_normal((4, 4, 3))
@@ -184,12 +177,12 @@ figures.show_plot({"mIoU": (steps, [my_mIoU(step) for step in steps])},
                   title="mIoU of 14 pixels along a line of logits", x="step", y="mIoU")  # fmt: skip
 
 # %% [markdown]
-# At each step one pixel changes its class.
+# At each jump a pixel changes its class.
 #
 # ## Void
 #
 # Predictions on void pixels must not affect the scores, so drop pixels whose *label* is void. The next cell compares
-# four ways to treat void, for two sets of predictions that differ only there:
+# four ways to treat void, for two predictions that differ only there:
 
 
 # %%
@@ -212,7 +205,7 @@ assert my_G(predictions, "dropped by label") == my_G(other, "dropped by label") 
 # %% [markdown]
 # ## A trained network
 #
-# Judge the library's bundled network on drawn streets that it has not seen, with your confusion matrix.
+# Judge the bundled network on new drawn streets, with your confusion matrix.
 
 # %% tags=["parameters"] fast="PICTURES, TRAINING, STREETS, FRAMES, TRIALS, NETS = 12, 24, 12, 4, 60, 4"
 PICTURES, TRAINING = 40, 80  # test streets, training streets for the baselines
@@ -229,8 +222,8 @@ of_net = metrics.Scores.from_confusion(matrices.sum(0), CAMVID.names)
 viz.confusion_figure(of_net, CAMVID)
 
 # %% [markdown]
-# A row shows which classes a class was mistaken for. The column on the right shows the number of pixels per class,
-# which is the weight of the row in G. In C and mIoU all rows have the same weight.
+# A row shows for which other classes its class was mistaken. The column on the right shows its number of pixels, the
+# weight of the row in G.
 
 # %%
 mistakes = of_net.confusion - np.diag(np.diag(of_net.confusion))
@@ -246,10 +239,10 @@ viz.per_class_figure(of_net, CAMVID)
 # ## A class that is absent
 #
 # If a class is neither labelled nor predicted in a picture, its IoU is 0/0, and the library leaves it out of the mean.
-# If the class is not labelled but predicted somewhere, its IoU is 0 and counts.
+# If it is predicted but not labelled, its IoU is 0 and counts.
 #
-# The paper's evaluation script counts absent classes as 0, because it always divides by 11. The accuracy that the
-# authors' network prints during training counts them as 1. On a single picture the choice has a large effect:
+# The authors' evaluation script counts absent classes as 0, because it always divides by 11. The accuracy that their
+# network prints during training counts them as 1.
 
 # %%
 lacking = [(matrix.sum(0) + matrix.sum(1) == 0).sum() for matrix in matrices]
@@ -264,8 +257,9 @@ for way, value in (("left out", np.nanmean(IoU)), ("counted as 0", np.nan_to_num
 # %% [markdown]
 # ## Mean over pictures, or over all pixels
 #
-# In a first picture, all 15 pixels of class 1 are found. In a second picture, the only pixel of class 1 is missed. The
-# IoUs are 1 and 0, and their mean is 0.5. Predict the IoU of class 1 if the counts are added first.
+# In a first picture, all 15 pixels of class 1 are found, and no others are predicted as 1. In a second picture, the
+# only pixel of class 1 is missed. The mean of the two IoUs is 0.5. What is the IoU of class 1 if the counts are added
+# first?
 
 # %%
 prediction = ...  # a number
@@ -282,7 +276,7 @@ figures.show_arrays([("picture 1", first), ("picture 2", second), ("prediction 2
 
 # %% [markdown]
 # The mean over pictures gives a single pixel the weight of a whole picture. The paper and this library add the matrices
-# up first. A table must say which method was used.
+# up first.
 #
 # ### Exercise 2: the scores of a set
 #
@@ -321,8 +315,8 @@ figures.show_source(confusion.averages)
 # %% [markdown]
 # ## G above 0.9, mIoU below 0.1
 #
-# Let one of $K$ classes have the share $s$ of all $T$ pixels, and let a network predict it everywhere. Then this class
-# has $n = t = sT$ and $p = T$, all other classes have $n = 0$, and
+# Let one of $K$ classes have the share $s$ of all $T$ pixels, and let a network predict it everywhere. This class has
+# $n = t = sT$ and $p = T$, the others have $n = 0$, and
 #
 # $$G = s, \qquad C = \frac{1}{K}, \qquad \mathrm{mIoU} = \frac{1}{K} \cdot \frac{sT}{sT + T - sT} = \frac{s}{K}.$$
 
@@ -337,9 +331,9 @@ assert np.allclose([G, C, mIoU], [s, 1 / 11, s / 11])
 # %% [markdown]
 # ## Baselines
 #
-# Compare a score with the scores of methods that know no shapes. *All road* predicts road everywhere. The *position
-# prior* predicts the class that is most frequent at each place of the training pictures. *Colour* does the same for
-# each colour, and *colour and position* for each combination.
+# Compare a score with those of methods that see no shapes. *All road* predicts road everywhere. The *position prior*
+# predicts the class that is most frequent at each place of the training pictures. *Colour* does the same for each
+# colour, and *colour and position* for each combination.
 
 # %%
 train = ts.data.InMemory(ToyScenes(TRAINING, seed=11))
@@ -354,14 +348,14 @@ best_baseline = max(s.mIoU for name, s in found.items() if name != "network")
 assert of_net.mIoU > best_baseline + 0.2
 
 # %% [markdown]
-# If a network's mIoU is close to a baseline's, it has hardly learned more than the baseline. In real street scenes, the
-# position prior finds most of the road and the sky.
+# A network whose mIoU is close to a baseline's has hardly learned more than the baseline.
 #
 # ## Outlines
 #
 # Few pixels lie on outlines, so G and mIoU hardly depend on them. The paper therefore scores outlines separately
-# (section 3.3, after Csurka et al. 2013). A pixel belongs to the **boundary map** of a set if its 2x2 window contains
-# both values: the pixel and its neighbours to the right, below, and diagonally below, clipped at the border.
+# (section 3.3, after Csurka et al. 2013). A pixel belongs to the **boundary map** of a set if its window contains
+# pixels inside and outside the set. The window has 2x2 pixels: the pixel and its neighbours to the right, below, and
+# diagonally below, clipped at the border.
 
 # %%
 mask = np.array([[0, 0, 0, 0, 0], [0, 0, 1, 1, 0], [0, 1, 1, 1, 0], [0, 0, 0, 0, 0]])
@@ -393,19 +387,19 @@ my_boundary_map = grader.grade("boundary_map", my_boundary_map)
 # %% [markdown]
 # ## Boundary F1
 #
-# Let $T$ be the set of a class's boundary pixels in the labels, and $P$ the same in the prediction. Two pixels may be
-# matched if they are at most a *tolerance* apart. The paper uses 0.75 % of the picture's diagonal: 4.5 pixels at
-# 360x480. Match pixels one to one, with as many pairs $M$ as possible. Then
+# Let $T$ be a class's boundary pixels in the labels, and $P$ those in the prediction. Two pixels may be matched if they
+# are at most a *tolerance* apart: in the paper, 0.75 % of the picture's diagonal, 4.5 pixels at 360x480. Match pixels
+# one to one, with as many pairs $M$ as possible. Then
 #
 # $$\text{precision} = \frac{M}{|P|} \qquad \text{recall} = \frac{M}{|T|} \qquad
 # F_1 = \frac{2 \cdot \text{precision} \cdot \text{recall}}{\text{precision} + \text{recall}}
 # = \frac{2 M^2 / (|P||T|)}{M (|T| + |P|) / (|P||T|)} = \frac{2M}{|P| + |T|}.$$
 #
 # A picture's score is the mean over the classes that have a boundary in it, and BF is the mean over pictures. The
-# library counts no boundary where a window contains void; the authors' script does not leave void out.
+# library counts no boundary where a window contains void, but the authors' script does.
 
 # %% [markdown]
-# A square of 6x6 pixels is moved by one pixel. Predict BF with a tolerance of one pixel.
+# A square of 6x6 pixels is moved by one pixel. What is BF with a tolerance of one pixel?
 
 # %%
 prediction = ...  # a number
@@ -424,12 +418,10 @@ for shift in (0, 1, 2, 3):
     print(f"{shift}          {mIoU:.3f}    {reached[0]:.3f}         {reached[1]:.3f}")
 
 # %% [markdown]
-# A larger tolerance raises every score, so report BF with its tolerance.
-#
 # ### Exercise 4: boundary F1 by distance
 #
-# Many programs use a weaker criterion: a pixel counts as matched if the other map has *any* pixel within the tolerance.
-# Write `my_boundary_f1(true, predicted, reach)`.
+# In a weaker criterion, a pixel is matched if the other map has *any* pixel within the tolerance. Write
+# `my_boundary_f1(true, predicted, reach)`.
 #
 # * `true` and `predicted` (H, W) are boolean boundary maps. `reach` is the tolerance in pixels.
 # * Return F1. Precision is the share of predicted pixels with a true pixel at a distance of at most `reach`. Recall is
@@ -467,13 +459,13 @@ assert by_distance > 0.999 > one_to_one
 figures.show_arrays([(name, np.array(one, int)) for name, one in zip(("labels", "frayed"), outlines, strict=True)])
 
 # %% [markdown]
-# The frayed outline has more pixels than the true outline. By distance each of them has a match. In one-to-one matching
-# some remain without a partner, which lowers the precision.
+# The frayed outline has more pixels than the true outline. By distance each has a match, but one to one some have no
+# partner, which lowers the precision.
 
 # %% [markdown]
 # ### BF measures what G does not
 #
-# Make the predictions coarse: all pixels of a block get the class of one of them. The last column is your score of the
+# Make the predictions coarse: all pixels of a block get the class of one of them. The last column is your F1 of the
 # road's outline.
 
 
@@ -502,8 +494,7 @@ for size in (1, 2, 4, 8):
     assert size == 1 or s.BF / fine.BF < s.G / fine.G
 
 # %% [markdown]
-# Coarse blocks lower G slightly but BF considerably. In the paper's Table 1, decoders that are close in G and mIoU
-# differ in BF.
+# Coarse blocks lower BF much more than G.
 
 # %%
 street, coarse = test.samples[0], my_coarse(said[0], 4)
@@ -513,9 +504,8 @@ figures.overlays_figure([(street.image, street.labels, said[0], "full size"),
 # %% [markdown]
 # ## How far can a score be trusted?
 #
-# Other test streets would have given another score. The *bootstrap* imitates other samples: draw N of the N pictures
-# with replacement, score them, and repeat. The standard deviation $s$ of these scores shows how much they depend on the
-# sample.
+# Other test streets would give another score. The *bootstrap* imitates other samples: draw N of the N pictures with
+# replacement, score them, and repeat. $s$ is the standard deviation of these scores.
 #
 # ### Exercise 5: the bootstrap
 #
@@ -545,9 +535,8 @@ draws = np.random.default_rng(0).integers(0, len(matrices), (1000, len(matrices)
 print(f"mIoU {of_net.mIoU:.3f}, standard deviation {np.std(my_bootstrap(matrices, draws)):.3f}")
 
 # %% [markdown]
-# The interval $p \pm t\,s$ around the score $p$ is a confidence interval, with Student's quantile $t$, because $s$ is
-# itself uncertain. The library multiplies $s$ by $\sqrt{N / (N - 1)}$ and computes on the scale $\ln(p / (1 - p))$, so
-# that both bounds stay between 0 and 1.
+# $p \pm t\,s$ is a confidence interval around the score $p$, with Student's quantile $t$, because $s$ is itself
+# uncertain. The library computes on the scale $\ln(p / (1 - p))$, so that both bounds stay between 0 and 1.
 
 # %%
 intervals = metrics.bootstrap_intervals(metrics.class_counts(matrices), rng=np.random.default_rng(0), block=1)
@@ -557,8 +546,8 @@ for name, (low, high) in intervals.items():
 # %% [markdown]
 # ### Frames of a video
 #
-# The interval is valid only if the pictures are independent. In the next cells the camera pans along each street. How
-# is the share of right pixels in a frame correlated with the next frame's, and with that of another street?
+# The interval is valid only if the pictures are independent. In the next cells the camera pans along each street.
+# Correlate the share of right pixels in a frame with that in the next frame, and with that in another street.
 
 # %%
 wide = ToyScenes(STREETS, seed=12, size=(96, 128 + 4 * (FRAMES - 1)))
@@ -580,7 +569,7 @@ print(f"correlation: next frame {neighbours:.2f}, another street {strangers:+.2f
 assert neighbours > abs(strangers)
 
 # %% [markdown]
-# The frames of a street contain hardly more information than one frame. The remedy is to draw whole *blocks* of frames.
+# All frames of a street contain little more information than one frame. The remedy is to draw whole *blocks* of frames.
 # To test it, draw ten streets at random. How often do their 95 % intervals contain the score of all streets?
 
 # %%
@@ -597,12 +586,12 @@ for block, held in hits.items():
 assert all(hits[FRAMES][name] > hits[1][name] for name in world)
 
 # %% [markdown]
-# Single frames give intervals that are too narrow. No interval shows how the network performs in snow or at night.
+# Single frames give intervals that are too narrow.
 #
 # ## Choosing on the test set
 #
-# Take many networks that are about equally good: copies of one with some noise on the weights. Choose the best on four
-# pictures. How much of its lead remains on other pictures?
+# Take copies of a network with some noise on the weights. Choose the best on four pictures. How much of its lead
+# remains on other pictures?
 
 # %%
 small = ts.data.InMemory(ToyScenes(40, seed=13, size=(48, 64)))
@@ -631,13 +620,12 @@ print(f"{on_unseen:.4f} on the others; {on_unseen / on_seen:.0%} of the lead is 
 assert on_unseen < on_seen
 
 # %% [markdown]
-# A large part of the lead was luck. Choosing the best epoch, seed or threshold on the test set has the same effect. For
-# this reason choose on *validation* pictures, and score the chosen network once on *test* pictures. The paper chose the
-# iteration with the best G on its validation set.
+# A large part of the lead was luck. So choose on *validation* pictures, as the paper did, and score the chosen network
+# once on *test* pictures.
 #
 # ## Look at the worst pictures
 #
-# Red pixels are wrong. Is the mistake an outline, a part of a thing, or a whole thing? Is the label itself right?
+# Is the mistake an outline, a part of an object, or a whole object? Is the label itself right?
 
 # %%
 figures.show_worst(net, test, count=3)
@@ -645,7 +633,7 @@ figures.show_worst(net, test, count=3)
 # %% [markdown]
 # ### Challenge: a high G and a low mIoU
 #
-# How bad can a prediction be if nine of ten pixels must be right? Write `my_misleading_prediction(labels)`.
+# Write `my_misleading_prediction(labels)`.
 #
 # * `labels` (H, W) uint8 is the label map of a street, with 11 for void. Some of the eleven classes may be absent.
 # * Return predictions (H, W), integers from 0 to 10. At least 90 % of the labelled pixels must be right.
@@ -681,20 +669,18 @@ print(f"G {G:.3f}   C {C:.3f}   mIoU {mIoU:.3f}")
 # %% [markdown]
 # ## What to remember
 #
-# * The rows of a confusion matrix are true classes, and its columns are predictions. Rows give recall, and columns give
-#   precision.
-# * G counts pixels; C and mIoU count classes. mIoU is at most C.
+# * The rows of a confusion matrix are true classes and give recall; its columns are predictions and give precision.
+# * G weights pixels equally; C and mIoU weight classes equally. mIoU is at most C.
 # * Drop void pixels by their label, and state how absent classes count.
-# * Add up the confusion matrices of all pictures before you divide.
-# * BF scores outlines. State the method of matching and the tolerance.
-# * A score needs a baseline and a confidence interval. Where neighbouring frames are alike, draw whole blocks.
-# * Data that was used for choosing cannot be used for judging.
+# * Report BF with the method of matching and the tolerance.
+# * A score needs a baseline and a confidence interval.
+# * Data that were used for choosing cannot be used for judging.
 
 # %% [markdown]
 # ## Read next
 #
-# * Csurka, Larlus and Perronnin 2013, "What is a good evaluation measure for semantic segmentation?": the paper that
-#   scores outlines picture by picture.
+# * Csurka, Larlus and Perronnin 2013, "What is a good evaluation measure for semantic segmentation?": scores of
+#   outlines, picture by picture.
 # * Everingham, Van Gool, Williams, Winn and Zisserman 2010, "The Pascal Visual Object Classes (VOC) Challenge": how a
 #   benchmark that many groups use is built and scored.
 # * Efron and Tibshirani 1993, "An Introduction to the Bootstrap": why resampling gives standard errors, and what to do

@@ -1,16 +1,16 @@
 # %% [markdown]
 # # 11 The paper's decoders at small scale
 #
-# **The question.** A decoder enlarges the encoder's small maps again. Which decoder should you choose, what does it
-# cost, and what does it gain?
+# **The question.** A decoder enlarges the encoder's small maps again. What does each of ten decoders cost, and what
+# does it gain?
 #
-# **At the end** you can count the bytes that ten networks pass from encoder to decoder, derive the gradient of feature
-# maps that are read twice, and tell differences from ties in a table of scores.
+# **At the end** you can count the bytes that a network passes from encoder to decoder, derive the gradient of maps that
+# are read twice, and tell differences from ties in a table of scores.
 #
 # **Prerequisites:** lessons 05 (unpooling), 07 (the network), 08 (training) and 10 (scores).
 #
-# Badrinarayanan et al. 2017 compare eight decoders in Table 1 and section 3.3, and mention two more in section 3.1. The
-# library implements all ten, and this lesson analyses a study of them.
+# Badrinarayanan et al. 2017 compare eight decoders in Table 1 and section 3.3, and mention two more in section 3.1.
+# This lesson analyses a study of all ten.
 
 # %%
 import csv
@@ -32,13 +32,13 @@ ts.runtime.set_threads(1)  # the arrays of this lesson are too small to gain fro
 # %% [markdown]
 # ## Five ways to upsample
 #
-# A pool has reduced 4x4 numbers to 2x2, and other layers have turned these into `z`. How can `z` become 4x4 again? The
-# simplest way is to repeat each number.
+# A pool has reduced 4x4 numbers to 2x2, and other layers have turned these into `z`. The simplest way back to 4x4 is to
+# repeat each number.
 #
 # ### Warm-up: replication
 #
-# Write `my_replication(z)` for `z` (N, h, w, C). Return an array (N, 2h, 2w, C) in which each number fills a window of
-# 2x2.
+# Write `my_replication(z)` for `z` (N, h, w, C). Return an array (N, 2h, 2w, C) in which each number fills a 2x2
+# window.
 
 
 # %%
@@ -73,18 +73,18 @@ assert np.array_equal(ups["replication"], np.array(my_replication(z_small[None, 
 figures.show_arrays([(name, up.round(1)) for name, up in ups.items()])
 
 # %% [markdown]
-# *indices* puts each number where the pool found its maximum; *fixed* always uses the top left pixel of each window.
-# *Bilinear* interpolates between neighbours. A *transposed convolution* spreads each number with a kernel that is
-# trained. Here the kernel is the initial one, a wide bilinear kernel.
+# *Indices* puts each number where the pool found its maximum; *fixed* always uses the top left pixel of each window.
+# *Bilinear* interpolates between neighbours. A *transposed convolution* spreads each number with a trained kernel, here
+# its initial bilinear kernel.
 #
-# Only *indices* needs more than a size from the encoder: two bits per window.
+# Only *indices* needs more from the encoder than a size.
 #
 # ### Exercise 1: a transposed convolution
 #
 # Write `my_transposed_convolution(z, weight)` for one channel and stride 2, without padding.
 #
-# * `z` has the shape (h, w), and `weight` (K, K). Every number `z[u, v]` adds `z[u, v]` times the kernel to the window
-#   of K x K pixels whose top left pixel is (2u, 2v). Windows overlap if K is larger than 2.
+# * `z` has the shape (h, w), and `weight` (K, K). Each number `z[u, v]` adds `z[u, v] * weight` to the window of K x K
+#   pixels whose top left pixel is (2u, 2v). Windows overlap if K is larger than 2.
 # * Return the sum (2(h - 1) + K, 2(w - 1) + K).
 
 
@@ -114,8 +114,8 @@ figures.show_arrays([("z", z_small), ("kernel", tent), ("out", spread_out)], dec
 # %% [markdown]
 # ## The maps themselves can be passed across
 #
-# A decoder stage can return maps of the same size as an encoder's pool, so the two can be added. Let `x` above be an
-# encoder map that a pool returned:
+# A decoder stage can return maps of the same size as an encoder's pool, so the two can be added. Let `x` be an encoder
+# map that a pool returned:
 
 # %%
 sum_small = ups["bilinear"] + x_small
@@ -123,28 +123,26 @@ figures.show_arrays([("from below", ups["bilinear"]), "+", ("x, from the encoder
                 decimals=0)  # fmt: skip
 
 # %% [markdown]
-# Per channel and pixel of the pool's output, a map takes 32 bits, and an index takes two. Predict how many times as
-# large the maps are.
+# How many times as many bytes does the output of a pool take in float32, compared with the indices of this pool?
 
 # %%
 prediction = ...  # a number
 grader.predict("maps_against_indices", prediction)
 
 # %% [markdown]
-# A cheaper way is to reduce the 64 channels of every pixel to one channel per class with a 1x1 convolution, and to pass
-# the reduced maps across.
+# A cheaper way is to reduce the 64 channels to one channel per class with a 1x1 convolution, and to pass the reduced
+# maps across.
 #
 # ## The formula
 #
-# Let $p_s$ be the maps that pool $s$ returns, and $i_s$ its indices, $s = 1 \dots 4$. The decoder's stages are numbered
-# downwards, from 4 to 1. $U$ is one of the five ways to upsample, $D_s$ the layers after it, and $R_s$ the 1x1
-# reduction or the identity:
+# Pool $s = 1 \dots 4$ returns the maps $p_s$ and the indices $i_s$. The decoder's stages are numbered from 4 down to 1.
+# $U$ is one of the five ways to upsample, $D_s$ are the layers after it, and $R_s$ is the 1x1 reduction or the
+# identity. With addition,
 #
 # $$d_s = D_s\big(U(d_{s+1};\ i_s)\big) + R_{s-1}(p_{s-1}), \qquad s = 4, 3, 2, \qquad d_5 = p_4,$$
 #
-# and $d_1 = D_1(U(d_2;\ i_1))$. (With a reduction, $d_5 = R_4(p_4)$ is the classifier, which comes before the decoder.)
-# `SegNetConfig`, the description of a network from lesson 07, has the settings `up`, `depthwise`, `add` and `reduce`
-# for these choices:
+# and $d_1 = D_1(U(d_2;\ i_1))$. (With a reduction, $d_5 = R_4(p_4)$, and $R_4$ is the classifier.) `SegNetConfig`
+# (lesson 07) has the settings `up`, `depthwise`, `add` and `reduce` for these choices:
 
 # %%
 figures.show_source(segnet.SegNetConfig.layers)
@@ -167,7 +165,7 @@ figures.show_network(ts.build("basic-encoder-addition"), (360, 480))
 #
 # ## Costs of the decoders
 #
-# The next table is for full width and pictures of 360x480, as in the paper:
+# The next table is for full width and 360x480 pixels, as in the paper:
 
 # %%
 print(f"{'':39} numbers in kernels   crossing, MB: indices   maps   GFLOP")
@@ -178,15 +176,13 @@ for name, s in summaries.items():
     print(f"{name:39} {s.kernels:18,}   {indices / 1e6:21.2f} {maps / 1e6:6.2f} {s.gflops:7.1f}")
 
 # %% [markdown]
-# Networks with equally many parameters pass nothing, one megabyte, or fifteen megabytes.
-#
 # ### Exercise 2: bytes passed to the decoder
 #
 # Write `my_crossing_bytes(H, W, C, K)` for an encoder of C channels with four pools of 2x2.
 #
-# * Return three integers, in bytes, for one picture of H x W. `indices` counts all four pools, at two bits per window,
-#   where the channels of a pixel fill whole bytes. `maps` counts the outputs of the first three pools, in float32.
-#   `reduced` counts the same maps with K channels instead of C.
+# * Return three integers, in bytes, for one picture of H x W. `indices` counts all four pools, at two bits per window
+#   and channel, where the channels of a window fill whole bytes (lesson 07). `maps` counts the outputs of the first
+#   three pools, in float32. `reduced` counts the same maps with K channels instead of C.
 #
 # Pools round up: 45 rows become 23.
 
@@ -208,7 +204,7 @@ def my_crossing_bytes(H, W, C, K):
 my_crossing_bytes = grader.grade("crossing_bytes", my_crossing_bytes)
 
 # %% [markdown]
-# Table 1 gives "storage multipliers". Compare them with your bytes:
+# Compare your bytes with the "storage multipliers" of Table 1:
 
 # %%
 of_indices, of_maps, of_reduced = my_crossing_bytes(360, 480, 64, 11)
@@ -221,8 +217,8 @@ for name, crossing, paper in (("basic", of_indices, 1), ("fcn-basic", of_reduced
 # %% [markdown]
 # ### Time
 #
-# Measure the forward time at half the width and a quarter of the picture's height and width, as in the study. Every
-# network runs once per round, so that other load on the machine affects all alike.
+# Measure the forward time at half the width, for pictures of 90x120. Every network runs once per round, so that other
+# load on the machine affects all alike.
 
 # %% tags=["parameters"] fast="ROUNDS = 1"
 ROUNDS = 9
@@ -252,8 +248,8 @@ for name in names:
 #
 # ### Maps that are read twice
 #
-# The encoder's maps $p$ are read twice: by the next encoder stage and by the addition. In the forward pass, the
-# reduction computes $p\,W$ at every pixel (a row of C numbers times a matrix C x K):
+# The encoder's maps $p$ are read twice: by the next encoder stage $E$ and by the addition. The reduction computes
+# $p\,W$ at every pixel (a row of C numbers times a matrix C x K):
 #
 # $$\text{next} = E(p), \qquad \text{out} = u + p\,W .$$
 #
@@ -266,18 +262,17 @@ for name in names:
 # \underbrace{\frac{\partial\, \text{out}_k}{\partial p_c}}_{W_{ck}}$$
 
 # %% [markdown]
-# This gives $\text{dp} = \text{dnext} + \text{dout}\, W^T$. Without a reduction $W$ is the identity. Since
-# $\partial\, \text{out}_k / \partial u_k = 1$, $\text{du} = \text{dout}$: an addition copies its gradient and does not
-# divide it. Since $W_{ck}$ is used at every pixel of every picture,
-# $\text{dW}_{ck} = \sum_{n, i, j} p_{nijc}\, \text{dout}_{nijk}$.
+# This gives $\text{dp} = \text{dnext} + \text{dout}\, W^T$. Without a reduction $W$ is the identity. Since $\partial\,
+# \text{out}_k / \partial u_k = 1$, $\text{du} = \text{dout}$: an addition copies its gradient. Since every pixel uses
+# $W_{ck}$, $\text{dW}_{ck} = \sum_{n, i, j} p_{nijc}\, \text{dout}_{nijk}$.
 #
 # ### Exercise 3: the backward pass of a skip connection
 #
-# Write `my_skip_backward(dout, dnext, maps, weight)`, for `out = up + maps @ weight`, where `maps` also goes on to the
-# encoder's next stage.
+# Write `my_skip_backward(dout, dnext, maps, weight)` for `out = up + maps @ weight`, where the encoder's next stage
+# also reads `maps`.
 #
 # * `dout` (N, h, w, K) is the gradient of `out`, and `dnext` (N, h, w, C) the gradient of `maps` that comes from the
-#   next stage. The other arguments are `maps` (N, h, w, C) and `weight` (C, K).
+#   next stage. `maps` is (N, h, w, C), and `weight` (C, K).
 # * Return `dup` (N, h, w, K), `dmaps` (N, h, w, C), `dweight` (C, K).
 
 
@@ -295,8 +290,8 @@ def my_skip_backward(dout, dnext, maps, weight):
 my_skip_backward = grader.grade("skip_backward", my_skip_backward)
 
 # %% [markdown]
-# In the library, `SkipAdd` leaves `dout` on the tape. Later the backward pass reaches the `SkipSource` with dnext, and
-# this layer adds the two gradients:
+# In the library, the backward pass of `SkipAdd` leaves `dout` on the tape. Later `SkipSource` gets dnext and adds the
+# two gradients:
 
 # %%
 figures.show_source(layers.SkipSource._backward)
@@ -304,8 +299,8 @@ figures.show_source(layers.SkipSource._backward)
 # %% [markdown]
 # ### Backward passes of the five layers
 #
-# All five ways to upsample are linear in `z`, so each backward pass multiplies by a transposed matrix (lesson 05).
-# Predict: if `dout` is 1 everywhere, what is every number of replication's dz?
+# All five ways to upsample are linear in `z`, so each backward pass multiplies by a transposed matrix (lesson 05). If
+# `dout` is 1 everywhere, what is every number of replication's dz?
 
 # %%
 prediction = ...  # a number
@@ -322,8 +317,6 @@ figures.show_arrays([("dout", dout_small), *((name, dz.round(1)) for name, dz in
 
 # %% [markdown]
 # ### Check the gradients
-#
-# Check your function, the ops, and whole networks of small width:
 
 # %%
 rng = np.random.default_rng(0)
@@ -343,7 +336,7 @@ for name in ("basic-encoder-addition", "fcn-basic", "fixed-index"):
 # %% [markdown]
 # ### A forgotten gradient
 #
-# A typical bug: the decoder reads the encoder's maps, but the backward pass ignores that path. All shapes fit, and the
+# A typical bug: the backward pass ignores the path from the decoder to the encoder's maps. All shapes fit, and the
 # network may still learn. Plant the bug in every skip source:
 
 
@@ -363,15 +356,15 @@ assert all(name == "x" or name.split(".")[0] in ("encoder1", "encoder2", "encode
 assert "encoder3.conv1.weight" in refused
 
 # %% [markdown]
-# Going from the loss towards the picture, the first refused tensor comes directly before the last skip source, which is
-# where the mistake is.
+# From the loss towards the picture, the first refused tensor comes directly before the last skip source, the place of
+# the first mistake.
 #
 # ## The study
 #
 # `examples/decoder_study.py` trained the ten networks on CamVid's 367 training pictures, reduced to 90x120, at half the
-# width, for 40 epochs by SGD with momentum 0.9, in batches of 4. The loss has median-frequency weights (lesson 06).
-# Each network was trained with two seeds; three networks were also trained without class weights. All were scored on
-# the 101 validation pictures at 360x480.
+# width, for 40 epochs by SGD with momentum 0.9, in batches of 4, with median-frequency weights (lesson 06) and two
+# seeds per network. All were scored on the 101 validation pictures at 360x480, with void's outlines in BF, as in the
+# authors' script.
 
 # %%
 if not Path("decoder_study.csv").exists():
@@ -397,16 +390,15 @@ for name in names:
 # %% [markdown]
 # ### The spread of the seeds
 #
-# How much does a network differ from *itself* when it is trained with another seed? For each network, compute the
-# difference between the largest and the smallest score of its seeds. The largest of these differences is the **spread**
-# of a score. A difference between two networks that is smaller than the spread is called a **tie**.
+# For each network, compute the difference between the largest and the smallest score of its seeds. The largest of these
+# differences is the **spread** of a score. A smaller difference between two networks is called a **tie**.
 #
 # ### Exercise 4: a verdict with ties
 #
 # Write `my_verdict(scores, one, other)`.
 #
 # * `scores` has the shape (networks, seeds). `one` and `other` are row numbers.
-# * Return three numbers. `spread` is defined above. `difference` is the mean of row `one` minus the mean of row
+# * Return three numbers. `spread` is that of all networks. `difference` is the mean of row `one` minus the mean of row
 #   `other`. `sign` is 0 for a tie, where the absolute difference is smaller than the spread. Otherwise it is 1 or -1,
 #   the sign of the difference.
 
@@ -436,9 +428,9 @@ for score, values in tables.items():
     print(f"{score:5} spread {spread[score]:5.2f}   (median of the networks {np.median(np.ptp(values, 1)):.2f})")
 
 # %% [markdown]
-# Test the rule on chance alone: thirteen equally good networks with two seeds each, where every score is the same
-# number plus normal noise. Predict how often the rule tells two of them apart: (a) in less than 5 %, (b) in 5 to 20 %,
-# or (c) in more than 20 % of the trials.
+# Test the rule on thirteen equally good networks with two seeds each, where every score is the same number plus normal
+# noise. In how many per cent of the trials does the rule tell two of them apart: (a) fewer than 5, (b) 5 to 20, or (c)
+# more than 20?
 
 # %%
 prediction = ...  # "a", "b" or "c"
@@ -452,13 +444,12 @@ single = np.abs(rng.standard_normal((5000, 2)) @ [1, -1])
 print(f"with one seed each they differ by more than the noise in {np.mean(single > 1):.0%}, and the noise is unknown")
 
 # %% [markdown]
-# The rule is strict: it rarely finds a difference where there is none, and it calls small true differences ties. A tie
-# means "not told apart by these runs", not "equal".
+# A tie means "not told apart by these runs", not "equal".
 #
 # ### Our study next to the paper's table
 #
-# The dots are our scores, one per training run, and the diamonds are the paper's. The paper scored other pictures, so
-# compare only their order. A bar is as wide as the spread; networks whose bars overlap are tied.
+# The dots are our scores, one per run, and the diamonds are the paper's. The paper scored other pictures, so compare
+# only the order. A bar is as wide as the spread, so networks whose bars overlap are tied.
 
 # %%
 # Table 1, median-frequency weights, test pictures: mIoU and BF, per cent
@@ -479,7 +470,7 @@ figures.show_strip_plot(panels, ties=ties, others=others, words=words)
 # %% [markdown]
 # ### The paper's conclusions, one by one
 #
-# The sign is 1 if the first of two networks scores higher, -1 if it scores lower, and 0 for "about as good".
+# The number in each claim is the sign of the paper's difference, with 0 for "about as good".
 
 # %%
 claims = [("bilinear interpolation loses to the next worst", "bilinear-interpolation", "fcn-basic-no-addition", -1),
@@ -510,12 +501,10 @@ for k, score in enumerate(("mIoU", "BF")):
         print(f"{claim:46} {here:+8.2f} {paper:>9}     {verdict}")
 
 # %% [markdown]
-# *Holds* means that the sign is the paper's, and *tie* that these runs cannot decide.
-#
-# The study supports three conclusions, which the next cell checks. First, where indices or maps cross to a decoder that
-# mixes channels, outlines are far better. Second, indices improve outlines only, while maps improve both outlines and
-# regions. Third, FCN-Basic, which is about as good as SegNet-Basic in the paper, is well ahead of it in mIoU at this
-# size.
+# *Tie* means that these runs cannot decide. The next cell checks three conclusions. First, where indices or maps cross
+# to a decoder that mixes channels, outlines are far better. Second, indices improve outlines only, but maps improve
+# outlines and regions. Third, FCN-Basic, which is about as good as SegNet-Basic in the paper, is well ahead in mIoU at
+# this size.
 
 # %%
 crossing = {"basic", "basic-encoder-addition", "fcn-basic", "fcn-basic-no-dim-reduction"}
@@ -529,8 +518,7 @@ assert min(my_difference(*pair, "BF") for pair in (indices, maps)) > spread["BF"
 assert my_difference("fcn-basic", "basic", "mIoU") > spread["mIoU"]
 
 # %% [markdown]
-# Our spread comes from smaller networks and smaller pictures than the paper's. Which of the paper's own differences are
-# smaller than our spread?
+# Which of the paper's own differences are smaller than our spread, which comes from smaller networks and pictures?
 
 # %%
 for k, score in enumerate(("mIoU", "BF")):
@@ -543,8 +531,7 @@ for k, score in enumerate(("mIoU", "BF")):
 # %% [markdown]
 # ### With and without class weights
 #
-# Three networks were also trained with *natural* frequencies, where every pixel has the weight 1. A network that may
-# neglect rare classes gets more pixels right:
+# Three networks were also trained with *natural* frequencies, where every pixel has the weight 1:
 
 # %%
 print(f"{'natural minus median frequency':39}       G       C    mIoU      BF")
@@ -554,12 +541,12 @@ for name in ("basic", "bilinear-interpolation", "fcn-basic"):
 print(f"{'spread':39} {' '.join(f'{value:7.2f}' for value in spread.values())}")
 
 # %% [markdown]
-# A comparison of decoders is valid *for one loss* only.
+# A network that may neglect rare classes gets more pixels right, so a comparison of decoders is valid *for one loss*
+# only.
 #
 # ## Train two networks yourself
 #
-# Train bilinear interpolation and SegNet-Basic at an eighth of their width, on drawn streets of 48x64 pixels, with
-# three seeds each.
+# Train bilinear interpolation and SegNet-Basic at an eighth of their width, on drawn streets, with three seeds each.
 
 # %% tags=["parameters"] fast="PICTURES, TESTS, EPOCHS, SEEDS = 8, 8, 1, (0, 1)"
 PICTURES, TESTS, EPOCHS, SEEDS = 96, 32, 9, (0, 1, 2)
@@ -593,24 +580,22 @@ figures.show_strip_plot(mine, ties=spread_of)
 
 # %% [markdown]
 # "single runs" is the range of differences that could have been published with one seed each. Such short runs say
-# little about decoders. They show how far apart two runs of *one* network are.
+# little about decoders.
 #
 # ## What Table 1 does and does not compare
 #
-# More than the decoder differs. `basic` has 1.4 million parameters, and `bilinear-interpolation` has 0.6 million. Where
-# maps are reduced, the whole decoder has 11 channels. One seed was used for each network. BF counts outlines of void,
-# both in the paper and in the study.
+# The networks also differ in size: `basic` has 1.4 million parameters, and `bilinear-interpolation` 0.6 million. Where
+# maps are reduced, the whole decoder has 11 channels. The paper used one seed per network.
 #
-# The study differs in size: at 90x120 an encoder with a receptive field of 106 pixels sees the whole height, but at
-# 360x480 less than a third of it. Its pictures are 101 consecutive frames of one drive; the paper's test pictures come
-# from two other drives. Where the study and the paper agree, a conclusion holds in spite of these differences. Where
-# they disagree, the table does not say why.
+# In our study, an encoder with a receptive field of 106 pixels sees the whole height of 90 rows, but less than a third
+# of the paper's 360. Our test pictures are 101 consecutive frames of one drive; the paper's test pictures come from two
+# other drives.
 
 # %% [markdown]
 # ### Challenge: a test that finds more differences
 #
-# The rule of exercise 4 uses one number of all networks, the largest spread. Write `my_better_verdict(scores, one,
-# other)`, which returns only the sign: 1, -1, or 0 for a tie.
+# Write `my_better_verdict(scores, one, other)`, which returns only the sign: 1, -1, or 0 for a tie. It must also decide
+# clear cases with fewer networks.
 #
 # The grader draws scores with normal noise of size 1 for 13 networks with two seeds each. In 2000 trials all networks
 # are equal; at most 5 % of them may be told apart, or else the result is 0. In 2000 trials row `one` is better by 2.5.
@@ -644,12 +629,12 @@ for score in ("mIoU", "BF"):
 # %% [markdown]
 # ## What to remember
 #
-# * Decoders differ in what they get from the encoder: nothing, two bits per window, maps, or reduced maps.
+# * Decoders get nothing, two bits per window, maps, or reduced maps from the encoder.
 # * Parameters, bytes passed to the decoder, and time are three separate costs.
-# * The gradient of maps that are read twice is a sum. An addition passes all of `dout` to both of its inputs.
-# * The backward pass of each way to upsample is its transpose. That of replication sums the copies.
-# * Before you call one network better than another, measure the spread between seeds. A smaller difference is a tie.
-# * A table with one seed per network cannot show its ties.
+# * The gradient of maps that are read twice is a sum. An addition passes `dout` to both of its inputs.
+# * The backward pass of each way to upsample is its transpose.
+# * Measure the spread between seeds. A smaller difference is a tie. A table with one seed per network cannot show its
+#   ties.
 
 # %% [markdown]
 # ## Read next
