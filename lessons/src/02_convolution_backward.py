@@ -369,14 +369,6 @@ assert np.ptp(inner) < 1e-10
 ts.gradcheck.check(ops.conv2d_forward, my_conv2d_backward, x, weight, bias, title="my_conv2d")
 
 # %% [markdown]
-# Here is the library's definition:
-
-# %%
-figures.show_source(conv.conv2d_backward_numpy)
-
-# %% [markdown]
-# The code contains no flip, because the scatter view has none.
-#
 # ## What breaks it
 #
 # `check_op` runs the gradient check on twelve small cases, with strides, even kernels, and 1x1 pictures and kernels.
@@ -447,6 +439,12 @@ def my_conv2d_backward_any(dout, cache):
 
 # %%
 my_conv2d_backward_any = grader.grade("conv2d_backward_any", my_conv2d_backward_any)
+
+# %% [markdown]
+# Here is the library's definition. It contains no flip, because the scatter view has none.
+
+# %%
+figures.show_source(conv.conv2d_backward_numpy)
 
 # %% [markdown]
 # ## The fast version: dx is a convolution

@@ -20,7 +20,9 @@ from tinysegnet_lessons import figures, grader
 from tinysegnet_lessons.bugs import bugs, compare_op
 
 # %% [markdown]
-# ### Warm-up: ReLU
+# ## ReLU
+#
+# ### Warm-up: ReLU's forward pass
 #
 # ReLU, the *rectified linear unit*, acts on each number separately: $\text{out} = \max(x, 0)$. Write `my_relu(x)` for
 # an array of any shape. Return `out` and the share, from 0 to 1, of its numbers that are positive.
