@@ -303,7 +303,7 @@ print(f"float32: {np.sum(tempting < 0):,} of {tempting.size:,} variances are neg
 # ### Exercise 3: mean and variance
 #
 # Write `my_mean_and_variance(samples)`. `samples` is a float64 array (T, H, W, K). Return `mean` and `variance`, each
-# (H, W, K). Use Welford's algorithm or two passes, because the numbers may be large and close together.
+# (H, W, K). The numbers may be large and close together, so use Welford's algorithm or two passes.
 
 
 # %%
@@ -419,7 +419,7 @@ def my_auroc(values, positive):
 my_auroc = grader.grade("auroc", my_auroc)
 
 # %% [markdown]
-# For millions of pixels there are too many pairs. The library sorts the values instead:
+# Millions of pixels have too many pairs, so the library sorts the values:
 
 # %%
 figures.show_source(metrics.auroc)
@@ -622,9 +622,8 @@ print(f"{work[first:].sum() / work.sum():.0%} of the multiplications come after 
 # %% [markdown]
 # ### Challenge: a better measure of doubt
 #
-# Write `my_doubt(samples)`. `samples` (T, H, W, K) contains the probabilities of T samples of one picture. Return (H,
-# W), larger where the prediction, the class with the largest mean probability, is more likely to be wrong.
-#
+# Write `my_doubt(samples)`. `samples` (T, H, W, K) contains the probabilities of T samples of one picture. Return an
+# array (H, W), larger where the prediction, the class with the largest mean probability, is more likely to be wrong.
 # The grader draws samples for six toy streets, and measures by how much your AUROC exceeds that of the variance.
 
 
@@ -649,7 +648,6 @@ my_doubt = grader.grade("measure_of_doubt", my_doubt)
 # - An op's gradient can be checked only if its random numbers are arguments.
 # - Every mask is another network. The mean of the samples is the prediction, and their variance is the uncertainty.
 #   
-# - AUROC is the share of pairs of a wrong and a right pixel in which the wrong one is more uncertain.
 #
 # - Batch norm's statistics fit the network either with dropout or without it, but not both.
 
