@@ -55,13 +55,13 @@ print(f"this layer {multiply_adds / 1e6:.0f} million multiply-adds, SegNet at 36
 # %% [markdown]
 # ## Numbers in memory
 #
-# Memory is one long line of bytes. In a new NumPy array, neighbours along the last axis are neighbours in memory. The
-# *stride* of an axis is the distance in bytes between two neighbours along it (lesson 00).
+# In a new NumPy array, neighbours along the last axis are neighbours in memory. The *stride* of an axis is the distance
+# in bytes between two neighbours along it (lesson 00).
 #
 # ### Warm-up: strides
 #
-# Write `my_strides(shape, itemsize)`: return the strides of all axes, in order, for numbers of `itemsize` bytes,
-# without creating an array.
+# Write `my_strides(shape, itemsize)`, without creating an array. Return the strides of a new array, a tuple with one
+# number per axis, for numbers of `itemsize` bytes.
 
 
 # %%
@@ -156,8 +156,8 @@ print(f"and one forward of SegNet {each * total / 3600:.1f} hours")
 # ## Rung 2: shifted products in NumPy
 #
 # As in lesson 01, the loops run inside a compiled linear algebra library. The speed of a wrong result is meaningless,
-# so each rung is first compared with another by the distance $\lVert a-b\rVert/\lVert b\rVert$. In float32, sums in
-# different orders differ by about $10^{-6}$.
+# so each rung is compared with another by the distance $\lVert a-b\rVert/\lVert b\rVert$. In float32, sums in different
+# orders differ by about $10^{-6}$.
 
 # %%
 reference, _ = ops.conv.conv2d_forward_numpy(x, weight)
@@ -378,7 +378,7 @@ figures.show_arrays([(name, values[:, None]) for name, values in steps.items()])
 # * `d` (tiles, 4) contains the four numbers of each tile, `g` (3,) the kernel.
 # * Return `products` (tiles, 4), the numbers in brackets in the formula, and `out` (tiles, 2).
 #
-# Use `A2`, `B2` and `G2`. Tiles are now rows, so $B^T d$ is `row @ B2`.
+# Use `A2`, `B2` and `G2`. Tiles are now rows, so $B^T d$ becomes `row @ B2`.
 
 
 # %%
@@ -420,7 +420,7 @@ print(f"a row of the picture: {2 * len(direct)} products instead of {3 * len(dir
 assert distance(my_winograd_row(row, g), direct) < 1e-12
 
 # %% [markdown]
-# Suppose that the last entry of $B$'s second row has the wrong sign. How many percent of the outputs are then wrong?
+# The last entry of $B$'s second row gets the wrong sign. What percentage of the outputs is then wrong?
 
 # %%
 prediction = ...  # a number from 0 to 100
@@ -476,9 +476,9 @@ figures.show_ladder(sorted(ladder.items(), key=lambda rung: -rung[1]))
 #
 # ## Threads
 #
-# Several threads can share the outputs of a convolution, which do not depend on each other. Sums are different. A
-# counter is 7, and each of two threads executes `counter += 1` once: read, add, write. What is the smallest possible
-# value afterwards?
+# Threads can share the outputs of a convolution, which do not depend on each other. Sums are different. A counter is 7,
+# and each of two threads executes `counter += 1` once: read, add, write. What is the smallest possible value
+# afterwards?
 
 # %%
 prediction = ...  # a number
@@ -530,8 +530,8 @@ for parts in (1, 2, 4, 16):
     print(f"{parts:2} parts: {my_partial_sums(single, parts).sum(dtype=np.float32):.6f}")
 
 # %% [markdown]
-# Floats round differently in another order. In the library, the parts depend on shapes only, so the compiled kernels
-# give the same bits with any number of threads:
+# Float sums round differently in another order. In the library, the parts depend on shapes only, so the compiled
+# kernels give the same bits with any number of threads:
 
 # %%
 dout = rng.standard_normal(reference.shape, np.float32)
