@@ -204,8 +204,8 @@ print("F(4, 3) is exact. Largest numbers in A, B, G:", *(str(abs(m).max()) for m
 # %% [markdown]
 # ## The price: rounding
 #
-# Points such as $2$ and $-2$ are raised to high powers, and the large numbers cancel later. The larger the tile, the
-# more points it needs:
+# A larger tile needs more points. Points such as $2$ and $-2$ are raised to high powers, and the large numbers cancel
+# later:
 
 # %%
 points = np.array([0, 1, -1, 2, -2, 1 / 2, -1 / 2, 3, -3, 1 / 3, -1 / 3, 4, -4])
@@ -256,8 +256,8 @@ assert others < wrong_pixels
 #
 # For each tile and each of the 36 points, the transforms produce C numbers of the input and process F numbers of the
 # output, while there are $C \cdot F$ products. Their share falls as the layers get wider. The library chooses the
-# algorithm by estimated costs, from the shapes alone. A choice by measured times could change from run to run, and with
-# it the rounding of the results.
+# algorithm by estimated costs, from the shapes alone. Measured times change from run to run, and the rounding of the
+# results would change with the choice.
 
 # %%
 print("channels   direct   Winograd   chosen      (estimated cost in millions of multiply-adds)")
@@ -465,7 +465,7 @@ else:
 # * Winograd's F(m, r) evaluates at $m + r - 1$ points. Larger tiles save products, but lose precision.
 # * Fewer products are not enough: the transforms must stay in the cache.
 # * A builder writes instructions; the loops around it take no time when the program runs.
-# * Time at real sizes, in turns, and compare differences with the noise.
+# * Time at real sizes and in turns, and compare differences with the noise.
 
 # %% [markdown]
 # ## Read next
