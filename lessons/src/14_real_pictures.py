@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 14 Real pictures, real weights
 #
-# **The question.** The networks of the previous lessons were trained and used on drawn streets. How can you use
-# pictures of your own, and weights that others trained?
+# **The question.** The networks of the previous lessons saw only drawn streets. How can you use pictures of your own,
+# and weights that others trained?
 #
 # **At the end** you can check a folder of data, resize a label map without inventing classes, predict a picture of any
 # size, fold batch norm into a convolution, and read weights from a file without executing code in it.
@@ -52,8 +52,8 @@ figures.show_sample(streets[0], palette)
 # %% [markdown]
 # ## Check a folder of data
 #
-# Many wrong results begin with the files, without an error message: pictures and label maps are paired in the wrong
-# order, labels are saved as colours, or a value is not a class. Write a small folder in a layout that many tools use:
+# Many wrong results begin with faulty files, without an error message. Write a small folder in a layout that many tools
+# use:
 
 # %%
 temporary = tempfile.TemporaryDirectory()
@@ -130,8 +130,8 @@ kept = np.unique(np.asarray(Image.open(labels / "street1.png")))
 print(len(np.unique(folder[1].labels)), "values before,", len(kept), "after:", kept)
 
 # %% [markdown]
-# A label map can be stored as grey values (it then looks black), as numbers with a colour table inside the file (a
-# *palette* PNG), or as plain colours. The library reads the same labels from all three:
+# A label map can be stored as grey values (it then looks black), as numbers with a colour table (a *palette* PNG), or
+# as colours. The library reads the same labels from all three:
 
 # %%
 truth = streets[0].labels
@@ -228,8 +228,8 @@ figures.show_plot({"mIoU": ([h for h, _ in sizes], list(scores.values()))}, titl
 assert scores[96, 128] > max(scores[24, 32], scores[360, 480])
 
 # %% [markdown]
-# If the picture is too small, poles vanish. If it is too large, a car is larger than any car in training, and larger
-# than the receptive field (lesson 07).
+# In a picture that is too small, poles vanish. In one that is too large, a car is larger than any car in training, and
+# larger than the receptive field (lesson 07).
 #
 # `predict` therefore scales a picture $(H, W)$ to the *area* of the training pictures $(h, w)$ and keeps its aspect
 # ratio. The network's input has the size $(H', W')$:
@@ -471,7 +471,8 @@ for kind in ("scaled", "imagenet", "caffe"):
     print(f"a pixel of red 200, green 100, blue 50 as {kind:9}", first.forward(pixel).ravel().round(2))
 
 # %% [markdown]
-# The wrong preprocessing causes no error, because all shapes fit. The toy network was trained on "scaled" pictures:
+# The wrong preprocessing causes no error, because all shapes fit. The toy network was trained on "scaled" pictures
+# (subtract 127.5, divide by 64); "unit" only divides by 255:
 
 # %%
 fed = {}
@@ -608,7 +609,7 @@ for name in changes:
 
 # %% [markdown]
 # The last column compares two networks that differ only in the jitter. A gain is expected for night and fog, not for
-# blur and not for the colours of the evening. One short run with one seed shows only large differences.
+# blur and not for the colours of the evening. One short run shows only large differences.
 #
 # ### Challenge: bad weather, without training
 #
@@ -637,11 +638,11 @@ temporary.cleanup()
 # %% [markdown]
 # ## What to remember
 #
-# * Check the pairs, sizes and label values of all files in a folder before the first epoch.
+# * Check the pairs, sizes and label values of all files before the first epoch.
 # * Pictures can be averaged, but labels must be picked, at the pixel centres $\lfloor (i + \frac12) H / h \rfloor$.
 # * A network works best at the scale of its training. Scale the logits back, not the labels.
 # * Batch norm after a convolution can be folded into it; before a convolution it cannot, because of the padding.
-# * A pickle is a program. Read files from strangers with a reader that executes nothing.
+# * A pickle is a program. Read it with a reader that executes nothing.
 # * Weights require the preprocessing with which they were trained. A wrong one raises no error by itself.
 # * A score is valid for pictures like those on which it was measured.
 
