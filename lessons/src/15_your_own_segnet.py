@@ -473,8 +473,8 @@ def my_seconds_per_step(size):
 
 
 # %% [markdown]
-# The next cell measures how many steps fit into the time. If a step is slow, it halves height and width. If a single op
-# still takes too long, the library's replaces it.
+# The next cell measures how many steps fit into the time. If a step is slow, it halves height and width. The library's
+# version replaces an op that is still too slow.
 
 # %%
 size = SIZE
@@ -609,8 +609,6 @@ figures.overlays_figure([(sample.image, sample.labels, said, sample.name)
                         tests.palette)  # fmt: skip
 
 # %% [markdown]
-# `ts.evaluate`, `ts.save` and the report work with this copy of your network.
-#
 # ## Further: real pictures, or more steps
 #
 # If you have set a folder, a new network is trained on it; otherwise the same network is trained further. From here on,
