@@ -99,8 +99,7 @@ for bits in (3, 4, 8):
     print(f"{bits} bits, one scale: the smallest channel reaches level {used:.0f} of {top}")
 
 # %% [markdown]
-# One scale per output channel can be taken out of the sum: $\sum_p x_p\, s_f\, q_{pf} = s_f \sum_p x_p\, q_{pf}$. (A
-# scale per *input* channel could not.)
+# One scale per output channel can be taken out of the sum: $\sum_p x_p\, s_f\, q_{pf} = s_f \sum_p x_p\, q_{pf}$.
 #
 # ### Exercise 1: fake quantisation
 #
@@ -284,8 +283,8 @@ for weight_bits, bits in ((8, 8), (4, 8), (8, 4), (4, 4), (3, 3)):
 print(f"float32: {full:.3f}")
 
 # %% [markdown]
-# Eight bits for everything cost nothing measurable on these streets. With four bits, activations lose more than
-# weights, and clipping and eight bits at the edges win most of the loss back.
+# Eight bits cost nothing measurable on these streets. With four bits, activations lose more than weights, and clipping
+# and eight bits at the edges win most of the loss back.
 #
 # ## Memory
 #
