@@ -465,12 +465,12 @@ shown += [(way, CAMVID.colorize(ts.predict(network, street.image))) for way, net
 figures.show_gallery(shown, columns=6)
 
 # %% [markdown]
-# **What was found** when this lesson was written: Compared with the plain decoder, the indices improved the outlines
-# slightly, but not the mIoU. The position of a maximum says where an edge is, but not what is there. At this size the
-# bottleneck has 3x4 pixels, and a small object that does not pass through it cannot come back. U-Net passes the object
-# itself, and was far better in both scores. The maps of the dilated network never shrink below a quarter of the size.
-# It was at least as good as U-Net in mIoU, but its outlines were coarser, because they are interpolated between logits
-# that are four pixels apart.
+# **What was found** when this lesson was written: Compared with the plain decoder, the indices improved the outlines by
+# about the spread between seeds, but not the mIoU. The position of a maximum says where an edge is, but not what is
+# there. At this size the bottleneck has 3x4 pixels, and a small object that does not pass through it cannot come back.
+# U-Net passes the object itself, and was far better in both scores. The maps of the dilated network never shrink below
+# a quarter of the size. It was at least as good as U-Net in mIoU, but its outlines were coarser, because they are
+# interpolated between logits that are four pixels apart.
 #
 # SegNet's speckles come from unpooling: three of four numbers are zero, and the convolutions must first learn to fill
 # them. Does more time help? Train the plain network and SegNet three times as long:
