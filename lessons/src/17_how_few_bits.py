@@ -83,7 +83,7 @@ for bits in range(2, 9):
     print(f"{bits:4} {measured:10.5f} {scale / np.sqrt(12):18.5f} {measured / (scale / np.sqrt(12)):7.2f}")
 
 # %% [markdown]
-# From three bits on, the formula fits. With two bits, most weights round to 0, and the error is the weight itself.
+# From three bits on, the formula fits. With two bits, most weights round to 0, and their error is the weight itself.
 #
 # ## One scale per channel
 #
