@@ -501,8 +501,8 @@ if runtime.JIT:
         print(f"threads {most_threads}: {labels.size - counts.sum():,} of {labels.size:,} counts lost")
 
 # %% [markdown]
-# With several threads, counts can be lost without any error. The remedy is to cut the numbers into parts, let one
-# thread sum each part, and add up the parts in order.
+# With several threads, counts can be lost without any error, though not in every run. The remedy is to cut the numbers
+# into parts, let one thread sum each part, and add up the parts in order.
 #
 # ### Exercise 4: one sum per part
 #
