@@ -624,7 +624,8 @@ print(f"{work[first:].sum() / work.sum():.0%} of the multiplications come after 
 #
 # Write `my_doubt(samples)`. `samples` (T, H, W, K) contains the probabilities of T samples of one picture. Return an
 # array (H, W), larger where the prediction, the class with the largest mean probability, is more likely to be wrong.
-# The grader draws samples for six toy streets, and measures by how much your AUROC exceeds that of the variance.
+# The grader draws samples for six toy streets, and measures by how much your AUROC exceeds that of the variance. Can
+# you reach 0.02?
 
 
 # %%
