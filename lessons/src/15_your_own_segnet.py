@@ -670,8 +670,8 @@ badge
 #
 # Write `my_recipe(steps)`. Return `channels`, two numbers from 1 to 24 for the two stages of a SegNet, and `rates`, an
 # array of positive learning rates for Adam, one per step. The grader trains a network of the library's layers for 60
-# steps on toy streets of 24x32 pixels, four per step, and measures the mIoU on 30 others. Which rate is best at the
-# beginning, and which at the end (lesson 08)?
+# steps on toy streets of 24x32 pixels, four per step, and measures the mIoU on 30 others. Can you reach 18 %? Which
+# rate is best at the beginning, and which at the end (lesson 08)?
 
 
 # %%
