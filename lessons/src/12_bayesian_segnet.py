@@ -648,8 +648,6 @@ my_doubt = grader.grade("measure_of_doubt", my_doubt)
 # - Dropout and its gradient multiply by $m/(1-p)$. The mean stays the same, and the mean square grows by $1/(1-p)$.
 # - An op's gradient can be checked only if its random numbers are arguments.
 # - Every mask is another network. The mean of the samples is the prediction, and their variance is the uncertainty.
-#   
-#
 # - Batch norm's statistics fit the network either with dropout or without it, but not both.
 
 # %% [markdown]
