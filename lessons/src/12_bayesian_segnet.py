@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 12 Bayesian SegNet
 #
-# **The question.** A SegNet predicts a class for every pixel, even where it has no evidence for any class. Can the
-# network also say where its prediction should not be trusted?
+# **The question.** A SegNet predicts a class for every pixel, even without evidence. Can it also say where its
+# prediction should not be trusted?
 #
-# **At the end** you can derive dropout and its gradient, turn one network into fifty, and measure how well their
+# **At the end** you can derive dropout's gradient, draw fifty predictions from one network, and measure how well their
 # uncertainty finds errors.
 #
 # **Prerequisites:** lessons 03 (gradient checks), 04 (batch norm), 06 (softmax) and 08 (training).
@@ -29,9 +29,8 @@ from tinysegnet_lessons import figures, grader
 # %% [markdown]
 # ## Dropout on sixteen numbers
 #
-# *Dropout* zeroes activations at random (Srivastava et al. 2014). A *mask* $m$ says which activations are kept, each
-# with probability $1 - p$; $p$ is the *rate*. The kept activations are scaled up, so that the expected sum stays the
-# same:
+# *Dropout* zeroes activations at random (Srivastava et al. 2014). A *mask* $m$ says which are kept, each with
+# probability $1 - p$; $p$ is the *rate*. The kept activations are scaled up, so that the expected sum stays the same:
 #
 # $$\text{out} = \frac{x \cdot m}{1 - p}, \qquad m = 1 \text{ with probability } 1 - p, \text{ else } 0 .$$
 #
@@ -58,13 +57,8 @@ out = np.array(my_dropout_forward(x, mask, 0.5))
 figures.show_arrays([("x", x), "*", ("mask / (1 - rate)", mask / 0.5), "=", ("out", out)])
 
 # %% [markdown]
-# Since $E[m] = E[m^2] = 1 - p$, the mean and the variance over many masks are
-#
-# $$E[\text{out}] = \frac{x\,(1 - p)}{1 - p} = x, \qquad
-# E[\text{out}^2] = \frac{x^2\,(1 - p)}{(1 - p)^2} = \frac{x^2}{1 - p}, \qquad
-# \text{Var}[\text{out}] = E[\text{out}^2] - x^2 = x^2\,\frac{p}{1 - p} .$$
-#
-# The mean stays the same. Predict: by which factor does the mean square grow at the rate 0.8?
+# Over many masks, the mean of `out` is $x$. Predict: by which factor is the mean of its square larger than $x^2$, at
+# the rate 0.8?
 
 # %%
 prediction = ...  # a number
@@ -79,7 +73,13 @@ assert np.allclose(many.mean(0), x, atol=0.75)
 figures.show_arrays(panels, decimals=1)
 
 # %% [markdown]
-# Since training divides, as in Caffe, the layer can be removed at test time without any other change.
+# Since $E[m] = E[m^2] = 1 - p$, the mean, the mean square and the variance over all masks are
+#
+# $$E[\text{out}] = \frac{x\,(1 - p)}{1 - p} = x, \qquad
+# E[\text{out}^2] = \frac{x^2\,(1 - p)}{(1 - p)^2} = \frac{x^2}{1 - p}, \qquad
+# \text{Var}[\text{out}] = E[\text{out}^2] - x^2 = x^2\,\frac{p}{1 - p} .$$
+#
+# Because the mean stays the same, the layer can be removed at test time without any other change.
 #
 # The mask is an *argument* of the op. If the op drew its own mask, difference quotients would be meaningless:
 
@@ -95,7 +95,7 @@ assert not report.ok
 report
 
 # %% [markdown]
-# For this reason the layer draws the mask and passes it to the op:
+# Therefore the layer draws the mask:
 
 # %%
 figures.show_source(layers.Dropout)
@@ -125,7 +125,7 @@ def my_dropout_backward(dout, mask, rate):
 my_dropout_backward = grader.grade("dropout_backward", my_dropout_backward)
 
 # %% [markdown]
-# The next cell checks your function and two with typical mistakes:
+# Check your function and two typical mistakes:
 
 
 # %%
@@ -150,7 +150,7 @@ for backward in (my_backward, my_other_mask, my_unscaled):
     assert report.ok == (backward is my_backward)
 
 # %% [markdown]
-# With rate 0 both wrong functions are right. A check needs cases in which a mistake has an effect.
+# At the rate 0 both wrong functions are right, so a check needs cases in which a mistake has an effect.
 #
 # ## Every mask is another network
 #
@@ -165,10 +165,9 @@ probs, _ = ops.softmax_forward(np.stack([hidden * m / 0.5 for m in all_masks]) @
 figures.show_arrays([("mask", all_masks * 1), "->", ("three probabilities", probs.round(2))])
 
 # %% [markdown]
-# Each row shows a mask and the prediction of its network. The predictions can be combined in two ways. **One pass
-# without dropout**, called *weight averaging*, replaces each hidden number by its mean. **Sampling** averages the
-# predictions of many networks, the *samples*. Before softmax both ways give the same result, because multiplication by
-# $W$ is linear. Softmax is not linear.
+# The networks can be combined in two ways. **One pass without dropout**, called *weight averaging*, replaces each
+# hidden number by its mean. **Sampling** averages the predictions of many networks, the *samples*. Before softmax both
+# ways give the same result, because multiplication by $W$ is linear. Softmax is not linear.
 #
 # Which prediction has the higher largest probability: (a) the one pass, (b) the mean of the 16 networks, or (c) are
 # they equal?
@@ -181,8 +180,8 @@ grader.predict("one_pass_or_mean", prediction)
 # ### Exercise 2: the mean over all masks
 #
 # Write `my_mean_over_masks(hidden, W, rate)` for `hidden` (n,) and `W` (n, K). Return `mean` (K,), the mean of
-# softmax(out @ W) over all $2^n$ masks. Weight each mask by its probability: every kept number contributes a factor
-# `1 - rate`, and every dropped number a factor `rate`.
+# softmax(out @ W) over all $2^n$ masks, where `out` is dropout of `hidden`. Weight each mask by its probability: every
+# kept number contributes a factor `1 - rate`, and every dropped number a factor `rate`.
 
 
 # %%
@@ -211,8 +210,7 @@ print("variance, rate 0.5      ", probs.var(0).round(3))
 assert one_pass.max() > probs.mean(0).max()
 
 # %% [markdown]
-# The mean includes predictions that disagree, so it is less confident. The **variance** of the samples is 0 where all
-# networks agree.
+# The mean includes predictions that disagree, so it is less confident.
 #
 # A *Bayesian* prediction is the average over all sets of weights, each weighted by its probability given the data. Gal
 # and Ghahramani 2015 interpret dropout as a rough approximation of this average.
@@ -226,8 +224,7 @@ for name in ("bayesian-basic", "bayesian-vgg16"):
     print(name, *[layer.removesuffix(".dropout") for layer in ts.build(name, width=0.1).layers if "dropout" in layer])
 
 # %% [markdown]
-# The next cells add dropout to the library's bundled network, which was trained without it, and continue training for a
-# few seconds.
+# Add dropout to the library's bundled network, which was trained without it, and train it for a few more seconds.
 
 
 # %%
@@ -259,8 +256,7 @@ print("one sample now            ", ts.evaluate(model, val, samples=1).averages(
 print("one pass without dropout  ", ts.evaluate(model, val).averages())
 
 # %% [markdown]
-# A single sample is worse than one pass, because half of the deep features are missing. Here are four samples of one
-# street:
+# A single sample lacks half of the deep features. Four samples of one street:
 
 # %%
 street = val[0]
@@ -279,8 +275,8 @@ figures.show_gallery(panels, columns=5, width=12)
 #
 # $$\bar x = \frac1T \sum_t x_t, \qquad s = \frac1T \sum_t (x_t - \bar x)^2 .$$
 #
-# Fifty samples need much memory. The identity $s = \overline{x^2} - \bar x^2$ needs only two running sums. However,
-# where the samples agree, the two terms are nearly equal, and their difference is mostly rounding error:
+# The identity $s = \overline{x^2} - \bar x^2$ needs only two running sums instead of all samples. However, where the
+# samples agree, its terms are nearly equal, and their difference is mostly rounding error:
 
 # %%
 each = 360 * 480 * 11 * 4 / 1e6
@@ -302,12 +298,12 @@ print(f"float32: {np.sum(tempting < 0):,} of {tempting.size:,} variances are neg
 # $$S_t - S_{t-1} = \frac{(t-1)\,d^2}{t^2} + \frac{(t-1)^2 d^2}{t^2} = d^2\,\frac{t - 1}{t}
 # = (x_t - \bar x_{t-1})(x_t - \bar x_t) .$$
 #
-# The first factor is the distance from the mean before the update, and the second is the distance after it.
+# The factors are the distances from the mean before and after the update.
 #
 # ### Exercise 3: mean and variance
 #
 # Write `my_mean_and_variance(samples)`. `samples` is a float64 array (T, H, W, K). Return `mean` and `variance`, each
-# (H, W, K). Use Welford's algorithm or two passes, because the numbers may be large and close together.
+# (H, W, K). The numbers may be large and close together, so use Welford's algorithm or two passes.
 
 
 # %%
@@ -348,7 +344,7 @@ figures.show_heat(uncertainty, f"uncertainty, {SAMPLES} samples", image=street.i
 figures.overlays_figure([(street.image, street.labels, labels, street.name)], palette)
 
 # %% [markdown]
-# Errors are red. Some have a low uncertainty, and some right pixels have a high one.
+# Some errors (red) have a low uncertainty, and some right pixels have a high one.
 
 
 # %%
@@ -369,12 +365,11 @@ for names, where in ((("at borders", "elsewhere"), border), (("of wrong pixels",
 # %% [markdown]
 # ## The value of the uncertainty: AUROC
 #
-# Take one wrong and one right pixel at random. How often does the wrong pixel have the higher uncertainty? This share
-# is the area under the ROC curve, **AUROC**. Equal uncertainties count half. At 0.5 the uncertainty says nothing about
-# errors.
+# Take one wrong and one right pixel at random. The **AUROC** is the share of such pairs in which the wrong pixel has
+# the higher uncertainty; equal uncertainties count half. At 0.5 the uncertainty says nothing about errors.
 #
 # Three wrong pixels have the uncertainties 0.9, 0.7 and 0.6; seven right pixels have 0.7, 0.5, 0.4, 0.3, 0.2, 0.1 and
-# 0. They make 21 pairs. Predict the AUROC.
+# 0. They form 21 pairs. Predict the AUROC.
 
 # %%
 prediction = ...  # a number, such as 18 / 21
@@ -389,9 +384,9 @@ for value, row in zip(ten[ten_wrong], larger, strict=True):
 print(f"together {larger.sum():.1f} of {larger.size}: {larger.mean():.4f}")
 
 # %% [markdown]
-# For the ROC curve, call every pixel above a threshold uncertain, and lower the threshold step by step. Plot the share
-# of wrong pixels that are called uncertain (*true positive rate*) against the share of right pixels that are called
-# uncertain (*false positive rate*). The area under the curve is the share of pairs:
+# AUROC means "area under the ROC curve". For this curve, call the pixels whose uncertainty reaches a threshold
+# uncertain, and lower the threshold. Plot the share of wrong pixels that are called uncertain (*true positive rate*)
+# against the share of right ones (*false positive rate*). The area under the curve is the share of pairs:
 
 # %%
 cuts = [np.inf, *np.unique(ten)[::-1]]
@@ -406,8 +401,8 @@ figures.show_plot(curves, title="ROC", x="false positive rate", y="true positive
 # %% [markdown]
 # ### Exercise 4: AUROC
 #
-# Write `my_auroc(values, positive)`. Both have the shape (n,); `positive` is a boolean array with at least one True and
-# one False. Return the AUROC. You may compare all pairs.
+# Write `my_auroc(values, positive)`. Both have the shape (n,); `positive` is a boolean array, True for a wrong pixel,
+# with at least one True and one False. Return the AUROC, a number. You may compare all pairs.
 
 
 # %%
@@ -424,7 +419,7 @@ def my_auroc(values, positive):
 my_auroc = grader.grade("auroc", my_auroc)
 
 # %% [markdown]
-# For millions of pixels, the library sorts, and one look-up per pixel suffices:
+# Millions of pixels have too many pairs, so the library sorts the values:
 
 # %%
 figures.show_source(metrics.auroc)
@@ -460,7 +455,7 @@ def my_measures(mean, variance):
 my_measures = grader.grade("measures_of_uncertainty", my_measures)
 
 # %% [markdown]
-# A fourth measure costs nothing: 1 minus the largest probability of one pass without dropout.
+# A fourth measure needs no samples: 1 minus the largest probability of one pass without dropout.
 
 # %%
 names = ("variance of the samples", "entropy of their mean", "1 - largest mean probability",
@@ -473,14 +468,14 @@ for name, area in zip(names, found, strict=True):
 print("best at finding wrong pixels:", names[int(np.argmax(found))])
 
 # %% [markdown]
-# If all samples give two classes a probability of one half, their variance is small, but an error is likely. Variance
-# measures only what the networks disagree about (*model uncertainty*), not what they agree to be ambiguous (*data
-# uncertainty*). Entropy includes both.
+# If all samples give the same two classes a probability of one half, the variance is 0, but an error is likely.
+# Variance measures only what the networks disagree about (*model uncertainty*), not what they agree to be ambiguous
+# (*data uncertainty*). Entropy includes both.
 #
 # ## Void: seen, but never labelled
 #
-# The bonnet of the camera's car is visible at the lower edge of about every third street. It is labelled *void*: the
-# network saw it but never learned what it is. Does the uncertainty separate its pixels from others?
+# In some streets the bonnet of the camera's car is visible at the lower edge. It is labelled *void*, like bins and
+# dogs: the network saw it, but never learned what it is. Does the uncertainty separate these pixels from others?
 
 # %%
 streets = [scene for scene in ToyScenes(40, seed=6) if np.mean(scene.labels == palette.ignore_label) > 0.02]
@@ -502,7 +497,7 @@ figures.show_heat(void_variance[0].mean(-1), "uncertainty", image=streets[0].ima
 # %% [markdown]
 # The bonnet is where road usually is. A high variance says that the networks disagree, not that they are wrong.
 #
-# Now place an object that no training street contained on the road: a ball in two glaring colours.
+# Now place on the road what no training street contained, a ball in two glaring colours:
 
 
 # %%
@@ -537,8 +532,7 @@ print(f"uncertainty in the ball {in_ball:.3f}; a tenth of this street's border i
 figures.show_heat(uncertainty_of_ball, "uncertainty", image=changed)
 
 # %% [markdown]
-# A threshold low enough to detect the ball may also mark many outlines. Uncertainty is a hint, but no protection
-# against unknown objects.
+# Uncertainty gives a hint, but no protection against unknown objects.
 #
 # ## How many samples?
 #
@@ -565,13 +559,14 @@ print(f"{SAMPLES:<10} {score.G:.4f}  {score.mIoU:.4f}  {found[0]:.3f}")
 print(f"one pass   {plain.G:.4f}  {plain.mIoU:.4f}")
 
 # %% [markdown]
-# Kendall et al. use 50 samples, and report that the mean becomes better than weight averaging at about six. They
-# trained with dropout from the start, whereas our network had learned the streets before.
+# Kendall et al. use 50 samples, and report that their mean becomes better than weight averaging at about six. They
+# trained with dropout from the start.
 #
 # ## Batch norm and dropout
 #
 # Batch norm collects its statistics in training, with dropout on. Dropout raises the mean square, so in one pass
-# without it the variance of batch norm's input is smaller than the running variance. The next cell prints the ratios.
+# without it the variance of batch norm's input is smaller than the running variance in all layers after the first
+# dropout:
 
 
 # %%
@@ -593,7 +588,7 @@ for name, ratio in with_dropout.items():
 
 # %% [markdown]
 # Li et al. 2019 call this *variance shift*. `ts.recompute_statistics` collects the statistics without dropout. Compare
-# the numbers within a column:
+# within a column:
 
 # %%
 other = my_bayesian(ts.load_bundled("toy"))
@@ -627,10 +622,10 @@ print(f"{work[first:].sum() / work.sum():.0%} of the multiplications come after 
 # %% [markdown]
 # ### Challenge: a better measure of doubt
 #
-# Write `my_doubt(samples)`. `samples` (T, H, W, K) contains the probabilities of T samples of one picture. Return (H,
-# W), larger where the prediction, the class with the largest mean probability, is more likely to be wrong.
-#
-# The grader takes samples of six drawn streets and measures how far your AUROC is above that of the variance.
+# Write `my_doubt(samples)`. `samples` (T, H, W, K) contains the probabilities of T samples of one picture. Return an
+# array (H, W), larger where the prediction, the class with the largest mean probability, is more likely to be wrong.
+# The grader draws samples for six toy streets, and measures by how much your AUROC exceeds that of the variance. Can
+# you reach 0.02?
 
 
 # %%
@@ -651,20 +646,16 @@ my_doubt = grader.grade("measure_of_doubt", my_doubt)
 # ## What to remember
 #
 # - Dropout and its gradient multiply by $m/(1-p)$. The mean stays the same, and the mean square grows by $1/(1-p)$.
-# - An op's gradient can be checked only if its random numbers are an argument.
+# - An op's gradient can be checked only if its random numbers are arguments.
 # - Every mask is another network. The mean of the samples is the prediction, and their variance is the uncertainty.
-#   Welford's algorithm computes both without storing the samples.
-# - AUROC is the share of pairs of a wrong and a right pixel in which the wrong pixel is more uncertain.
-# - The variance shows what the networks disagree about, not what they agree to be ambiguous.
 # - Batch norm's statistics fit the network either with dropout or without it, but not both.
-# - A network that sees something new still predicts one of its classes.
 
 # %% [markdown]
 # ## Read next
 #
-# - Kendall, Badrinarayanan and Cipolla 2015, "Bayesian SegNet": the paper behind this lesson, with its tables on where
-#   to put dropout.
+# - Kendall, Badrinarayanan and Cipolla 2015, "Bayesian SegNet": the paper of this lesson, with tables on where to put
+#   dropout.
 # - Kendall and Gal 2017, "What Uncertainties Do We Need in Bayesian Deep Learning for Computer Vision?": how a network
 #   can learn model uncertainty and data uncertainty separately.
 # - Lakshminarayanan, Pritzel and Blundell 2017, "Simple and Scalable Predictive Uncertainty Estimation using Deep
-#   Ensembles": what several separately trained networks give instead of several masks.
+#   Ensembles": how well several separately trained networks work in place of several masks.

@@ -9,8 +9,8 @@
 #
 # **Prerequisites:** lessons 01 (convolution) and 06 (softmax).
 #
-# Badrinarayanan et al. 2017 compare the times of networks in Table 6. Times depend on the machine, so the text quotes
-# none: the cells measure them. Appendix 13a is for specialists.
+# Badrinarayanan et al. 2017 compare the times of networks in Table 6. Times depend on the machine, so the cells measure
+# them, and the text quotes none.
 
 # %%
 import time
@@ -55,13 +55,13 @@ print(f"this layer {multiply_adds / 1e6:.0f} million multiply-adds, SegNet at 36
 # %% [markdown]
 # ## Numbers in memory
 #
-# Memory is one long line of bytes. In a new NumPy array, neighbours along the last axis are neighbours in memory. The
-# *stride* of an axis is the distance in bytes between two neighbours along it (lesson 00).
+# In a new NumPy array, neighbours along the last axis are neighbours in memory. The *stride* of an axis is the distance
+# in bytes between two neighbours along it (lesson 00).
 #
 # ### Warm-up: strides
 #
-# Write `my_strides(shape, itemsize)`: return the strides of all axes, in order, for numbers of `itemsize` bytes,
-# without creating an array.
+# Write `my_strides(shape, itemsize)`, without creating an array. Return the strides of a new array, a tuple with one
+# number per axis, for numbers of `itemsize` bytes.
 
 
 # %%
@@ -82,9 +82,8 @@ print("weight (K, K, C, F): one step along each axis moves", my_strides(weight.s
 assert my_strides(weight.shape, 4) == weight.strides
 
 # %% [markdown]
-# The next cells add up all numbers of one long line in s passes, each of which reads every s-th number. Only the order
-# of the additions differs. The versions take turns, because the machine's load changes, and the *median* ignores
-# disturbed runs:
+# Add up all numbers of a long array in s passes, each of which reads every s-th number. Only the order of the additions
+# differs. The versions take turns, because the machine's load changes, and the *median* ignores disturbed runs:
 
 
 # %%
@@ -157,8 +156,8 @@ print(f"and one forward of SegNet {each * total / 3600:.1f} hours")
 # ## Rung 2: shifted products in NumPy
 #
 # As in lesson 01, the loops run inside a compiled linear algebra library. The speed of a wrong result is meaningless,
-# so each rung is first compared with another one by the distance $\lVert a-b\rVert/\lVert b\rVert$. In float32, sums in
-# another order differ by about $10^{-6}$.
+# so each rung is compared with another by the distance $\lVert a-b\rVert/\lVert b\rVert$. In float32, sums in different
+# orders differ by about $10^{-6}$.
 
 # %%
 reference, _ = ops.conv.conv2d_forward_numpy(x, weight)
@@ -169,7 +168,7 @@ assert distance(found, slow) < 1e-4
 # %% [markdown]
 # ## Rung 3: the same loops, compiled
 #
-# At its first call, a function of `numba.njit` is compiled to machine code for the types of its arguments:
+# At its first call, a function made by `numba.njit` is compiled to machine code for the types of its arguments:
 
 # %%
 if runtime.JIT:
@@ -219,8 +218,8 @@ if runtime.JIT:
 #
 # ## Rung 4: another order of the loops
 #
-# In rung 3 the innermost loop runs over $c$, and each step in `weight` (K, K, C, F) skips F numbers. With $f$
-# innermost, `weight` and `out` are read in memory order. Neighbours can then be computed together: a *vector register*
+# In rung 3 the innermost loop runs over $c$, so each step in `weight` (K, K, C, F) moves by F numbers. With $f$
+# innermost, `weight` and `out` are read in memory order. Neighbours can then be processed together: a *vector register*
 # contains several numbers, and one instruction processes all of them.
 
 
@@ -252,10 +251,10 @@ if runtime.JIT:
 # %% [markdown]
 # ## Rung 5: the register tile
 #
-# For each product, rung 4 loads `row[f]` and `pixel[f]` and stores `pixel[f]` again: three memory accesses for one
-# multiply-add. The solution is to keep the sums in registers. A tile of R pixels and V vectors of channels has RV sums.
-# For each tap and input channel it loads V vectors of the kernel and R numbers of the picture, and performs RV
-# multiply-adds:
+# For each product, rung 4 loads `row[f]` and `pixel[f]` and stores `pixel[f]` again: three memory accesses per
+# multiply-add. The solution is to keep the sums in registers. A *tile* of R pixels and V vectors of channels has RV
+# sums. For each tap and input channel it loads V vectors of the kernel and R numbers of the picture, and performs RV
+# multiply-adds of vectors:
 #
 # $$\frac{\text{multiply-adds}}{\text{loads}} = \frac{RV}{R+V} \qquad\text{registers: } RV+V+1$$
 #
@@ -263,8 +262,9 @@ if runtime.JIT:
 #
 # ### Exercise 1: the best tile
 #
-# Write `my_best_tile(registers, lanes, F)`. Return R and V (at least 1) with the most multiply-adds per load that fit
-# into the registers. A vector contains `lanes` numbers, and `V * lanes` must divide F.
+# Write `my_best_tile(registers, lanes, F)`. Of all tiles that fit into the registers, return the R and V (integers from
+# 1) with the most multiply-adds per load. A vector contains `lanes` numbers, and `V * lanes` must divide F, the number
+# of channels.
 
 
 # %%
@@ -284,7 +284,7 @@ def my_best_tile(registers, lanes, F):
 my_best_tile = grader.grade("best_tile", my_best_tile)
 
 # %% [markdown]
-# The best tiles for 64 channels on two kinds of processors are those of the library:
+# For 64 channels on two kinds of processors, these are the library's tiles:
 
 # %%
 for name, registers, lanes, library in (("AVX-512", 32, 16, (6, 4)), ("AVX2", 16, 8, (6, 2))):
@@ -297,14 +297,14 @@ if runtime.JIT:
     assert distance(found, reference) < 1e-4
 
 # %% [markdown]
-# A single sum, $R = V = 1$, has 0.5 multiply-adds per load. With more than one, arithmetic limits the speed, not
-# memory.
+# A single sum, $R = V = 1$, has 0.5 multiply-adds per load. With more than one multiply-add per load, arithmetic limits
+# the speed, not the loads.
 #
 # ## Rung 6: fewer products
 #
-# The tile multiplies nearly as fast as the machine can. However, a convolution can be computed with fewer
-# multiplications than its definition has (Winograd 1980; for networks Lavin and Gray 2015). In one dimension, a kernel
-# $g$ of 3 numbers and 4 numbers $d$ give 2 outputs, by 6 products:
+# The tile multiplies nearly as fast as the machine can, but a convolution can be computed with fewer multiplications
+# (Winograd 1980; for networks Lavin and Gray 2015). In one dimension, a kernel $g$ of 3 numbers and 4 numbers $d$ give
+# 2 outputs, by 6 products:
 #
 # $$y_0=d_0g_0+d_1g_1+d_2g_2 \qquad y_1=d_1g_0+d_2g_1+d_3g_2$$
 #
@@ -350,7 +350,7 @@ figures.show_arrays([("A", A2), ("G", G2), ("B", B2)])
 
 # %% [markdown]
 # The rows of A and G and the columns of B belong to the points $0, 1, -1, \infty$. Both sides of the formula are linear
-# in $d$ and in $g$, so it is enough to try every pair of unit vectors:
+# in $d$ and in $g$, so it suffices to try every pair of unit vectors:
 
 # %%
 for d in np.eye(4):
@@ -360,7 +360,7 @@ for d in np.eye(4):
 print("equal for all 12 pairs, and therefore for all d and g")
 
 # %% [markdown]
-# An example whose right outputs are 21 and 7 follows. Each row of "product" is one multiplication:
+# An example whose right outputs are 21 and 7:
 
 # %%
 d, g = np.array([5.0, 1, 3, 2]), np.array([2.0, -1, 4])
@@ -376,9 +376,9 @@ figures.show_arrays([(name, values[:, None]) for name, values in steps.items()])
 # Write `my_winograd_1d(d, g)` for many tiles at once.
 #
 # * `d` (tiles, 4) contains the four numbers of each tile, `g` (3,) the kernel.
-# * Return `products` (tiles, 4), the numbers of the column "product", and `out` (tiles, 2).
+# * Return `products` (tiles, 4), the numbers in brackets in the formula, and `out` (tiles, 2).
 #
-# Use `A2`, `B2` and `G2`. Tiles are now rows, so $B^T d$ is `row @ B2`.
+# Use `A2`, `B2` and `G2`. Tiles are now rows, so $B^T d$ becomes `row @ B2`.
 
 
 # %%
@@ -420,7 +420,7 @@ print(f"a row of the picture: {2 * len(direct)} products instead of {3 * len(dir
 assert distance(my_winograd_row(row, g), direct) < 1e-12
 
 # %% [markdown]
-# Suppose that the last entry of $B$'s second row has the wrong sign. How many percent of the outputs are then wrong?
+# The last entry of $B$'s second row gets the wrong sign. What percentage of the outputs is then wrong?
 
 # %%
 prediction = ...  # a number from 0 to 100
@@ -436,8 +436,9 @@ print(f"wrong outputs {share:.0%}, distance {distance(wrong, direct):.2f}")
 assert share == 0.5
 
 # %% [markdown]
-# For pictures, the method is applied along rows and columns. The library's F(4x4, 3x3) takes 36 products instead of
-# 144. Its rounding errors are larger, because its transforms make large numbers that later cancel (appendix 13a).
+# For pictures, the method is applied along rows and columns. For 4x4 outputs, the library's F(4x4, 3x3) takes 36
+# products instead of 144. Its rounding errors are larger, because its transforms make large numbers that later cancel
+# (appendix 13a).
 
 # %%
 if runtime.JIT:
@@ -448,8 +449,7 @@ if runtime.JIT:
 # %% [markdown]
 # ## The ladder
 #
-# The next cell times all rungs, with one thread. The time of the seven loops in Python is scaled up from the small
-# piece.
+# All rungs with one thread. The time of the seven loops in Python is scaled up from the small piece.
 
 # %%
 padded = my_padded(x)
@@ -476,9 +476,9 @@ figures.show_ladder(sorted(ladder.items(), key=lambda rung: -rung[1]))
 #
 # ## Threads
 #
-# Several threads can share the outputs of a convolution, which do not depend on each other. Sums are different. A
-# counter is 7, and each of two threads executes `counter += 1` once, that is: read, add, write. What is the smallest
-# possible value afterwards?
+# Threads can share the outputs of a convolution, which do not depend on each other. Sums are different. A counter is 7,
+# and each of two threads executes `counter += 1` once: read, add, write. What is the smallest possible value
+# afterwards?
 
 # %%
 prediction = ...  # a number
@@ -501,13 +501,13 @@ if runtime.JIT:
         print(f"threads {most_threads}: {labels.size - counts.sum():,} of {labels.size:,} counts lost")
 
 # %% [markdown]
-# With several threads, counts can be lost, without any error. The remedy: cut the numbers into parts, let one thread
-# sum each part, and add the parts up in order.
+# With several threads, counts can be lost without any error, though not in every run. The remedy is to cut the numbers
+# into parts, let one thread sum each part, and add up the parts in order.
 #
 # ### Exercise 4: one sum per part
 #
 # Write `my_partial_sums(numbers, parts)`. Part k of `numbers` (n,) begins at `k * n // parts` and ends where part k + 1
-# begins. Return an array with the sum of each part.
+# begins. Return an array (parts,) with the sum of each part.
 
 
 # %%
@@ -530,8 +530,8 @@ for parts in (1, 2, 4, 16):
     print(f"{parts:2} parts: {my_partial_sums(single, parts).sum(dtype=np.float32):.6f}")
 
 # %% [markdown]
-# Floats round differently in another order. In the library, the parts depend on shapes only, so the compiled kernels
-# give the same bits with any number of threads:
+# Float sums round differently in another order. In the library, the parts depend on shapes only, so the compiled
+# kernels give the same bits with any number of threads:
 
 # %%
 dout = rng.standard_normal(reference.shape, np.float32)
@@ -553,8 +553,8 @@ for count, seconds in my_medians(runs, ROUNDS).items():
 # %% [markdown]
 # ## The roofline
 #
-# The speed of an op is limited by the operations that the machine performs per second (`product`), and by the bytes
-# that it copies per second (`copy`). For an op with $I$ operations per byte (its *arithmetic intensity*),
+# Two rates of the machine limit the speed of an op: the operations that it performs per second (`product`), and the
+# bytes that it copies per second (`copy`). For an op with $I$ operations per byte (its *arithmetic intensity*),
 #
 # $$\text{rate} \le \min(\text{product},\ I\cdot\text{copy})$$
 
@@ -616,13 +616,13 @@ for workload in workloads:
 figures.roofline_figure(dots, product, copy, f"threads: {most_threads}", size=(10.5, 6.4))
 
 # %% [markdown]
-# Wide convolutions are far to the right, because each number that is loaded is used hundreds of times. The dashed line
-# is the limit with Winograd's quarter of the products. Batch norm, ReLU and pooling are limited by memory: fewer bytes
-# help, fewer operations do not. Therefore the library applies ReLU while batch norm still has the number in a register.
+# Wide convolutions are far to the right, because each loaded number is used hundreds of times. The dashed line is the
+# limit with Winograd's quarter of the products. Batch norm, ReLU and pooling are limited by memory: fewer bytes help,
+# fewer operations do not. Therefore the library applies ReLU while batch norm still has the number in a register.
 #
 # ### Challenge: a faster softmax
 #
-# The formula of lesson 06 works along the last axis, in loops of eleven steps:
+# The formula of lesson 06 works along the last axis, in loops of 11 steps:
 
 
 # %%
@@ -673,6 +673,6 @@ assert distance(my_fast_softmax(logits), my_softmax(logits)) < 1e-5
 # * Lavin, Gray (2015), *Fast algorithms for convolutional neural networks*: Winograd's method for networks, with its
 #   cost and accuracy measured.
 # * Williams, Waterman, Patterson (2009), *Roofline: An insightful visual performance model for multicore
-#   architectures*: how to read the figure, and what lies below the roofs.
+#   architectures*: how to read the figure, and which lower limits it can show.
 # * Goto, van de Geijn (2008), *Anatomy of high-performance matrix multiplication*: why register tiles and blocks for
 #   each cache make a product fast.

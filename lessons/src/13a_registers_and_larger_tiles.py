@@ -2,7 +2,7 @@
 # # 13a Appendix: registers, larger tiles and fair timing
 #
 # **The question.** Lesson 13 used the library's register tile and its F(4x4, 3x3) without looking inside. How do they
-# work, what do they cost, and which traps remain for someone who times them?
+# work, what do they cost, and which traps remain when you time them?
 #
 # **Prerequisites:** lessons 02 (backward pass of a convolution), 03 (gradient check) and 13. Nothing later depends on
 # this appendix.
@@ -88,9 +88,9 @@ def my_winograd_2d(d, g):
 my_winograd_2d = grader.grade("winograd_2d", my_winograd_2d)
 
 # %% [markdown]
-# With several channels, the products at one of the 16 positions, taken over all tiles, become a matrix product
-# $M = V U$, where $V$ is (tiles x C) and $U$ is (C x F). The next cell computes the whole layer, and compares its first
-# tile with your function, summed over the input channels:
+# With several channels, the products at one of the 16 positions, over all tiles, become a matrix product $M = V U$,
+# where $V$ is (tiles x C) and $U$ is (C x F). The next cells compute the whole layer, and compare its first tile with
+# your function, summed over the input channels:
 
 
 # %%
@@ -124,17 +124,17 @@ for name, seconds in my_medians(runs, ROUNDS).items():
 
 # %% [markdown]
 # 16 products instead of 36 need not be faster: in NumPy, $V$, $M$ and all intermediate arrays are written to memory and
-# read again. The library computes all stages for one block of tiles after another, each small enough for the cache.
+# read again. The library computes all stages for one block of tiles at a time, small enough for the cache.
 #
 # ### Exercise 7: count the products
 #
 # F(m x m, r x r) computes tiles of $m \times m$ outputs of an r x r kernel. Along each axis it needs $m + r - 1$
-# points, so a tile takes $(m + r - 1)^2$ products per pair of channels. A tile at the border is computed completely,
-# even if some of its outputs lie outside.
+# points, so a tile takes $(m + r - 1)^2$ products per pair of an input and an output channel. A tile at the border is
+# computed completely, even if some of its outputs lie outside.
 #
-# Write `my_multiplications(H, W, C, F, m, r)` for an output of H x W pixels. Return two numbers: `direct`, the products
-# of the definition, and `winograd`, those of F(m x m, r x r), without the transforms. (That F is not the number of
-# channels.)
+# Write `my_multiplications(H, W, C, F, m, r)` for an output of H x W pixels, C input channels and F output channels.
+# Return two numbers: `direct`, the products of the definition, and `winograd`, those of the tiles, without the
+# transforms.
 
 
 # %%
@@ -156,16 +156,17 @@ for h, w in ((360, 480), (45, 60), (23, 30), (12, 15)):
 # %% [markdown]
 # ## Matrices for any number of outputs
 #
-# F(m, r) multiplies polynomials with $r$ and $m$ coefficients. The product $s(t)$ has $m + r - 1$ coefficients, so
-# $m + r - 1$ of its values determine it: at $m + r - 2$ numbers $a_i$ and at infinity. Steps 1 and 3 of lesson 13 do
-# not change: row $i$ of $G$ contains the powers of $a_i$ up to $r - 1$, and row $i$ of $A$ those up to $m - 1$. Step 2
-# uses Lagrange's formula:
+# F(m, r) multiplies polynomials with $r$ and $m$ coefficients. The product $s(t)$ has $m + r - 1$ coefficients, so $m +
+# r - 1$ of its values determine it: at $m + r - 2$ numbers $a_i$ and at infinity. Steps 1 and 3 of lesson 13 do not
+# change: row $i$ of $G$ contains the powers of $a_i$ up to $r - 1$, and row $i$ of $A$ those up to $m - 1$. Step 2 uses
+# Lagrange's formula:
 #
 # $$s(t) = \sum_i s(a_i) \prod_{j \ne i} \frac{t - a_j}{a_i - a_j} \;+\; s(\infty) \prod_j (t - a_j)$$
 #
 # The first product is 1 at $a_i$ and 0 at all other points; the last is 0 at all of them and corrects the highest
-# coefficient. The coefficients of $\prod_{j \ne i} (t - a_j)$ are column $i$ of $B$. Its divisors $a_i - a_j$ move to
-# $G$, as the halves did. `np.poly` returns the coefficients of a polynomial with given zeros, the highest first:
+# coefficient. The coefficients of $\prod_{j \ne i} (t - a_j)$ are column $i$ of $B$. The divisors $a_i - a_j$ move to
+# $G$, like the halves in lesson 13. `np.poly` returns the coefficients of a polynomial with given zeros, the highest
+# first:
 
 
 # %%
@@ -203,8 +204,8 @@ print("F(4, 3) is exact. Largest numbers in A, B, G:", *(str(abs(m).max()) for m
 # %% [markdown]
 # ## The price: rounding
 #
-# Points such as $2$ and $-2$ are raised to high powers, and the large numbers cancel later. The larger the tile, the
-# more points it needs:
+# A larger tile needs more points. Points such as $2$ and $-2$ are raised to high powers, and the large numbers cancel
+# later:
 
 # %%
 points = np.array([0, 1, -1, 2, -2, 1 / 2, -1 / 2, 3, -3, 1 / 3, -1 / 3, 4, -4])
@@ -220,8 +221,8 @@ for m in (2, 4, 6, 8, 12):
 assert rounding[12, np.float32] > 10 * rounding[2, np.float32]
 
 # %% [markdown]
-# The next cell compares the library's compiled algorithms with a sum in float64. A 7x7 kernel is split into pieces of
-# 4x4, with seven points instead of six:
+# Compare the library's compiled algorithms with a sum in float64. A 7x7 kernel is split into pieces of 4x4, with seven
+# points instead of six:
 
 # %%
 for K, channels in ((3, 16), (3, 348), (7, 64)) if runtime.JIT else ():
@@ -236,7 +237,7 @@ for K, channels in ((3, 16), (3, 348), (7, 64)) if runtime.JIT else ():
     assert off[0] < off[1] < 1e-4
 
 # %% [markdown]
-# Do such errors change predictions? The next cell compares the bundled toy network in float64 and float32:
+# Do such errors change predictions? Compare the bundled toy network in float64 and float32:
 
 # %%
 model = ts.load_bundled("toy")
@@ -255,8 +256,8 @@ assert others < wrong_pixels
 #
 # For each tile and each of the 36 points, the transforms produce C numbers of the input and process F numbers of the
 # output, while there are $C \cdot F$ products. Their share falls as the layers get wider. The library chooses the
-# algorithm by estimated costs, from the shapes alone. A choice by measured times could change from run to run, and with
-# it the rounding of the results.
+# algorithm by estimated costs, from the shapes alone. Measured times change from run to run, and the rounding of the
+# results would change with the choice.
 
 # %%
 print("channels   direct   Winograd   chosen      (estimated cost in millions of multiply-adds)")
@@ -267,8 +268,8 @@ for channels in (3, 8, 16, 32, 64, 128):
 
 # %% [markdown]
 # In the backward pass, $dx$ is a convolution with the rotated kernel (lesson 02), so the same code computes it. For
-# $dweight$ each step is transposed: $dM = A\,dy\,A^T$ per tile, $dU = V^T dM$ at each point, and $dg = G^T dU\,G$. The
-# next cell runs the gradient check of lesson 03. (If the library must first compile its kernels, it takes a minute.)
+# $dweight$ each step is transposed: $dM = A\,dy\,A^T$ per tile, $dU = V^T dM$ at each point, and $dg = G^T dU\,G$.
+# Check the gradient (lesson 03). If the library must first compile its kernels, this takes a minute.
 
 # %%
 ts.gradcheck.check_op("conv2d")
@@ -277,8 +278,8 @@ ts.gradcheck.check_op("conv2d")
 # ## How the tile is compiled
 #
 # numba compiles loops, but has no type for a vector register. The library therefore writes the tile's instructions
-# itself. It uses a *builder*, an object whose methods do not compute anything: each call appends one instruction to a
-# program and returns the name of its result. A small builder shows the principle:
+# itself, with a *builder*. The methods of this object compute nothing: each call appends one instruction to a program
+# and returns the name of its result. A small builder:
 
 
 # %%
@@ -308,8 +309,8 @@ def my_tile(builder, R, V):
 print("\n".join(my_tile(MyBuilder(), R=2, V=2)))
 
 # %% [markdown]
-# The Python loops over $r$ and $v$ ran while the program was written, so they cost no time in it; only the loop over
-# $k$ remains. The library does the same with the builder of LLVM, numba's compiler:
+# The Python loops over $r$ and $v$ ran while the program was written; only the loop over $k$ remains in it. The library
+# uses the builder of LLVM, numba's compiler:
 #
 # * `codegen` is called once, when numba compiles a function that uses the tile.
 # * `builder.gep` computes an address, and `for_range` begins the loop over $k$.
@@ -324,11 +325,11 @@ if runtime.JIT:
     figures.show_source(gemm_microkernel._make_tile)
 
 # %% [markdown]
-# Many sums have a second use: a multiply-add takes about four cycles, and two can start per cycle. Eight must therefore
-# be in progress at any time, and none may wait for another. The library's 24 sums are independent.
+# Many sums have a second use. A multiply-add takes about four cycles, and two can start per cycle, so eight must be in
+# progress at any time, and none may wait for another. The tile's sums are independent.
 #
-# The rows of `a` may overlap in memory. In a row of a picture, the three pixels under a kernel row are contiguous,
-# $3 C$ numbers. Direct convolution passes these windows to the tile without copying anything:
+# The rows of `a` may overlap in memory. In a row of a picture, the three pixels under a kernel row are $3 C$ contiguous
+# numbers. Direct convolution passes these windows to the tile without a copy:
 #
 #     pixels of a row    | 0 | 1 | 2 | 3 | 4 |      C numbers each
 #     window of output 0 |-----------|              begins at 0,  3 C long
@@ -340,9 +341,9 @@ figures.show_source(direct._convolve_rows)
 # %% [markdown]
 # ## More traps
 #
-# **Addresses.** A vector that begins in the middle of a cache line may span two lines. NumPy guarantees only addresses
-# that are multiples of 16 bytes, so the same code can be fast or slow by chance. The next cell runs the same
-# instructions with two addresses of the output:
+# **Addresses.** A vector that begins in the middle of a cache line may span two lines. NumPy usually guarantees only
+# addresses that are multiples of 16 bytes, so the same code can be fast or slow by chance. Run it with two addresses of
+# the output:
 
 
 # %%
@@ -368,8 +369,8 @@ if runtime.JIT:
         print(f"out begins {offset:2} bytes after the beginning of a line: {1e3 * seconds:.2f} ms")
 
 # %% [markdown]
-# **The cache.** A small array fits into the cache next to the core, and a large one does not. The next cell copies
-# arrays with one thread:
+# **The cache.** A small array fits into the cache next to the core, and a large one does not. Copy arrays with one
+# thread:
 
 # %%
 speeds = {}
@@ -386,12 +387,11 @@ curve = {"copy": (list(speeds), list(speeds.values()))}
 figures.show_plot(curve, title="A copy, by the size of its source", x="k, for 2^k bytes (20 is 1 MB)", y="GB/s")
 
 # %% [markdown]
-# An op that is timed repeatedly on one small array shows the high speed. In a network, other layers use the cache in
-# between. Always time an op at the size at which it is used.
+# An op that is timed repeatedly on one small array shows the high speed, but in a network other layers use the cache in
+# between. Time an op at the size at which it is used.
 #
-# **Changing load.** The next cell times one function under two names, first one after the other, and then in turns.
-# Without disturbances, both lines would show 0. A difference between two functions means something only if it is
-# larger:
+# **Changing load.** Time one function under two names, first one after the other, and then in turns. Without
+# disturbances, both differences would be 0. A difference between two functions means something only if it is larger:
 
 
 # %%
@@ -407,7 +407,7 @@ print(f"one after the other: {second / first - 1:+.1%}, in turns: {turns['b'] / 
 # %% [markdown]
 # ## Batch norm and ReLU, fused
 #
-# The next cells compare fused and separate layers, forward and backward. (On the NumPy path both do the same work.)
+# Compare fused and separate layers, forward and backward. (On the NumPy path both do the same work.)
 
 # %%
 a, da = (rng.standard_normal((4, H, W, 64), np.float32) for _ in range(2))
@@ -434,8 +434,8 @@ print(f"separate {1e3 * found['separate']:.2f} ms, together {1e3 * found['togeth
 # %% [markdown]
 # ## Against PyTorch
 #
-# PyTorch is a good reference for speed. `tinysegnet bench --against torch` measures all workloads; the next cell
-# measures two. Each library runs in its own process, because two thread pools in one process disturb each other.
+# `tinysegnet bench --against torch` measures all workloads; the next cells measure two. Each library runs in its own
+# process, because two thread pools in one process disturb each other.
 
 
 # %%
@@ -464,8 +464,8 @@ else:
 #
 # * Winograd's F(m, r) evaluates at $m + r - 1$ points. Larger tiles save products, but lose precision.
 # * Fewer products are not enough: the transforms must stay in the cache.
-# * A builder writes instructions; the loops around it cost no time when the program runs.
-# * Time at real sizes, in turns, and compare differences with the noise.
+# * A builder writes instructions; the loops around it take no time when the program runs.
+# * Time at real sizes and in turns, and compare differences with the noise.
 
 # %% [markdown]
 # ## Read next

@@ -1,16 +1,16 @@
 # %% [markdown]
 # # 14 Real pictures, real weights
 #
-# **The question.** The networks of the previous lessons were trained and used on drawn streets. What does it take to
-# work with pictures of your own, and with weights that others trained?
+# **The question.** The networks of the previous lessons saw only drawn streets. How can you use pictures of your own,
+# and weights that others trained?
 #
 # **At the end** you can check a folder of data, resize a label map without inventing classes, predict a picture of any
-# size, fold batch norm into a convolution, and read weights without executing a stranger's program.
+# size, fold batch norm into a convolution, and read weights from a file without executing code in it.
 #
 # **Prerequisites:** lessons 00 (labels and colours), 04 (batch norm), 07 (the network) and 10 (scores).
 #
-# Badrinarayanan et al. 2017 train on CamVid at 360x480 (section 4), from the weights of VGG16 (section 3). If you have
-# these files, the lesson uses them; otherwise it says so and uses drawn streets.
+# Badrinarayanan et al. 2017 train on CamVid at 360x480 (section 4), and start from the weights of VGG16 (section 3). If
+# you have these files, the lesson uses them; otherwise it uses drawn streets.
 
 # %%
 import io
@@ -28,8 +28,8 @@ from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet_lessons import figures, grader
 
 # %% [markdown]
-# Set the paths in the next cell. CamVid is a folder in the layout of the SegNet tutorial, and VGG16 is a `.pth` file of
-# torchvision or an `.h5` file of Keras. An empty string means "not available".
+# Set the paths: CamVid is a folder in the layout of the SegNet tutorial, and VGG16 is a `.pth` file of torchvision or
+# an `.h5` file of Keras.
 
 # %%
 CAMVID_FOLDER = os.environ.get("TINYSEGNET_CAMVID", "")
@@ -52,9 +52,8 @@ figures.show_sample(streets[0], palette)
 # %% [markdown]
 # ## Check a folder of data
 #
-# Many wrong results begin with the files, without an error message: pictures and label maps are paired by their order
-# in a list, labels are saved as colours, or a value is not a class. The next cell writes a small folder in a layout
-# that many tools use.
+# Many wrong results begin with faulty files, without an error message. Write a small folder in a layout that many tools
+# use:
 
 # %%
 temporary = tempfile.TemporaryDirectory()
@@ -71,7 +70,7 @@ lines = [f"{red} {green} {blue} {name}" for (red, green, blue), name in names]
 written = (root / "classes.txt").write_text("\n".join(lines))
 
 # %% [markdown]
-# `problems` opens every file, as `tinysegnet data check DIR` does, and checks every label value:
+# `problems` opens every file and checks every label value, as `tinysegnet data check DIR` does:
 
 # %%
 folder = ts.data.Folder(root, "train")
@@ -82,7 +81,8 @@ print("problems:", folder.problems())
 # ### Warm-up: values that are no class
 #
 # Write `my_unknown_values(labels, num_classes, ignore_label)`. Return an array of the values in `labels` (H, W) that
-# are neither a class, 0 to num_classes - 1, nor `ignore_label`: each value once, in ascending order.
+# are neither a class, 0 to num_classes - 1, nor `ignore_label`: each value once, in ascending order. No label is
+# negative.
 
 
 # %%
@@ -97,8 +97,8 @@ def my_unknown_values(labels, num_classes, ignore_label):
 my_unknown_values = grader.grade("unknown_values", my_unknown_values)
 
 # %% [markdown]
-# The next cell produces five common faults: a value that is not a class, a label map saved as JPEG, a missing label
-# map, a label map of another size, and a truncated picture.
+# Five common faults are a value that is not a class, a label map saved as JPEG, a missing label map, a label map of
+# another size, and a truncated picture:
 
 # %%
 labels = root / "labels" / "train"
@@ -130,8 +130,8 @@ kept = np.unique(np.asarray(Image.open(labels / "street1.png")))
 print(len(np.unique(folder[1].labels)), "values before,", len(kept), "after:", kept)
 
 # %% [markdown]
-# A label map can be stored as grey values (it then looks black), as numbers with a colour table inside the file (a
-# *palette* PNG), or as plain colours. The library reads the same labels from all three:
+# A label map can be stored as grey values (it then looks black), as numbers with a colour table (a *palette* PNG), or
+# as colours. The library reads the same labels from all three:
 
 # %%
 truth = streets[0].labels
@@ -151,8 +151,8 @@ for name, file in files.items():
 # %% [markdown]
 # ## Half the size
 #
-# Pixels can be averaged: the mean of a dark and a bright pixel is grey. Labels cannot. The next cell reduces 4x4 labels
-# of sky (0), tree (5) and car (8) to 2x2:
+# Pixels can be averaged: the mean of a dark and a bright pixel is grey. Labels cannot. Reduce 4x4 labels of sky (0),
+# tree (5) and car (8) to 2x2:
 
 # %%
 corner = np.array([[0, 0, 0, 5], [0, 0, 5, 5], [0, 5, 5, 8], [8, 8, 8, 8]])
@@ -161,8 +161,7 @@ picked = corner[1::2, 1::2]
 figures.show_arrays([("labels", corner), ("averaged", averaged), ("picked", picked)])
 
 # %% [markdown]
-# Rounding turns 3.75 into Pavement (4), which does not occur here. The picked labels all occur in the original. The
-# next cell compares both methods on the whole picture:
+# Rounding turns 3.75 into Pavement (4), which does not occur here. Both methods on a whole picture:
 
 # %%
 H, W = truth.shape
@@ -176,18 +175,18 @@ print(f"picked:       {(~(picked[..., None] == blocks).any(-1)).mean():.1%}")
 assert invented.any()
 
 # %% [markdown]
-# Which pixel is picked? A pixel is a square, and pixel $i$ has its centre at $i + \tfrac{1}{2}$. Row $i$ of the $h$
-# output rows has its centre at $(i + \tfrac{1}{2}) \frac{H}{h}$ in the original, in the row
+# Which pixel is picked? A pixel is a square, and pixel $i$ has its centre at $i + \tfrac{1}{2}$. The centre of row $i$
+# of the $h$ output rows lies at $(i + \tfrac{1}{2}) \frac{H}{h}$ in the original, in the row
 #
 # $$\text{row}(i) = \Big\lfloor \big(i + \tfrac{1}{2}\big) \frac{H}{h} \Big\rfloor
 # = \Big\lfloor \frac{(2 i + 1)\, H}{2 h} \Big\rfloor$$
 #
-# The formula without the half, $\lfloor i H / h \rfloor$, shifts all labels by half an output pixel.
+# Without the half, all labels are shifted by half an output pixel.
 #
 # ### Exercise 1: labels at another size
 #
 # Write `my_resize_labels(labels, size)`. `labels` (H, W) is an array of integers, and `size` is (h, w), smaller or
-# larger than (H, W). Return an array (h, w), resized by nearest neighbour with pixel centres.
+# larger than (H, W). Return an array of integers (h, w), with rows and columns picked by the formula.
 
 
 # %%
@@ -208,8 +207,8 @@ assert np.array_equal(my_resize_labels(truth, (H // 2, W // 2)), picked)
 # ## A picture of any size
 #
 # A network without fully connected layers accepts any height and width, but it was trained on cars of a certain size in
-# pixels: the bundled toy network at 96x128. The next cell scores it on streets of 360x480, resized to seven sizes. At
-# which number of rows is the mIoU highest: (a) 360, because nothing is lost, (b) 96, or (c) 24?
+# pixels. The bundled toy network was trained at 96x128, and is now scored on streets of 360x480, resized to seven
+# sizes. At which number of rows is the mIoU highest: (a) 360, because nothing is lost, (b) 96, or (c) 24?
 
 # %%
 prediction = ...  # "a", "b" or "c"
@@ -229,19 +228,19 @@ figures.show_plot({"mIoU": ([h for h, _ in sizes], list(scores.values()))}, titl
 assert scores[96, 128] > max(scores[24, 32], scores[360, 480])
 
 # %% [markdown]
-# If the picture is too small, poles vanish. If it is too large, a car is larger than any car in training, and larger
-# than the receptive field (lesson 07).
+# In a picture that is too small, poles vanish. In one that is too large, a car is larger than any car in training, and
+# larger than the receptive field (lesson 07).
 #
-# `predict` therefore scales the picture to the *area* of the training pictures and keeps its aspect ratio. For a
-# picture $(H, W)$ and training pictures $(h, w)$ the network's input has the size $(H', W')$:
+# `predict` therefore scales a picture $(H, W)$ to the *area* of the training pictures $(h, w)$ and keeps its aspect
+# ratio. The network's input has the size $(H', W')$:
 #
 # $$f = \sqrt{\frac{h\, w}{H\, W}} \qquad (H', W') = \big(\text{round}(f H),\ \text{round}(f W)\big)$$
 
 # %% [markdown]
 # ### Exercise 2: the working size
 #
-# Write `my_working_size(image_size, training_size)`. Both arguments are (H, W). Return height and width as integers of
-# at least 1.
+# Write `my_working_size(image_size, training_size)`. Both arguments are pairs, height first. Return height and width as
+# integers of at least 1.
 
 
 # %%
@@ -258,7 +257,7 @@ my_working_size = grader.grade("working_size", my_working_size)
 
 # %% [markdown]
 # The result must be scaled back to the full size. Labels can only be picked, so they become blocks. Logits can be
-# interpolated, and between a road pixel and a pavement pixel there is a place where both logits are equal:
+# interpolated, and the outline runs where the logits of two classes are equal:
 
 # %%
 by_labels, by_logits = [], []
@@ -276,12 +275,12 @@ print(f"pixels right: labels enlarged {np.mean(by_labels):.2%}, logits enlarged 
 # %% [markdown]
 # ### Exercise 3: tiles with a halo
 #
-# A huge picture can also be predicted tile by tile. A pixel at a seam then lacks its neighbours on the other side,
-# unless each tile is cut out with a *halo*, a border of extra pixels that is removed from the result.
+# A huge picture can be predicted tile by tile. A pixel at a seam then lacks its neighbours on the other side, unless
+# each tile is cut out with a *halo*, a border of extra pixels that is removed from the result.
 #
 # Write `my_tiled(f, image, tile, halo)`. `f` maps a picture (h, w, 3) to an array (h, w). Cut `image` (H, W, 3) into
-# tiles of `tile` x `tile` (smaller at the right and lower edges), call `f` with each tile and its halo, as far as the
-# picture reaches, and return the array (H, W) of the results without the halos.
+# tiles of `tile` x `tile` (smaller at the right and lower edges), call `f` with each tile and a halo of `halo` pixels
+# on each side, as far as the picture reaches, and put the results without the halos into `out` (H, W).
 
 
 # %%
@@ -302,8 +301,7 @@ def my_tiled(f, image, tile, halo):
 my_tiled = grader.grade("tiled", my_tiled)
 
 # %% [markdown]
-# The next cell predicts streets in tiles of 32x32 with several halos, and counts the pixels that get another class than
-# in the whole picture:
+# Predict streets in tiles of 32x32, and count the pixels whose class differs from that in the whole picture:
 
 
 # %%
@@ -316,20 +314,18 @@ for halo in (0, 16, 48):
     print(f"halo {halo:2}: {np.mean([tiled != whole for tiled, whole in pairs]):.2%} of the pixels differ")
 
 # %% [markdown]
-# A halo of the receptive field's radius suffices, if tiles begin at multiples of the pools' stride, here 8.
+# A halo of the receptive field's radius suffices, if the cuts begin at multiples of the pools' total stride, here 16.
 #
 # ## Folding batch norm
 #
-# In inference, batch norm multiplies each channel by a fixed factor and adds a fixed shift. It can be folded into the
-# convolution before it. For output channel $f$ with $s_f = \gamma_f / \sqrt{\sigma^2_f + \epsilon}$:
+# In inference, batch norm multiplies each channel by a fixed factor and adds a fixed shift, so it can be folded into
+# the convolution before it. For output channel $f$ with $s_f = \gamma_f / \sqrt{\sigma^2_f + \epsilon}$:
 #
 # $$\begin{aligned}
 # \text{out}_f &= \gamma_f\, \frac{\big(\sum w_{ijcf}\, x_{ijc} + b_f\big) - \mu_f}{\sqrt{\sigma_f^2 + \epsilon}}
 # + \beta_f \\
 # &= \sum \underbrace{(s_f\, w_{ijcf})}_{w'_{ijcf}} x_{ijc} \;+\; \underbrace{\beta_f + s_f\,(b_f - \mu_f)}_{b'_f}
 # \end{aligned}$$
-#
-# The result is again a convolution, with the kernel $w'$ and the bias $b'$.
 
 # %% [markdown]
 # ### Exercise 4: folding
@@ -352,7 +348,7 @@ def my_fold(weight, bias, gamma, beta, mean, var, eps):
 my_fold = grader.grade("fold", my_fold)
 
 # %% [markdown]
-# The next cell folds a whole network in float64 and compares it with the unfolded layers, one after the other:
+# Fold a whole network in float64, and compare it with the unfolded layers:
 
 # %%
 double = ts.build("tiny", num_classes=model.num_classes, dtype=np.float64)
@@ -384,11 +380,10 @@ pictures = [("batch norm, then conv", true), ("folded", seeming), ("difference",
 figures.show_arrays([(name, b[0, :, :, 0]) for name, b in pictures])
 
 # %% [markdown]
-# The padding consists of zeros, without $t$, but the folded bias counts $t$ at all nine taps. SegNet's order,
-# convolution first, does not have this problem.
+# The padding consists of zeros, without $t$, but the folded bias counts $t$ at all nine taps.
 #
 # **Folding too early.** A network whose running statistics were never set (mean 0 and variance 1) folds without an
-# error but predicts nonsense:
+# error, but predicts nonsense:
 
 # %%
 tests = ts.data.InMemory(ToyScenes(TESTS, seed=18))
@@ -403,8 +398,8 @@ assert ts.evaluate(ts.fold_batchnorm(unset), tests).mIoU < ts.evaluate(fresh, te
 # %% [markdown]
 # ## Half the bytes
 #
-# A float16 has 10 bits for the fraction, so its rounding error is at most $2^{-11} = 0.05\,\%$. `tinysegnet export
-# --half --fold` writes such files (lesson 17 goes down to 8 and 4 bits):
+# A float16 has 10 bits for the fraction, so its relative rounding error is at most $2^{-11}$, about $0.05\,\%$.
+# `tinysegnet export --half --fold` writes such files (lesson 17 uses still fewer bits):
 
 # %%
 sizes, nets = {}, {"float32": fresh}
@@ -424,7 +419,7 @@ print(f"{other:.3%} of the pixels get another class")
 #
 # The paper's encoder starts from VGG16, trained on a million photographs. The commonest weight files are PyTorch's
 # `.pth` files, which contain a *pickle*. A pickle is a program, and one of its instructions means "import this function
-# and call it". The next cell writes and opens a file that claims to contain weights:
+# and call it". Write and open a file that claims to contain weights:
 
 # %%
 import pickle
@@ -444,7 +439,7 @@ opened = pickle.loads(trap.read_bytes())
 
 # %% [markdown]
 # The function could have been `os.system`. The library's own reader imports no function that a file names. It has its
-# own versions of the five functions with which PyTorch's files make tensors, and refuses all others:
+# own versions of the few functions with which PyTorch's files make tensors, and refuses all others:
 
 # %%
 try:
@@ -454,14 +449,14 @@ except ts.errors.CheckpointError as error:
     print(str(error).replace(str(root), "..."))
 
 # %% [markdown]
-# The library's own checkpoints are *safetensors* files: a header with names, shapes and positions, and the numbers.
-# Nothing in them can be executed.
+# The library's checkpoints are *safetensors* files: a header with names, shapes and positions, and the numbers. Nothing
+# in them can be executed.
 #
 # ### Which pictures do the weights expect?
 #
-# Weights depend on how the training pictures were preprocessed. VGG16 exists with two conventions, which the names of
-# the tensors reveal: "imagenet" divides by 255, subtracts a mean and divides by a standard deviation; "caffe" changes
-# the order to blue, green, red and subtracts another mean.
+# Weights depend on the preprocessing of the training pictures. VGG16 exists with two conventions, which the names of
+# the tensors reveal: "imagenet" divides by 255, subtracts a mean and divides by a standard deviation; "caffe" reorders
+# the channels to blue, green, red and subtracts another mean.
 
 # %%
 for source, name in (
@@ -476,7 +471,8 @@ for kind in ("scaled", "imagenet", "caffe"):
     print(f"a pixel of red 200, green 100, blue 50 as {kind:9}", first.forward(pixel).ravel().round(2))
 
 # %% [markdown]
-# The wrong preprocessing causes no error, because all shapes fit. The toy network was trained on "scaled" pictures:
+# The wrong preprocessing causes no error, because all shapes fit. The toy network was trained on "scaled" pictures
+# (subtract 127.5, divide by 64); "unit" only divides by 255:
 
 # %%
 fed = {}
@@ -488,9 +484,9 @@ for kind in ("scaled", "imagenet", "unit", "caffe"):
 assert max(fed["unit"], fed["caffe"]) < fed["scaled"] - 0.1
 
 # %% [markdown]
-# "imagenet" happens to be close to "scaled" and lowers the score only slightly, so that the mistake may never be
-# noticed. The library therefore stores the preprocessing with a network, and refuses an encoder that expects another.
-# If you have VGG16, the next cell loads its 13 convolutions:
+# "imagenet" is close to "scaled" and lowers the score only slightly, so the mistake may never be noticed. The library
+# therefore stores the preprocessing with a network, and refuses an encoder that expects another. Load the 13
+# convolutions of VGG16, if you have it:
 
 # %%
 filters = {"toy": model.state()["encoder1.conv1.weight"]}
@@ -510,12 +506,11 @@ for name, kernels in filters.items():
 figures.show_gallery(panels, columns=12)
 
 # %% [markdown]
-# Each tile is one kernel of 3x3 pixels in colour, stretched to full contrast. A kernel with a bright and a dark side
-# responds to an edge.
+# Each picture is one kernel of 3x3 pixels in colour, at full contrast.
 #
 # ## Pictures unlike the training pictures
 #
-# The next cells change the light or the focus of the test streets. The labels stay the same:
+# Change the light or the focus of the test streets. The labels stay the same:
 
 
 # %%
@@ -577,9 +572,8 @@ for name, change in changes.items():
 figures.overlays_figure(rows, palette)
 
 # %% [markdown]
-# To us all five pictures show the same street, but nothing in the training taught the network that these changes do not
-# matter, and it gives no warning (lesson 12 measures uncertainty). And real streets? If you have CamVid, the next cell
-# uses its pictures; otherwise it uses drawn streets, as in training:
+# Nothing in the training taught the network that these changes do not matter, and it gives no warning (lesson 12
+# measures uncertainty). Real streets, if you have CamVid:
 
 # %% tags=["map"]
 found = ts.evaluate(model, streets, size=(96, 128))
@@ -589,14 +583,12 @@ said = ts.predict(model, sample.image, size=(96, 128))
 figures.overlays_figure([(sample.image, sample.labels, said, streets.name)], palette)
 
 # %% [markdown]
-# Scores on drawn streets say nothing about real streets. CamVid itself has a similar gap: its validation pictures come
-# from the same drives as training pictures, while its test pictures mostly show other streets.
+# Scores on drawn streets say nothing about real streets.
 #
 # ### What augmentation can do
 #
-# If brightness should not matter, train with many levels of brightness. `color_jitter=j` multiplies the brightness,
-# contrast and saturation of each training picture by random factors between $1 - j$ and $1 + j$. The next cell trains
-# two copies of the bundled network further on the same pictures, without and with jitter:
+# `color_jitter=j` multiplies the brightness, contrast and saturation of each training picture by random factors between
+# $1 - j$ and $1 + j$. Train two copies of the bundled network further on the same pictures, without and with jitter:
 
 # %%
 train = ts.data.InMemory(ToyScenes(PICTURES, seed=19))
@@ -616,15 +608,15 @@ for name in changes:
           f"              {gain:+.3f}")  # fmt: skip
 
 # %% [markdown]
-# The last column compares two networks that differ only in the jitter. Jitter varies brightness and contrast, so a gain
-# is expected for night and fog, not for blur and not for the colours of the evening. One short run with one seed shows
-# only large differences.
+# The last column compares two networks that differ only in the jitter. A gain is expected for night and fog, not for
+# blur and not for the colours of the evening. One short run shows only large differences.
 #
-# ### Challenge: a network for all weathers, without training
+# ### Challenge: bad weather, without training
 #
 # Write `my_normalized(image, mean, std)`. `image` (H, W, 3) is a uint8 picture in any light; `mean` and `std`, each
-# (3,), describe the training pictures' channels, from 0 to 255. Return a uint8 picture of the same shape that the
-# bundled network segments better. The grader measures the mean mIoU over night, fog, blur and evening.
+# (3,), are the mean and standard deviation of the training pictures' channels, in the units of the pixels. Return a
+# uint8 picture of the same shape that the bundled network segments better. The grader measures the mean mIoU over
+# night, fog, blur and evening. Can you reach 0.65?
 
 
 # %%
@@ -646,21 +638,20 @@ temporary.cleanup()
 # %% [markdown]
 # ## What to remember
 #
-# * Check the pairs, sizes and label values of all files in a folder before the first epoch.
+# * Check the pairs, sizes and label values of all files before the first epoch.
 # * Pictures can be averaged, but labels must be picked, at the pixel centres $\lfloor (i + \frac12) H / h \rfloor$.
-# * A network works best at the scale at which it was trained. Scale the logits back, not the labels.
-# * Batch norm after a convolution can be folded into it: $w' = s\,w$, $b' = \beta + s\,(b - \mu)$. Batch norm before a
-#   convolution cannot, because of the padding.
-# * A pickle is a program. Read files from strangers with a reader that executes nothing.
-# * Weights require the preprocessing with which they were trained. Nothing raises an error if it differs.
-# * Scores are valid for pictures like those they were measured on.
+# * A network works best at the scale of its training. Scale the logits back, not the labels.
+# * Batch norm after a convolution can be folded into it; before a convolution it cannot, because of the padding.
+# * A pickle is a program. Read it with a reader that executes nothing.
+# * Weights require the preprocessing with which they were trained. A wrong one raises no error by itself.
+# * A score is valid for pictures like those on which it was measured.
 
 # %% [markdown]
 # ## Read next
 #
 # * Brostow, Fauqueur, Cipolla (2009), *Semantic object classes in video: A high-definition ground truth database*: how
 #   CamVid was filmed and labelled.
-# * Simonyan, Zisserman (2015), *Very deep convolutional networks for large-scale image recognition*: VGG16, the
-#   encoder from which SegNet starts.
+# * Simonyan, Zisserman (2015), *Very deep convolutional networks for large-scale image recognition*: VGG16, the encoder
+#   from which SegNet starts.
 # * Hendrycks, Dietterich (2019), *Benchmarking neural network robustness to common corruptions and perturbations*: how
-#   weather, noise and blur lower the scores of trained networks.
+#   weather, noise and blur lower the accuracy of trained networks.

@@ -5,12 +5,12 @@
 # learns to label streets?
 #
 # **At the end** you have built a SegNet from your own functions, checked its gradient, trained it, compared each
-# function with the library's, and written a report.
+# function with the library's, and saved a report.
 #
-# **Prerequisites:** lessons 01 to 08. You need not have solved their exercises: the library fills in the functions that
-# are missing.
+# **Prerequisites:** lessons 01 to 08. If you have not solved all their exercises, the library fills in the missing
+# functions.
 #
-# The network is a small version of the one in figure 2 of Badrinarayanan et al. 2017.
+# The network is a small version of figure 2 of Badrinarayanan et al. 2017.
 
 # %%
 import os
@@ -48,27 +48,27 @@ ts.runtime.set_threads(1)  # the pictures are small (lesson 13)
 # ## Twelve functions
 #
 # The grader keeps your right answers in the file `mysegnet.py` (lesson 00). The network needs twelve of them, its
-# *ops*. Three more help to train it.
+# *ops*; three more help to train it.
 
 # %%
 op = read_ops()
 op.table()
 
 # %% [markdown]
-# If you solve the exercise of another op now, run the cell again, and the op becomes yours. The next cell shows the
+# If you solve the exercise of another op now and run the cell again, the op becomes yours. The next cell shows the
 # source of one op; try other names.
 
 # %%
 op.source("conv2d_dx")
 
 # %% [markdown]
-# The network calls this function as `op.conv2d_dx(dout, weight)`. The call returns arrays in the dtype of the first
+# The network calls this function as `op.conv2d_dx(dout, weight)`, which returns arrays in the dtype of the first
 # argument. For each new shape, it compares the result with the library's; an error names the op and its lines in
-# `mysegnet.py`. `op.use("conv2d_dx", "numpy")` replaces your function by the library's, and
-# `op.use("conv2d_dx", "mine")` undoes that.
+# `mysegnet.py`. `op.use("conv2d_dx", "numpy")` replaces your function by the library's, and `op.use("conv2d_dx",
+# "mine")` undoes that.
 #
-# A convolution of seven Python loops is too slow for training. If it is your only convolution, the next cell measures
-# it and chooses the library's.
+# A convolution of seven Python loops is too slow for training. If you wrote no other, the next cell measures it and
+# chooses the library's.
 
 # %%
 if op.loops:
@@ -86,7 +86,7 @@ print(f"version of the convolution: {op.chosen['conv2d']}")
 # %% [markdown]
 # ## From functions to layers
 #
-# A layer joins a forward function and its backward functions. It stores the parameters, their gradients, and what
+# A layer joins a forward function and its backward functions. It stores its parameters, their gradients, and what
 # backward needs besides `dout`:
 
 
@@ -158,8 +158,8 @@ class MyMaxUnpool(MyLayer):
 # ### Warm-up: batch norm in inference
 #
 # None of the twelve functions normalises with running statistics, as inference does (lesson 04). Write
-# `my_batchnorm_inference(x, gamma, beta, mean, var, eps)`. `x` has the shape (N, H, W, C); the next four arguments have
-# one number per channel. Return `out`, of the shape of `x`.
+# `my_batchnorm_inference(x, gamma, beta, mean, var, eps)`. `x` has the shape (N, H, W, C), the next four arguments
+# (C,), and `eps` is a number. Return `out`, of the shape of `x`.
 
 
 # %%
@@ -174,7 +174,7 @@ def my_batchnorm_inference(x, gamma, beta, mean, var, eps):
 my_batchnorm_inference = grader.grade("batchnorm_inference", my_batchnorm_inference)
 
 # %% [markdown]
-# In training, the layer also moves the running statistics a tenth of the way towards those of the batch:
+# In training, the running statistics move a tenth of the way towards those of the batch:
 
 
 # %%
@@ -198,9 +198,9 @@ class MyBatchNorm(MyLayer):
 # %% [markdown]
 # ## From layers to a network
 #
-# The network is a dictionary of layers by name, in order. Each stage has one convolution with batch norm and ReLU.
-# Three encoder stages end in pooling, and three decoder stages begin with unpooling. `he_std` (lesson 08) gives the
-# standard deviation of the initial weights.
+# The network is a dictionary of layers by name, in order. Each stage has one convolution with batch norm and ReLU. The
+# three encoder stages end with pooling, and the three decoder stages begin with unpooling. `he_std` (lesson 08) gives
+# the standard deviation of the initial weights.
 
 # %%
 my_std = op.more.get("he_std") or grader.exercises()["he_std"].reference
@@ -239,8 +239,8 @@ print(" -> ".join(net))
 # ### Exercise 1: forward through all layers
 #
 # Write `my_forward(layers, x)`. It calls `layer.forward(x)` of each layer in order, with the output of the layer before
-# it, and returns the last output. If `layer.pool` is not None, it is the name of a pool. Then call
-# `layer.forward(x, pool.position, pool.size)` with this pool, which is one of the `layers`.
+# it, and returns the last output. If `layer.pool` is not None, it is the name of a pool in `layers`; then call
+# `layer.forward(x, pool.position, pool.size)` with this pool.
 
 
 # %%
@@ -263,7 +263,8 @@ my_forward = grader.grade("network_forward", my_forward)
 # ### Exercise 2: backward through all layers
 #
 # Write `my_backward(layers, dout)`. Here `dout` is the gradient of the loss with respect to the network's output.
-# Return the gradient with respect to its input. Each layer has already run forward and stores its own gradients.
+# Return the gradient with respect to its input. All layers have run forward; `layer.backward(dout)` of every layer,
+# also the first, must run once, since it stores the gradients of its parameters.
 
 
 # %%
@@ -279,8 +280,7 @@ def my_backward(layers, dout):
 my_backward = grader.grade("network_backward", my_backward)
 
 # %% [markdown]
-# All gradients pass along the chain. None passes from an unpooling directly to its pool, because positions are
-# integers.
+# No gradient passes from an unpooling directly to its pool, because positions are integers.
 
 # %%
 x = np.random.default_rng(0).standard_normal((2, *SIZE, 3)).astype(np.float32)
@@ -291,13 +291,14 @@ print("picture", x.shape, "-> logits", logits.shape, "-> gradient of the picture
 # %% [markdown]
 # ## Check the gradient of the whole network
 #
-# Are the ops joined correctly? Compare the gradient with *central differences* (lesson 03): move a number up and down
-# by $h$, and divide the difference of the two losses by $2h$.
+# Are the ops joined correctly? Compare the gradient with *central differences* (lesson 03): change a number by $h$ and
+# by $-h$, and divide the difference of the two losses by $2h$.
 #
 # ### Exercise 3: the slope along one number
 #
 # Write `my_slope(loss, array, index, h)`. `loss()` returns the loss for the present numbers of `array`, which you
-# change in place at `index`. Return the slope. At the end, `array` must contain its old numbers again.
+# change in place at `index`, a tuple. Return the slope, a number. At the end, `array` must contain its old numbers
+# again.
 
 
 # %%
@@ -318,7 +319,7 @@ my_slope = grader.grade("numerical_slope", my_slope)
 
 # %% [markdown]
 # The check runs in float64 on random pictures and labels. Where a step changes a ReLU's mask or the position of a
-# maximum, the central difference crosses a kink or a jump, and the check draws another number.
+# maximum, the central difference crosses a kink or a jump, and another number is drawn.
 
 # %%
 small = my_segnet(CHANNELS, 11, dtype=np.float64)
@@ -350,8 +351,8 @@ def my_checked(array, gradient, h=1e-5):
 
 
 # %% [markdown]
-# **Predict first.** Every convolution but the last is followed by batch norm. What is the gradient of its bias? (a) As
-# large as that of the weights, (b) half as large, (c) 0, up to rounding.
+# **Predict first.** Batch norm follows every convolution but the last. How large is the gradient of the bias of such a
+# convolution: (a) as large as that of the weights, (b) half as large, or (c) 0, up to rounding?
 
 # %%
 prediction = ...  # "a", "b" or "c"
@@ -373,20 +374,20 @@ Table(("layer", "weight or gamma", "bias or beta", "relative difference"), rows)
 
 # %% [markdown]
 # The second and third columns contain the largest gradient among the checked numbers. All gradients agree with the
-# differences to at least four digits. The layers are joined correctly.
+# differences, so the layers are joined correctly.
 #
 # ## Train it
 #
-# **Predict first.** A network gives each of the 11 classes the same probability. What is its cross-entropy? Two digits
-# after the decimal point are enough.
+# **Predict first.** A network gives each of the 11 classes the same probability. What is its cross-entropy? Two
+# decimals suffice.
 
 # %%
 prediction = ...  # a number
 grader.predict("loss_of_a_guess", prediction)
 
 # %% [markdown]
-# The optimizer uses your Adam step, or else your SGD step, or else the library's Adam. Its learning rate falls
-# linearly.
+# The optimizer uses your Adam step; if there is none, your SGD step; otherwise the library's Adam. Its learning rate
+# falls linearly.
 
 
 # %%
@@ -418,7 +419,7 @@ class MyOptimizer:
 # 4. For each layer and each of its parameters, store `update(name, parameter, gradient)` as the new parameter in
 #    `layer.params`. The name must differ between layers, for example `f"{layer_name}.{key}"`.
 #
-# Return the list of losses, one for each batch.
+# Return the list of losses, one per batch.
 
 
 # %%
@@ -440,7 +441,7 @@ def my_train(layers, batches, loss, update):
 my_train = grader.grade("network_training", my_train)
 
 # %% [markdown]
-# `my_batches` yields random sections of small toy streets, some of them mirrored.
+# `my_batches` yields random crops of small toy streets, some of them mirrored.
 
 # %%
 train = ts.data.InMemory(ToyScenes(STREETS, seed=15, size=SIZE))
@@ -472,8 +473,8 @@ def my_seconds_per_step(size):
 
 
 # %% [markdown]
-# The next cell measures how many steps fit into the time. If a step is slow, the cell halves height and width. If a
-# single op still takes too long, the library's replaces it.
+# The next cell measures how many steps fit into the time. If a step is slow, it halves height and width. The library's
+# version replaces an op that is still too slow.
 
 # %%
 size = SIZE
@@ -502,11 +503,11 @@ figures.show_plot({"loss of the batch": losses}, title=title, x="step")
 # %% [markdown]
 # ## Swap one op at a time
 #
-# `op.compare` records the arguments of one training step, and runs each version of each op on them: yours, the
+# `op.compare` records the arguments of one training step, and runs each version of each op with them: yours, the
 # library's in NumPy, and the library's in numba (lesson 13).
 #
-# **Predict first.** You replace your convolution by the library's. What changes in its result? (a) Nothing, (b) at most
-# the last digits, (c) about one percent.
+# **Predict first.** You replace your convolution by the library's. How much does its result change: (a) not at all, (b)
+# at most in the last digits, or (c) by about one percent?
 
 # %%
 prediction = ...  # "a", "b" or "c"
@@ -521,8 +522,8 @@ if "numba" not in versions:
 Table(("op", *(f"{version}, ms" for version in versions), "largest relative difference"), rows)
 
 # %% [markdown]
-# Each time is the sum over all layers. The differences are rounding: float32 has seven digits, and each version adds in
-# its own order. Now swap all ops, and compare a whole step:
+# Each time is the sum over all layers. The differences are rounding errors: float32 has seven digits, and each version
+# adds in its own order. Now swap all ops, and compare a whole step:
 
 # %%
 held, results = dict(op.chosen), {}
@@ -573,7 +574,7 @@ def my_inference(layers, x):
 my_inference = grader.grade("network_inference", my_inference)
 
 # %% [markdown]
-# The library's layers have the same names and parameters, so they can take over your weights:
+# A network of the library's layers, with the same names and parameters, can take over your weights:
 
 
 # %%
@@ -608,12 +609,10 @@ figures.overlays_figure([(sample.image, sample.labels, said, sample.name)
                         tests.palette)  # fmt: skip
 
 # %% [markdown]
-# `ts.evaluate`, `ts.save` and the report work with the library's copy of your network.
-#
 # ## Further: real pictures, or more steps
 #
-# If you have set a folder, the next cells train a new network on it. Otherwise they train the same network further.
-# From here on, each op uses the library's fastest version; delete the second line to keep yours.
+# If you have set a folder, a new network is trained on it; otherwise the same network is trained further. From here on,
+# each op uses the library's fastest version; delete the second line to keep yours.
 
 # %%
 folder = MY_PICTURES or CAMVID_FOLDER
@@ -641,8 +640,8 @@ for part in range(1, PARTS + 1):
 # %% [markdown]
 # ## The report
 #
-# The next cell prints the scores with 95 % intervals (lesson 10) and a baseline without a network. The *position prior*
-# predicts the class that is most frequent at each place.
+# The scores have 95 % intervals (lesson 10) and a baseline without a network: the *position prior* predicts the class
+# that is most frequent at each place.
 
 # %%
 block = 10 if folder else 1  # neighbouring pictures of a video are alike; toy streets are independent
@@ -670,9 +669,9 @@ badge
 # ### Challenge: the best network in 60 steps
 #
 # Write `my_recipe(steps)`. Return `channels`, two numbers from 1 to 24 for the two stages of a SegNet, and `rates`, an
-# array of learning rates for Adam, one for each of the `steps`. The grader trains the library's network for 60 steps on
-# toy streets of 24x32 pixels, four in each step, and measures the mIoU on 30 others. Which rate is best at the
-# beginning, and which at the end (lesson 08)?
+# array of positive learning rates for Adam, one per step. The grader trains a network of the library's layers for 60
+# steps on toy streets of 24x32 pixels, four per step, and measures the mIoU on 30 others. Can you reach 18 %? Which
+# rate is best at the beginning, and which at the end (lesson 08)?
 
 
 # %%
@@ -694,9 +693,9 @@ my_recipe = grader.grade("learning_rates", my_recipe)
 # %% [markdown]
 # ## What to remember
 #
-# * A network consists of ops, layers that store what backward needs, a loop forwards, and a loop backwards.
-# * Besides the chain, only the positions of the maxima link SegNet's encoder and decoder. No gradient passes along this
-#   link.
+# * A network consists of ops, layers that store what backward needs, a loop forwards and a loop backwards.
+# * Besides the chain of layers, only the positions of the maxima link SegNet's encoder and decoder. They carry no
+#   gradient.
 # * Ops that are right one by one can be joined wrongly. Check the gradient of the whole network in float64.
 # * A bias before batch norm has no effect.
 # * Two right versions of an op differ in speed and in the last digits. A larger difference is a bug.
@@ -707,6 +706,6 @@ my_recipe = grader.grade("learning_rates", my_recipe)
 # * Atılım Güneş Baydin, Barak Pearlmutter, Alexey Radul and Jeffrey Siskind (2018), *Automatic Differentiation in
 #   Machine Learning: a Survey*: how a program derives the backward passes that you wrote by hand.
 # * Adam Paszke et al. (2019), *PyTorch: An Imperative Style, High-Performance Deep Learning Library*: how a library
-#   runs the backward functions of ops such as yours for any program.
+#   calls the backward functions of ops such as yours for any program.
 # * Olaf Ronneberger, Philipp Fischer and Thomas Brox (2015), *U-Net: Convolutional Networks for Biomedical Image
 #   Segmentation*: an encoder and decoder linked by whole feature maps instead of positions.

@@ -3,10 +3,10 @@
 #
 # **The question.** SegNet passes two bits per pooling window from the encoder to the decoder. U-Net passes whole
 # feature maps, and networks with *dilated* convolutions pool less. What do SegNet's indices gain at equal training
-# time, and what do they not gain?
+# time?
 #
-# **At the end** you can build both designs from the library's parts, derive their gradients, and compare networks at
-# equal time.
+# **At the end** you can build both alternatives from the library's parts, derive their gradients, and compare networks
+# at equal time.
 #
 # **Prerequisites:** lessons 02 (backward of a convolution), 05 (unpooling), 08 (training), 10 (scores), 11 (decoders).
 
@@ -40,8 +40,8 @@ figures.show_arrays([("encoder's map", maps_small), ("pooled", pooled[0, :, :, 0
                      ("U-Net: channel 0", repeated), ("U-Net: channel 1", maps_small)])  # fmt: skip
 
 # %% [markdown]
-# A dilated convolution (Yu and Koltun 2016) leaves the map at its size. Instead, its nine taps move apart. With rate
-# $r$, the kernel has $r - 1$ zeros between neighbouring taps:
+# A dilated convolution (Yu and Koltun 2016) keeps the size of the map, and moves its nine taps apart. With rate $r$,
+# the kernel has $r - 1$ zeros between neighbouring taps:
 
 # %% tags=["map"]
 kernel = np.arange(1.0, 10).reshape(3, 3)
@@ -53,7 +53,7 @@ for rate in (2, 3):
 figures.show_arrays(panels)
 
 # %% [markdown]
-# All three kernels have nine weights, but the third covers 7x7 pixels.
+# All three have nine weights, but the third covers 7x7 pixels.
 #
 # ## Concatenation
 #
@@ -65,8 +65,8 @@ figures.show_arrays(panels)
 #
 # The addition of lesson 11 is the special case $A = B$.
 #
-# **Backward.** Each number of $u$ and $p$ is copied to one place of `out`, so $\partial\,\text{out} / \partial u = 1$
-# at that place and 0 elsewhere. The gradient of a copy is the gradient at its place: `dout` is cut at channel $C$.
+# **Backward.** Each number of $u$ and $p$ is copied to one place of `out`, so its slope is 1 at that place and 0
+# elsewhere. Its gradient is the gradient at that place: `dout` is cut at channel $C$.
 
 # %% [markdown]
 # ### Warm-up: cut the gradient
@@ -88,8 +88,8 @@ def my_concat_backward(dout, C):
 my_concat_backward = grader.grade("concat_backward", my_concat_backward)
 
 # %% [markdown]
-# The layer below uses your function. `SkipSource` (lesson 11) stores the encoder's maps, and adds the gradient that it
-# gets back to the gradient from the stages below.
+# The layer below uses your function. `SkipSource` (lesson 11) stores the encoder's maps, and adds the gradient that
+# comes back to that of the layers after it.
 
 
 # %%
@@ -123,7 +123,7 @@ Concatenation.output_shape = my_concat_shape
 # ### What crosses
 #
 # U-Net's decoder gets the maps from *before* the pool, at full size, in float32. SegNet's decoder gets two bits for
-# each pooling window and channel. How many times as many bytes cross in U-Net?
+# each pooling window and channel. By which factor is the number of bytes larger in U-Net?
 
 # %%
 prediction = ...  # a number
@@ -132,8 +132,8 @@ grader.predict("bytes_across_in_unet", prediction)
 # %% [markdown]
 # ## Three networks with one encoder
 #
-# `LayerBuilder` builds all networks of the library. The encoder is that of `tiny` at a quarter of its width. A *plain*
-# decoder enlarges by repetition and gets nothing from the encoder.
+# `LayerBuilder` builds the networks of the library. The encoder has one convolution per stage. A *plain* decoder
+# enlarges by repetition and gets nothing else from the encoder.
 
 # %%
 WIDTHS = (8, 16, 32, 32)
@@ -170,7 +170,8 @@ def my_network(way, seed=0, dtype=np.float32):
 figures.show_network(my_network("U-Net"), (96, 128))
 
 # %% [markdown]
-# The lines carry whole maps. (The legend is lesson 11's: here the maps are appended, not added.) Check the gradients:
+# The lines carry whole maps. (The legend is that of lesson 11; here the maps are appended, not added.) Check the
+# gradients:
 
 # %%
 report = ts.gradcheck.check_model(my_network("U-Net", dtype=np.float64), size=(18, 22), directions=1, entries=1)
@@ -180,12 +181,12 @@ assert report.ok
 # %% [markdown]
 # ## Dilated convolution
 #
-# The formula differs from lesson 01 in one factor. With rate $r$ and taps $i, j = 0, 1, 2$,
+# With rate $r$ and taps $i, j = 0, 1, 2$,
 #
 # $$\text{out}[u, v] = \sum_{i,j} x[u + r(i - 1),\; v + r(j - 1)]\; w[i, j],$$
 #
-# where $x$ is zero outside the map. As in lesson 01, pad $x$ by $r$ on each side, and multiply nine shifted copies by
-# nine matrices $C \times F$.
+# where $x$ is zero outside the map. As in lesson 01, pad $x$, here by $r$ on each side, and multiply nine shifted
+# copies by nine matrices $C \times F$.
 
 # %% [markdown]
 # ### Exercise 1: dilated convolution
@@ -214,8 +215,8 @@ my_dilated = grader.grade("dilated", my_dilated)
 
 # %% [markdown]
 # **Backward.** As in lesson 02, one tap's share of `out` is $X w$, where $X$ is the shifted copy with one row per
-# pixel. So $\text{d}w = X^T D$ and $\text{d}X = D\, w^T$, where $D$ is `dout`. $\text{d}X$ is added where forward
-# read $X$: from row $r i$ and column $r j$ of the padded map. At the end, $r$ pixels on each side are cropped.
+# pixel. So $\text{d}w = X^T D$ and $\text{d}X = D\, w^T$, where $D$ is `dout`. $\text{d}X$ is added where forward read
+# $X$, in the padded map from row $r i$ and column $r j$ on. At the end, $r$ pixels on each side are cropped.
 #
 # ### Exercise 2: its backward pass
 #
@@ -254,7 +255,7 @@ assert report.ok
 #
 # A stack of dilated convolutions sees far, but does it see every pixel? In one dimension, an output of a layer with
 # rate $r$ reads the offsets $-r$, 0 and $r$. Two layers read all sums of two such offsets, and so on. With three layers
-# of rate 2, the field is 13 pixels wide. How many of these 13 pixels can affect the output in the middle?
+# of rate 2, the receptive field is 13 pixels wide. How many of the 13 can affect the output in the middle?
 
 # %%
 prediction = ...  # a number
@@ -265,9 +266,9 @@ grader.predict("pixels_through_three_dilated_layers", prediction)
 #
 # Write `my_paths(rates)` for a stack of layers with three taps in one dimension.
 #
-# * `rates` is a list of integers. Return an integer array of length $1 + 2 \sum r$. Its entry for each offset, from the
-#   leftmost to the rightmost pixel of the field, is the number of paths from that pixel to the output. Hint: a layer of
-#   rate $r$ adds three copies of the array, shifted by 0, $r$ and $2 r$ (`np.convolve`).
+# * `rates` is a list of integers. Return an integer array of length $1 + 2 \sum r$, whose entries are the numbers of
+#   paths from each pixel of the field to the output, from left to right. Hint: a layer of rate $r$ adds three copies of
+#   the array, shifted by 0, $r$ and $2 r$ (`np.convolve`).
 
 
 # %%
@@ -292,13 +293,14 @@ for rates in ([1, 1, 1], [2, 2, 2], [1, 2, 4]):
 figures.show_arrays([("rates 2, 2, 2", my_paths([2, 2, 2])[None]), ("rates 1, 2, 4", my_paths([1, 2, 4])[None])])
 
 # %% [markdown]
-# Equal rates leave holes, an effect called *gridding*. Rates that double leave none, and the width grows exponentially
-# with the number of layers.
+# Equal rates above 1 leave holes, an effect called *gridding*. Rates that double leave none, and the width grows
+# exponentially with the number of layers.
 #
 # ### Challenge: the widest field without holes
 #
-# Write `my_rates(count)`, which returns a list of `count` rates. The grader measures how many pixels in a row five
-# layers see, around the middle and up to the first hole. Rates that double see 63 pixels. Can you see more than 100?
+# Write `my_rates(count)`, which returns a list of `count` rates, integers from 1; a single layer must have no hole. The
+# grader measures how many pixels in a row five layers see, around the middle and up to the first hole. With rates that
+# double they see 63 pixels. Can they see more than 100?
 
 
 # %%
@@ -315,8 +317,8 @@ my_rates = grader.grade("rates_without_holes", my_rates)
 # ## A network that pools twice
 #
 # The dilated network keeps two of the four pools. In place of a removed pool, the rate doubles, because one pixel of a
-# half-size map is two pixels here. Scores at a quarter of the size are interpolated, as in the first
-# DeepLab networks, so there is no decoder, and nothing crosses.
+# half-size map is two pixels here. There is no decoder, and nothing crosses: the logits at a quarter of the size are
+# interpolated, as in the first DeepLab networks.
 
 
 # %%
@@ -373,8 +375,8 @@ assert report.ok
 # %% [markdown]
 # ## Costs
 #
-# The next cell prints, for a picture of 192x256, the bytes that cross, the bytes kept for backward, the multiply-adds,
-# and the height of the receptive field:
+# For a picture of 192x256, the bytes that cross, the bytes kept for backward, the multiply-adds, and the height of the
+# receptive field are:
 
 # %%
 makers = {way: lambda seed=0, way=way: my_network(way, seed) for way in ("plain", "SegNet", "U-Net")}
@@ -393,10 +395,10 @@ for way, make in makers.items():
 #
 # ## Equal time
 #
-# Equal numbers of epochs favour slow networks. So give each network the same number of seconds of processor time:
-# measure an epoch, and choose the number of epochs. (Your NumPy convolution competes with compiled kernels here.) Which
-# of the four networks will have the best **outlines**, measured by boundary F1 (BF)? Choose "a" for plain, "b" for
-# SegNet, "c" for U-Net, or "d" for dilated.
+# Equal numbers of epochs favour slow networks. Therefore give each network the same processor time: measure an epoch,
+# and choose the number of epochs. (Your NumPy convolution competes with compiled kernels here.) Which of the four
+# networks will have the best outlines, measured by boundary F1 (BF, lesson 10)? Choose "a" for plain, "b" for SegNet,
+# "c" for U-Net, or "d" for dilated.
 
 # %%
 prediction = ...  # "a", "b", "c" or "d"
@@ -446,7 +448,7 @@ spread = {name: max(np.ptp(values) for values in rows.values()) for name, rows i
 figures.show_strip_plot(panels, ties=spread)
 
 # %% [markdown]
-# As in lesson 11, a difference of means that is smaller than the largest spread between seeds is a tie:
+# As in lesson 11, a difference of means that is smaller than the spread between seeds is a tie:
 
 # %%
 for name, rows in panels.items():
@@ -463,15 +465,15 @@ shown += [(way, CAMVID.colorize(ts.predict(network, street.image))) for way, net
 figures.show_gallery(shown, columns=6)
 
 # %% [markdown]
-# **What was found**, when this lesson was written. Compared with the plain decoder, the indices improved the outlines
-# slightly, and not the regions: mIoU was a tie or lower. The position of a maximum says where an edge is, but not what
-# is there. At this size the bottleneck has 3x4 pixels, and a small object that does not pass through it cannot come
-# back. U-Net passes the object itself, and was far better in both scores. The dilated network passes nothing, but its
-# maps never shrink below a quarter of the size. It was at least as good as U-Net in mIoU, but its outlines were
-# coarser, because they are interpolated between scores that are four pixels apart.
+# **What was found** when this lesson was written: Compared with the plain decoder, the indices improved the outlines by
+# about the spread between seeds, but not the mIoU. The position of a maximum says where an edge is, but not what is
+# there. At this size the bottleneck has 3x4 pixels, and a small object that does not pass through it cannot come back.
+# U-Net passes the object itself, and was far better in both scores. The maps of the dilated network never shrink below
+# a quarter of the size. It was at least as good as U-Net in mIoU, but its outlines were coarser, because they are
+# interpolated between logits that are four pixels apart.
 #
 # SegNet's speckles come from unpooling: three of four numbers are zero, and the convolutions must first learn to fill
-# them. Would more time help? Train the plain network and SegNet three times as long:
+# them. Does more time help? Train the plain network and SegNet three times as long:
 
 # %%
 for way in ("plain", "SegNet"):
@@ -483,26 +485,26 @@ mIoU, BF = scores["U-Net"][0]
 print(f"{'U-Net':8} after {seconds['U-Net'][0]:4.1f} s: mIoU {mIoU:.1f}, BF {BF:.1f}")
 
 # %% [markdown]
-# When this lesson was written, the gain in outlines grew with more time, mIoU became about equal, and U-Net stayed
-# ahead. These are small pictures, small networks and seconds of training. At full size, Badrinarayanan et al. (2017,
-# Table 1) found indices much closer to whole maps: SegNet-Basic has mIoU 47.7, and 48.5 with all maps added. They chose
-# indices because memory at inference was scarce. Where it is plentiful, whole maps became the usual choice.
+# When this lesson was written, the gain in outlines grew, mIoU became about equal, and U-Net stayed ahead. These are
+# small pictures, small networks and seconds of training. At full size, Badrinarayanan et al. (2017, Table 1) found
+# indices much closer to whole maps: SegNet-Basic has mIoU 47.7, and 48.5 with all maps added. They chose indices to
+# save memory at inference. Where memory is plentiful, whole maps became the usual choice.
 
 # %% [markdown]
 # ## What to remember
 #
 # * Concatenation lets the next convolution learn separate weights for both parts. Its backward pass cuts `dout`.
 # * Maps before a pool take 64 times the bytes of its two-bit indices.
-# * A dilated convolution has nine taps at a distance of `rate`. Its backward pass scatters to the same taps.
+# * A dilated convolution has nine taps at a distance of `rate`. Its backward pass adds the gradients at the same taps.
 # * Equal rates leave holes. Rates 1, 2, 4 see every pixel, and rates 1, 3, 9 see every pixel along exactly one path.
-# * Indices restore positions, not content: they help outlines at almost no memory.
-# * Compare networks at equal time and with several seeds, and call small differences ties.
+# * Indices restore positions, not content: they help outlines and take almost no memory.
+# * Compare networks at equal time and with several seeds. Small differences are ties.
 
 # %% [markdown]
 # ## Read next
 #
-# * O. Ronneberger, P. Fischer, T. Brox (2015), *U-Net: Convolutional Networks for Biomedical Image Segmentation*: eight
-#   pages with the figure that most later networks are drawn like.
+# * O. Ronneberger, P. Fischer, T. Brox (2015), *U-Net: Convolutional Networks for Biomedical Image Segmentation*: the
+#   network with concatenation, and the figure that gave it its name.
 # * F. Yu, V. Koltun (2016), *Multi-Scale Context Aggregation by Dilated Convolutions*: the rates that double, and how
 #   to turn a classifier with pools into a dilated network.
 # * L.-C. Chen, Y. Zhu, G. Papandreou, F. Schroff, H. Adam (2018), *Encoder-Decoder with Atrous Separable Convolution

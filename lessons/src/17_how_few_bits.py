@@ -2,15 +2,15 @@
 # # 17 How few bits
 #
 # **The question.** A trained network stores every weight and every activation in 32 bits. How many of these bits does
-# its answer need, and where?
+# its prediction need, and where?
 #
-# **At the end** you can quantise weights and activations, predict the size of the rounding error, and measure what each
-# bit is worth. You can also explain why integer arithmetic gives the same result in any order, and float does not.
+# **At the end** you can quantise weights and activations, predict the size of the rounding error, measure what each bit
+# is worth, and explain why sums of integers do not depend on their order, but sums of floats do.
 #
-# **Prerequisites:** lessons 01 (convolution), 04 (batch norm) and 10 (mIoU).
+# **Prerequisites:** lessons 01 (convolution), 04 (batch norm), 10 (mIoU) and 14 (folding batch norm).
 #
-# SegNet was "primarily motivated by scene understanding applications", which need little memory and time at inference
-# (Badrinarayanan et al. 2017). Fewer bits are the next step in that direction.
+# SegNet was "primarily motivated by scene understanding applications" and is therefore designed to need little memory
+# and time at inference (Badrinarayanan et al. 2017).
 
 # %%
 import copy
@@ -26,8 +26,8 @@ from tinysegnet_lessons import figures, grader
 # %% [markdown]
 # ## Rounding to a grid
 #
-# Take nine weights of the bundled network and three bits. Three bits can tell eight numbers apart; the *symmetric* grid
-# uses seven of them, $-3 \dots 3$, times a scale $s$. The largest weight becomes 3 or $-3$:
+# Take nine weights of the bundled network and three bits. Three bits can represent eight numbers. The *symmetric* grid
+# uses seven of them, $-3 \dots 3$, times a scale $s$, so that the largest weight becomes 3 or $-3$:
 
 # %% tags=["map"]
 model = ts.fold_batchnorm(ts.load_bundled("toy"))
@@ -43,8 +43,8 @@ figures.show_arrays([(name, array.round(2)) for name, array in panels])
 #
 # $$s = \frac{\max |w|}{2^{b-1} - 1}, \qquad q = \text{round}(w / s), \qquad \hat w = s\, q .$$
 #
-# `q` is an integer of $b$ bits, and $\hat w$ is what the network computes with. Computing with $\hat w$ in float to see
-# what an integer network would answer is called *fake quantisation*.
+# $q$ is an integer of $b$ bits. Computing with $\hat w$ in float, to see what an integer network would predict, is
+# called *fake quantisation*.
 #
 # ### Warm-up: the symmetric grid
 #
@@ -66,13 +66,13 @@ my_symmetric = grader.grade("symmetric", my_symmetric)
 # %% [markdown]
 # ## Rounding error is noise
 #
-# The error $e = \hat w - w$ lies between $-s/2$ and $s/2$. If the weights are spread over many steps of the grid, every
-# error is equally likely, so $e$ is *uniform* with the density $1/s$:
+# The error $e = \hat w - w$ lies between $-s/2$ and $s/2$. If the weights are spread over many steps of the grid, all
+# errors in this interval are equally likely: $e$ is *uniform* with the density $1/s$, and
 #
 # $$E[e^2] = \int_{-s/2}^{s/2} e^2\, \frac{1}{s}\, \mathrm{d}e = \frac{s^2}{12}, \qquad
 # \text{and the typical error is } \frac{s}{\sqrt{12}} .$$
 #
-# One bit more halves $s$, and so the error:
+# One more bit roughly halves $s$, and so the error:
 
 # %%
 weight = model.layers["encoder3.conv1"].params["weight"].astype(np.float64)
@@ -83,12 +83,12 @@ for bits in range(2, 9):
     print(f"{bits:4} {measured:10.5f} {scale / np.sqrt(12):18.5f} {measured / (scale / np.sqrt(12)):7.2f}")
 
 # %% [markdown]
-# From three bits on, the model fits. With two bits, most weights round to 0, and the error is the weight itself.
+# From three bits on, the formula fits. With two bits, most weights round to 0, and their error is the weight itself.
 #
 # ## One scale per channel
 #
-# Before inference, batch norm is folded into the convolution (`ts.fold_batchnorm`): $\hat w[\dots, f] = w[\dots, f]\,
-# \gamma_f / \sigma_f$. Every output channel $f$ is multiplied by its own factor, so the channels differ in size:
+# The network above has its batch norms folded into the convolutions (lesson 14), so the weights of each output channel
+# $f$ are multiplied by their own factor $\gamma_f / \sigma_f$. The channels differ in size:
 
 # %%
 largest = np.abs(weight).max((0, 1, 2))
@@ -99,15 +99,15 @@ for bits in (3, 4, 8):
     print(f"{bits} bits, one scale: the smallest channel reaches level {used:.0f} of {top}")
 
 # %% [markdown]
-# One scale per output channel costs nothing in the sum, because it can be taken out of it: $\sum_p x_p\, s_f\, q_{pf} =
-# s_f \sum_p x_p\, q_{pf}$. (A scale per *input* channel could not be taken out.)
+# One scale per output channel can be taken out of the sum: $\sum_p x_p\, s_f\, q_{pf} = s_f \sum_p x_p\, q_{pf}$.
 #
 # ### Exercise 1: fake quantisation
 #
 # Write `my_fake_quantize(weight, bits, per_channel)` with the symmetric grid.
 #
-# * `weight` has the shape (K, K, C, F). Return $\hat w$ of the same shape and dtype. With `per_channel`, each of the F
-#   output channels has its own scale; otherwise all weights share one. A channel of zeros stays a channel of zeros.
+# * `weight` has the shape (K, K, C, F). Return $\hat w$ of the same shape and dtype. If `per_channel` is True, each of
+#   the F output channels has its own scale; otherwise all weights share one. A channel of zeros stays a channel of
+#   zeros.
 
 
 # %%
@@ -128,7 +128,7 @@ my_fake_quantize = grader.grade("fake_quantize", my_fake_quantize)
 # ## What a bit is worth
 #
 # Quantise all weights of the bundled network, and score it on streets that it has never seen. With one scale per
-# channel, what is the smallest number of bits with which it loses less than 0.05 of its mIoU?
+# channel, what is the smallest number of bits with which the mIoU falls by less than 0.05?
 
 # %%
 prediction = ...  # a number of bits
@@ -167,13 +167,13 @@ figures.show_plot(shown, title="mIoU", x="bits per weight")
 
 # %% [markdown]
 # Eight bits cost nothing. Below five bits the scales matter: at three bits, one scale per channel makes the difference
-# between a useful network and a poor one, for a few hundred additional numbers.
+# between a useful and a poor network, for a few hundred additional numbers.
 #
 # ### Not every layer is equal
 #
-# Quantise one layer at a time to two bits, and leave the others in float. Which layer costs most? Choose "a" for the
-# first convolution, which has 864 of the half million weights, "b" for one of the two largest layers with 147,456
-# weights each, or "c" for the classifier.
+# Quantise one layer at a time to two bits, and leave the others in float. Which layer lowers the mIoU most? Choose "a"
+# for the first convolution, which has 864 of the half million weights, "b" for one of the two largest layers with
+# 147,456 weights each, or "c" for the classifier.
 
 # %%
 prediction = ...  # "a", "b" or "c"
@@ -187,21 +187,19 @@ for name in convolutions:
     print(f"{name:27} {model.layers[name].params['weight'].size:9,} {score:8.3f} {full - score:7.3f}")
 
 # %% [markdown]
-# The first layer reads three channels, so each output is a sum of only 27 products, and few errors cancel. Its errors
-# also reach every later layer. After the classifier, no layer can correct an error. Both layers are small, so it is
-# customary to leave them at eight bits.
+# In the first layer, each output is a sum of only 27 products, so few errors cancel, and its errors reach every later
+# layer. After the classifier, no layer can correct an error. Both layers are small and are usually left at eight bits.
 #
 # ## Activations
 #
-# Weights are known before inference; activations are not. Their ranges are *calibrated*: run a few pictures, and record
-# the values. After a ReLU nothing is negative, so a symmetric grid would waste half of its numbers. The *affine* grid
-# has a zero point $z$, the integer that stands for 0:
+# Weights are known before inference, but activations are not. Their ranges are *calibrated*: run a few pictures, and
+# record the values. After a ReLU nothing is negative, so a symmetric grid would waste half of its numbers. The *affine*
+# grid has a zero point $z$, the integer that stands for 0:
 #
 # $$s = \frac{\text{high} - \text{low}}{2^b - 1}, \qquad z = \text{round}(-\text{low} / s), \qquad
 # q = \text{clip}\big(\text{round}(x / s) + z,\ 0,\ 2^b - 1\big), \qquad \hat x = s\,(q - z) .$$
 #
-# $z$ is an integer, so that $\hat x = 0$ where $x = 0$. Zeros are frequent: padding, ReLU and unpooling write them.
-# After a 2x2 unpooling three of four numbers are zero, and a small error there would be added at every pixel.
+# $z$ is an integer, so that $\hat x = 0$ where $x = 0$: padding, ReLU and unpooling write many zeros.
 #
 # ### Exercise 2: the affine grid
 #
@@ -225,7 +223,7 @@ def my_affine(x, low, high, bits):
 my_affine = grader.grade("affine", my_affine)
 
 # %% [markdown]
-# The next layer records ranges while `bits` is None, and fake-quantises afterwards. One such layer follows the
+# The next layer records values while `bits` is None, and fake-quantises afterwards. One such layer follows the
 # normalised picture and every ReLU.
 
 
@@ -257,9 +255,9 @@ for name, values in seen.items():
     print(f"{name:24} {values.max():8.2f} {np.percentile(values, 99.9):18.2f}")
 
 # %% [markdown]
-# The largest value is several times as large as nearly all others. A range up to the maximum spends most of the grid on
-# one value in a thousand. A range up to a percentile *clips* the few large values and has a finer grid for the rest.
-# The next cell tries both, with and without eight bits for the picture and for the first and last layer.
+# A range up to the maximum spends most of the grid on one value in a thousand. A range up to a percentile *clips* the
+# few large values and has a finer grid for the rest. The next cells try both, the second also with eight bits for the
+# picture and for the first and last layer.
 
 
 # %%
@@ -285,13 +283,13 @@ for weight_bits, bits in ((8, 8), (4, 8), (8, 4), (4, 4), (3, 3)):
 print(f"float32: {full:.3f}")
 
 # %% [markdown]
-# Eight bits for everything cost nothing measurable on these streets. With four bits, activations are harder than
-# weights, and two cheap measures, clipping and eight bits at the edges, win most of the loss back.
+# Eight bits cost nothing measurable on these streets. With four bits, activations lose more than weights, and clipping
+# and eight bits at the edges win most of the loss back.
 #
 # ## Memory
 #
-# What is saved? Two weights of four bits share a byte. The next cell writes three files, and adds up the activations
-# that pass between the layers for one picture:
+# Two weights of four bits share a byte. Write three files, and add up the activations that pass between the layers for
+# one picture:
 
 
 # %%
@@ -323,9 +321,9 @@ for bits in (32, 8, 4):
 #
 # $$\text{out}_f = \sum_p s_x (q_x[p] - z)\; s_f\, q_w[p] = s_x s_f \sum_p (q_x[p] - z)\, q_w[p] .$$
 #
-# The sum contains integers only; one multiplication per output remains. An activation of eight bits minus its zero
-# point is at most 255 in absolute value, and a weight at most 127. The largest layers sum $9 \cdot 128$ products. Which
-# is the smallest type that can hold every such sum: "a" int16, "b" int32, or "c" int64?
+# The sum contains only integers; one multiplication by a float per output remains. An activation of eight bits minus
+# its zero point is at most 255 in absolute value, and a weight at most 127. The largest layers add $9 \cdot 128$
+# products. Which is the smallest type that can represent every such sum: "a" int16, "b" int32, or "c" int64?
 
 # %%
 prediction = ...  # "a", "b" or "c"
@@ -343,8 +341,9 @@ print(
 #
 # Write `my_integer_conv(qx, zero, qw)` with "same" padding, stride 1 and odd K.
 #
-# * `qx` (N, H, W, C) and `qw` (K, K, C, F) are integer arrays. Return the sums as an int32 array (N, H, W, F), without
-#   scales. The padding stands for $x = 0$. The arrays may have 8 bits, so convert them before you subtract or multiply.
+# * `qx` (N, H, W, C) and `qw` (K, K, C, F) are integer arrays. `zero` is the zero point $z$. Return the sums as an
+#   int32 array (N, H, W, F), without scales. The padding stands for $x = 0$. `qx` and `qw` may have 8 bits, so convert
+#   them before you subtract or multiply.
 
 
 # %%
@@ -365,8 +364,7 @@ def my_integer_conv(qx, zero, qw):
 my_integer_conv = grader.grade("integer_conv", my_integer_conv)
 
 # %% [markdown]
-# Apply it to real activations of one layer, and compare with the library's float convolution of the fake-quantised
-# arrays:
+# Apply it to activations of one layer, and compare with the library's float convolution of the fake-quantised arrays:
 
 # %%
 values = seen["encoder2.relu1.round"][:1, ::2, ::2]
@@ -381,7 +379,7 @@ print(
 assert np.allclose(sums * scale_x * scale_w, as_float)
 
 # %% [markdown]
-# Now add the products of one output in a thousand random orders, once as integers and once as float32:
+# Add the products of one output in a thousand random orders, as integers and as float32:
 
 # %%
 rng = np.random.default_rng(0)
@@ -393,16 +391,17 @@ print("different integer sums:", len({int(np.cumsum(products[order])[-1]) for or
 print("different float32 sums:", len({float(np.cumsum(in_float[order], dtype=np.float32)[-1]) for order in orders}))
 
 # %% [markdown]
-# Integer addition is associative as long as nothing overflows, so every order and every machine gives the same bits.
-# Float rounds after each addition, and each order rounds differently. A quantised network therefore gives identical
-# answers on all devices, which a float network does not promise.
+# As long as nothing overflows, integer sums are exact, so every order and every machine gives the same bits. A float
+# sum is rounded after each addition, and another order rounds differently. A network of integers can therefore give
+# identical predictions on all devices; a float network cannot promise this.
 #
 # ### Challenge: two bits
 #
-# Two bits per weight ruined the network above. Write `my_two_bits(weight, bits)`, which returns a fake-quantised weight
-# (K, K, C, F) with at most $2^b$ different values per output channel. You may choose any values. If the weights of a
-# channel already have only the values $-s$, 0 and $s$, return them unchanged. The grader quantises *all* layers with
-# two bits and measures the mIoU on new streets. Can you reach 25 per cent? (Think of clipping.)
+# Two bits per weight ruined the network above. Write `my_two_bits(weight, bits)` for `weight` (K, K, C, F) with b =
+# `bits`. Return a fake-quantised weight of the same shape and dtype, with at most $2^b$ different values per output
+# channel. You may choose any values. If the weights of a channel have only the values $-s$, 0 and $s$, return them
+# unchanged. The grader quantises *all* layers with two bits and measures the mIoU on new streets. Can you reach 25 per
+# cent? (Think of clipping.)
 
 
 # %%
@@ -431,12 +430,12 @@ for bits in BITS[:3]:
 # %% [markdown]
 # ## What to remember
 #
-# * Rounding to a grid of step $s$ adds noise of the size $s / \sqrt{12}$. One bit more halves it.
-# * Fold batch norm first, and then use one scale per output channel; it can be taken out of the sum.
+# * Rounding to a grid of step $s$ adds noise of the size $s / \sqrt{12}$. One more bit roughly halves it.
+# * Fold batch norm first, and then use one scale per output channel, which can be taken out of the sum.
 # * The affine grid represents 0 exactly, because padding, ReLU and unpooling write zeros.
 # * Calibrate the ranges of activations, and clip rare large values.
-# * Eight bits cost almost nothing. With four, leave the first and the last layer at eight.
-# * Sums of integers are exact and independent of the order. Know the bound of the sum.
+# * Eight bits lose almost nothing. With four, leave the first and the last layer at eight.
+# * Sums of integers are exact and independent of the order, if the type can represent the largest possible sum.
 
 # %% [markdown]
 # ## Read next
@@ -445,5 +444,5 @@ for bits in BITS[:3]:
 #   Inference*: the affine grid with its zero point, and how phones compute with it.
 # * R. Krishnamoorthi (2018), *Quantizing deep convolutional networks for efficient inference: A whitepaper*: scales per
 #   channel or per tensor, measured on many networks.
-# * M. Nagel et al. (2021), *A White Paper on Neural Network Quantization*: what to try, in which order, when eight bits
-#   are too many.
+# * M. Nagel et al. (2021), *A White Paper on Neural Network Quantization*: what to try, and in which order, when few
+#   bits lose too much.
