@@ -75,7 +75,8 @@ def my_class_share(labels, k, ignore_label):
 my_class_share = grader.grade("class_share", my_class_share)
 
 # %% [markdown]
-# A class number is an index into a list of names and colours, the *palette*:
+# A class number is an index into a list of names and colours, the *palette*. (The shares in the figure above are shares
+# of all pixels, void ones included.)
 
 # %%
 for k, (name, color) in enumerate(zip(palette.names, palette.colors, strict=True)):

@@ -242,9 +242,8 @@ figures.show_heat(nll, "NLL of each pixel", image=street.image, scale=4.0)
 #
 # If the network is almost certain and right, the sum in log-sum-exp is 1 plus a tiny number. It is rounded to 1, and
 # the NLL becomes 0. Write `my_accurate_nll(logits, labels)` for `logits` (D, K) in float32 and `labels` (D,). Return
-# the NLL of each pixel, (D,), with a small *relative* error, also if several logits are equal. The grader counts the
-# right digits at the worst pixel, for logits between $-40$ and 40. `np.log1p(x)` computes $\log(1 + x)$ accurately for
-# small $x$.
+# the NLL of each pixel, (D,), with a small *relative* error, also if several logits are equal or as large as 200. The
+# grader counts the right digits at the worst pixel. `np.log1p(x)` computes $\log(1 + x)$ accurately for small $x$.
 
 
 # %%

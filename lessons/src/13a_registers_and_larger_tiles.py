@@ -322,7 +322,7 @@ print("\n".join(my_tile(MyBuilder(), R=2, V=2)))
 if runtime.JIT:
     from tinysegnet.ops.engine import gemm_microkernel
 
-    figures.show_source(gemm_microkernel._make_tile)
+figures.show_source(gemm_microkernel._make_tile) if runtime.JIT else print("numba is missing: there is no tile.")
 
 # %% [markdown]
 # Many sums have a second use. A multiply-add takes about four cycles, and two can start per cycle, so eight must be in

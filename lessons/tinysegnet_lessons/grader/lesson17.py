@@ -234,7 +234,7 @@ EXERCISES = [
 
 PREDICTIONS = {
     "fewest_bits_per_weight": Prediction(
-        4, "With four bits and one scale per channel it loses about 0.02, with three bits about 0.1."
+        4, "Four bits with one scale per channel lose about 0.01, three bits about 0.1."
     ),
     "layer_that_needs_its_bits": Prediction(
         "a", "Its outputs are sums of only 27 products, so few errors cancel, and every later layer sees them."
