@@ -1,6 +1,6 @@
 """Folding batch norm into the convolution before it: with fixed statistics, the two are a single convolution.
 
-`Conv2d.absorb` has the formula, and lesson 07 derives it. A ReLU after the batch norm remains.
+`Conv2d.absorb` has the formula, and lesson 14 derives it. A ReLU after the batch norm remains.
 """
 
 import copy
