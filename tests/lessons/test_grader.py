@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from forms import amount
 from lesson_runs import build
 
 from tinysegnet.errors import SettingError
@@ -16,7 +17,6 @@ from tinysegnet_lessons.grader.compare import wrong_entries
 
 CHALLENGES = [one for one in exercises().values() if isinstance(one, Challenge)]
 EXERCISES = [one for one in exercises().values() if one not in CHALLENGES]
-MISTAKES = [pytest.param(e, hint, id=f"{e.name}: {hint[:60]}") for e in EXERCISES for hint in e.mistakes]
 
 
 def refusal(name, answer):
@@ -34,9 +34,10 @@ def test_grader_accepts_the_reference_answer(exercise, capsys):
     assert capsys.readouterr().out.startswith(f"{exercise.name}: right")
 
 
-@pytest.mark.parametrize(("exercise", "hint"), MISTAKES)
-def test_grader_refuses_every_listed_mistake_with_its_hint(exercise, hint):
-    assert f"hint    {hint}" in refusal(exercise.name, exercise.mistakes[hint])
+@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.name)
+def test_grader_refuses_every_listed_mistake_with_its_hint(exercise):
+    for hint, wrong in exercise.mistakes.items():
+        assert f"hint    {hint}" in refusal(exercise.name, wrong)
 
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.name)
@@ -62,7 +63,7 @@ def test_right_answer_stands_in_for_an_answer_that_is_not_written(exercise, caps
         grade(exercise.name, my_answer, required=True)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 2026])
+@pytest.mark.parametrize("seed", amount([2026], [1, 2, 2026]))
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.name)
 def test_hidden_seed_changes_the_numbers_but_not_the_verdicts(exercise, seed, capsys):
     grade(exercise.name, exercise.reference, seed=seed, required=True)
