@@ -1,7 +1,5 @@
 """Ctrl-C ends a command with one line and exit code 130, at any moment, never with a traceback."""
 
-from __future__ import annotations
-
 import _signal as signal  # the built-in part of `signal`, which is faster to import
 import os
 import sys
@@ -36,7 +34,7 @@ def leave(number: int = 0, frame: object = None) -> None:
         os._exit(EXIT_CODE)
 
 
-def _report_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
+def _report_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
     """End the process if an interrupt was lost in a place that cannot raise, such as a destructor."""
     if is_interrupt(unraisable.exc_value):
         leave()
