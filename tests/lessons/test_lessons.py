@@ -1,7 +1,8 @@
 """The lessons: every source and every student's copy run to the end; the copy says which answers are not written.
 
 The short form runs each solved lesson in one process without numba, in the fast mode: a cell with "fast" in its
-metadata runs that text instead of its own. The long form also runs both copies in Jupyter kernels, with numba.
+metadata runs that text instead of its own. The long form also runs the students' copies in Jupyter kernels, with numba;
+building the site does the same with the solved lessons.
 TINYSEGNET_LESSONS=full runs both with the lessons' own numbers and prints the times.
 """
 
@@ -59,7 +60,7 @@ def test_solved_lesson_runs_and_its_exercises_need_their_solutions(source, quick
     record_property(f"lesson {source.stem}", f"{run.seconds:.1f} s of CPU time in the fast mode, without figures")
 
 
-@in_kernels
+@pytest.mark.skipif(not FULL, reason="the site runs the solved lessons in kernels")
 @every_lesson
 def test_solved_lesson_runs_to_its_end(source, tmp_path, record_property):
     failures, seconds = run(build.solved(prepared(source)), tmp_path)
