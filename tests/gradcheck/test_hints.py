@@ -187,6 +187,8 @@ def test_missing_terms_of_statistics_need_four_pixels():
     for pixels in (4, 3):
         numeric, x = TRUE[:pixels, 0], X[:pixels, 0]
         assert ("through the mean" in (hint(numeric - MEAN, numeric, x=x) or "")) == (pixels == 4)
+    wide = RNG.normal(size=(1, 3, 12))  # 3 pixels of 12 channels, and not 12 pixels of 3
+    assert "through the mean" not in (hint(wide - 1, wide, x=RNG.normal(size=wide.shape)) or "")
 
 
 def test_entries_that_the_gradient_does_not_reach_are_counted():

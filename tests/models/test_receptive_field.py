@@ -98,6 +98,16 @@ def test_upsampling_layers_pass_on_the_exact_interval(up):
             assert box_at(model, last, at, size) == box_of(found[at]), at
 
 
+def test_a_skip_connection_with_a_larger_window_extends_the_field_on_both_sides():
+    rng = np.random.default_rng(0)
+    source = ts.layers.SkipSource(ts.layers.Conv2d(3, 3, 5, rng=rng, dtype=float))
+    model = Network({"skip": source, "add": ts.layers.SkipAdd(source), "conv": ts.layers.Conv2d(3, 2, 1, rng=rng,
+                     dtype=float)}, {"name": "sample", "num_classes": 2})  # fmt: skip
+    found = effects(model, "conv", (9, 8))
+    for at in ((0, 0), (4, 3), (8, 7)):
+        assert box_at(model, "conv", at, (9, 8)) == box_of(found[at])
+
+
 def test_segnet_basic_has_the_published_receptive_field():
     """Section 3.1 states 106 x 106 at the end of SegNet-Basic's encoder. The field never exceeds the picture."""
     model = ts.build("basic", width=1 / 64)
