@@ -88,6 +88,10 @@ def test_the_epochs_fill_the_time_beside_the_validations(data, monkeypatch, minu
     assert words in line
 
 
+def test_the_time_for_validations_is_that_of_the_default_interval():
+    assert time_budget.VALIDATIONS == 800 / validation_interval(800)
+
+
 def test_measuring_leaves_the_network_as_it_is(data):
     model = ts.build("tiny", width=1 / 16)
     before = {name: array.copy() for name, array in model.state().items()}
