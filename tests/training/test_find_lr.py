@@ -15,6 +15,7 @@ from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.errors import SettingError
 from tinysegnet.training import Recipe, find_lr, time_budget
 from tinysegnet.training.pictures import fingerprint, shortcomings
+from tinysegnet.training.recipes import validation_interval
 
 SIZE = (16, 24)
 
@@ -89,7 +90,7 @@ def test_the_epochs_fill_the_time_beside_the_validations(data, monkeypatch, minu
 
 
 def test_the_time_for_validations_is_that_of_the_default_interval():
-    assert time_budget.VALIDATIONS == 800 / validation_interval(800)
+    assert 800 / validation_interval(800) == time_budget.VALIDATIONS
 
 
 def test_measuring_leaves_the_network_as_it_is(data):
