@@ -40,12 +40,13 @@ export function stripRow(W: i32, C: i32, KW: i32, stride: i32, left: i32, spread
 }
 
 /**
- * Convolve a picture with a kernel, add the bias and apply ReLU if `relu` is set: `conv2d_forward_numpy` in ops/conv.py.
+ * Convolve a picture with a kernel, add a bias and, if `relu` is set, apply ReLU: `conv2d_forward_numpy` in
+ * ops/conv.py.
  *
  *     out[u, v, f] = bias[f] + sum over i, j, c of  x_padded[u*s + i, v*s + j, c] * weight[i, j, c, f]
  *
- * The pixels of x are `spread` apart, with zeros between them: for a transposed convolution, which is the convolution of
- * this picture with the rotated kernel (`spread_out` in ops/windows.py). A convolution has spread 1.
+ * The pixels of x are `spread` apart, with zeros between them, for a transposed convolution: it is the convolution of
+ * this picture with the rotated kernel (`spread_out` in ops/windows.py). An ordinary convolution has spread 1.
  *
  * `weight` consists of blocks of 8 output channels. Each block contains 8 biases and KH * KW * C vectors of 8 weights,
  * in the order in which they are read. `strip` has room for KH rows of x_padded: each row of the picture is copied
@@ -173,8 +174,8 @@ export function maxPool2d(x: usize, H: i32, W: i32, C: i32, size: i32, stride: i
 }
 
 /**
- * Put each value at the position of its maximum, and zeros elsewhere: `max_unpool2d_forward_numpy` in ops/pool.py. x has
- * the size (H, W) of the pooled map. If `fixed` is set, every value is put in the first pixel of its window.
+ * Put each value at the position of its maximum, and zeros elsewhere: `max_unpool2d_forward_numpy` in ops/pool.py. If
+ * `fixed` is set, every value is put in the first pixel of its window. (H, W) is the size of the pooled map.
  */
 export function maxUnpool2d(x: usize, H: i32, W: i32, C: i32, size: i32, stride: i32, positions: usize, fixed: bool,
                             out: usize, outH: i32, outW: i32): void {
@@ -235,21 +236,17 @@ function mix(p: usize, q: usize, weightP: v128, weightQ: v128): v128 {
 
 // --- elementwise -----------------------------------------------------------------------------------------------------
 
-/** Convert a picture of bytes, red, green, blue, to a map of 3 channels. */
-export function picture(x: usize, pixels: i32, out: usize): void {
+/**
+ * Convert a picture of bytes, red, green and blue, to a map, and normalise it: the layer `Normalize`. If `reversed` is
+ * set, the channels are blue, green and red.
+ */
+export function picture(x: usize, pixels: i32, meanR: f32, meanG: f32, meanB: f32, scaleR: f32, scaleG: f32,
+                        scaleB: f32, reversed: bool, out: usize): void {
+  const mean = f32x4(meanR, meanG, meanB, 0), scale = f32x4(scaleR, scaleG, scaleB, 1);
   for (let p = 0; p < pixels; p++, x += 3, out += VECTOR) {
-    v128.store(out, f32x4(<f32>load<u8>(x), <f32>load<u8>(x, 1), <f32>load<u8>(x, 2), 0));
-  }
-}
-
-/** Normalise each channel, and reverse their order for networks of Caffe: the layer `Normalize`. F is not padded. */
-export function normalize(x: usize, pixels: i32, C: i32, F: i32, mean: usize, scale: usize, reversed: bool,
-                          out: usize): void {
-  for (let p = 0; p < pixels; p++, x += C * FLOAT, out += C * FLOAT) {
-    for (let f = 0; f < C; f++) {
-      const c = <usize>(reversed && f < F ? F - 1 - f : f) * FLOAT;
-      store<f32>(out + f * FLOAT, f < F ? (load<f32>(x + c) - load<f32>(mean + c)) / load<f32>(scale + c) : 0);
-    }
+    const rgb = f32x4(<f32>load<u8>(x), <f32>load<u8>(x, 1), <f32>load<u8>(x, 2), 0);
+    const value = f32x4.div(f32x4.sub(rgb, mean), scale);
+    v128.store(out, reversed ? v128.shuffle<f32>(value, value, 2, 1, 0, 3) : value);
   }
 }
 
@@ -271,19 +268,10 @@ export function localResponseNorm(x: usize, pixels: i32, C: i32, half: i32, shar
   }
 }
 
-/** Scale and shift each channel, in place: a batch norm that could not be folded into a convolution. */
-export function affine(x: usize, pixels: i32, C: i32, scale: usize, shift: usize): void {
-  for (let p = 0; p < pixels; p++) {
-    for (let c = 0; c < C; c += CHANNELS, x += VECTOR) {
-      const scaled = f32x4.mul(v128.load(x), v128.load(scale + c * FLOAT));
-      v128.store(x, f32x4.add(scaled, v128.load(shift + c * FLOAT)));
-    }
-  }
-}
-
 /** Replace negative values by 0, in place: `relu_forward_numpy` in ops/relu.py. */
 export function relu(x: usize, pixels: i32, C: i32): void {
-  for (let end = pixel(x, 0, pixels, 0, C); x < end; x += VECTOR) v128.store(x, f32x4.max(v128.load(x), f32x4.splat(0)));
+  const zero = f32x4.splat(0);
+  for (let end = pixel(x, 0, pixels, 0, C); x < end; x += VECTOR) v128.store(x, f32x4.max(v128.load(x), zero));
 }
 
 /** Add the map at y to the map at x: the layer `SkipAdd`. */
