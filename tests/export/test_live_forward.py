@@ -33,6 +33,7 @@ from tinysegnet.layers import (
     LocalResponseNorm,
     MaxPool2d,
     MaxUnpool2d,
+    Normalize,
     Upsample,
 )
 from tinysegnet.models import PREPROCESSING
@@ -112,7 +113,7 @@ def after(channels, *layers):
     """Make a network whose last layers get maps of `channels` channels."""
     rng = np.random.default_rng(0)
     first = Conv2d(3, channels, 1, rng=rng)
-    named = {"input": ts.layers.Normalize(127.5, 64), "first": first}
+    named = {"input": Normalize(127.5, 64), "first": first}
     return enlivened(ts.Network(named | {f"layer{k}": layer for k, layer in enumerate(layers)}))
 
 
@@ -182,11 +183,16 @@ class Own(Conv2d):
 
 
 @pytest.mark.parametrize("layer", [Own(5, 4, 3, rng=None), ts.layers.SkipSource(Own(5, 4, 1, rng=None)),
-                                   ts.layers.Normalize(0, 1)])  # fmt: skip
+                                   Normalize(0, 1)])  # fmt: skip
 def test_layers_that_the_page_cannot_run_are_refused(layer):
     model = after(5, layer)
     with pytest.raises(SettingError, match=r"layer0|Own"):
         describe_network(model, palette_for(model))
+
+
+def test_only_the_first_layer_may_normalise():
+    with pytest.raises(SettingError, match="again"):
+        live(ts.Network({"input": Normalize(0, 1), "again": Normalize(0, 1), "conv": Conv2d(3, 2, 1, rng=None)}))
 
 
 def test_a_palette_of_other_classes_is_refused():
