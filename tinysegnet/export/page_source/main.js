@@ -1,0 +1,309 @@
+// Connects pictures, passes and what the page shows of them.
+
+import { byId, el, isDark } from "report/dom.js";
+import { COLORS, Drawing } from "live/drawing.js";
+import { Legend, nameOf, percent } from "live/legend.js";
+import { paintOverlay, savePng } from "live/overlay.js";
+import { data } from "live/payload.js";
+import { listen } from "live/pointer.js";
+import { probabilitiesAt } from "live/resample.js";
+import { Runner } from "live/runner.js";
+import { Problem, eachFrame, openCamera, pictureIn, readPicture } from "live/sources.js";
+import { Stages } from "live/stages.js";
+
+/** @import { Done } from "live/passes.js" */
+/** @import { Place } from "live/pointer.js" */
+/** @import { Source } from "live/sources.js" */
+
+const MOST_WITHOUT_SIZE = 360 * 480; // pixels of the network's input if the size of the training pictures is unknown
+const UNLIKE = 2; // standard deviations, as in `tinysegnet predict`
+const RATE_SPAN = 2000; // ms over which the camera's frames per second are counted
+const MOST_FOR_TWO = 1000; // ms; faster passes over a new picture are run twice
+const COMPARED = 15; // of the camera's frames, one in this many is compared with the training pictures
+
+const html = (/** @type {string} */ id) => byId(id, HTMLElement);
+const picture = byId("picture", HTMLCanvasElement), overlay = byId("overlay", HTMLCanvasElement);
+const context = /** @type {CanvasRenderingContext2D} */ (picture.getContext("2d", { willReadFrequently: true }));
+const work = html("work"), frame = html("frame"), slider = byId("opacity", HTMLInputElement);
+
+const drawing = new Drawing();
+const legend = new Legend(html("classes"), html("spoken"), (k) => { highlighted = k; repaint(); });
+const stages = new Stages(html("stages"));
+/** @type {Source | null} */
+let source = null;
+/** @type {Done | null} the last pass over this picture */
+let result = null;
+/** @type {number | null} */
+let highlighted = null;
+/** @type {Place | null} the pixel whose class is named */
+let place = null;
+/** @type {number[]} when the camera's last frames were ready, in ms */
+let frames = [];
+let opacity = slider.valueAsNumber / 100, passes = 0;
+
+/** Resolves when the network is ready. */
+/** @type {() => void} */
+let setReady = () => {};
+export const ready = new Promise((resolve) => { setReady = () => resolve(undefined); });
+
+const runner = new Runner({
+  ready() {
+    setReady();
+    if (source) state("running");
+    else if (data.sample) openSample();
+    else state("empty");
+  },
+  stage({ name, maps }) {
+    html("progress").style.setProperty("--share", String(stages.show(name, maps)));
+  },
+  done: show,
+  failed(message) {
+    complain(`The network cannot run here: ${message} Try a smaller picture or another browser.`);
+  },
+  busy(busy) {
+    work.classList.toggle("busy", busy);
+    work.setAttribute("aria-busy", String(busy && !source?.live));
+    if (!busy) stages.rest();
+  },
+});
+
+/** @param {"loading" | "empty" | "running"} name */
+function state(name) {
+  document.body.dataset.state = name;
+}
+
+// --- pictures -------------------------------------------------------------------------------------------------------
+
+/** @param {Source} next */
+function open(next) {
+  source?.close();
+  [source, result, place, frames] = [next, null, null, []];
+  runner.forget();
+  drawing.clear();
+  Object.assign(picture, { width: next.width, height: next.height });
+  paintOverlay(overlay, new Uint8Array(next.width * next.height), [next.height, next.width], 0, null);
+  work.style.setProperty("--ratio", String(next.width / next.height));
+  frame.classList.toggle("small", Math.max(next.width, next.height) < 200);
+  html("camera").setAttribute("aria-pressed", String(next.live));
+  html("problem").hidden = html("unlike").hidden = true;
+  state("running");
+  compose();
+  run(true);
+  if (next.live) eachFrame(next.image, () => source === next && (run(false), true));
+}
+
+/** Draw the picture and the strokes on it. */
+function compose() {
+  if (!source) return;
+  context.fillStyle = "white"; // behind transparent pictures
+  context.fillRect(0, 0, picture.width, picture.height);
+  context.imageSmoothingQuality = "high";
+  context.drawImage(source.image, 0, 0, picture.width, picture.height);
+  drawing.paint(context);
+}
+
+/**
+ * Segment the picture as it is when the network has time for it.
+ *
+ * @param {boolean} choose  whether to choose the feature maps to show
+ */
+function run(choose) {
+  const wanted = source;
+  runner.request(() => {
+    if (source !== wanted || !wanted) return null;
+    compose();
+    const { width, height } = picture, compare = !wanted.live || passes++ % COMPARED === 0;
+    return { rgba: context.getImageData(0, 0, width, height).data, size: [height, width],
+      input: inputSize(height, width), compare, choose: choose || result === null };
+  });
+}
+
+/**
+ * Return the size of the network's input: the area of the training pictures at the picture's own aspect ratio.
+ *
+ * @param {number} H
+ * @param {number} W
+ * @returns {[number, number]}
+ */
+function inputSize(H, W) {
+  const { size, size_multiple: multiple } = data.network;
+  const factor = size ? Math.sqrt((size[0] * size[1]) / (H * W)) : Math.min(1, Math.sqrt(MOST_WITHOUT_SIZE / (H * W)));
+  const fit = (/** @type {number} */ n) => Math.max(1, Math.round(Math.max(1, Math.round(n * factor)) / multiple)) * multiple;
+  return [fit(H), fit(W)];
+}
+
+/**
+ * Open a picture with a function that may fail.
+ *
+ * @param {() => Source | Promise<Source>} read
+ */
+async function attempt(read) {
+  try {
+    open(await read());
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    complain(error.message);
+  }
+}
+
+/** @param {string} message */
+function complain(message) {
+  html("problem-text").textContent = message;
+  html("problem").hidden = false;
+  if (!source) state("empty");
+}
+
+/** @param {DataTransfer | null} transfer */
+const openFrom = (transfer) => attempt(() => {
+  const file = pictureIn(transfer);
+  return readPicture(file, file.name);
+});
+
+function openSample() {
+  const bytes = Uint8Array.from(atob((data.sample ?? "").split(",")[1]), (character) => character.charCodeAt(0));
+  return attempt(() => readPicture(new Blob([bytes], { type: "image/png" }), "street.png"));
+}
+
+function toggleCamera() {
+  if (source?.live) return stopCamera();
+  return attempt(() => openCamera(() => {
+    stopCamera();
+    complain("The camera has stopped. Connect it again, then press Camera.");
+  }));
+}
+
+/** Stop the camera, and keep its last frame. */
+function stopCamera() {
+  if (!source?.live) return;
+  const still = Object.assign(document.createElement("canvas"), { width: picture.width, height: picture.height });
+  /** @type {CanvasRenderingContext2D} */ (still.getContext("2d")).drawImage(source.image, 0, 0, still.width, still.height);
+  const { strokes } = drawing;
+  open({ ...source, live: false, image: still, close() {} });
+  drawing.strokes = strokes;
+}
+
+// --- results --------------------------------------------------------------------------------------------------------
+
+/** @param {Done} done */
+function show(done) {
+  // A second pass is faster, because the browser has compiled all code by then. Its time is the one to know.
+  if (result === null && !source?.live && done.time < MOST_FOR_TWO) run(false);
+  result = done;
+  repaint();
+  legend.update(done.labels, !source?.live);
+  showTimes(done);
+  const [h, w] = done.shape, [H, W] = done.size;
+  html("sizes").textContent = `${source?.name}: ${H} × ${W} pixels${source?.reduced ? " (reduced)" : ""}, ` +
+    `seen by the network at ${h} × ${w}`;
+  if (done.unlike) {
+    html("unlike").hidden = done.unlike.distance <= UNLIKE;
+    html("unlike-quality").textContent = done.unlike.quality;
+  }
+  nameClass();
+}
+
+/** @param {Done} done */
+function showTimes({ time, networkTime }) {
+  const now = performance.now();
+  frames = [...frames.filter((then) => now - then < RATE_SPAN), now];
+  const counted = source?.live && frames.length > 2 ? (1000 * (frames.length - 1)) / (now - frames[0]) : 1000 / time;
+  html("time").textContent = time < 10 ? time.toFixed(1) : time.toFixed(0);
+  html("rate").textContent = counted < 10 ? counted.toFixed(1) : counted.toFixed(0);
+  html("times").title = `the network alone: ${networkTime.toFixed(1)} ms`;
+}
+
+function repaint() {
+  if (result) paintOverlay(overlay, result.labels, result.size, opacity, highlighted);
+}
+
+/** Name the class at the chosen pixel. */
+function nameClass() {
+  const readout = html("readout"), cross = html("cross");
+  cross.hidden = place === null;
+  if (!result || !place) {
+    readout.replaceChildren(el("span", { class: "quiet" }, "Point at the picture to see a pixel's class."));
+    return;
+  }
+  const [H, W] = result.size, y = Math.min(H - 1, Math.floor(place[0] * H)), x = Math.min(W - 1, Math.floor(place[1] * W));
+  const probabilities = probabilitiesAt(result.logits, result.shape, [(y + 0.5) / H, (x + 0.5) / W]);
+  const label = result.labels[y * W + x], { color } = data.network.classes[label];
+  const next = probabilities.map((_, k) => k).filter((k) => k !== label).sort((a, b) => probabilities[b] - probabilities[a])[0];
+  const second = next === undefined ? null : el("span", { class: "quiet" }, `then ${nameOf(next)} ${percent(probabilities[next])}`);
+  cross.style.cssText = `top: ${100 * (y + 0.5) / H}%; left: ${100 * (x + 0.5) / W}%`;
+  readout.replaceChildren(el("span", { class: "swatch", style: `background: rgb(${color.join(" ")})` }),
+    el("b", {}, nameOf(label)), ` ${percent(probabilities[label])} `, second ?? "");
+}
+
+// --- controls -------------------------------------------------------------------------------------------------------
+
+listen(frame, {
+  draws: () => document.body.classList.contains("draws") && source !== null,
+  inspect(at, byKey) {
+    place = at;
+    html("readout").setAttribute("aria-live", byKey ? "polite" : "off");
+    nameClass();
+  },
+  begin([down, right]) {
+    drawing.begin([right, down]);
+    redraw();
+  },
+  extend([down, right]) {
+    drawing.extend([right, down]);
+    redraw();
+  },
+});
+
+function redraw() {
+  compose();
+  run(false);
+}
+
+const file = byId("file", HTMLInputElement);
+html("choose").onclick = html("prompt-choose").onclick = () => file.click();
+file.onchange = () => {
+  const chosen = file.files?.[0];
+  file.value = ""; // so that the same file can be chosen again
+  if (chosen) attempt(() => readPicture(chosen, chosen.name));
+};
+html("camera").onclick = toggleCamera;
+html("sample").onclick = openSample;
+html("sample").hidden = !data.sample;
+html("draw").onclick = () => {
+  const on = document.body.classList.toggle("draws");
+  html("draw").setAttribute("aria-pressed", String(on));
+};
+html("undo").onclick = () => { drawing.undo(); redraw(); };
+html("clear").onclick = () => { drawing.clear(); redraw(); };
+html("save").onclick = () => {
+  if (result) savePng(picture, overlay, `${(source?.name ?? "picture").replace(/\.[^.]*$/, "")}_overlay.png`);
+};
+html("dismiss").onclick = () => { html("problem").hidden = true; };
+slider.oninput = () => {
+  opacity = slider.valueAsNumber / 100;
+  html("opacity-value").textContent = `${slider.value} %`;
+  repaint();
+};
+const brush = byId("brush", HTMLInputElement);
+brush.oninput = () => { drawing.width = brush.valueAsNumber / 100; };
+html("colors").append(...COLORS.map(([name, color], k) => el("label", { title: name },
+  el("input", { type: "radio", name: "color", "aria-label": name, checked: k === 1, onchange: () => { drawing.color = color; } }),
+  el("i", { style: `background: ${color}` }))));
+html("theme").onclick = () => { document.documentElement.dataset.theme = isDark() ? "light" : "dark"; };
+
+addEventListener("paste", (event) => openFrom(event.clipboardData));
+addEventListener("dragover", (event) => {
+  event.preventDefault();
+  work.classList.add("over");
+});
+for (const end of ["drop", "dragleave"]) addEventListener(end, () => work.classList.remove("over"));
+addEventListener("drop", (event) => {
+  event.preventDefault();
+  openFrom(event.dataTransfer);
+});
+addEventListener("keydown", (event) => {
+  if (event.key === "z" && (event.ctrlKey || event.metaKey) && drawing.strokes.length) html("undo").click();
+});
+addEventListener("pagehide", () => source?.close());
+
+nameClass();
+runner.start();

@@ -1,0 +1,100 @@
+// The network as a U: the encoder's stages go down, the decoder's go up, and links show what a decoder takes from a pool.
+
+import { el } from "report/dom.js";
+import { data } from "live/payload.js";
+
+/** @import { Maps } from "live/passes.js" */
+
+/** @typedef {{ name: string, side: "down" | "up", row: number, link: string }} Place */
+
+/** @type {{ [kind: string]: string }} what each kind of layer takes from its pool */
+const LINKS = { max_unpool2d: "indices", upsample: "size", conv_transpose2d: "size" };
+const DARK = [14, 17, 30], MIDDLE = [58, 110, 196], BRIGHT = [255, 246, 214]; // colours of 0, of the middle, of the maximum
+
+/** @returns {Place[]} */
+export function placesOf(layers = data.network.layers) {
+  /** @type {Map<string, number>} */
+  const rowOfPool = new Map();
+  /** @type {Place[]} */
+  const places = [];
+  let row = 0, side = /** @type {"down" | "up"} */ ("down"), link = "", pools = /** @type {string[]} */ ([]);
+  for (const layer of layers) {
+    if (layer.kind === "max_pool2d") pools.push(layer.name);
+    const from = LINKS[layer.kind] && layer.pool ? rowOfPool.get(layer.pool) : undefined;
+    if (from !== undefined) [side, row, link] = ["up", from, layer.fixed ? "size" : LINKS[layer.kind]];
+    if (!layer.stage) continue;
+    if (side === "down") row = places.length + 1;
+    pools.forEach((pool) => rowOfPool.set(pool, row));
+    places.push({ name: layer.stage, side, row, link });
+    [pools, link] = [[], ""];
+  }
+  return places;
+}
+
+export class Stages {
+  /** @param {HTMLElement} container */
+  constructor(container) {
+    const places = placesOf();
+    this.count = places.length;
+    /** @type {Map<string, { box: HTMLElement, size: HTMLElement, row: HTMLElement }>} */
+    this.boxes = new Map();
+    for (const { name, side, row, link } of places) {
+      const size = el("span", { class: "size" }), maps = el("div", { class: "maps" });
+      const title = `${side === "down" ? "↓" : "↑"} ${name.replace(/(\D)(\d+)$/, "$1 $2")}`;
+      const box = el("figure", { class: `stage-box ${side}`, style: `--row: ${row}` },
+        el("figcaption", {}, el("b", {}, title), size), maps);
+      container.append(box);
+      if (link) container.append(el("div", { class: `link ${link}`, style: `--row: ${row}` }, el("span", {}, link)));
+      this.boxes.set(name, { box, size, row: maps });
+    }
+    container.append(el("div", { class: "bottom", style: `--row: ${Math.max(...places.map(({ row }) => row)) + 1}` }));
+    this.done = 0;
+  }
+
+  /**
+   * Show the feature maps of a stage, and return the share of the stages that are ready.
+   *
+   * @param {string} name
+   * @param {Maps} maps
+   */
+  show(name, { height, width, planes, channels }) {
+    const stage = this.boxes.get(name);
+    if (!stage) return 0;
+    stage.size.textContent = `${height} × ${width}`;
+    while (stage.row.children.length > planes.length) stage.row.lastChild?.remove();
+    planes.forEach((plane, k) => {
+      const canvas = /** @type {HTMLCanvasElement} */ (stage.row.children[k] ?? stage.row.appendChild(el("canvas", { role: "img" })));
+      canvas.setAttribute("aria-label", `feature map ${channels[k]} of ${name}`);
+      canvas.title = `channel ${channels[k]}`;
+      paint(canvas, plane, height, width);
+    });
+    this.done = Array.from(this.boxes.keys()).indexOf(name) + 1;
+    for (const [other, { box }] of this.boxes) box.classList.toggle("active", other === name);
+    return this.done / this.count;
+  }
+
+  /** Show that no stage is running. */
+  rest() {
+    for (const { box } of this.boxes.values()) box.classList.remove("active");
+  }
+}
+
+const RAMP = Uint32Array.from({ length: 256 }, (_, value) => {
+  const [from, to, t] = value < 128 ? [DARK, MIDDLE, value / 128] : [MIDDLE, BRIGHT, (value - 128) / 127];
+  const [r, g, b] = from.map((start, c) => Math.round(start + t * (to[c] - start)));
+  return ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
+});
+
+/**
+ * @param {HTMLCanvasElement} canvas
+ * @param {Uint8Array} plane
+ * @param {number} height
+ * @param {number} width
+ */
+function paint(canvas, plane, height, width) {
+  if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  const image = context.createImageData(width, height), pixels = new Uint32Array(image.data.buffer);
+  for (let k = 0; k < plane.length; k++) pixels[k] = RAMP[plane[k]];
+  context.putImageData(image, 0, 0);
+}
