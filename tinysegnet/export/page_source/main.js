@@ -56,6 +56,10 @@ const runner = new Runner({
   stage({ name, maps }) {
     html("progress").style.setProperty("--share", String(stages.show(name, maps)));
   },
+  compared({ distance, quality }) {
+    html("unlike").hidden = distance <= UNLIKE;
+    html("unlike-quality").textContent = quality;
+  },
   done: show,
   failed(message) {
     complain(`The network cannot run here: ${message} Try a smaller picture or another browser.`);
@@ -195,10 +199,6 @@ function show(done) {
   const [h, w] = done.shape, [H, W] = done.size;
   html("sizes").textContent = `${source?.name}: ${H} × ${W} pixels${source?.reduced ? " (reduced)" : ""}, ` +
     `seen by the network at ${h} × ${w}`;
-  if (done.unlike) {
-    html("unlike").hidden = done.unlike.distance <= UNLIKE;
-    html("unlike-quality").textContent = done.unlike.quality;
-  }
   nameClass();
 }
 
@@ -221,7 +221,7 @@ function nameClass() {
   const readout = html("readout"), cross = html("cross");
   cross.hidden = place === null;
   if (!result || !place) {
-    readout.replaceChildren(el("span", { class: "quiet" }, "Point at the picture to see a pixel's class."));
+    readout.replaceChildren(el("span", { class: "quiet" }, "Point at a pixel to see its class."));
     return;
   }
   const [H, W] = result.size, y = Math.min(H - 1, Math.floor(place[0] * H)), x = Math.min(W - 1, Math.floor(place[1] * W));

@@ -27,11 +27,12 @@ import { largestClass, resizePicture } from "live/resample.js";
  * logits: (h, w, K) at the size of the network's input. time: in milliseconds, of all, and of the network alone.
  *
  * @typedef {{ kind: "done", id: number, size: [number, number], labels: Uint8Array, logits: Float32Array,
- *   shape: [number, number, number], time: number, networkTime: number,
- *   unlike: { distance: number, quality: string } | null }} Done
+ *   shape: [number, number, number], time: number, networkTime: number }} Done
  */
 
-/** @typedef {{ kind: "ready" } | Stage | Done | { kind: "failed", id?: number, message: string }} Answer */
+/** @typedef {{ kind: "compared", id: number, distance: number, quality: string }} Compared  with the training pictures */
+
+/** @typedef {{ kind: "ready" } | Stage | Done | Compared | { kind: "failed", id?: number, message: string }} Answer */
 /** @typedef {(answer: Answer, transfer?: Transferable[]) => void} Post */
 
 const SHOWN = 4; // feature maps per stage
@@ -56,7 +57,10 @@ export function responder(post) {
         known = message.known;
         post({ kind: "ready" });
       } else {
-        const done = run(network, known, chosen, message, post);
+        const { id, rgba, size, compare } = message;
+        if (message.choose) chosen.clear(); // between the frames of a camera, the same feature maps stay
+        const done = run(network, chosen, message, post);
+        if (compare && known) post({ kind: "compared", id, ...deviation(rgba, size, known) });
         post(done, [done.labels.buffer, done.logits.buffer]);
       }
     } catch (error) {
@@ -68,15 +72,13 @@ export function responder(post) {
 
 /**
  * @param {LiveNetwork} network
- * @param {TrainingPictures | null} known
  * @param {Map<string, number[]>} chosen
  * @param {Picture} picture
  * @param {Post} post
  * @returns {Done}
  */
-function run(network, known, chosen, { id, rgba, size, input, compare, choose }, post) {
+function run(network, chosen, { id, rgba, size, input }, post) {
   const began = performance.now(), [h, w] = input;
-  if (choose) chosen.clear(); // between the frames of a camera, the same feature maps stay
   const rgb = resizePicture(rgba, size, input), started = performance.now();
   const { logits: raw } = network.forward(rgb, h, w, (name, values, height, width, channels) => {
     const maps = strongest(values, height, width, channels, chosen, name);
@@ -84,8 +86,7 @@ function run(network, known, chosen, { id, rgba, size, input, compare, choose },
   });
   const networkTime = performance.now() - started, logits = perClass(raw, h * w);
   const K = logits.length / (h * w), labels = largestClass(logits, [h, w, K], size);
-  const unlike = compare && known ? deviation(rgba, size, known) : null;
-  return { kind: "done", id, size, labels, logits, shape: [h, w, K], time: performance.now() - began, networkTime, unlike };
+  return { kind: "done", id, size, labels, logits, shape: [h, w, K], time: performance.now() - began, networkTime };
 }
 
 /**

@@ -3,7 +3,7 @@
 import { responder } from "live/passes.js";
 import { bytesOf, data } from "live/payload.js";
 
-/** @import { Answer, Done, Picture, Stage, Start } from "live/passes.js" */
+/** @import { Answer, Compared, Done, Picture, Stage, Start } from "live/passes.js" */
 
 /** @typedef {Omit<Picture, "kind" | "id">} Request */
 
@@ -11,6 +11,7 @@ import { bytesOf, data } from "live/payload.js";
  * @typedef {object} Listener
  * @property {() => void} ready
  * @property {(stage: Stage) => void} stage
+ * @property {(compared: Compared) => void} compared
  * @property {(done: Done) => void} done
  * @property {(message: string) => void} failed
  * @property {(busy: boolean) => void} busy
@@ -81,8 +82,9 @@ export class Runner {
   /** @param {Answer} answer */
   receive(answer) {
     const current = !("id" in answer) || answer.id === undefined || answer.id >= this.valid;
-    if (answer.kind === "stage") {
-      if (current) this.listener.stage(answer);
+    if (answer.kind === "stage" || answer.kind === "compared") {
+      if (current && answer.kind === "stage") this.listener.stage(answer);
+      if (current && answer.kind === "compared") this.listener.compared(answer);
       return;
     }
     if (answer.kind === "ready") this.listener.ready();
