@@ -23,7 +23,7 @@ from .network_data import describe_network
 
 SOURCE = files(__package__) / "page_source"  # template, style and ES modules
 MODULES = ("payload", "resample", "familiar", "forward", "passes", "worker", "runner", "sources", "drawing", "overlay",
-           "pointer", "legend", "stages", "main")  # fmt: skip
+           "pointer", "legend", "readout", "stages", "main")  # fmt: skip
 STREET = 9, 8  # seed and number of the drawn street that comes with networks of streets
 STREET_SIZE = 384, 512
 FAMILIAR = 2.0  # standard deviations from the training pictures

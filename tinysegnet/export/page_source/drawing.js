@@ -1,6 +1,10 @@
 // Strokes of a brush on the picture.
 
-/** @typedef {{ color: string, width: number, points: [x: number, y: number][] }} Stroke  in shares of the picture's size */
+/**
+ * In shares of the picture's size, the brush's width in shares of the picture's width.
+ *
+ * @typedef {{ color: string, width: number, points: [x: number, y: number][] }} Stroke
+ */
 
 /** @type {[name: string, color: string][]} */
 export const COLORS = [["sky", "#9fc4ea"], ["asphalt", "#6d6e74"], ["leaves", "#4f7a3a"], ["brick", "#9c4a38"],
@@ -11,7 +15,7 @@ export class Drawing {
     /** @type {Stroke[]} */
     this.strokes = [];
     this.color = COLORS[1][1];
-    this.width = 0.06; // share of the picture's width
+    this.width = 0.06;
   }
 
   /** @param {[number, number]} point */

@@ -16,14 +16,15 @@ const QUALITIES = ["contrast", "colourfulness", "amount of detail", "density of 
  * @param {[number, number]} size
  * @param {TrainingPictures} known
  */
-export function deviation(rgba, [h, w], { mean, std, count }) {
+export function deviation(rgba, [h, w], known) {
+  const { std, count } = known;
   const factor = Math.min(1, Math.sqrt(AREA / (h * w)));
   const H = Math.max(3, Math.round(factor * h)), W = Math.max(3, Math.round(factor * w));
   const squares = statistics(resizePicture(rgba, [h, w], [H, W]), H, W)
-    .map((value, k) => ((value - mean[k]) / Math.max(std[k], LEAST_SPREAD)) ** 2);
+    .map((value, k) => ((value - known.mean[k]) / Math.max(std[k], LEAST_SPREAD)) ** 2);
   const expected = ((count - 1) / (count - 3)) * (1 + 1 / count);
-  const sum = squares.reduce((a, b) => a + b, 0);
-  return { distance: Math.sqrt(sum / squares.length / expected), quality: QUALITIES[squares.indexOf(Math.max(...squares))] };
+  const distance = Math.sqrt(mean(squares) / expected);
+  return { distance, quality: QUALITIES[squares.indexOf(Math.max(...squares))] };
 }
 
 /**
@@ -63,8 +64,8 @@ function statistics(rgb, H, W) {
   const square = (/** @type {number[]} */ values) => Math.max(mean(values.map((value) => value ** 2)), 0.01);
   const [red, green, blue] = colours;
   return [Math.log(contrast), Math.log1p(saturation), Math.log(rms / contrast), mean(steps.map(Math.abs)) / rms,
-    next[0].correlation(), next[1].correlation(), Pairs.of(red, green).correlation(), Pairs.of(green, blue).correlation(),
-    Math.log(square(across) / square(down))];
+    next[0].correlation(), next[1].correlation(), Pairs.of(red, green).correlation(),
+    Pairs.of(green, blue).correlation(), Math.log(square(across) / square(down))];
 }
 
 /** @param {ArrayLike<number>} values */

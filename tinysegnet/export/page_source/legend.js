@@ -17,16 +17,17 @@ export class Legend {
     /** @type {number | null} the class whose entry was pressed */
     this.pinned = null;
     this.entries = classes.map(({ color }, k) => {
-      const bar = el("i", { style: `background: rgb(${color.join(" ")})` }), share = el("span", { class: "share" }, "–");
+      const style = `background: rgb(${color.join(" ")})`;
+      const bar = el("i", { style }), share = el("span", { class: "share" }, "–");
       const look = () => highlight(k), leave = () => highlight(this.pinned);
       const press = () => {
         this.pinned = this.pinned === k ? null : k;
         this.entries.forEach(({ button }, i) => button.setAttribute("aria-pressed", String(i === this.pinned)));
         highlight(this.pinned);
       };
-      const button = el("button", { type: "button", "aria-pressed": "false", onclick: press, onfocus: look, onblur: leave,
-        onpointerenter: (event) => event.pointerType === "mouse" && look(), onpointerleave: leave },
-        el("span", { class: "swatch", style: `background: rgb(${color.join(" ")})` }),
+      const enter = (/** @type {PointerEvent} */ event) => { if (event.pointerType === "mouse") look(); };
+      const button = el("button", { type: "button", "aria-pressed": "false", onclick: press, onfocus: look,
+        onblur: leave, onpointerenter: enter, onpointerleave: leave }, el("span", { class: "swatch", style }),
         el("span", { class: "name" }, nameOf(k)), share, el("span", { class: "bar", "aria-hidden": "true" }, bar));
       return { item: el("li", {}, button), button, bar, share };
     });

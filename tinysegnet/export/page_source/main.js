@@ -2,11 +2,11 @@
 
 import { byId, el, isDark } from "report/dom.js";
 import { COLORS, Drawing } from "live/drawing.js";
-import { Legend, nameOf, percent } from "live/legend.js";
+import { Legend } from "live/legend.js";
 import { paintOverlay, savePng } from "live/overlay.js";
 import { data } from "live/payload.js";
 import { listen } from "live/pointer.js";
-import { probabilitiesAt } from "live/resample.js";
+import { nameClass, showTimes } from "live/readout.js";
 import { Runner } from "live/runner.js";
 import { Problem, eachFrame, openCamera, pictureIn, readPicture } from "live/sources.js";
 import { Stages } from "live/stages.js";
@@ -17,7 +17,6 @@ import { Stages } from "live/stages.js";
 
 const MOST_WITHOUT_SIZE = 360 * 480; // pixels of the network's input if the size of the training pictures is unknown
 const UNLIKE = 2; // standard deviations, as in `tinysegnet predict`
-const RATE_SPAN = 2000; // ms over which the camera's frames per second are counted
 const MOST_FOR_TWO = 1000; // ms; faster passes over a new picture are run twice
 const COMPARED = 15; // of the camera's frames, one in this many is compared with the training pictures
 
@@ -37,18 +36,10 @@ let result = null;
 let highlighted = null;
 /** @type {Place | null} the pixel whose class is named */
 let place = null;
-/** @type {number[]} when the camera's last frames were ready, in ms */
-let frames = [];
 let opacity = slider.valueAsNumber / 100, passes = 0;
-
-/** Resolves when the network is ready. */
-/** @type {() => void} */
-let setReady = () => {};
-export const ready = new Promise((resolve) => { setReady = () => resolve(undefined); });
 
 const runner = new Runner({
   ready() {
-    setReady();
     if (source) state("running");
     else if (data.sample) openSample();
     else state("empty");
@@ -81,7 +72,7 @@ function state(name) {
 /** @param {Source} next */
 function open(next) {
   source?.close();
-  [source, result, place, frames] = [next, null, null, []];
+  [source, result, place] = [next, null, null];
   runner.forget();
   drawing.clear();
   Object.assign(picture, { width: next.width, height: next.height });
@@ -132,7 +123,8 @@ function run(choose) {
 function inputSize(H, W) {
   const { size, size_multiple: multiple } = data.network;
   const factor = size ? Math.sqrt((size[0] * size[1]) / (H * W)) : Math.min(1, Math.sqrt(MOST_WITHOUT_SIZE / (H * W)));
-  const fit = (/** @type {number} */ n) => Math.max(1, Math.round(Math.max(1, Math.round(n * factor)) / multiple)) * multiple;
+  const rounded = (/** @type {number} */ n) => Math.max(1, Math.round(n));
+  const fit = (/** @type {number} */ n) => rounded(rounded(n * factor) / multiple) * multiple;
   return [fit(H), fit(W)];
 }
 
@@ -180,7 +172,7 @@ function toggleCamera() {
 function stopCamera() {
   if (!source?.live) return;
   const still = Object.assign(document.createElement("canvas"), { width: picture.width, height: picture.height });
-  /** @type {CanvasRenderingContext2D} */ (still.getContext("2d")).drawImage(source.image, 0, 0, still.width, still.height);
+  still.getContext("2d")?.drawImage(source.image, 0, 0, still.width, still.height);
   const { strokes } = drawing;
   open({ ...source, live: false, image: still, close() {} });
   drawing.strokes = strokes;
@@ -195,43 +187,15 @@ function show(done) {
   result = done;
   repaint();
   legend.update(done.labels, !source?.live);
-  showTimes(done);
+  showTimes(done, Boolean(source?.live));
   const [h, w] = done.shape, [H, W] = done.size;
   html("sizes").textContent = `${source?.name}: ${H} × ${W} pixels${source?.reduced ? " (reduced)" : ""}, ` +
     `seen by the network at ${h} × ${w}`;
-  nameClass();
-}
-
-/** @param {Done} done */
-function showTimes({ time, networkTime }) {
-  const now = performance.now();
-  frames = [...frames.filter((then) => now - then < RATE_SPAN), now];
-  const counted = source?.live && frames.length > 2 ? (1000 * (frames.length - 1)) / (now - frames[0]) : 1000 / time;
-  html("time").textContent = time < 10 ? time.toFixed(1) : time.toFixed(0);
-  html("rate").textContent = counted < 10 ? counted.toFixed(1) : counted.toFixed(0);
-  html("times").title = `the network alone: ${networkTime.toFixed(1)} ms`;
+  nameClass(result, place);
 }
 
 function repaint() {
   if (result) paintOverlay(overlay, result.labels, result.size, opacity, highlighted);
-}
-
-/** Name the class at the chosen pixel. */
-function nameClass() {
-  const readout = html("readout"), cross = html("cross");
-  cross.hidden = place === null;
-  if (!result || !place) {
-    readout.replaceChildren(el("span", { class: "quiet" }, "Point at a pixel to see its class."));
-    return;
-  }
-  const [H, W] = result.size, y = Math.min(H - 1, Math.floor(place[0] * H)), x = Math.min(W - 1, Math.floor(place[1] * W));
-  const probabilities = probabilitiesAt(result.logits, result.shape, [(y + 0.5) / H, (x + 0.5) / W]);
-  const label = result.labels[y * W + x], { color } = data.network.classes[label];
-  const next = probabilities.map((_, k) => k).filter((k) => k !== label).sort((a, b) => probabilities[b] - probabilities[a])[0];
-  const second = next === undefined ? null : el("span", { class: "quiet" }, `then ${nameOf(next)} ${percent(probabilities[next])}`);
-  cross.style.cssText = `top: ${100 * (y + 0.5) / H}%; left: ${100 * (x + 0.5) / W}%`;
-  readout.replaceChildren(el("span", { class: "swatch", style: `background: rgb(${color.join(" ")})` }),
-    el("b", {}, nameOf(label)), ` ${percent(probabilities[label])} `, second ?? "");
 }
 
 // --- controls -------------------------------------------------------------------------------------------------------
@@ -241,7 +205,7 @@ listen(frame, {
   inspect(at, byKey) {
     place = at;
     html("readout").setAttribute("aria-live", byKey ? "polite" : "off");
-    nameClass();
+    nameClass(result, place);
   },
   begin([down, right]) {
     drawing.begin([right, down]);
@@ -285,9 +249,11 @@ slider.oninput = () => {
 };
 const brush = byId("brush", HTMLInputElement);
 brush.oninput = () => { drawing.width = brush.valueAsNumber / 100; };
-html("colors").append(...COLORS.map(([name, color], k) => el("label", { title: name },
-  el("input", { type: "radio", name: "color", "aria-label": name, checked: k === 1, onchange: () => { drawing.color = color; } }),
-  el("i", { style: `background: ${color}` }))));
+html("colors").append(...COLORS.map(([name, color]) => {
+  const onchange = () => { drawing.color = color; }, checked = color === drawing.color;
+  const input = el("input", { type: "radio", name: "color", "aria-label": name, checked, onchange });
+  return el("label", { title: name }, input, el("i", { style: `background: ${color}` }));
+}));
 html("theme").onclick = () => { document.documentElement.dataset.theme = isDark() ? "light" : "dark"; };
 
 addEventListener("paste", (event) => openFrom(event.clipboardData));
@@ -305,5 +271,5 @@ addEventListener("keydown", (event) => {
 });
 addEventListener("pagehide", () => source?.close());
 
-nameClass();
+nameClass(null, null);
 runner.start();

@@ -30,7 +30,11 @@ import { largestClass, resizePicture } from "live/resample.js";
  *   shape: [number, number, number], time: number, networkTime: number }} Done
  */
 
-/** @typedef {{ kind: "compared", id: number, distance: number, quality: string }} Compared  with the training pictures */
+/**
+ * How far the picture is from those of the training, in standard deviations, and in which quality most.
+ *
+ * @typedef {{ kind: "compared", id: number, distance: number, quality: string }} Compared
+ */
 
 /** @typedef {{ kind: "ready" } | Stage | Done | Compared | { kind: "failed", id?: number, message: string }} Answer */
 /** @typedef {(answer: Answer, transfer?: Transferable[]) => void} Post */
@@ -120,7 +124,9 @@ function strongest(values, height, width, channels, chosen, stage) {
     const plane = new Uint8Array(height * width);
     let largest = 1e-12;
     for (let k = c; k < values.length; k += channels) largest = Math.max(largest, Math.abs(values[k]));
-    for (let k = c, i = 0; i < plane.length; k += channels, i++) plane[i] = 255 * Math.sqrt(Math.abs(values[k]) / largest);
+    for (let i = 0; i < plane.length; i++) {
+      plane[i] = 255 * Math.sqrt(Math.abs(values[i * channels + c]) / largest); // the root makes small numbers visible
+    }
     return plane;
   });
   return { height, width, planes, channels: known };

@@ -3,6 +3,7 @@
 import { textOf } from "report/dom.js";
 
 /** @import { TrainingPictures } from "live/familiar.js" */
+/** @import { Description } from "live/forward.js" */
 
 /**
  * @typedef {object} Payload
@@ -14,22 +15,12 @@ import { textOf } from "report/dom.js";
  */
 
 /**
- * A description of the network for forward.js. The page reads only these parts.
+ * A description of the network, as forward.js reads it. size: (H, W) of the training pictures.
  *
- * @typedef {object} Network
- * @property {ClassOfPixels[]} classes
- * @property {[number, number] | null} size   (H, W) of the training pictures
- * @property {number} size_multiple
- * @property {Layer[]} layers
+ * @typedef {Description & { classes: ClassOfPixels[], size: [number, number] | null }} Network
  */
 
 /** @typedef {{ name: string, color: [number, number, number] }} ClassOfPixels */
-
-/**
- * The last layer of a stage has its name. Layers that restore a size have the name of the pool that reduced it.
- *
- * @typedef {{ name: string, kind: string, stage?: string, pool?: string | null, source?: string, [more: string]: any }} Layer
- */
 
 /** @type {Payload} */
 export const data = JSON.parse(textOf("data"));

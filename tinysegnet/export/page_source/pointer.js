@@ -21,28 +21,29 @@ const ARROWS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], Arrow
 export function listen(frame, { draws, inspect, begin, extend }) {
   /** @type {Place} */
   let place = [0.5, 0.5];
-  let down = false;
+  let pressed = false;
   const placeOf = (/** @type {PointerEvent} */ event) => {
     const box = frame.getBoundingClientRect();
     const share = (/** @type {number} */ at, /** @type {number} */ n) => Math.max(0, Math.min(1, at / n));
-    return /** @type {Place} */ ([share(event.clientY - box.top, box.height), share(event.clientX - box.left, box.width)]);
+    const down = share(event.clientY - box.top, box.height), right = share(event.clientX - box.left, box.width);
+    return /** @type {Place} */ ([down, right]);
   };
   frame.addEventListener("pointerdown", (event) => {
     place = placeOf(event);
     if (draws() && event.button === 0) {
-      down = true;
+      pressed = true;
       frame.setPointerCapture(event.pointerId);
       begin(place);
     }
     inspect(place, false);
   });
   frame.addEventListener("pointermove", (event) => {
-    const moves = down ? event.getCoalescedEvents?.() ?? [event] : [];
+    const moves = pressed ? event.getCoalescedEvents?.() ?? [event] : [];
     for (const move of moves) extend(placeOf(move));
     place = placeOf(event);
     inspect(place, false);
   });
-  for (const end of ["pointerup", "pointercancel"]) frame.addEventListener(end, () => { down = false; });
+  for (const end of ["pointerup", "pointercancel"]) frame.addEventListener(end, () => { pressed = false; });
   frame.addEventListener("pointerleave", (event) => { if (event.pointerType === "mouse") inspect(null, false); });
   frame.addEventListener("blur", () => inspect(null, false));
   frame.addEventListener("keydown", (event) => {

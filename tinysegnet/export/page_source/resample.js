@@ -30,7 +30,8 @@ function resizeRows(x, { h, w, stride, W, channels }) {
     for (const { first, weights } of columns) {
       for (let c = 0; c < channels; c++, k++) {
         let sum = 0;
-        for (let i = 0, at = (y * w + first) * stride + c; i < weights.length; i++, at += stride) sum += weights[i] * x[at];
+        const start = (y * w + first) * stride + c;
+        for (let i = 0; i < weights.length; i++) sum += weights[i] * x[start + i * stride];
         out[k] = sum;
       }
     }
@@ -101,11 +102,10 @@ export function probabilitiesAt(logits, [h, w, K], [down, right]) {
     return { first, second: Math.min(first + 1, n - 1), t: at - first };
   };
   const y = along(down, h), x = along(right, w);
-  const value = (/** @type {number} */ i, /** @type {number} */ j, /** @type {number} */ c) => logits[(i * w + j) * K + c];
   const mixed = Array.from({ length: K }, (_, c) => {
-    const above = (1 - x.t) * value(y.first, x.first, c) + x.t * value(y.first, x.second, c);
-    const below = (1 - x.t) * value(y.second, x.first, c) + x.t * value(y.second, x.second, c);
-    return (1 - y.t) * above + y.t * below;
+    const inRow = (/** @type {number} */ i) =>
+      (1 - x.t) * logits[(i * w + x.first) * K + c] + x.t * logits[(i * w + x.second) * K + c];
+    return (1 - y.t) * inRow(y.first) + y.t * inRow(y.second);
   });
   const largest = Math.max(...mixed), powers = mixed.map((logit) => Math.exp(logit - largest));
   const sum = powers.reduce((a, b) => a + b, 0);

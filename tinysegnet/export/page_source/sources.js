@@ -60,14 +60,15 @@ function fitted(width, height) {
  * @returns {File}
  */
 export function pictureIn(transfer) {
-  const files = Array.from(transfer?.files ?? []), file = files.find(({ type }) => type.startsWith("image/")) ?? files[0];
-  if (!file) throw new Problem("There is no picture in what was pasted or dropped. Copy or drag a picture or its file.");
+  const files = Array.from(transfer?.files ?? []);
+  const file = files.find(({ type }) => type.startsWith("image/")) ?? files[0];
+  if (!file) throw new Problem("What was pasted or dropped contains no picture. Copy or drag a picture or its file.");
   return file;
 }
 
 /** @type {Record<string, string>} */
 const CAMERA_PROBLEMS = {
-  NotAllowedError: "The camera was not allowed. Allow it for this page in the browser's address bar, then press Camera again.",
+  NotAllowedError: "The camera is not allowed. Allow it in the browser's address bar, then press Camera again.",
   NotFoundError: "No camera was found. Connect one, then press Camera again.",
   NotReadableError: "The camera is in use by another program. Close that program, then press Camera again.",
 };
@@ -80,11 +81,12 @@ const CAMERA_PROBLEMS = {
  */
 export async function openCamera(ended) {
   if (!navigator.mediaDevices) {
-    throw new Problem("This browser gives no page from a file access to the camera. Open the page in Chrome, Edge or Firefox.");
+    throw new Problem("This browser gives this page no camera. Open the page in Chrome, Edge or Firefox.");
   }
   const wanted = { video: { facingMode: "environment", width: { ideal: 640 }, height: { ideal: 480 } } };
   const stream = await navigator.mediaDevices.getUserMedia(wanted).catch((error) => {
-    throw new Problem(CAMERA_PROBLEMS[error.name] ?? `The camera cannot be opened (${error.message}). Try another browser.`);
+    const other = `The camera cannot be opened (${error.message}). Try another browser.`;
+    throw new Problem(CAMERA_PROBLEMS[error.name] ?? other);
   });
   const video = document.createElement("video");
   [video.srcObject, video.muted, video.playsInline] = [stream, true, true];

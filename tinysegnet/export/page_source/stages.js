@@ -1,4 +1,4 @@
-// The network as a U: the encoder's stages go down, the decoder's go up, and links show what a decoder takes from a pool.
+// The network as a U: the encoder's stages go down, the decoder's go up, and links show what decoders take from pools.
 
 import { el } from "report/dom.js";
 import { data } from "live/payload.js";
@@ -9,7 +9,8 @@ import { data } from "live/payload.js";
 
 /** @type {{ [kind: string]: string }} what each kind of layer takes from its pool */
 const LINKS = { max_unpool2d: "indices", upsample: "size", conv_transpose2d: "size" };
-const DARK = [14, 17, 30], MIDDLE = [58, 110, 196], BRIGHT = [255, 246, 214]; // colours of 0, of the middle, of the maximum
+// The colours of 0, of half the maximum, and of the maximum.
+const DARK = [14, 17, 30], MIDDLE = [58, 110, 196], BRIGHT = [255, 246, 214];
 
 /** @returns {Place[]} */
 export function placesOf(layers = data.network.layers) {
@@ -63,7 +64,8 @@ export class Stages {
     stage.size.textContent = `${height} × ${width}`;
     while (stage.row.children.length > planes.length) stage.row.lastChild?.remove();
     planes.forEach((plane, k) => {
-      const canvas = /** @type {HTMLCanvasElement} */ (stage.row.children[k] ?? stage.row.appendChild(el("canvas", { role: "img" })));
+      const found = stage.row.children[k] ?? stage.row.appendChild(el("canvas", { role: "img" }));
+      const canvas = /** @type {HTMLCanvasElement} */ (found);
       canvas.setAttribute("aria-label", `feature map ${channels[k]} of ${name}`);
       canvas.title = `channel ${channels[k]}`;
       paint(canvas, plane, height, width);

@@ -4,6 +4,8 @@ import { responder } from "live/passes.js";
 
 /** @import { Answer } from "live/passes.js" */
 
-const scope = /** @type {{ postMessage: (answer: Answer, transfer: Transferable[]) => void }} */ (/** @type {unknown} */ (self));
+/** @typedef {{ postMessage: (answer: Answer, transfer: Transferable[]) => void }} Scope */
+
+const scope = /** @type {Scope} */ (/** @type {unknown} */ (self));
 const respond = responder((answer, transfer = []) => scope.postMessage(answer, transfer));
 self.onmessage = (event) => respond(event.data);
