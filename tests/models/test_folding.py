@@ -8,7 +8,7 @@ from small_networks import images, shaken
 import tinysegnet as ts
 from tinysegnet.cli.main import main
 from tinysegnet.errors import CheckpointError, SettingError, ShapeError
-from tinysegnet.layers import BatchNorm2d, Conv2d, ReLU
+from tinysegnet.layers import BatchNorm2d, Conv2d, Normalize, ReLU, Upsample
 from tinysegnet.models import Network
 from tinysegnet.weights import checkpoint
 
@@ -104,6 +104,15 @@ def test_a_batch_norm_without_a_convolution_before_it_remains():
     kinds = [type(layer) for layer in ts.fold_batchnorm(model).layers.values()]
     assert kinds[0] is BatchNorm2d
     assert BatchNorm2d not in kinds[1:]
+
+
+def test_an_upsampling_restores_the_size_before_a_folded_convolution():
+    rng = np.random.default_rng(0)
+    down = Conv2d(3, 4, 3, stride=2, rng=rng)
+    layers = {"input": Normalize(127.5, 64), "down": down, "norm": BatchNorm2d(4), "up": Upsample("nearest", pool=down)}
+    model = shaken(Network({**layers, "classifier": Conv2d(4, 3, 1, rng=rng)}))
+    x = images(1, 9, 7)
+    assert relative(ts.fold_batchnorm(model).forward(x), model.forward(x)) <= 1e-5
 
 
 @pytest.mark.parametrize("name", NAMES)

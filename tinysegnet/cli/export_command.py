@@ -4,37 +4,68 @@ from .options import CheckpointPath, FilePath
 
 
 def run(
-    checkpoint: CheckpointPath, /, *, out: FilePath, half: bool = False, fold: bool = False, torch: bool = False
-) -> int:
-    """Copy a checkpoint without the parts that only training needs. It has a third of the size, or a sixth with --half.
+    checkpoint: CheckpointPath, /, *, out: FilePath | None = None, onnx: FilePath | None = None,
+    html: FilePath | None = None, half: bool = False, fold: bool = False, torch: bool = False, argmax: bool = False,
+) -> int:  # fmt: skip
+    """Write a network as a small checkpoint, as an ONNX file for other programs, or as a page for browsers.
+
+    Give one of --out, --onnx and --html.
 
     Args:
-        out: The new file.
-        half: Store the weights as float16.
-        fold: Fold batch norm into the convolutions. The network predicts the same with fewer parameters, but should not
-            be trained further.
-        torch: Use PyTorch's names and layouts. tinysegnet cannot load such a file as a checkpoint.
+        out: A new checkpoint without the parts that only training needs. It has a third of the size, or a sixth with
+            --half.
+        onnx: A new ONNX file, such as net.onnx. Its input is `image`, RGB pictures (N, H, W, 3) uint8. Its output is
+            `logits` (N, H, W, classes), float32.
+        html: A new page that runs the network on pictures or the camera, offline.
+        half: With --out: store the weights as float16.
+        fold: With --out: fold batch norm into the convolutions. The network predicts the same with fewer parameters,
+            but should not be trained further.
+        torch: With --out: use PyTorch's names and layouts. tinysegnet cannot load such a file as a checkpoint.
+        argmax: With --onnx: the output is `labels` (N, H, W), the class of each pixel, uint8.
     """
-    import safetensors.numpy
-
     from ..errors import SettingError
     from ..files import write_atomically
-    from ..models import fold_batchnorm
-    from ..weights import checkpoint as checkpoint_files
     from ..weights.checkpoint import open_checkpoint
-    from ..weights.torch_state import to_torch_state
 
+    targets = [(option, path) for option, path in (("--out", out), ("--onnx", onnx), ("--html", html)) if path]
+    if not targets:
+        raise SettingError("--out is missing. Give --out FILE, --onnx FILE or --html FILE")
+    if len(targets) > 1:
+        raise SettingError(f"{targets[0][0]} and {targets[1][0]} cannot be combined. Give one of them")
+    option, path = targets[0]
+    for name, value, needed in (("--half", half, "--out"), ("--fold", fold, "--out"), ("--torch", torch, "--out"),
+                                ("--argmax", argmax, "--onnx")):  # fmt: skip
+        if value and option != needed:
+            raise SettingError(f"{name} cannot be combined with {option}. It belongs to {needed}")
     if torch and half:
         raise SettingError("--torch and --half cannot be combined. Give --torch, and convert to float16 with "
                            "PyTorch's .half()")  # fmt: skip
-    if out.exists():
-        raise SettingError(f"{out}: exists already. Choose another --out, or remove it")
+    if path.exists():
+        raise SettingError(f"{path}: exists already. Choose another {option}, or remove it")
     loaded = open_checkpoint(checkpoint)
-    model = fold_batchnorm(loaded.model) if fold else loaded.model
-    out.parent.mkdir(parents=True, exist_ok=True)
-    if torch:
-        write_atomically(out, safetensors.numpy.save(to_torch_state(model)))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if html is not None:
+        from ..export.live_page import write_live_page
+
+        write_live_page(loaded, path)
+    elif onnx is not None:
+        from ..export import to_onnx
+
+        proto = to_onnx(loaded.model, palette=loaded.palette, size=loaded.size, argmax=argmax)
+        write_atomically(path, proto.SerializeToString())
     else:
-        checkpoint_files.save(out, model, palette=loaded.palette, training=loaded.training, half=half)
-    print(f"{out}  {out.stat().st_size / 1e6:.2f} MB")
+        from ..models import fold_batchnorm
+
+        model = fold_batchnorm(loaded.model) if fold else loaded.model
+        if torch:
+            import safetensors.numpy
+
+            from ..weights.torch_state import to_torch_state
+
+            write_atomically(path, safetensors.numpy.save(to_torch_state(model)))
+        else:
+            from ..weights.checkpoint import save
+
+            save(path, model, palette=loaded.palette, training=loaded.training, half=half)
+    print(f"{path}  {path.stat().st_size / 1e6:.2f} MB")
     return 0

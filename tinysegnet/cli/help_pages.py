@@ -11,7 +11,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "predict": (USE, "Segment pictures of any size."),
     "compare": (USE, "Write a page that compares training runs."),
     "walk": (USE, "Write a page that follows a picture through a network."),
-    "export": (USE, "Copy a checkpoint without the parts that only training needs."),
+    "export": (USE, "Write a small checkpoint, an ONNX file or a live page."),
     "data check": (DATA, "Check the pictures and label maps of a folder."),
     "data import": (DATA, "Make a data set from annotations of labelme or COCO."),
     "data crops": (DATA, "Make a small data set from a large one."),

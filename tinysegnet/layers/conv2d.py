@@ -39,6 +39,7 @@ class Conv2d(ConvolutionLayer):
         """Apply a following BatchNorm2d and ReLU within the convolution, but not their subclasses, which may differ."""
         if tape.definitions or tape.statistics is not None:
             return super().infer(x, following, tape)
+        tape.sizes[self] = x.shape[1:3]
         kinds = [type(layer) for layer in following[:2]]
         norm = following[0] if kinds[:1] == [BatchNorm2d] else None
         absorbed = int(norm is not None)

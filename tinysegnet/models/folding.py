@@ -24,4 +24,9 @@ def fold_batchnorm(model: Network) -> Network:
 
 def fold_layers(layers: dict[str, Layer]) -> dict[str, Layer]:
     """Return the layers with each batch norm folded into the convolution before it."""
-    return join_layers(layers, lambda layer, following: layer.fold(following))
+    folded = join_layers(layers, lambda layer, following: layer.fold(following))
+    names = {layer: name for name, layer in layers.items()}
+    for layer in folded.values():
+        if layer.pool is not None:  # the size that it restores may be that before a folded convolution
+            layer.pool = folded.get(names[layer.pool], layer.pool)
+    return folded
