@@ -1,12 +1,15 @@
-// Antialiased bilinear resizing with the same sums as Pillow's, so that the page predicts what the library predicts.
+// Antialiased bilinear resizing with the same results as Pillow's, so that the page predicts what the library predicts.
+
+const FIXED = 2 ** 22; // for pictures, Pillow rounds weights to multiples of 1 / FIXED
 
 /**
  * For each of `to` positions along one axis: the first of the `from` positions that contribute, and their weights.
  *
  * @param {number} from
  * @param {number} to
+ * @param {boolean} fixed
  */
-function taps(from, to) {
+function taps(from, to, fixed) {
   const scale = from / to, reach = Math.max(scale, 1);
   return Array.from({ length: to }, (_, k) => {
     const centre = (k + 0.5) * scale;
@@ -14,25 +17,28 @@ function taps(from, to) {
     const raw = Array.from({ length: end - first },
       (_, i) => Math.max(0, 1 - Math.abs((first + i - centre + 0.5) / reach)));
     const sum = raw.reduce((a, b) => a + b, 0);
-    return { first, weights: raw.map((weight) => weight / sum) };
+    const weights = raw.map((weight) => (fixed ? Math.floor((weight / sum) * FIXED + 0.5) / FIXED : weight / sum));
+    return { first, weights };
   });
 }
 
 /**
- * Resize the rows of an array (h, w, stride) to width W, and keep its first channels: (h, W, channels).
+ * Resize the rows of an array (h, w, stride) to width W, and keep its first channels: (h, W, channels). fixed: round to
+ * whole numbers.
  *
  * @param {Uint8ClampedArray | Float32Array} x
  * @param {{ h: number, w: number, stride: number, W: number, channels: number }} sizes
+ * @param {boolean} fixed
  */
-function resizeRows(x, { h, w, stride, W, channels }) {
-  const out = new Float32Array(h * W * channels), columns = taps(w, W);
+function resizeRows(x, { h, w, stride, W, channels }, fixed) {
+  const out = new Float32Array(h * W * channels), columns = taps(w, W, fixed);
   for (let y = 0, k = 0; y < h; y++) {
     for (const { first, weights } of columns) {
       for (let c = 0; c < channels; c++, k++) {
         let sum = 0;
         const start = (y * w + first) * stride + c;
         for (let i = 0; i < weights.length; i++) sum += weights[i] * x[start + i * stride];
-        out[k] = sum;
+        out[k] = fixed ? Math.floor(sum + 0.5) : sum;
       }
     }
   }
@@ -40,17 +46,15 @@ function resizeRows(x, { h, w, stride, W, channels }) {
 }
 
 /**
- * Resize an RGBA picture (h, w) to RGB (H, W, 3). As in Pillow, values are rounded after each axis.
+ * Resize an RGBA picture (h, w) to RGB (H, W, 3).
  *
  * @param {Uint8ClampedArray} rgba
  * @param {[number, number]} from
  * @param {[number, number]} to
  */
 export function resizePicture(rgba, [h, w], [H, W]) {
-  const rows = resizeRows(rgba, { h, w, stride: 4, W, channels: 3 }), out = new Uint8Array(H * W * 3);
-  if (w !== W) for (let k = 0; k < rows.length; k++) rows[k] = Math.floor(rows[k] + 0.5);
-  const n = W * 3;
-  taps(h, H).forEach(({ first, weights }, y) => {
+  const rows = resizeRows(rgba, { h, w, stride: 4, W, channels: 3 }, true), n = W * 3, out = new Uint8Array(H * n);
+  taps(h, H, true).forEach(({ first, weights }, y) => {
     for (let k = 0; k < n; k++) {
       let sum = 0;
       for (let i = 0; i < weights.length; i++) sum += weights[i] * rows[(first + i) * n + k];
@@ -68,9 +72,9 @@ export function resizePicture(rgba, [h, w], [H, W]) {
  * @param {[number, number]} to
  */
 export function largestClass(logits, [h, w, K], [H, W]) {
-  const rows = w === W ? logits : resizeRows(logits, { h, w, stride: K, W, channels: K });
+  const rows = w === W ? logits : resizeRows(logits, { h, w, stride: K, W, channels: K }, false);
   const labels = new Uint8Array(H * W), n = W * K, row = new Float32Array(n);
-  taps(h, H).forEach(({ first, weights }, y) => {
+  taps(h, H, false).forEach(({ first, weights }, y) => {
     row.fill(0);
     weights.forEach((weight, i) => {
       for (let k = 0, at = (first + i) * n; k < n; k++) row[k] += weight * rows[at + k];
