@@ -37,7 +37,7 @@ def test_the_page_describes_network_and_training_pictures(page):
     assert [each["name"] for each in data["network"]["classes"]] == list(loaded.palette.names)
     assert data["network"]["size"] == list(loaded.size)
     assert data["known"] == json.loads(json.dumps(asdict(loaded.training_pictures)))
-    assert "96 × 128" in page
+    assert re.search("trained on pictures of 96 . 128 pixels", page)
     assert "float16" in page
 
 

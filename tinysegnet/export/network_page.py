@@ -55,7 +55,7 @@ def build_live_page(loaded: Checkpoint) -> str:
         "sample": _sample(loaded),
         "known": None if known is None else {"mean": known.mean, "std": known.std, "count": known.count},
     }
-    K = loaded.palette.num_classes
+    prediction = loaded.prediction
     return render_script_page(
         __package__,
         {f"live/{name}.js": SOURCE / f"{name}.js" for name in MODULES},
@@ -63,24 +63,8 @@ def build_live_page(loaded: Checkpoint) -> str:
         data=data,
         weights=base64.b64encode(weights).decode(),
         wasm=base64.b64encode((SOURCE / "kernels.wasm").read_bytes()).decode(),
-        lede=f"Give the network a picture or turn on the camera. It predicts one of {K} classes for each pixel.",
-        notes=_notes(loaded),
+        averaged=prediction["mirror"] or prediction["scales"] != (1.0,),
     )
-
-
-def _notes(loaded: Checkpoint) -> list[str]:
-    """Return what the reader should know about the page's predictions."""
-    size, averaged = loaded.size, loaded.prediction["mirror"] or loaded.prediction["scales"] != (1.0,)
-    notes = ["Pictures do not leave this page. It is a single file, works offline, and makes no requests."]
-    if size is not None:
-        notes.append(f"The network was trained on pictures of {size[0]} × {size[1]} pixels. It also labels pictures of "
-                     "other kinds, but then its classes mean little.")  # fmt: skip
-    notes.append("The page shows one pass with weights rounded to float16. Pictures are resized to the area of the "
-                 "training pictures, and the logits are resized back, as in tinysegnet predict.")  # fmt: skip
-    if averaged:
-        notes.append("When it was validated, this network averaged mirror images or scales, so tinysegnet predict gives "
-                     "slightly different results.")  # fmt: skip
-    return notes
 
 
 def _sample(loaded: Checkpoint) -> str | None:

@@ -44,8 +44,8 @@ def render_script_page(package: str, modules: Mapping[str, Traversable], style: 
     Raises:
         ValueError: if a script or a style would end its element early.
     """
-    templates = Environment(loader=ChoiceLoader([PackageLoader(package, "page_source"), PackageLoader(__package__, "")]),
-                            autoescape=True, undefined=StrictUndefined, trim_blocks=True)  # fmt: skip
+    loader = ChoiceLoader([PackageLoader(package, "page_source"), PackageLoader(__package__, "")])
+    templates = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     templates.filters["inline"] = inline
     templates.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
     shared, own = files(__package__), files(package) / "page_source"
