@@ -1,5 +1,6 @@
 """Exported networks for tests: they run in Node, and the library runs them with the same rounded weights."""
 
+import copy
 import json
 import shutil
 import subprocess
@@ -29,7 +30,7 @@ def random_picture(height, width, seed=0):
 
 
 def run_in_node(folder, cases):
-    """Run networks in Node. cases: (description, weights, pictures); return a list of (labels, logits, stages) for each.
+    """Run networks (description, weights, pictures) in Node, and return (labels, logits, stages) of each picture.
 
     Without Node, the test is skipped.
     """
@@ -58,38 +59,14 @@ def live(model, size=None):
     return json.loads(json.dumps(description)), weights
 
 
-def rounded(model, description, weights):
-    """Return the folded network with the weights that the page has, in the dtype of the model."""
-    model = ts.fold_batchnorm(model)
-    halves = np.frombuffer(weights, "<f2").astype(np.float64)
-    for layer in description["layers"]:
-        found = model.layers[layer["name"]]
-        for target, settings in ((found, layer), (getattr(found, "through", None), layer.get("through"))):
-            if settings and "weights" in settings:
-                at, length, scale = (settings["weights"][key] for key in ("at", "length", "scale"))
-                _restore(target, settings, halves[at : at + length] * scale)
+def rounded(model):
+    """Return the network with kernels of float16, times a power of 2, as the page has them."""
+    model = copy.deepcopy(model)
+    for name, array in model.named_parameters():
+        if name.endswith("weight"):
+            unit = 2.0 ** np.floor(np.log2(np.abs(array.astype(np.float64)).max()) - 14)
+            array[...] = (array / unit).astype(np.float16) * unit
     return model
-
-
-def _restore(layer, settings, values):
-    taps = settings["kernel"][0] * settings["kernel"][1]
-    if settings["kind"] == "depthwise_conv2d":
-        channels = (layer.params.get("gamma", layer.params.get("weight"))).shape[-1]
-        bias, *weight = values.reshape(1 + taps, -1)[:, :channels]
-        if "gamma" in layer.params:
-            layer.buffers["running_mean"][:], layer.buffers["running_var"][:], layer.eps = 0, 1, 0
-            layer.params["gamma"][:], layer.params["beta"][:] = weight[0], bias
-            return
-        layer.params["weight"][:] = np.reshape(weight, layer.params["weight"].shape)
-    else:
-        inputs, outputs = settings["inputs"], settings["outputs"]
-        rows = values.reshape(-(-outputs // 8), -1, 8).swapaxes(0, 1)
-        bias, *rest = rows.reshape(len(rows), -1)[:, :outputs]
-        weight = np.reshape(rest, (*settings["kernel"], -1, outputs))[:, :, :inputs]
-        rotated = settings["kind"] == "conv_transpose2d"
-        layer.params["weight"][:] = weight[::-1, ::-1].swapaxes(2, 3) if rotated else weight
-    if "bias" in layer.params:
-        layer.params["bias"][:] = bias
 
 
 def expected(model, picture):

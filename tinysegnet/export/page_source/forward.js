@@ -22,7 +22,6 @@ const roundUp = (n, unit) => Math.ceil(n / unit) * unit;
 /** A network that is ready to run. */
 export class LiveNetwork {
   /**
-   * Load a network.
    * @param {Description} description
    * @param {Uint8Array} weights  float16, little-endian
    * @param {BufferSource} wasm  the compiled kernels
@@ -42,9 +41,8 @@ export class LiveNetwork {
     grow(kernels.memory, this.end, "The network");
     const halves = new Uint16Array(new Uint8Array(weights).buffer); // a copy, because it must start at an even address
     for (const { weights: array, through } of description.layers) {
-      for (const { at, length, scale } of [array, through?.weights].filter(Boolean)) {
-        const values = new Float32Array(kernels.memory.buffer, this.weights + 4 * at, length);
-        widen(halves.subarray(at, at + length), values, scale);
+      for (const found of [array, through?.weights].filter(Boolean)) {
+        widen(halves, new Float32Array(kernels.memory.buffer, this.weights + 4 * found.at, found.length), found);
       }
     }
     this.plan = /** @type {Plan | undefined} */ (undefined);
@@ -73,18 +71,20 @@ export class LiveNetwork {
 }
 
 /**
- * Convert float16 to float32, times `scale`. At their place in a float32, the bits of a float16 mean the same number
- * divided by 2^112, because the exponents of the two formats have different biases.
+ * Convert the weights of a layer to float32, and insert the biases. At their place in a float32, the bits of a float16
+ * mean the same number divided by 2^112, because the exponents of the two formats have different biases.
  *
  * @param {Uint16Array} halves
  * @param {Float32Array} values
- * @param {number} scale
+ * @param {{at: number, unit: number, block: number, scale: number[], bias: number[]}} weights  as in network_data.py
  */
-function widen(halves, values, scale) {
+function widen(halves, values, { at, unit, block, scale, bias }) {
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
-  for (let k = 0; k < halves.length; k++) {
-    bits[k] = ((halves[k] & 0x8000) << 16) | ((halves[k] & 0x7fff) << 13);
-    values[k] *= scale * 2 ** 112;
+  const size = values.length / Math.ceil(bias.length / block);
+  for (let k = 0; k < values.length; k++) {
+    const half = halves[at + k], channel = Math.floor(k / size) * block + k % block;
+    bits[k] = ((half & 0x8000) << 16) | ((half & 0x7fff) << 13);
+    values[k] = k % size < block ? bias[channel] ?? 0 : values[k] * 2 ** 112 * unit * (scale[channel] ?? 0);
   }
 }
 
