@@ -221,6 +221,17 @@ def test_files_that_are_no_pictures_are_refused(browser, toy_page, how, name, ki
         assert not live.page.locator("#problem").is_visible()
 
 
+def test_files_that_are_too_large_are_refused(browser, plain_page):
+    with LivePage(browser, plain_page) as live:
+        live.page.locator("#prompt").wait_for()
+        live.page.evaluate("""() => {
+          const dataTransfer = new DataTransfer();
+          dataTransfer.items.add(new File([new Uint8Array(1e8 + 1)], "huge.tif", { type: "image/tiff" }));
+          dispatchEvent(new DragEvent("drop", { cancelable: true, dataTransfer }));
+        }""")
+        assert re.search("huge.tif is too large.*100 MB", live.problem())
+
+
 CAMERA_ERRORS = {"NotAllowedError": "not allowed", "NotFoundError": "No camera", "NotReadableError": "in use",
                  "OtherError": "Try another browser"}  # fmt: skip
 

@@ -5,29 +5,37 @@ import { data } from "live/payload.js";
 
 /** @import { Maps } from "live/passes.js" */
 
-/** @typedef {{ name: string, side: "down" | "up", row: number, link: string }} Place */
+/** @typedef {{ name: string, side: "down" | "up", row: number, link: string, adds: string }} Place */
 
 /** @type {{ [kind: string]: string }} what each kind of layer takes from its pool */
 const LINKS = { max_unpool2d: "indices", upsample: "size", conv_transpose2d: "size" };
 // The colours of 0, of half the maximum, and of the maximum.
 const DARK = [14, 17, 30], MIDDLE = [58, 110, 196], BRIGHT = [255, 246, 214];
 
-/** @returns {Place[]} */
+/**
+ * Place the stages in columns and rows. A decoder's stage stands in the row of the pool whose size it restores. Without a
+ * pool, it stands one row above the stage before.
+ *
+ * @returns {Place[]}
+ */
 export function placesOf(layers = data.network.layers) {
   /** @type {Map<string, number>} */
   const rowOfPool = new Map();
   /** @type {Place[]} */
   const places = [];
-  let row = 0, side = /** @type {"down" | "up"} */ ("down"), link = "", pools = /** @type {string[]} */ ([]);
+  /** @type {typeof layers} */
+  let stage = [];
   for (const layer of layers) {
-    if (layer.kind === "max_pool2d") pools.push(layer.name);
-    const from = LINKS[layer.kind] && layer.pool ? rowOfPool.get(layer.pool) : undefined;
-    if (from !== undefined) [side, row, link] = ["up", from, layer.fixed ? "size" : LINKS[layer.kind]];
+    stage.push(layer);
     if (!layer.stage) continue;
-    if (side === "down") row = places.length + 1;
-    pools.forEach((pool) => rowOfPool.set(pool, row));
-    places.push({ name: layer.stage, side, row, link });
-    [pools, link] = [[], ""];
+    const up = stage.find(({ kind, pool }) => LINKS[kind] && pool) ?? stage.find(({ kind }) => LINKS[kind]);
+    const adds = stage.find(({ kind }) => kind === "skip_add")?.source ?? "", before = places.at(-1)?.row ?? 0;
+    const place = { name: layer.stage, side: up ? "up" : "down", row: before + 1, link: "", adds };
+    if (up) place.row = rowOfPool.get(up.pool) ?? Math.max(1, before - 1);
+    if (up?.pool) place.link = up.fixed ? "size" : LINKS[up.kind];
+    for (const { kind, name } of stage) if (kind === "max_pool2d") rowOfPool.set(name, place.row);
+    places.push(/** @type {Place} */ (place));
+    stage = [];
   }
   return places;
 }
@@ -37,16 +45,16 @@ export class Stages {
   constructor(container) {
     const places = placesOf();
     this.count = places.length;
-    /** @type {Map<string, { box: HTMLElement, size: HTMLElement, row: HTMLElement }>} */
+    /** @type {Map<string, { box: HTMLElement, size: HTMLElement, row: HTMLElement, adds: string }>} */
     this.boxes = new Map();
-    for (const { name, side, row, link } of places) {
+    for (const { name, side, row, link, adds } of places) {
       const size = el("span", { class: "size" }), maps = el("div", { class: "maps" });
       const title = `${side === "down" ? "↓" : "↑"} ${name.replace(/(\D)(\d+)$/, "$1 $2")}`;
       const box = el("figure", { class: `stage-box ${side}`, style: `--row: ${row}` },
         el("figcaption", {}, el("b", {}, title), size), maps);
       container.append(box);
       if (link) container.append(el("div", { class: `link ${link}`, style: `--row: ${row}` }, el("span", {}, link)));
-      this.boxes.set(name, { box, size, row: maps });
+      this.boxes.set(name, { box, size, row: maps, adds });
     }
     container.append(el("div", { class: "bottom", style: `--row: ${Math.max(...places.map(({ row }) => row)) + 1}` }));
     this.done = 0;
@@ -61,7 +69,7 @@ export class Stages {
   show(name, { height, width, planes, channels }) {
     const stage = this.boxes.get(name);
     if (!stage) return 0;
-    stage.size.textContent = `${height} × ${width}`;
+    stage.size.textContent = `${height} × ${width}${stage.adds && `, adds ${stage.adds}`}`;
     while (stage.row.children.length > planes.length) stage.row.lastChild?.remove();
     planes.forEach((plane, k) => {
       const found = stage.row.children[k] ?? stage.row.appendChild(el("canvas", { role: "img" }));
