@@ -13,8 +13,8 @@ const LINKS = { max_unpool2d: "indices", upsample: "size", conv_transpose2d: "si
 const DARK = [14, 17, 30], MIDDLE = [58, 110, 196], BRIGHT = [255, 246, 214];
 
 /**
- * Place the stages in columns and rows. A decoder's stage stands in the row of the pool whose size it restores. Without a
- * pool, it stands one row above the stage before.
+ * Place the stages in columns and rows. A decoder's stage stands in the row of the pool whose size it restores or,
+ * without a pool, one row above the stage before.
  *
  * @returns {Place[]}
  */
