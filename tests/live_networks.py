@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
-import pytest
+from browser import demand
 
 import tinysegnet as ts
 from tinysegnet.export.network_data import describe_network
@@ -32,10 +32,9 @@ def random_picture(height, width, seed=0):
 def run_in_node(folder, cases):
     """Run networks (description, weights, pictures) in Node, and return (labels, logits, stages) of each picture.
 
-    Without Node, the test is skipped.
+    Without Node, the test is skipped, or fails if a browser is required.
     """
-    if shutil.which("node") is None:
-        pytest.skip("needs Node.js (on Debian: apt-get install nodejs)")
+    demand(None if shutil.which("node") else "needs Node.js (on Debian: apt-get install nodejs)")
     listed = []
     for number, (description, weights, pictures) in enumerate(cases):
         (folder / f"{number}.weights").write_bytes(weights)

@@ -156,6 +156,28 @@ def test_every_kernel_agrees_with_its_definition(cases, tmp_path):
             assert difference(logits, expected(rounded(model), picture)) < CLOSE, name
 
 
+def test_the_first_of_equal_maxima_is_chosen(tmp_path):
+    pool, rng = MaxPool2d(3, 3), np.random.default_rng(3)
+    model = ts.Network({"pool": pool, "unpool": MaxUnpool2d(pool), "classifier": Conv2d(3, 4, 3, rng=rng)})
+    picture = rng.choice(np.array([0, 255], np.uint8), (10, 11, 3))
+    (((_, logits, _),),) = run_in_node(tmp_path, [(*live(model), [picture])])
+    assert difference(logits, expected(rounded(model), picture)) < CLOSE
+
+
+@pytest.mark.parametrize("classes", [1, 4])
+def test_the_first_of_equal_logits_is_chosen(classes, tmp_path):
+    model = ts.Network({"input": Normalize(127.5, 64), "classifier": Conv2d(3, classes, 1, rng=None)})
+    (((labels, _, _),),) = run_in_node(tmp_path, [(*live(model), [random_picture(4, 5)])])
+    assert not labels.any()
+
+
+def test_the_output_may_be_smaller_than_the_picture(tmp_path):
+    model = after(4, Conv2d(4, 3, 3, stride=2, rng=np.random.default_rng(4)))
+    (((labels, logits, _),),) = run_in_node(tmp_path, [(*live(model), [random_picture(9, 14)])])
+    assert (labels.size, logits.size) == (5 * 7, 5 * 7 * 3)
+    assert wrong_classes(labels, expected(rounded(model), random_picture(9, 14))) == 0
+
+
 @pytest.mark.parametrize("name", PREPROCESSING)
 def test_every_normalisation_agrees(name, tmp_path):
     model = ts.build("tiny", 3, width=1 / 16, preprocessing=name)

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import layers as kinds
+from .. import layers
 from ..data import Palette
 from ..errors import SettingError
 from ..models import Network, check_network
@@ -60,8 +60,14 @@ def describe_network(model: Network, palette: Palette, *,
     for stage, last in stages.items():
         last.setdefault("stage", stage)
     classes = [{"name": name, "color": list(color)} for name, color in zip(palette.names, palette.colors, strict=True)]
-    description = {"name": str(model.config["name"]), "classes": classes, "size": None if size is None else list(size),
-                   "size_multiple": model.size_multiple, "input": writer.input or UNCHANGED, "layers": writer.layers}  # fmt: skip
+    description = {
+        "name": str(model.config["name"]),
+        "classes": classes,
+        "size": None if size is None else list(size),
+        "size_multiple": model.size_multiple,
+        "input": writer.input or UNCHANGED,
+        "layers": writer.layers,
+    }
     return description, bytes(writer.weights)
 
 
@@ -79,7 +85,7 @@ class NetworkWriter:
         self.layers: list[Described] = []
         self.weights = bytearray()
 
-    def describe(self, layer: kinds.Layer) -> Described | None:
+    def describe(self, layer: layers.Layer) -> Described | None:
         """Describe a layer, or return None if it became a part of the description so far."""
         describe = _DESCRIPTIONS.get(type(layer))
         if describe is None:  # a subclass may compute something else
@@ -161,23 +167,24 @@ def _max_unpool2d(writer: NetworkWriter, layer: Any) -> Described:
     return _max_pool2d(writer, layer.pool) | _pool(layer) | {"kind": "max_unpool2d", "fixed": layer.source is None}
 
 
-def _pool(layer: kinds.Layer) -> Described:
+def _pool(layer: layers.Layer) -> Described:
     return {"pool": layer.pool.name if layer.pool else None}
 
 
 def _skip_source(writer: NetworkWriter, layer: Any) -> Described:
-    plain = type(layer.through) is type(kinds.SkipSource().through)  # a skip connection without a convolution
+    plain = type(layer.through) is type(layers.SkipSource().through)  # a skip connection without a convolution
     return {"kind": "skip_source", "through": None if plain else writer.describe(layer.through)}
 
 
 #: functions that describe a layer, by its exact class
 _DESCRIPTIONS: dict[type, Callable[[NetworkWriter, Any], Described | None]] = {
-    kinds.BatchNorm2d: _batchnorm2d, kinds.Conv2d: _conv2d, kinds.ConvTranspose2d: _conv_transpose2d, kinds.FixedUnpool2d: _max_unpool2d,
-    kinds.MaxPool2d: _max_pool2d, kinds.MaxUnpool2d: _max_unpool2d, kinds.Normalize: _normalize, kinds.ReLU: _relu, kinds.SkipSource: _skip_source,
-    kinds.DepthwiseConv2d: lambda writer, layer: _depthwise(writer, layer.params["weight"], layer.params.get("bias")),
-    kinds.Dropout: lambda writer, layer: None,
-    kinds.LocalResponseNorm: lambda writer, layer: {"kind": "local_response_norm", **layer.settings},
-    kinds.SkipAdd: lambda writer, layer: {"kind": "skip_add", "source": layer.source.name},
-    kinds.Upsample: lambda writer, layer: {"kind": "upsample", "factor": layer.scale_factor,
-                                     "bilinear": layer.mode == "bilinear", **_pool(layer)},
+    layers.BatchNorm2d: _batchnorm2d, layers.Conv2d: _conv2d, layers.ConvTranspose2d: _conv_transpose2d,
+    layers.FixedUnpool2d: _max_unpool2d, layers.MaxPool2d: _max_pool2d, layers.MaxUnpool2d: _max_unpool2d,
+    layers.Normalize: _normalize, layers.ReLU: _relu, layers.SkipSource: _skip_source,
+    layers.DepthwiseConv2d: lambda writer, layer: _depthwise(writer, layer.params["weight"], layer.params.get("bias")),
+    layers.Dropout: lambda writer, layer: None,
+    layers.LocalResponseNorm: lambda writer, layer: {"kind": "local_response_norm", **layer.settings},
+    layers.SkipAdd: lambda writer, layer: {"kind": "skip_add", "source": layer.source.name},
+    layers.Upsample: lambda writer, layer: {"kind": "upsample", "factor": layer.scale_factor,
+                                            "bilinear": layer.mode == "bilinear", **_pool(layer)},
 }  # fmt: skip

@@ -10,7 +10,7 @@
  * @typedef {{input: any, layers: Layer[], size_multiple: number, [more: string]: any}} Description
  * @typedef {{bytes: number, at: number}} Region  a part of the memory, whose address is known when the plan is complete
  * @typedef {(name: string, values: Float32Array, height: number, width: number, channels: number) => void} OnStage
- * @typedef {{labels: Uint8Array, logits: Float32Array}} Result  H * W classes, and H * W * K values
+ * @typedef {{labels: Uint8Array, logits: Float32Array}} Result  a class for each pixel, and K logits for each pixel
  * @typedef {Uint8Array | Uint8ClampedArray} Bytes
  * @typedef {{before: number, count: number}} Axis  the zeros before x along an axis, and the number of windows
  */
@@ -137,7 +137,6 @@ class Plan {
     this.homes = [this.region(0), this.region(0)]; // the maps alternate between these two
     this.strip = this.region(0); // scratch memory of conv2d
     this.picture = this.region(height * width * 3);
-    this.labels = this.region(height * width);
     /** @type {Record<string, {height: number, width: number, positions?: Region, map?: FeatureMap}>} */
     this.earlier = {}; // for each layer, what later layers may need: its input's size, and what it stores
     /** @type {{run: () => void, stage?: string, map?: FeatureMap}[]} */
@@ -152,6 +151,7 @@ class Plan {
       if (layer.stage) Object.assign(this.steps[this.steps.length - 1], { stage: layer.stage, map: x });
     }
     this.logits = x;
+    this.labels = this.region(x.pixels);
 
     let at = end;
     for (const region of this.regions) {
