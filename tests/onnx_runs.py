@@ -2,7 +2,7 @@
 
 Two values in a pooling window may differ by less than rounding. Then the two programs may choose different positions,
 and unpooling puts the same value at different pixels. So the pool indices are compared as well, and where they differ,
-the logits are compared with those that our layers compute from onnxruntime's indices.
+onnxruntime's logits are compared with those that our layers compute from its indices.
 """
 
 from typing import NamedTuple
@@ -50,10 +50,14 @@ def with_indices(proto):
     return copy
 
 
-def compare(model, runner, x):
-    """Compare a network and a session of its model `with_indices` on pictures x (N, H, W, 3) uint8."""
+def compare(model, runner, x, *, kernels=False):
+    """Compare a network and a session of its model `with_indices` on pictures x (N, H, W, 3) uint8.
+
+    The network runs the NumPy definitions of the ops, which round as onnxruntime does. The compiled kernels round more,
+    because Winograd's algorithm magnifies rounding.
+    """
     theirs, *indices = runner.run(None, {"image": x})
-    tape = Tape()
+    tape = Tape(definitions=not kernels)
     ours = class_logits(model.forward(x.astype(model.dtype), tape=tape))
     assert theirs.shape == ours.shape
     same, moved = _with_their_indices(model, x, tape, indices)
@@ -72,7 +76,7 @@ def _with_their_indices(model, x, tape, indices):
     total = sum(int(np.count_nonzero(differs)) for differs, _ in moved.values())
     if total == 0:
         return None, 0
-    tape, x = Tape(), x.astype(model.dtype)
+    tape, x = Tape(definitions=tape.definitions), x.astype(model.dtype)
     for layer in model.layers.values():
         before, x = x, layer.forward(x, tape)
         if layer in moved:

@@ -19,17 +19,21 @@ from onnx_runs import compare, pictures, randomize, session, with_indices
 import tinysegnet as ts
 from tinysegnet.export import to_onnx
 
-SIZES = (45, 61), (37, 53), (1, 1), (360, 480)
-BATCHES = 1, 2, 3
+SHAPES = [(count, *size) for count in (1, 2, 3) for size in ((45, 61), (37, 53), (1, 1))] + [(1, 360, 480)]
 
 
 def row(name, model, batch):
-    """Return one line of the table. `batch` makes the pictures."""
-    runner = session(with_indices(to_onnx(model)))
-    found = [compare(model, runner, batch(count, model.fitting_size(size))) for size in SIZES for count in BATCHES]
-    raw, difference, differing, gap, moved = zip(*found, strict=True)
-    ties = f"{sum(differing)}" + (f" (logits closer than {max(gap):.0e})" if sum(differing) else "")
-    return f"| {name} | {max(difference):.1e} | {max(raw):.1e} | {ties} | {sum(moved)} |"
+    """Return one line of the table. `batch(count, size)` makes the pictures."""
+    runner, definitions, kernels = session(with_indices(to_onnx(model))), [], []
+    for count, *size in SHAPES:
+        x = batch(count, model.fitting_size(tuple(size)))
+        definitions.append(compare(model, runner, x))
+        kernels.append(compare(model, runner, x, kernels=True))
+    cells = [f"{max(run.difference for run in runs):.1e} | {sum(run.differing for run in runs)} | "
+             f"{sum(run.moved for run in runs)} | {max(run.raw for run in runs):.1e}"
+             for runs in (definitions, kernels)]  # fmt: skip
+    gap = max(run.gap for run in definitions + kernels)
+    return f"| {name} | {' | '.join(cells)} | {gap:.0e} |"
 
 
 def streets(count, size):
@@ -42,7 +46,8 @@ def streets(count, size):
 if __name__ == "__main__":
     print(f"tinysegnet {ts.__version__}, onnx {onnx.__version__}, onnxruntime {onnxruntime.__version__},",
           f"Python {platform.python_version()}, {platform.machine()}")  # fmt: skip
-    print("| network | difference, same maxima | difference | other classes | other maxima |\n|---|---|---|---|---|")
+    columns = ["difference", "pixels", "maxima", "raw difference"]
+    print("|", " | ".join(["network", *columns, *columns, "largest gap"]), "|\n|" + 10 * "---|")
     for name in ts.models:
         print(row(f"`{name}`", randomize(ts.build(name)), lambda count, size: pictures(count, *size)), flush=True)
     print(row("`toy`, trained", ts.load_bundled("toy"), streets))

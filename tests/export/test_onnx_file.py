@@ -24,7 +24,7 @@ pytest.importorskip("onnxruntime")
 
 SIZES = (45, 61), (37, 53), (1, 1)
 SHAPES = amount([(count, *size) for count, size in enumerate(SIZES, start=1)],
-                [(count, *size) for count in (1, 2, 3) for size in (*SIZES, (360, 480))])  # fmt: skip
+                [*((count, *size) for count in (1, 2, 3) for size in SIZES), (1, 360, 480)])  # fmt: skip
 PAGE = Path(__file__).parents[2] / "lessons/site/pages/export.md"
 
 

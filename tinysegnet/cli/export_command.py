@@ -29,7 +29,9 @@ def run(
 
     targets = [(option, path) for option, path in (("--out", out), ("--onnx", onnx), ("--html", html)) if path]
     if not targets:
-        raise SettingError("--out is missing. Give --out FILE, --onnx FILE or --html FILE")
+        raise SettingError(
+            "--out is missing. Give --out FILE, --onnx FILE or --html FILE. See tinysegnet export --help"
+        )
     if len(targets) > 1:
         raise SettingError(f"{targets[0][0]} and {targets[1][0]} cannot be combined. Give one of them")
     option, path = targets[0]
