@@ -51,13 +51,12 @@ def test_names_are_escaped():
     assert [each["name"] for each in data_of(page)["network"]["classes"]] == [HOSTILE, "class 1"]
 
 
-@pytest.mark.parametrize("training", [{}, {"input": asdict(unknown_pictures())}])
-def test_only_networks_of_toy_streets_come_with_a_street(page, training):
+def test_only_networks_of_toy_streets_come_with_a_street(page):
     assert data_of(page)["sample"].startswith("data:image/png;base64,")
     loaded = toy()
-    assert data_of(build_live_page(replace(loaded, training=training)))["sample"] is None
-    other = replace(loaded.palette, names=tuple(f"other {k}" for k in range(11)))
-    assert data_of(build_live_page(replace(loaded, palette=other)))["sample"] is None
+    classes = replace(loaded.palette, names=tuple(f"other {k}" for k in range(11)))
+    for changes in ({"training": {}}, {"training": {"input": asdict(unknown_pictures())}}, {"palette": classes}):
+        assert data_of(build_live_page(replace(loaded, **changes)))["sample"] is None
 
 
 def test_the_page_says_that_validation_averaged_views(page):

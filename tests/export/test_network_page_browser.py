@@ -2,17 +2,18 @@
 
 import io
 import re
+from itertools import product
 
 import numpy as np
 import pytest
-from browser import PHONE, launched
+from browser import DESKTOP, PHONE, launched
+from forms import amount
 from live_networks import rounded, wrong_classes
 from live_pages import LivePage, png, toy
 from PIL import Image
 
 import tinysegnet as ts
 from tinysegnet.data.toyscenes import draw_scene
-from tinysegnet.export.network_data import describe_network
 from tinysegnet.export.network_page import STREET, STREET_SIZE, build_live_page
 from tinysegnet.prediction.predict import predict, predict_logits
 from tinysegnet.weights.checkpoint import Checkpoint
@@ -50,7 +51,7 @@ def street(size=STREET_SIZE, number=STREET[1]):
 def wrong(labels, image):
     """Count the pixels that the library, with the page's weights, labels otherwise, except for near-ties."""
     loaded = toy()
-    model = rounded(loaded.model, *describe_network(loaded.model, loaded.palette))
+    model = rounded(loaded.model)
     return wrong_classes(labels, predict_logits(model, image, size=loaded.size))
 
 
@@ -61,10 +62,10 @@ def test_the_sample_is_segmented_as_by_predict(browser, toy_page):
         labels = live.labels(loaded.palette)
     assert labels.shape == STREET_SIZE
     assert wrong(labels, street()) == 0
-    assert (labels != predict(loaded.model, street(), size=loaded.size)).mean() < 1e-3  # weights are not float16 there
+    assert (labels != predict(loaded.model, street(), size=loaded.size)).mean() < 1e-3  # with its own weights
 
 
-@pytest.mark.parametrize("size", [(96, 128), (150, 97), (40, 60)])
+@pytest.mark.parametrize("size", amount([(150, 97)], [(96, 128), (150, 97), (40, 60)]))
 def test_pictures_of_any_size_are_segmented_as_by_predict(browser, toy_page, size):
     """Larger and smaller pictures than those of the training are resized with the same sums."""
     loaded, image = toy(), street(size, 3)
@@ -283,8 +284,10 @@ def test_where_workers_are_not_allowed_the_page_computes_itself(browser, toy_pag
         assert (here.finished("street.png").labels(palette) == there.finished("street.png").labels(palette)).all()
 
 
-@pytest.mark.parametrize("size", [PHONE, (1280, 800), (1920, 1080)])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("size", "scheme"),
+    amount([(PHONE, "dark"), (DESKTOP, "light")], list(product([PHONE, DESKTOP, (1920, 1080)], ["light", "dark"]))),
+)
 def test_the_page_fits_screens_and_its_targets_are_large_enough(browser, toy_page, size, scheme):
     viewport = {"width": size[0], "height": size[1]}
     with LivePage(browser, toy_page, viewport=viewport, color_scheme=scheme) as live:

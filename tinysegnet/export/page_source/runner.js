@@ -87,10 +87,11 @@ export class Runner {
       if (current && answer.kind === "compared") this.listener.compared(answer);
       return;
     }
+    // The next pass begins before the page shows this one. If the network could not be loaded, there is none.
+    if (answer.kind !== "failed" || answer.id !== undefined) this.next();
     if (answer.kind === "ready") this.listener.ready();
     else if (answer.kind === "failed") this.listener.failed(answer.message);
     else if (current) this.listener.done(answer);
-    if (answer.kind !== "failed" || answer.id !== undefined) this.next();
   }
 }
 
