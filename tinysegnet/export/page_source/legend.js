@@ -28,7 +28,8 @@ export class Legend {
       const enter = (/** @type {PointerEvent} */ event) => { if (event.pointerType === "mouse") look(); };
       const button = el("button", { type: "button", "aria-pressed": "false", onclick: press, onfocus: look,
         onblur: leave, onpointerenter: enter, onpointerleave: leave }, el("span", { class: "swatch", style }),
-        el("span", { class: "name", title: nameOf(k) }, nameOf(k)), share, el("span", { class: "bar", "aria-hidden": "true" }, bar));
+        el("span", { class: "name", title: nameOf(k) }, nameOf(k)), share,
+        el("span", { class: "bar", "aria-hidden": "true" }, bar));
       return { item: el("li", {}, button), button, bar, share };
     });
     list.append(...this.entries.map(({ item }) => item));

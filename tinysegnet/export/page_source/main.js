@@ -269,7 +269,7 @@ addEventListener("drop", (event) => {
 addEventListener("keydown", (event) => {
   if (event.key === "z" && (event.ctrlKey || event.metaKey) && drawing.strokes.length) html("undo").click();
 });
-addEventListener("pagehide", () => source?.close());
+addEventListener("pagehide", stopCamera);
 
 nameClass(null, null);
 runner.start();
