@@ -75,10 +75,7 @@ function open(next) {
   [source, result, place] = [next, null, null];
   runner.forget();
   drawing.clear();
-  Object.assign(picture, { width: next.width, height: next.height });
   paintOverlay(overlay, new Uint8Array(next.width * next.height), [next.height, next.width], 0, null);
-  work.style.setProperty("--ratio", String(next.width / next.height));
-  frame.classList.toggle("small", Math.max(next.width, next.height) < 200);
   html("camera").setAttribute("aria-pressed", String(next.live));
   html("problem").hidden = html("unlike").hidden = true;
   state("running");
@@ -90,10 +87,16 @@ function open(next) {
 /** Draw the picture and the strokes on it. */
 function compose() {
   if (!source) return;
+  const { width, height } = source;
+  if (picture.width !== width || picture.height !== height) { // also after a phone with its camera was turned
+    Object.assign(picture, { width, height });
+    work.style.setProperty("--ratio", String(width / height));
+    frame.classList.toggle("small", Math.max(width, height) < 200);
+  }
   context.fillStyle = "white"; // behind transparent pictures
-  context.fillRect(0, 0, picture.width, picture.height);
+  context.fillRect(0, 0, width, height);
   context.imageSmoothingQuality = "high";
-  context.drawImage(source.image, 0, 0, picture.width, picture.height);
+  context.drawImage(source.image, 0, 0, width, height);
   drawing.paint(context);
 }
 

@@ -101,7 +101,9 @@ export async function openCamera(ended) {
     throw new Problem("The camera delivers no picture. Check it, then press Camera again.");
   }
   stream.getVideoTracks()[0].onended = ended;
-  return { name: "camera", ...fitted(video.videoWidth, video.videoHeight), live: true, image: video, close };
+  const source = { name: "camera", ...fitted(video.videoWidth, video.videoHeight), live: true, image: video, close };
+  video.onresize = () => Object.assign(source, fitted(video.videoWidth, video.videoHeight));
+  return source;
 }
 
 /**
