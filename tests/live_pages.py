@@ -7,9 +7,12 @@ import numpy as np
 from PIL import Image
 
 from tinysegnet.data.picture_statistics import TrainingPictures
+from tinysegnet.data.toyscenes import draw_scene
+from tinysegnet.export.network_page import STREET, STREET_SIZE
 from tinysegnet.weights.checkpoint import open_checkpoint
 
 TIMEOUT = 60_000  # ms, for machines that are busy
+HTML_NAMES = ("<b>land</b>", '"sea" & </script>')
 
 
 def png(image):
@@ -100,6 +103,11 @@ class LivePage:
         self.context.close()
         if error[0] is None:
             assert self.complaints == [], self.complaints
+
+
+def street(size=STREET_SIZE, number=STREET[1]):
+    """Draw a street (H, W, 3). By default, it is the sample of the page."""
+    return draw_scene(np.random.default_rng([STREET[0], number]), size)[0]
 
 
 def toy():

@@ -23,7 +23,9 @@ export function showTimes({ time, networkTime }, live) {
   const now = performance.now(), written = (/** @type {number} */ n) => n.toFixed(n < 10 ? 1 : 0);
   ends = live ? [...ends.filter((end) => now - end < SPAN), now] : [];
   const rate = ends.length > 2 ? (1000 * (ends.length - 1)) / (now - ends[0]) : 1000 / time;
-  html("time").textContent = written(time);
+  const seconds = time >= 10_000;
+  html("time").textContent = written(seconds ? time / 1000 : time);
+  html("unit").textContent = seconds ? "s" : "ms";
   html("rate").textContent = written(rate);
   html("times").title = `the network alone: ${networkTime.toFixed(1)} ms`;
 }
