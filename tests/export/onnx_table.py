@@ -1,4 +1,6 @@
-"""Print how closely onnxruntime agrees with every network at full width: python tests/export/onnx_table.py
+"""Print how closely onnxruntime agrees with every network at full width.
+
+    python tests/export/onnx_table.py [HEIGHTxWIDTH ...]
 
 The networks have random weights, and random running statistics so that folding matters. The last row is the bundled
 network, which is trained, on drawn streets.
@@ -19,7 +21,8 @@ from onnx_runs import compare, pictures, randomize, session, with_indices
 import tinysegnet as ts
 from tinysegnet.export import to_onnx
 
-SHAPES = [(count, *size) for count in (1, 2, 3) for size in ((45, 61), (37, 53), (1, 1))] + [(1, 360, 480)]
+SIZES = [tuple(map(int, text.split("x"))) for text in sys.argv[1:] or ("45x61", "37x53", "1x1", "360x480")]
+SHAPES = [(count, *size) for count in (1, 2, 3) for size in SIZES]
 
 
 def row(name, model, batch):

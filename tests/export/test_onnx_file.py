@@ -93,11 +93,12 @@ def test_argmax_returns_labels(here):
     assert (labels.name, labels.type, labels.shape) == ("labels", "tensor(uint8)", ["batch", "height", "width"])
 
 
-def test_weights_are_named_as_in_a_checkpoint_and_no_batch_norm_remains():
+def test_weights_are_named_as_in_a_checkpoint_batch_norm_is_folded_and_padding_explicit():
     proto = to_onnx(ts.build("tiny", 3, width=1 / 16))
     names = {tensor.name: tuple(tensor.dims) for tensor in proto.graph.initializer}
     assert names["encoder1.conv1.weight"] == (2, 3, 3, 3)
     assert "BatchNormalization" not in {node.op_type for node in proto.graph.node}
+    assert "auto_pad" not in {attribute.name for node in proto.graph.node for attribute in node.attribute}
 
 
 def test_a_network_for_multiples_of_a_size_says_so():

@@ -107,7 +107,8 @@ def _batch_norm(graph: OnnxGraph, layer: layers.BatchNorm2d, x: str) -> str:
 
 def _conv(graph: OnnxGraph, layer: layers.Conv2d, x: str, group: int = 1) -> str:
     kernel, stride = layer.params["weight"].shape[:2], pair(layer.stride)
-    padding: dict[str, Any] = {"auto_pad": "SAME_UPPER"}  # with a stride, "same" depends on the size of x
+    # With a stride, "same" depends on the size of x. Otherwise, numbers suit programs without auto_pad.
+    padding: dict[str, Any] = {"auto_pad": "SAME_UPPER"}
     if layer.padding != "same" or max(stride) == 1:
         (top, bottom), (left, right) = resolve_padding(graph.scope, layer.padding, kernel, kernel, stride)
         padding = {"pads": [top, left, bottom, right]}
