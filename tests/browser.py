@@ -67,13 +67,13 @@ class Watched:
 
 
 @contextmanager
-def launched() -> Iterator[Any]:
-    """Start a browser; without one, skip the test, or fail if a browser is required."""
+def launched(*flags: str) -> Iterator[Any]:
+    """Start a browser with more flags; without one, skip the test, or fail if a browser is required."""
     demand(missing())
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=chromium(), args=[*FLAGS, *flags])
         try:
             yield browser
         finally:

@@ -37,6 +37,10 @@ WALK = """:::{container} doors
 - <a href="walk_toy.html">Open the walk</a>
   This page shows a street on its way through the bundled network.
 :::"""
+LIVE = """:::{container} doors
+- <a href="live_toy.html">Open the live page</a>
+  This page runs the bundled network in your browser.
+:::"""
 NOT_DRAWN = """## Drawn by the library
 
 This copy of the site was built without running notebooks, so it lacks the figures that the library draws.
@@ -132,7 +136,7 @@ def lesson_page(notebook: nbformat.NotebookNode, name: str) -> nbformat.Notebook
 
 def _own_pages(out: Gathered, links: Links, titles: list[tuple[str, str]], *, drawn: bool) -> None:
     """Write the pages of lessons/site/pages, and the two pages of the folder of lessons."""
-    inserted = {"<!-- lessons -->": _map(titles), "<!-- the walk -->": WALK}
+    inserted = {"<!-- lessons -->": _map(titles), "<!-- the walk -->": WALK, "<!-- the live page -->": LIVE}
     for source in sorted((HERE / "pages").glob("*.md")):
         text = source.read_text(encoding="utf-8")
         for mark, more in inserted.items():

@@ -34,9 +34,9 @@ def build(out: Path, *, lessons: str = "full", work: Path = WORK, mathjax: Path 
     work: the folder for sources, doctrees and outputs of lessons.
     """
     digest = library_digest()
-    static, walk, cache = work / "site-static", work / "site-walk", work / "site-cache" / digest
+    static, drawn, cache = work / "site-static", work / "site-drawn", work / "site-cache" / digest
     shutil.copytree(vendor(mathjax), static / "mathjax", dirs_exist_ok=True)
-    _write_walk(walk, digest)
+    _write_pages(drawn, digest)
     gather(work / "site-sources", lessons=lessons, drawn=lessons in ("full", "fast"))
     for old in (work / "site-cache").glob("*"):
         if old != cache:
@@ -46,7 +46,7 @@ def build(out: Path, *, lessons: str = "full", work: Path = WORK, mathjax: Path 
     with tempfile.TemporaryDirectory() as scratch:
         command = [sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "--quiet", "-b", "html"]
         command += ["-c", str(HERE), "-d", str(work / "site-doctrees"), str(work / "site-sources"), str(out)]
-        environment = _environment(static, walk / "extra", cache, lessons, scratch)
+        environment = _environment(static, drawn / "extra", cache, lessons, scratch)
         return subprocess.run(command, env=environment, check=False).returncode
 
 
@@ -66,29 +66,19 @@ def _skipped(lessons: str) -> list[str]:
     return [f"{number:02}_*.ipynb" for number in range(100) if f"{number:02}" not in lessons.split(",")]
 
 
-def _write_walk(folder: Path, digest: str) -> None:
-    """Write the page of the walk if the library has changed."""
+def _write_pages(folder: Path, digest: str) -> None:
+    """Write the walk and the live page of the bundled network if the library has changed."""
     mark = folder / "digest"
     if mark.exists() and mark.read_text() == digest:
         return
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "extra").mkdir(parents=True)
     picture, labels = write_scene(folder / "scene")
-    out = folder / "extra" / "walk_toy.html"
-    command = [
-        sys.executable,
-        "-m",
-        "tinysegnet",
-        "walk",
-        "toy",
-        str(picture),
-        "--labels",
-        str(labels),
-        "--out",
-        str(out),
-    ]
     environment = {**os.environ, "PYTHONPATH": _python_path()}
-    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+    for arguments in (["walk", "toy", str(picture), "--labels", str(labels), "--out", "walk_toy.html"],
+                      ["export", "toy", "--html", "live_toy.html"]):  # fmt: skip
+        command = [sys.executable, "-m", "tinysegnet", *arguments]
+        subprocess.run(command, cwd=folder / "extra", env=environment, check=True, stdout=subprocess.DEVNULL)
     mark.write_text(digest)
 
 

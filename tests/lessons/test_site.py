@@ -134,6 +134,12 @@ def test_pictures_have_variants_for_dark_pages_and_phones(sources):
     assert "(pictures/uncertainty.png)" + "\n" in read(sources / "models.md")
 
 
+def test_the_site_links_to_the_pages_that_it_writes(sources):
+    for page, name in (("walk", "walk_toy.html"), ("export", "live_toy.html")):
+        assert f'href="{name}"' in read(sources / f"{page}.md")
+        assert f'"{name}"' in read(ROOT / "lessons" / "site" / "make.py")
+
+
 def test_a_lesson_shows_the_task_and_folds_the_solution(sources):
     notebook = json.loads(read(sources / "lessons" / "04_relu_and_batch_norm.ipynb"))
     assert notebook["metadata"]["kernelspec"]["name"] == "python3"

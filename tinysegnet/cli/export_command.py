@@ -47,7 +47,7 @@ def run(
     loaded = open_checkpoint(checkpoint)
     path.parent.mkdir(parents=True, exist_ok=True)
     if html is not None:
-        from ..export.live_page import write_live_page
+        from ..export.network_page import write_live_page
 
         write_live_page(loaded, path)
     elif onnx is not None:

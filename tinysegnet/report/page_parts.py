@@ -1,10 +1,14 @@
-"""What the pages of runs and of comparisons share: templates, drawings in both themes, and panels of pictures."""
+"""What pages share: templates, styles and scripts, drawings in both themes, and panels of pictures."""
 
 import math
+import re
 from collections.abc import Callable, Mapping
+from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -26,6 +30,44 @@ def render(template: str, **values: Any) -> bytes:
                             trim_blocks=True, lstrip_blocks=True)  # fmt: skip
     templates.filters |= {"duration": _duration, "percent": percent}
     return templates.get_template(template).render(values).encode(errors="backslashreplace")
+
+
+def render_script_page(package: str, modules: Mapping[str, Traversable], style: str, **values: Any) -> str:
+    """Render page.html of a package's folder page_source: a page of ES modules that makes no requests.
+
+    Args:
+        package: the name of the package.
+        modules: the scripts by the names under which they import each other. The page runs the last one.
+        style: the name of the page's own CSS file.
+        values: the values of the template.
+
+    Raises:
+        ValueError: if a script or a style would end its element early.
+    """
+    loader = ChoiceLoader([PackageLoader(package, "page_source"), PackageLoader(__package__, "")])
+    templates = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    templates.filters["inline"] = inline
+    templates.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
+    shared, own = files(__package__), files(package) / "page_source"
+    colors = [f"--{theme}-{name}: {color};" for theme, each in THEMES.items() for name, color in vars(each).items()]
+    styles = [":root {", *colors, "}", *(path.read_text(encoding="utf-8") for path in
+                                         (shared / "script_page.css", own / style))]  # fmt: skip
+    modules = {"report/dom.js": shared / "dom.js", **modules}
+    texts = {name: path.read_text(encoding="utf-8") for name, path in modules.items()}
+    page = templates.get_template("page.html")
+    return page.render(modules=texts, entry=list(texts)[-1], styles="\n".join(styles), **values)
+
+
+def inline(text: str) -> Markup:
+    """Mark code as safe for a `<script>` or `<style>` element, where characters cannot be escaped.
+
+    Raises:
+        ValueError: if the code would end its element early, or make the browser read past its end.
+    """
+    found = re.search(r"<(?:!--|/?script|/?style)", text, re.IGNORECASE)
+    if found:
+        raise ValueError(f"a script or style in a page cannot contain {found[0]}. Split it into two strings")
+    return Markup(text)
 
 
 def classes_of(palette: Palette) -> list[dict[str, str]]:

@@ -1,24 +1,21 @@
 """The page: a single HTML file that contains arrays, style and scripts and makes no requests."""
 
-import re
 from importlib.resources import files
 from typing import Any
 
-import jinja2
 import numpy as np
-from markupsafe import Markup
 from PIL import Image
 
 from ..data import Palette
 from ..errors import SettingError
-from ..viz import DARK, LIGHT, colour_map, error_picture, picture_bytes
+from ..report.page_parts import THEMES, render_script_page
+from ..viz import colour_map, error_picture, picture_bytes
 from ..viz.figures import DARK_WINDOWS, LIGHT_WINDOWS, signed_colors
 from ..viz.image_bytes import data_uri
 from .payload import MAX_BYTES, PLANS, Blobs, TooLarge
 from .steps import build_steps
 from .trace import Trace
 
-THEMES = {"light": LIGHT, "dark": DARK}
 SOURCE = files(__package__) / "page_source"  # template, style and ES modules
 
 
@@ -54,30 +51,9 @@ def build_page(trace: Trace, about: dict[str, Any], prediction: np.ndarray, pale
 
 def _render(data: dict[str, Any], blobs: Blobs) -> str:
     """Render the template with data, scripts and style."""
-    templates = jinja2.Environment(loader=jinja2.PackageLoader(__package__, SOURCE.name), autoescape=True,
-                                   undefined=jinja2.StrictUndefined, trim_blocks=True)  # fmt: skip
-    templates.filters["inline"] = inline
-    templates.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
-    texts = {file.name: file.read_text(encoding="utf-8") for file in SOURCE.iterdir()}
-    return templates.get_template("page.html").render(
-        data=data,
-        blobs=blobs.texts,
-        modules={name: texts[name] for name in sorted(texts) if name.endswith(".js")},
-        style=texts["walk.css"],
-        themes={name: vars(theme) for name, theme in THEMES.items()},
-    )
-
-
-def inline(text: str) -> Markup:
-    """Mark code as safe for a `<script>` or `<style>` element, where characters cannot be escaped.
-
-    Raises:
-        ValueError: if the code would end its element early, or make the browser read past its end.
-    """
-    found = re.search(r"<(?:!--|/?script|/?style)", text, re.IGNORECASE)
-    if found:
-        raise ValueError(f"a script or style in a page cannot contain {found[0]}. Split it into two strings")
-    return Markup(text)
+    names = sorted(file.name for file in SOURCE.iterdir() if file.name.endswith(".js") and file.name != "main.js")
+    modules = {f"walk/{name}": SOURCE / name for name in [*names, "main.js"]}
+    return render_script_page(__package__, modules, "walk.css", data=data, blobs=blobs.texts)
 
 
 def _colours(palette: Palette) -> dict[str, Any]:

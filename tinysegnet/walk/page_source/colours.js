@@ -1,16 +1,12 @@
 // The colours of numbers, in the light and the dark theme.
 
+import { isDark } from "report/dom.js";
 import { data } from "walk/payload.js";
 import { state } from "walk/state.js";
 
 /** @import { Tensor } from "walk/store.js" */
 
 const NOT_FINITE = -128, RED = [226, 40, 48];
-
-export function isDark() {
-  const chosen = document.documentElement.dataset.theme;
-  return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-}
 
 export const theme = () => (isDark() ? "dark" : "light");
 

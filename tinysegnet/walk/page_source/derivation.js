@@ -9,7 +9,7 @@ import { data } from "walk/payload.js";
 import { state } from "walk/state.js";
 import { kernelGrids, sumTable } from "walk/sum_view.js";
 
-/** @import { Child } from "walk/elements.js" */
+/** @import { Child } from "report/dom.js" */
 /** @import { Explanation, Line, Softmax } from "walk/explanation.js" */
 /** @import { LoadedNode } from "walk/store.js" */
 

@@ -7,7 +7,7 @@ import { data } from "walk/payload.js";
 import { state } from "walk/state.js";
 import { FEW_ROWS } from "walk/sum_view.js";
 
-/** @import { Child } from "walk/elements.js" */
+/** @import { Child } from "report/dom.js" */
 /** @import { Explanation, Sum } from "walk/explanation.js" */
 /** @import { Step } from "walk/steps.js" */
 /** @import { LoadedNode } from "walk/store.js" */

@@ -1,7 +1,7 @@
 // Navigation between steps and pixels: keys, links, the browser's history and address.
 
+import { isDark } from "report/dom.js";
 import { channelFor, chooseChannel, familyOf, readingFor } from "walk/channels.js";
-import { isDark } from "walk/colours.js";
 import { redraw, state } from "walk/state.js";
 import { resultOf, steps, twinOf } from "walk/steps.js";
 import { nodeOf, pixelAt } from "walk/store.js";

@@ -1,6 +1,8 @@
 // The page's data, as page.py embeds it. The types below describe the output of steps.py, payload.py, overview.py
 // and page.py.
 
+import { textOf } from "report/dom.js";
+
 /** @typedef {"start" | "forward" | "answer" | "loss" | "loss backward" | "backward"} Way */
 
 /**
@@ -146,18 +148,6 @@
  * @property {number | null} [norm]           of a gradient: its norm
  * @property {number | null} [share]          of a gradient: its norm divided by the parameter's
  */
-
-/**
- * Return the text of an element of the page.
- *
- * @param {string} id
- * @returns {string}
- */
-export function textOf(id) {
-  const element = document.getElementById(id);
-  if (!element) throw new Error(`This page is damaged: the element #${id} is missing.`);
-  return element.textContent ?? "";
-}
 
 /** @type {Payload} */
 export const data = JSON.parse(textOf("data"));

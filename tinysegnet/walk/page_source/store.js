@@ -1,6 +1,7 @@
 // The arrays and nodes of the payload, each unpacked when it is first needed.
 
-import { data, textOf } from "walk/payload.js";
+import { textOf } from "report/dom.js";
+import { data } from "walk/payload.js";
 
 /** @import { PackedTensor, PackedWeight, Settings, Windows } from "walk/payload.js" */
 

@@ -6,7 +6,7 @@ import { link } from "walk/links.js";
 import { format, short } from "walk/numbers.js";
 import { state } from "walk/state.js";
 
-/** @import { Child } from "walk/elements.js" */
+/** @import { Child } from "report/dom.js" */
 /** @import { Sum, Term } from "walk/explanation.js" */
 /** @import { LoadedNode } from "walk/store.js" */
 
