@@ -9,6 +9,7 @@ from typing import Annotated
 from unicodedata import normalize
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from ..errors import TinySegNetError
 from ..files import write_atomically
@@ -17,6 +18,7 @@ from .data_options import PaletteChoice
 from .options import CheckpointPath, OutFolder, Quiet
 from .prediction_options import FACTOR, Options, PredictionOptions, UnfamiliarPictures
 
+Jobs = Annotated[int, Parameter(validator=Number(gte=1, lte=64))]
 OLD_SUFFIXES = ("_doubt",)  # written by version 0.1
 ANIMATION = "predictions.gif"
 
@@ -24,7 +26,7 @@ ANIMATION = "predictions.gif"
 def run(
     checkpoint: CheckpointPath, images: Annotated[tuple[Path, ...], Parameter(name="IMAGE")], /, *,
     out: OutFolder, scale: Annotated[float, FACTOR] = 1.0, options: Options = PredictionOptions(), gif: bool = False,
-    probabilities: bool = False, palette: PaletteChoice = "own", quiet: Quiet = False,
+    probabilities: bool = False, palette: PaletteChoice = "own", jobs: Jobs = 1, quiet: Quiet = False,
 ) -> int:  # fmt: skip
     """Segment pictures of any size, and write STEM_overlay.png, STEM_colours.png and STEM_labels.png for each.
 
@@ -40,25 +42,32 @@ def run(
         gif: Also write predictions.gif, an animation of the overlays.
         probabilities: Also write STEM_probabilities.npz for numpy.load, with "probabilities" (height, width, classes)
             in float32 and "names", the names of the classes.
+        jobs: The number of processes, which share the processor's cores. The results do not depend on it.
     """
     from .. import viz
     from ..prediction.segment_files import Outcome, PictureTask, Segmenter, SegmentSettings, segment_files
+    from ..prediction.worker_processes import segment_in_processes
 
     paths = _pictures(images, out)
-    loaded = options.open(checkpoint)
+    loaded = options.open(checkpoint, palette)
     out.mkdir(parents=True, exist_ok=True)
-    averaging = {name: value for name, value in options.resolved_for(loaded).items() if name != "size"}
-    settings = SegmentSettings(
-        checkpoint=checkpoint, palette=palette, out=out, scale=scale, samples=options.samples,
-        averaging={} if options.samples else averaging, probabilities=probabilities, keep=gif,
-    )  # fmt: skip
+    averaging = options.resolved_for(loaded)
+    averaging.pop("size")
+    settings = SegmentSettings(checkpoint, palette, out, scale, averaging, options.samples, probabilities, keep=gif)
     tasks = list(map(PictureTask, range(len(paths)), paths, _own_stems(paths)))
-    segmenter = Segmenter(settings, loaded)
-    animation = viz.Animation(segmenter.palette, len(paths)) if gif else None
-    finished: list[Outcome] = []
+    animation = viz.Animation(loaded.palette, len(paths)) if gif else None
+    complete: list[bool] = []
+
+    def finished(outcome: Outcome) -> None:
+        complete.append(outcome.error is None)
+
+    outcomes = (
+        segment_files(tasks, Segmenter(settings, loaded), finished) if min(jobs, len(tasks)) == 1
+        else segment_in_processes(tasks, settings, jobs, finished)
+    )  # fmt: skip
     failed, unfamiliar = 0, UnfamiliarPictures(loaded)
     try:
-        with closing(segment_files(tasks, segmenter, finished.append)) as outcomes:
+        with closing(outcomes):
             for task, overlay, error, deviation, found in track("predicting", len(paths))(outcomes):
                 if isinstance(error, TinySegNetError):
                     say(f"error: {error}")
@@ -72,8 +81,8 @@ def run(
                     name = task.path.name.encode(errors="backslashreplace").decode()
                     animation.add(found.image, found.labels, name, task.number + 1)
     except KeyboardInterrupt:
-        done = sum(outcome.error is None for outcome in finished)
-        say(f"{out} contains the results of {done} of {len(paths)} pictures. The same command segments all of them.")
+        count = f"{sum(complete)} of {len(paths)} pictures"
+        say(f"{out} contains the results of {count}. The same command segments all of them.")
         raise
     if animation and animation.frames:
         write_atomically(out / ANIMATION, animation.to_bytes())

@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,10 +55,8 @@ class Segmentation(NamedTuple):
 class Outcome(NamedTuple):
     """The result of a task: the path of the overlay, or an error.
 
-    Attributes:
-        deviation: how unlike the training pictures the picture is, as `TrainingPictures.deviation` returns it, or None
-            if their statistics are not known.
-        found: the segmentation, if the settings keep it.
+    `deviation` is that of `TrainingPictures.deviation`, if their statistics are known. `found` is the segmentation, if
+    the settings keep it.
     """
 
     task: PictureTask
@@ -68,29 +66,18 @@ class Outcome(NamedTuple):
     found: Segmentation | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class SegmentSettings:
-    """What to compute and where to write it, as plain values that another process can receive.
+    """What to compute and where to write it, as plain values that another process can receive."""
 
-    Args:
-        checkpoint: a path, or the name of a bundled network.
-        palette: "own" or "safe", see `Palette.with_colors`.
-        out: the folder for the results. It must exist.
-        scale: a factor on the height and width of the network's input; 1 is the size of its training pictures.
-        samples: the number of passes with dropout, or None for one pass without it.
-        averaging: `mirror` and `scales` for `predict`, if `samples` is None.
-        probabilities: also write the probabilities of all classes.
-        keep: return the segmentations in the outcomes.
-    """
-
-    checkpoint: Path
-    palette: str = "own"
-    out: Path
-    scale: float = 1.0
-    samples: int | None = None
-    averaging: dict[str, Any] = field(default_factory=dict)
-    probabilities: bool = False
-    keep: bool = False
+    checkpoint: Path  # or the name of a bundled network
+    palette: str  # "own" or "safe", as for `Palette.with_colors`
+    out: Path  # a folder, which exists
+    scale: float  # a factor on height and width of the network's input; 1 is the size of its training pictures
+    averaging: dict[str, Any]  # `mirror` and `scales` for `predict`; not used with samples
+    samples: int | None  # the number of passes with dropout, or None for one pass without it
+    probabilities: bool  # whether to write the probabilities of all classes
+    keep: bool  # whether outcomes contain the segmentation
 
 
 class Segmenter:
@@ -111,7 +98,7 @@ class Segmenter:
         model, settings, path = self.checkpoint.model, self.settings, task.path
         H, W = self.checkpoint.size or image.shape[:2]
         size = max(1, round(H * settings.scale)), max(1, round(W * settings.scale))
-        largest = max(settings.averaging.get("scales", (1.0,)))
+        largest = 1.0 if settings.samples else max(settings.averaging["scales"])
         h, w = network_size(model, image.shape[:2], size, largest)
         if h * w > MAX_WORKING_PIXELS:
             factor = settings.scale * math.sqrt(MAX_WORKING_PIXELS / (h * w))
@@ -154,7 +141,7 @@ class Segmenter:
 
 
 def segment_files(
-    tasks: Iterable[PictureTask], segmenter: Segmenter, finished: Callable[[Outcome], None] = lambda outcome: None
+    tasks: Iterable[PictureTask], segmenter: Segmenter, finished: Callable[[Outcome], None]
 ) -> Generator[Outcome, None, None]:
     """Do the tasks, with at most SLOTS pictures in memory, and yield their outcomes in order.
 
