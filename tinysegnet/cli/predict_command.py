@@ -46,7 +46,6 @@ def run(
     """
     from .. import viz
     from ..prediction.segment_files import Outcome, PictureTask, Segmenter, SegmentSettings, segment_files
-    from ..prediction.worker_processes import segment_in_processes
 
     paths = _pictures(images, out)
     loaded = options.open(checkpoint, palette)
@@ -61,10 +60,12 @@ def run(
     def finished(outcome: Outcome) -> None:
         complete.append(outcome.error is None)
 
-    outcomes = (
-        segment_files(tasks, Segmenter(settings, loaded), finished) if min(jobs, len(tasks)) == 1
-        else segment_in_processes(tasks, settings, jobs, finished)
-    )  # fmt: skip
+    if min(jobs, len(tasks)) > 1:
+        from ..prediction.worker_processes import segment_in_processes
+
+        outcomes = segment_in_processes(tasks, settings, jobs, finished)
+    else:
+        outcomes = segment_files(tasks, Segmenter(settings, loaded), finished)
     failed, unfamiliar = 0, UnfamiliarPictures(loaded)
     try:
         with closing(outcomes):
