@@ -25,7 +25,7 @@ from PIL import Image
 
 SIZES = {"96x128": 1.0, "360x480": 3.75}  # the network's input, and its --scale
 BLEND = 0.5
-LEAST_EQUAL = 0.999  # the share of pixels in which the label maps of two programs must agree
+LEAST_EQUAL = 0.99  # the share of pixels in which label maps must agree; a tie in one pooling can change several
 
 
 def draw_streets(folder: Path, count: int) -> None:

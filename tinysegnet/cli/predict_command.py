@@ -45,6 +45,8 @@ def run(
         jobs: The number of processes, which share the processor's cores. The results do not depend on it.
     """
     from .. import viz
+    from ..data import read_image, read_labels
+    from ..data.image_files import MAX_PIXELS_SINGLE
     from ..prediction.segment_files import Outcome, PictureTask, Segmenter, SegmentSettings, segment_files
 
     paths = _pictures(images, out)
@@ -52,7 +54,7 @@ def run(
     out.mkdir(parents=True, exist_ok=True)
     averaging = options.resolved_for(loaded)
     averaging.pop("size")
-    settings = SegmentSettings(checkpoint, palette, out, scale, averaging, options.samples, probabilities, keep=gif)
+    settings = SegmentSettings(checkpoint, palette, out, scale, averaging, options.samples, probabilities)
     tasks = list(map(PictureTask, range(len(paths)), paths, _own_stems(paths)))
     animation = viz.Animation(loaded.palette, len(paths)) if gif else None
     complete: list[bool] = []
@@ -69,7 +71,7 @@ def run(
     failed, unfamiliar = 0, UnfamiliarPictures(loaded)
     try:
         with closing(outcomes):
-            for task, overlay, error, deviation, found in track("predicting", len(paths))(outcomes):
+            for task, overlay, error, deviation in track("predicting", len(paths))(outcomes):
                 if isinstance(error, TinySegNetError):
                     say(f"error: {error}")
                     failed += 1
@@ -78,9 +80,11 @@ def run(
                     raise error
                 unfamiliar.include(str(task.path), deviation)
                 say(str(overlay), sys.stdout)
-                if animation and found:
+                if animation:
+                    image = read_image(task.path, max_pixels=MAX_PIXELS_SINGLE)
+                    labels = read_labels(out / f"{task.stem}_labels.png")
                     name = task.path.name.encode(errors="backslashreplace").decode()
-                    animation.add(found.image, found.labels, name, task.number + 1)
+                    animation.add(image, labels, name, task.number + 1)
     except KeyboardInterrupt:
         count = f"{sum(complete)} of {len(paths)} pictures"
         say(f"{out} contains the results of {count}. The same command segments all of them.")
