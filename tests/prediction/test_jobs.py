@@ -15,6 +15,7 @@ from small_networks import noise
 
 import tinysegnet as ts
 from tinysegnet.cli.main import main
+from tinysegnet.errors import DataError
 from tinysegnet.prediction import segment_files as pipeline
 from tinysegnet.prediction import worker_processes
 from tinysegnet.prediction.segment_files import PIXELS_PER_SLOT, SLOTS, Outcome, PictureTask, segment_files
@@ -223,3 +224,18 @@ def test_an_iteration_that_ends_early_completes_what_it_writes(tmp_path):
     assert 1 <= len(finished) <= 2 * SLOTS
     segmented = {outcome.task.number for outcome in finished}
     assert segmented == set(range(len(segmented)))
+
+
+def test_errors_belong_to_their_picture_and_come_in_its_turn(tmp_path):
+    class Failing(Recorder):
+        def segment(self, task, image):
+            if task.number in (1, 2):
+                self.pictures.remove(task.number)
+                raise {1: MemoryError, 2: OSError}[task.number]("no room")
+            return image
+
+    outcomes = list(segment_files(tasks_for(6, tmp_path), Failing(), id))
+    assert [outcome.task.number for outcome in outcomes if outcome.error] == [1, 2]
+    assert isinstance(outcomes[1].error, DataError)
+    assert str(outcomes[1].error).startswith(f"{tmp_path / '1.png'}: ")
+    assert isinstance(outcomes[2].error, OSError)
