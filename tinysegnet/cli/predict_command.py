@@ -45,8 +45,6 @@ def run(
         jobs: The number of processes, which share the processor's cores. The results do not depend on it.
     """
     from .. import viz
-    from ..data import read_image, read_labels
-    from ..data.image_files import MAX_PIXELS_SINGLE
     from ..prediction.segment_files import Outcome, PictureTask, Segmenter, SegmentSettings, segment_files
 
     paths = _pictures(images, out)
@@ -54,9 +52,10 @@ def run(
     out.mkdir(parents=True, exist_ok=True)
     averaging = options.resolved_for(loaded)
     averaging.pop("size")
-    settings = SegmentSettings(checkpoint, palette, out, scale, averaging, options.samples, probabilities)
+    settings = SegmentSettings(checkpoint, palette, out, scale, averaging, options.samples, probabilities, keep=gif)
     tasks = list(map(PictureTask, range(len(paths)), paths, _own_stems(paths)))
-    animation = viz.Animation(loaded.palette, len(paths)) if gif else None
+    segmenter = Segmenter(settings, loaded)
+    animation = viz.Animation(segmenter.palette, len(paths)) if gif else None
     complete: list[bool] = []
 
     def finished(outcome: Outcome) -> None:
@@ -67,11 +66,11 @@ def run(
 
         outcomes = segment_in_processes(tasks, settings, jobs, finished)
     else:
-        outcomes = segment_files(tasks, Segmenter(settings, loaded), finished)
+        outcomes = segment_files(tasks, segmenter, finished)
     failed, unfamiliar = 0, UnfamiliarPictures(loaded)
     try:
         with closing(outcomes):
-            for task, overlay, error, deviation in track("predicting", len(paths))(outcomes):
+            for task, overlay, error, deviation, found in track("predicting", len(paths))(outcomes):
                 if isinstance(error, TinySegNetError):
                     say(f"error: {error}")
                     failed += 1
@@ -80,11 +79,9 @@ def run(
                     raise error
                 unfamiliar.include(str(task.path), deviation)
                 say(str(overlay), sys.stdout)
-                if animation:
-                    image = read_image(task.path, max_pixels=MAX_PIXELS_SINGLE)
-                    labels = read_labels(out / f"{task.stem}_labels.png")
+                if animation and found:
                     name = task.path.name.encode(errors="backslashreplace").decode()
-                    animation.add(image, labels, name, task.number + 1)
+                    animation.add(found.image, found.labels, name, task.number + 1)
     except KeyboardInterrupt:
         count = f"{sum(complete)} of {len(paths)} pictures"
         say(f"{out} contains the results of {count}. The same command segments all of them.")

@@ -55,13 +55,15 @@ class Segmentation(NamedTuple):
 class Outcome(NamedTuple):
     """The result of a task: the path of the overlay, or an error.
 
-    `deviation` is that of `TrainingPictures.deviation`, if the statistics of the training pictures are known.
+    `deviation` is that of `TrainingPictures.deviation`, if their statistics are known. `found` is the segmentation, if
+    the settings keep it.
     """
 
     task: PictureTask
     overlay: Path | None = None
     error: Exception | None = None
     deviation: tuple[float, str] | None = None
+    found: Segmentation | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ class SegmentSettings:
     averaging: dict[str, Any]  # `mirror` and `scales` for `predict`; not used with samples
     samples: int | None  # the number of passes with dropout, or None for one pass without it
     probabilities: bool  # whether to write the probabilities of all classes
+    keep: bool  # whether outcomes contain the segmentation
 
 
 class Segmenter:
@@ -133,7 +136,8 @@ class Segmenter:
             file = io.BytesIO()
             np.savez(file, probabilities=found.probabilities, names=np.array(palette.names))
             write_atomically(out / f"{task.stem}_probabilities.npz", file.getvalue())
-        return Outcome(task, paths[0], deviation=self.known.deviation(found.image) if self.known else None)
+        deviation = self.known.deviation(found.image) if self.known else None
+        return Outcome(task, paths[0], deviation=deviation, found=found if self.settings.keep else None)
 
 
 def segment_files(

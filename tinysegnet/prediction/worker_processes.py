@@ -41,7 +41,7 @@ def segment_in_processes(
             while number not in known:
                 for _ in range(SLOTS):  # in turns, because all processes should have work
                     for process in processes:
-                        process.assign(queue)
+                        process.assign(queue, number + 2 * SLOTS * jobs)  # limits the outcomes that wait for a slow one
                 for ready in connection.wait([process.connection for process in processes]):
                     k = [process.connection for process in processes].index(ready)  # type: ignore[arg-type]
                     outcome = processes[k].receive()
@@ -89,11 +89,11 @@ class _Process:
             how = f"A process that was to segment pictures {self.end()}. Leave out --jobs, or give fewer"
             raise StateError(how) from None
 
-    def assign(self, queue: deque[PictureTask]) -> None:
-        """Send the next task, if there is one and the process does not have enough."""
+    def assign(self, queue: deque[PictureTask], limit: int) -> None:
+        """Send the next task, if its number is below the limit and the process does not have enough."""
         if not self.tasks:
             self.most = 1 if self.suspects else SLOTS
-        if len(self.tasks) < self.most and (self.suspects or queue):
+        if len(self.tasks) < self.most and (self.suspects or (queue and queue[0].number < limit)):
             self.tasks.append(self.suspects.pop(0) if self.suspects else queue.popleft())
             with suppress(OSError):  # if the process has ended, `receive` finds out
                 self.connection.send(self.tasks[-1])
