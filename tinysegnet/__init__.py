@@ -17,9 +17,9 @@ A file imports only from its own folder and from folders above it in this list.
         models/        SegNet, its variants, the papers' other decoders; summary, receptive field, folding
         data/          drawn toy streets, folders of pictures, label encodings, augmentation, batches
         weights/       checkpoints; files of PyTorch, Keras and safetensors; the bundled network
+        viz/           the figures of commands and reports
         prediction/    turns pictures into label maps; test-time averaging, sampling, evaluation
         training/      optimizers, schedules, recipes, the training loop, the run folder
-        viz/           the figures of commands and reports
         report/        the HTML report of a run
         walk/          a page that shows what a network computes, layer by layer
         export/        trained networks for other programs: ONNX files, a page that runs a network

@@ -8,9 +8,9 @@ from small_networks import noise
 
 import tinysegnet as ts
 from tinysegnet import viz
-from tinysegnet.cli import predict_command
 from tinysegnet.cli.main import main
 from tinysegnet.data import CAMVID
+from tinysegnet.prediction.segment_files import Segmenter
 from tinysegnet.training import loop
 from tinysegnet.training.training_step import TrainingStep
 from tinysegnet.weights import checkpoint
@@ -119,7 +119,7 @@ def pictures(tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_predict_keeps_finished_pictures_and_counts_them(pictures, stop, tmp_path, capsys, number):
     network, paths = pictures
-    stop(predict_command, "_segment", at=3, number=number)
+    stop(Segmenter, "segment", at=3, number=number)
     out = tmp_path / "out"
     assert main(["predict", str(network), *paths, "--out", str(out)]) == 130
     line = f"{out} contains the results of 2 of 3 pictures. The same command segments all of them."

@@ -74,7 +74,7 @@ def test_probabilities_agree_with_the_labels_and_the_classes(options, pictures, 
 
 
 def test_probabilities_of_a_huge_picture_are_refused_before_they_are_computed(pictures, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("tinysegnet.cli.predict_command.MAX_PROBABILITIES", 90 * 120 * 11 - 1)
+    monkeypatch.setattr("tinysegnet.prediction.segment_files.MAX_PROBABILITIES", 90 * 120 * 11 - 1)
     out = tmp_path / "out"
     assert main(["predict", "toy", str(pictures / "noise.png"), "--out", str(out), "--probabilities"]) == 2
     assert "--probabilities" in capsys.readouterr().err

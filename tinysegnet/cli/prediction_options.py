@@ -74,8 +74,12 @@ class UnfamiliarPictures:
 
     def add(self, name: str, image: np.ndarray) -> None:
         """Compare a picture (H, W, 3) uint8 with the training pictures, if their statistics are known."""
-        if self.known:
-            deviation, quality = self.known.deviation(image)
+        self.include(name, self.known.deviation(image) if self.known else None)
+
+    def include(self, name: str, found: tuple[float, str] | None) -> None:
+        """Count a picture with the result of `TrainingPictures.deviation`, if there is one."""
+        if found:
+            deviation, quality = found
             self.count, self.far = self.count + 1, self.far + (deviation > FAR)
             self.farthest = max(self.farthest, (deviation, name, quality))
 

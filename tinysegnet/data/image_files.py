@@ -1,6 +1,7 @@
 """Reading picture files as RGB. Damaged files of any kind raise only `DataError`."""
 
 import contextlib
+import math
 import mmap
 import os
 import re
@@ -109,6 +110,17 @@ def _formats_of(file: BinaryIO, formats: list[str]) -> list[str]:
         pillow_heif.register_heif_opener()
     Image.init()
     return [name for name in ("AVIF", "HEIF") if name in Image.OPEN]
+
+
+def claimed_pixels(path: Path) -> int:
+    """Return the number of pixels that a picture file claims to have, or 0 if it is not a picture."""
+    if is_special(path):
+        return 0
+    try:
+        with warnings.catch_warnings(action="ignore"), open(path, "rb") as file:
+            return math.prod(Image.open(file, formats=_formats_of(file, _FORMATS)).size)
+    except Exception:  # it is reported when the picture is read
+        return 0
 
 
 def open_picture(path: Path, formats: list[str], max_pixels: int) -> tuple[Image.Image, str]:
