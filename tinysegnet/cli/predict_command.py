@@ -15,6 +15,7 @@ from ..files import write_atomically
 from ..runtime.progress import say, track
 from .data_options import PaletteChoice
 from .options import CheckpointPath, OutFolder, Quiet
+from .predict_video import Video, VideoOptions, predict_videos
 from .prediction_options import FACTOR, Options, PredictionOptions, UnfamiliarPictures
 
 OLD_SUFFIXES = ("_doubt",)  # written by version 0.1
@@ -22,19 +23,24 @@ ANIMATION = "predictions.gif"
 
 
 def run(
-    checkpoint: CheckpointPath, images: Annotated[tuple[Path, ...], Parameter(name="IMAGE")], /, *,
+    checkpoint: CheckpointPath, images: Annotated[tuple[Path, ...], Parameter(name="IMAGE")] = (), /, *,
     out: OutFolder, scale: Annotated[float, FACTOR] = 1.0, options: Options = PredictionOptions(), gif: bool = False,
-    probabilities: bool = False, palette: PaletteChoice = "own", quiet: Quiet = False,
+    probabilities: bool = False, palette: PaletteChoice = "own", video: Video = VideoOptions(),
+    quiet: Quiet = False,
 ) -> int:  # fmt: skip
-    """Segment pictures of any size, and write STEM_overlay.png, STEM_colours.png and STEM_labels.png for each.
+    """Segment pictures of any size, and write STEM_overlay.png, STEM_colours.png and STEM_labels.png for each. Segment
+    videos, and write STEM_overlay.mp4 for each.
 
     The overlay has a legend, and small pictures are enlarged in it. The colour map and the labels have the size of the
     picture. The labels are a palette PNG whose values are the class numbers. Photographs are turned upright first.
     Pictures that fail are reported and skipped. The exit code is then 1, or 2 if no picture was segmented.
 
+    Videos need PyAV: pip install "tinysegnet[video]". The overlay of a video is an H.264 video with the times and, if
+    MP4 allows it, the sound of the original. Its legend lists all classes and their present shares of the pixels.
+
     Args:
         images: Pictures of any size (PNG, JPEG, TIFF, WebP, BMP, GIF, AVIF, and HEIC if pillow-heif is installed), or
-            folders of them.
+            folders of them. Videos (MP4, MOV, AVI, WebM, MKV), also in these folders.
         out: A folder for the results. It is created if it is missing.
         scale: A factor on the height and width of the network's input; 1 is the size of its training pictures.
         gif: Also write predictions.gif, an animation of the overlays.
@@ -44,7 +50,8 @@ def run(
     from .. import viz
     from ..prediction.segment_files import Outcome, PictureTask, Segmenter, SegmentSettings, segment_files
 
-    paths = _pictures(images, out)
+    paths, videos = _files(images, out)
+    sources = video.sources(videos, gif=gif, probabilities=probabilities)
     loaded = options.open(checkpoint)
     out.mkdir(parents=True, exist_ok=True)
     averaging = {name: value for name, value in options.resolved_for(loaded).items() if name != "size"}
@@ -78,22 +85,31 @@ def run(
     if animation and animation.frames:
         write_atomically(out / ANIMATION, animation.to_bytes())
         print(out / ANIMATION)
+    codes = {0 if not failed else 1 if failed < len(paths) else 2} if paths or not sources else set()
+    if sources:
+        stems = _own_stems([*videos, Path("camera")])
+        codes.add(predict_videos(sources, stems[: len(sources)], segmenter, video, unfamiliar))
     unfamiliar.warn()
-    return 0 if not failed else 1 if failed < len(paths) else 2
+    return codes.pop() if len(codes) == 1 else 1
 
 
-def _pictures(images: tuple[Path, ...], out: Path) -> list[Path]:
-    """Return the pictures to segment. If their folder is also `out`, the results of an earlier run are skipped."""
-    from ..data.find import find_pictures, other_files
+def _files(images: tuple[Path, ...], out: Path) -> list[list[Path]]:
+    """Return the pictures and the videos. If their folder is also `out`, the results of an earlier run are skipped."""
+    from ..data.find import find_pictures, find_videos, other_files
     from ..prediction.segment_files import SUFFIXES
 
-    found = find_pictures(images)
     if others := other_files(images):
-        print(f"files that are not pictures are left out: {len(others)}, such as {others[0]}", file=sys.stderr)
+        print(
+            f"files that are neither pictures nor videos are left out: {len(others)}, such as {others[0]}",
+            file=sys.stderr,
+        )
     return [
-        path for path in found
-        if path in images or path.parent.resolve() != out.resolve()
-        or not (path.stem.endswith(SUFFIXES + OLD_SUFFIXES) or path.name == ANIMATION)
+        [
+            path for path in found
+            if path in images or path.parent.resolve() != out.resolve()
+            or not (path.stem.endswith(SUFFIXES + OLD_SUFFIXES) or path.name == ANIMATION)
+        ]
+        for found in (find_pictures(images), find_videos(images))
     ]  # fmt: skip
 
 

@@ -1,19 +1,25 @@
 """Videos and cameras, read and written frame by frame with PyAV, so that memory does not grow with their length."""
 
+import re
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
+from .. import viz
+from ..data import Palette
 from ..errors import DataError, SettingError
-from ..files import kind_of
+from ..files import kind_of, new_file, write_atomically
 
 # The codecs of sound that MP4 files can contain, and that common players play there.
 SOUND_CODECS = {"aac", "ac3", "alac", "eac3", "flac", "mp3", "mp3float", "opus"}
 MISSING_END = 0.5  # seconds; if more than this is missing at the end, a file is incomplete
+_FRAME_FILE = re.compile(r"\d{6,}_(overlay|labels)\.png")
 CAMERAS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}")}  # by platform: format and file
 
 
@@ -30,6 +36,7 @@ class VideoReader:
     """Reads the frames of a video, and passes its sound on. Use it in a `with` statement.
 
     Attributes:
+        is_file: Whether the source is a file.
         total: The number of frames, roughly, or None if it is not known.
         decoded: The number of frames that were decoded so far.
         damage: What is wrong with the file, or "" if no damage was found so far.
@@ -44,8 +51,8 @@ class VideoReader:
 
     def __init__(self, source: Path | int) -> None:
         self.name = str(source) if isinstance(source, Path) else f"camera {source}"
-        self.decoded, self.damage = 0, ""
-        self._av = import_av()
+        self.is_file, self.decoded, self.damage = isinstance(source, Path), 0, ""
+        self.av = import_av()
         self.container = self._camera(source) if isinstance(source, int) else self._file(source)
         video = self.container.streams.best("video")
         if video is None or video.codec_context is None:
@@ -55,10 +62,10 @@ class VideoReader:
         video.thread_type = "AUTO"
         self.video, self.sound = video, self.container.streams.best("audio")
         self.time_base, self.rate = video.time_base, video.average_rate or video.guessed_rate or Fraction(25)
-        self.start = 0 if isinstance(source, Path) else None  # a camera's clock starts at any time
-        seconds = (video.duration or 0) * video.time_base or Fraction(self.container.duration or 0, self._av.time_base)
+        self.start = 0 if self.is_file else None  # a camera's clock starts at any time
+        seconds = (video.duration or 0) * video.time_base or Fraction(self.container.duration or 0, self.av.time_base)
         self.total = video.frames or round(seconds * self.rate) or None
-        self._end = seconds if isinstance(source, Path) else 0
+        self._end = seconds if self.is_file else 0
 
     def __enter__(self) -> "VideoReader":
         return self
@@ -71,7 +78,7 @@ class VideoReader:
 
         Times are strictly increasing. Each packet of sound is passed to `on_sound` when the video is at its place.
         """
-        av, last, end = self._av, -sys.maxsize, 0.0
+        av, last, end = self.av, -sys.maxsize, 0.0
         packets = self.container.demux()
         while True:
             try:
@@ -86,8 +93,6 @@ class VideoReader:
                 found = packet.decode() if packet.stream is self.video else []
             except av.FFmpegError as error:
                 self.damage = f"some frames are damaged ({error.strerror})"
-                if packets.gi_frame is None:
-                    break
                 continue
             for frame in found:
                 time = frame.dts if self.container.format.name == "avi" else frame.pts  # AVI has only decoding times
@@ -113,71 +118,102 @@ class VideoReader:
             kind = kind_of(path)
             if kind in ("an empty file", "a text file", "a pipe or a device"):
                 raise DataError(f"{path}: {kind}, not a video. Choose another file")
-            return self._av.open(str(path))
+            return self.av.open(str(path))
         except OSError as error:
             raise DataError(f"{path}: {(error.strerror or str(error)).lower()}. Choose another file") from None
-        except self._av.FFmpegError as error:
-            raise DataError(f"{path}: not a video, or its index is damaged ({error.strerror}). Replace the file") from None
+        except self.av.FFmpegError as error:
+            raise DataError(
+                f"{path}: not a video, or its index is damaged ({error.strerror}). Replace the file"
+            ) from None
 
     def _camera(self, number: int) -> Any:
         try:
             if sys.platform == "win32":
-                devices = self._av.enumerate_input_devices("dshow")
+                devices = self.av.enumerate_input_devices("dshow")
                 names = [device.name for device in devices if "video" in device.media_types]
-                return self._av.open(f"video={names[number]}", format="dshow")
+                return self.av.open(f"video={names[number]}", format="dshow")
             format, file = CAMERAS.get(sys.platform, CAMERAS["linux"])
             options = {"framerate": "30"} if format == "avfoundation" else {}  # its default rate is often refused
-            return self._av.open(file.format(number), format=format, options=options)
-        except (self._av.FFmpegError, OSError, ValueError, IndexError) as error:
+            return self.av.open(file.format(number), format=format, options=options)
+        except (self.av.FFmpegError, OSError, ValueError, IndexError) as error:
             raise DataError(f"{self.name}: no camera can be opened ({error}). Connect one, or choose another") from None
 
 
 class VideoWriter:
-    """Writes frames as H.264 into an MP4 file, with the times and the sound of the video that is read.
+    """Writes frames as H.264 to an MP4 file, with the times and the sound of the video that is read.
 
     Attributes:
-        dropped: The codec of the sound if the file cannot contain it, else "".
+        dropped_sound: The codec of the sound if the file cannot contain it, else "".
     """
 
     def __init__(self, path: Path, reader: VideoReader) -> None:
-        self._reader, self._waiting, self._stream = reader, list[Any](), None
-        self._out = reader._av.open(str(path), "w", format="mp4")
+        self._reader, self._stream, self._waiting = reader, None, list[Any]()
+        self._out = reader.av.open(str(path), "w", format="mp4")
         name = reader.sound.codec_context.name if reader.sound else ""
-        self.dropped = name if name not in SOUND_CODECS else ""
-        self._sound = None if self.dropped or not name else self._out.add_stream_from_template(reader.sound)
+        self.dropped_sound = name if name not in SOUND_CODECS else ""
+        self._sound = self._out.add_stream_from_template(reader.sound) if name in SOUND_CODECS else None
 
     def add_sound(self, packet: Any) -> None:
-        """Copy a packet of sound."""
+        """Copy a packet of sound. Packets wait for the first frame, because it determines the file's header."""
         if self._sound is not None:
             self._waiting.append(packet)
-            self._mux_sound()
+        while self._stream is not None and self._waiting:
+            packet = self._waiting.pop(0)
+            packet.stream = self._sound
+            self._out.mux(packet)
 
-    def write(self, picture: np.ndarray, time: int) -> None:
-        """Append a picture (H, W, 3) uint8 of even height and width, at a time in units of the reader's time base."""
+    def write(self, number: int, time: int, picture: Image.Image, labels: np.ndarray) -> None:
+        """Append a frame with an even height and width, at a time in units of the reader's time base."""
+        av, time_base = self._reader.av, self._reader.time_base
         if self._stream is None:
-            # x264's presets between "medium" and "veryfast" differ little in quality, but several times in speed.
             options = {"crf": "20", "preset": "veryfast"}
-            self._stream = stream = self._out.add_stream("libx264", rate=self._reader.rate, options=options)
-            stream.height, stream.width = picture.shape[:2]
-            stream.pix_fmt = "yuv420p"
-            stream.codec_context.time_base = self._reader.time_base
-            stream.codec_context.colorspace, stream.codec_context.color_range = 1, 1  # BT.709, limited range
-            stream.codec_context.color_primaries = stream.codec_context.color_trc = 1
-        frame = self._reader._av.VideoFrame.from_ndarray(picture, "rgb24")
-        frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
-        frame.pts, frame.time_base = time, self._reader.time_base
+            self._stream = self._out.add_stream("libx264", rate=self._reader.rate, options=options)
+            self._stream.width, self._stream.height = picture.size
+            self._stream.pix_fmt, context = "yuv420p", self._stream.codec_context
+            context.time_base = time_base
+            context.colorspace = context.color_primaries = context.color_trc = context.color_range = 1  # BT.709
+        frame = av.VideoFrame.from_image(picture).reformat(
+            format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG"
+        )
+        frame.pts, frame.time_base = time, time_base
         self._out.mux(self._stream.encode(frame))
-        self._mux_sound()
 
     def close(self) -> None:
         """Write the frames that are still being encoded, and finish the file."""
         if self._stream is not None:
             self._out.mux(self._stream.encode())
+            self._stream = None
         self._out.close()
 
-    def _mux_sound(self) -> None:
-        """Write packets of sound. The first frame must come before, because it determines the file's header."""
-        while self._stream is not None and self._waiting:
-            packet = self._waiting.pop(0)
-            packet.stream = self._sound
-            self._out.mux(packet)
+
+@contextmanager
+def writing_video(path: Path, reader: VideoReader) -> Iterator[VideoWriter]:
+    """Write a video. It gets its name if the block raises no error, and replaces an earlier one."""
+    with new_file(path) as temporary, closing(VideoWriter(temporary, reader)) as writer:
+        yield writer
+
+
+class FrameFiles:
+    """Writes frames as PNG files, NUMBER_overlay.png and NUMBER_labels.png, in a folder.
+
+    The frames of an earlier run in this folder are removed before the first frame is written.
+    """
+
+    dropped_sound = ""
+
+    def __init__(self, folder: Path, palette: Palette) -> None:
+        self._folder, self._palette, self._empty = folder, palette, False
+
+    def add_sound(self, packet: Any) -> None:
+        """Ignore the sound."""
+
+    def write(self, number: int, time: int, picture: Image.Image, labels: np.ndarray) -> None:
+        """Write the files of one frame."""
+        if not self._empty:
+            self._folder.mkdir(exist_ok=True)
+            for old in filter(lambda path: _FRAME_FILE.fullmatch(path.name), list(self._folder.iterdir())):
+                old.unlink()
+            self._empty = True
+        for suffix, image in (("overlay", picture), ("labels", viz.index_picture(labels, self._palette))):
+            path = self._folder / f"{number:06}_{suffix}.png"
+            write_atomically(path, viz.picture_bytes(image), durable=False)

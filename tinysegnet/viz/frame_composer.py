@@ -19,7 +19,7 @@ class FrameComposer:
     The legend lists all classes in the palette's order, each with its share of the picture's pixels. It is drawn once.
 
     Args:
-        place: (H, W) of the place for the overlays in pixels. Pictures are scaled to fit in, with dark bars beside them.
+        place: (H, W) of the place for the overlays in pixels. Pictures are scaled to fit into it, with dark bars.
         captions: Whether each frame has a line of text between the overlay and the legend.
     """
 
@@ -30,7 +30,9 @@ class FrameComposer:
         self.font_size = size = max(12, round(width / 52))
         self.line = round(2 * size)  # the height of a caption and of a row of the legend
         font, gap = load_font(size), round(0.6 * size)
-        names = [fitted(class_name(palette, k), size, min(16 * size, width - 9 * size)) for k in range(palette.num_classes)]
+        names = [
+            fitted(class_name(palette, k), size, min(16 * size, width - 9 * size)) for k in range(palette.num_classes)
+        ]
         cell = size + 4 * gap + max(text_width(text, font) for text in names) + text_width("100 %", font)
         columns = max(1, min(len(names), width // cell))
         rows = -(-len(names) // columns)
