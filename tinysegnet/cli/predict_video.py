@@ -5,27 +5,25 @@ from __future__ import annotations
 import math
 import sys
 import time
-from contextlib import nullcontext
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Group, Parameter
 from cyclopts.types import NonNegativeInt, PositiveFloat, PositiveInt
 from cyclopts.validators import Number
 
 from ..errors import DataError, SettingError, TinySegNetError
+from ..files import new_file, write_atomically
 from ..runtime.progress import say, track
 from .prediction_options import UnfamiliarPictures
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     import numpy as np
 
     from ..prediction.segment_files import Segmenter
     from ..prediction.smoothing import SmoothedPrediction
-    from ..prediction.video_files import VideoReader
     from ..viz.frame_composer import FrameComposer
 
 LEGIBLE = 480  # pixels; frames whose longer side is shorter are enlarged in the overlay
@@ -51,7 +49,7 @@ class VideoOptions:
 
     def sources(self, videos: list[Path], **given: bool) -> list[Path | int]:
         """Return the videos and the camera. Raises SettingError if other options do not fit them."""
-        sources = [*videos, *([] if self.camera is None else [self.camera])]
+        sources: list[Path | int] = [*videos, *([] if self.camera is None else [self.camera])]
         if not sources and self != VideoOptions():
             raise SettingError("--seconds, --every, --smooth and --frames are for videos. Name a video or a --camera")
         for name in (name for name, wanted in given.items() if sources and wanted):
@@ -73,20 +71,12 @@ def predict_videos(
 
     Returns the exit code: 0, or 1 if a video is damaged or failed, or 2 if nothing was written.
     """
-    from ..prediction.video_files import import_av
-
-    try:
-        av, complete, failed = import_av(), 0, 0
-    except SettingError as error:
-        say(f"error: {error}")
-        return 2
+    complete = failed = 0
     for source, stem in zip(sources, stems, strict=True):
         try:
             complete += _predict_video(source, stem, segmenter, video, unfamiliar)
-        except (TinySegNetError, av.FFmpegError) as error:
-            if isinstance(error, OSError):  # such as a full disk
-                raise
-            say(f"error: {error if isinstance(error, TinySegNetError) else f'{source}: {error}'}")
+        except TinySegNetError as error:
+            say(f"error: {error}")
             failed += 1
     return 0 if complete == len(sources) else 2 if failed == len(sources) else 1
 
@@ -95,72 +85,69 @@ def _predict_video(
     source: Path | int, stem: str, segmenter: Segmenter, video: VideoOptions, unfamiliar: UnfamiliarPictures
 ) -> bool:
     """Segment one video, and return whether it is undamaged. Ctrl-C keeps the frames so far, in a complete file."""
-    from ..prediction.video_files import FrameFiles, VideoReader, writing_video
-    from ..viz.frame_composer import FrameComposer
+    from .. import viz
+    from ..prediction.video_files import VideoReader, VideoWriter
 
-    palette, out = segmenter.palette, segmenter.settings.out
-    target = out / (f"{stem}_frames" if video.frames else f"{stem}_overlay.mp4")
-    began, written, interrupted = time.perf_counter(), 0, False
-    composer: FrameComposer | None = None
-    with VideoReader(source) as reader, (
-        nullcontext(FrameFiles(target, palette)) if video.frames else writing_video(target, reader)
-    ) as writer:  # fmt: skip
+    began, written, interrupted, limit = time.perf_counter(), 0, False, video.seconds or math.inf
+    target = segmenter.settings.out / (f"{stem}_frames" if video.frames else f"{stem}_overlay.mp4")
+    with ExitStack() as stack:
+        reader = stack.enter_context(closing(VideoReader(source)))
+        name, writer = reader.name, None
+        if video.frames:
+            target.mkdir(exist_ok=True)
+        else:
+            writer = stack.enter_context(closing(VideoWriter(stack.enter_context(new_file(target)), reader)))
+        count = min(reader.total or math.inf, limit * reader.rate)
+        progress = track(f"predicting {name}", None if count == math.inf else math.ceil(count))
         try:
-            for number, moment, image, labels in _segmented(reader, writer.add_sound, segmenter, video):
-                if composer is None:
-                    H, W = labels.shape
-                    enlarged = max(1, -(-LEGIBLE // max(H, W)))
-                    composer = FrameComposer(palette, (enlarged * H, enlarged * W))
-                writer.write(number, moment, composer.frame(image, labels), labels)
+            for number, (moment, frame) in enumerate(progress(reader.frames(writer.add_sound if writer else None))):
+                if moment * reader.time_base >= limit:
+                    break
+                if number % video.every:
+                    continue
+                image = reader.upright(frame)
+                if not written:
+                    prediction, composer = _prepared(name, image, segmenter, video.smooth)
                 if written % COMPARED == 0:
-                    unfamiliar.add(f"{reader.name}, frame {number}", image)
+                    unfamiliar.add(f"{name}, frame {number}", image)
+                labels = prediction.labels(image)
+                painted = composer.frame(image, labels)
+                if writer:
+                    writer.write(painted, moment)
+                else:
+                    for kind, picture in (
+                        ("overlay", painted),
+                        ("labels", viz.index_picture(labels, composer.palette)),
+                    ):
+                        path = target / f"{number:06}_{kind}.png"
+                        write_atomically(path, viz.picture_bytes(picture), durable=False)
                 written += 1
         except KeyboardInterrupt:
             interrupted = True
-        if interrupted and not written:
-            raise KeyboardInterrupt
         if not written:
-            raise DataError(f"{reader.name}: no frame can be decoded. Replace the file")
+            raise KeyboardInterrupt if interrupted else DataError(f"{name}: no frame can be decoded. Replace the file")
     seconds = time.perf_counter() - began
     say(str(target), sys.stdout)
-    say(f"{reader.name}: {written} frames in {seconds:.1f} s, {written / seconds:.1f} frames per second")
-    if writer.dropped_sound:
-        say(f"{reader.name}: the sound was dropped, because its codec {writer.dropped_sound} does not fit into MP4")
+    say(f"{name}: {written} frames in {seconds:.1f} s, {written / seconds:.1f} frames per second")
+    if writer and writer.dropped_sound:
+        say(f"{name}: the sound was dropped, because few players support {writer.dropped_sound} in MP4 files")
     if reader.damage:
-        say(f"error: {reader.name}: {reader.damage}. {reader.decoded} frames were decoded, and the rest is damaged")
+        say(f"error: {name}: damaged: {reader.damage}. {reader.decoded} frames were decoded, and the rest is lost")
     if interrupted and reader.is_file:
         say(f"{target} contains the frames before the interruption. The same command segments the whole video.")
         raise KeyboardInterrupt
     return not reader.damage
 
 
-def _segmented(
-    reader: VideoReader, on_sound: Callable[[Any], None], segmenter: Segmenter, video: VideoOptions
-) -> Iterator[tuple[int, int, np.ndarray, np.ndarray]]:
-    """Yield the number, the time, the picture and the labels of each frame that is wanted."""
-    total, predictor = reader.total, None
-    if video.seconds is not None:
-        total = min(total or sys.maxsize, math.ceil(video.seconds * reader.rate))
-    frames = track(f"predicting {reader.name}", total)(reader.frames(on_sound))
-    for number, (moment, frame) in enumerate(frames):
-        if video.seconds is not None and moment * reader.time_base >= video.seconds:
-            return
-        if number % video.every == 0:
-            image = reader.upright(frame)
-            predictor = predictor or _predictor(reader.name, image.shape[:2], segmenter, video.smooth)
-            yield number, moment, image, predictor.labels(image)
-
-
-def _predictor(name: str, shape: tuple[int, int], segmenter: Segmenter, smooth: float) -> SmoothedPrediction:
-    """Prepare the prediction of frames of this (H, W). Raises SettingError if they would need too much memory."""
-    from ..prediction.predict import network_size
-    from ..prediction.segment_files import MAX_WORKING_PIXELS
+def _prepared(
+    name: str, image: np.ndarray, segmenter: Segmenter, smooth: float
+) -> tuple[SmoothedPrediction, FrameComposer]:
+    """Prepare the prediction and the overlays of frames like the first one."""
     from ..prediction.smoothing import SmoothedPrediction
+    from ..viz.frame_composer import FrameComposer
 
-    settings, model = segmenter.settings, segmenter.checkpoint.model
-    H, W = segmenter.checkpoint.size or shape
-    size = max(1, round(H * settings.scale)), max(1, round(W * settings.scale))
-    h, w = network_size(model, shape, size, max(settings.averaging.get("scales", (1.0,))))
-    if h * w > MAX_WORKING_PIXELS:
-        raise SettingError(f"{name}: {h} x {w} pixels are too many for the network. Give a smaller --scale")
-    return SmoothedPrediction(model, smooth, samples=settings.samples, size=size, **settings.averaging)
+    (H, W), settings, enlarged = image.shape[:2], segmenter.settings, max(1, -(-LEGIBLE // max(image.shape)))
+    size = segmenter.input_size(name, (H, W))
+    model, averaging = segmenter.checkpoint.model, settings.averaging
+    prediction = SmoothedPrediction(model, smooth, samples=settings.samples, size=size, **averaging)
+    return prediction, FrameComposer(segmenter.palette, (enlarged * H, enlarged * W))

@@ -106,19 +106,24 @@ class Segmenter:
         """Read the picture, (H, W, 3) uint8, and turn it upright. Raises DataError if this is not possible."""
         return read_image(task.path, max_pixels=MAX_PIXELS_SINGLE)
 
-    def segment(self, task: PictureTask, image: np.ndarray) -> Segmentation:
-        """Predict the labels of a picture. Raises SettingError if it would need too much memory."""
-        model, settings, path = self.checkpoint.model, self.settings, task.path
-        H, W = self.checkpoint.size or image.shape[:2]
+    def input_size(self, name: str, shape: tuple[int, int]) -> tuple[int, int]:
+        """Return the `size` for `predict` and a picture of shape (H, W). Raises SettingError if it is too large."""
+        settings = self.settings
+        H, W = self.checkpoint.size or shape
         size = max(1, round(H * settings.scale)), max(1, round(W * settings.scale))
-        largest = max(settings.averaging.get("scales", (1.0,)))
-        h, w = network_size(model, image.shape[:2], size, largest)
+        h, w = network_size(self.checkpoint.model, shape, size, max(settings.averaging.get("scales", (1.0,))))
         if h * w > MAX_WORKING_PIXELS:
             factor = settings.scale * math.sqrt(MAX_WORKING_PIXELS / (h * w))
             raise SettingError(
-                f"{path}: {h} x {w} pixels are too many for the network, which takes {MAX_WORKING_PIXELS / 1e6:.0f} "
+                f"{name}: {h} x {w} pixels are too many for the network, which takes {MAX_WORKING_PIXELS / 1e6:.0f} "
                 f"Mpx. Give --scale {math.floor(1000 * factor) / 1000:g} or less"
             )
+        return size
+
+    def segment(self, task: PictureTask, image: np.ndarray) -> Segmentation:
+        """Predict the labels of a picture. Raises SettingError if it would need too much memory."""
+        model, settings, path = self.checkpoint.model, self.settings, task.path
+        size = self.input_size(str(path), image.shape[:2])
         if settings.probabilities and image[..., 0].size * self.palette.num_classes > MAX_PROBABILITIES:
             raise SettingError(f"{path}: the probabilities would take {4 * MAX_PROBABILITIES / 1e9:.0f} GB or more. "
                                "Leave out --probabilities, or reduce the picture")  # fmt: skip
