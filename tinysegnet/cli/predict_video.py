@@ -101,7 +101,7 @@ def _predict_video(
         progress = track(f"predicting {name}", None if count == math.inf else math.ceil(count))
         try:
             for number, (moment, frame) in enumerate(progress(reader.frames(writer.add_sound if writer else None))):
-                if moment * reader.time_base >= limit:
+                if float(moment * reader.time_base) >= limit:
                     break
                 if number % video.every:
                     continue

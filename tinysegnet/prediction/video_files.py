@@ -91,13 +91,15 @@ class VideoReader:
                 if on_sound and packet.stream is self.sound and packet.dts is not None:
                     on_sound(packet)
                 found = packet.decode() if packet.stream is self.video else []
-            except self.av.InvalidDataError:
+            except self.av.FFmpegError as error:
+                if isinstance(error, OSError):  # such as a full disk
+                    raise
                 damaged = True
+            damaged |= any(frame.is_corrupt for frame in found)
+            self.damage = "parts of it cannot be decoded" if damaged and self.is_file else ""
             for frame in found:
                 time = frame.dts if kind == "avi" else frame.pts  # AVI has only decoding times
                 last = last + 1 if time is None else max(time - start, last + 1)
-                damaged |= frame.is_corrupt
-                self.damage = "parts of it cannot be decoded" if damaged and self.is_file else ""
                 self.decoded += 1
                 yield last, frame
         if end < self._end - MISSING_END:
