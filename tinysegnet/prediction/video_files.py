@@ -48,7 +48,6 @@ class VideoReader:
         except (self.av.FFmpegError, OSError, ValueError, IndexError) as error:
             reason = getattr(error, "strerror", None) or error
             raise DataError(f"{self.name}: no video can be read ({reason}). Choose another one") from None
-        self.video.thread_type = "AUTO"
         self.time_base, self.rate = self.video.time_base, self.video.average_rate or Fraction(25)
         seconds = (self.video.duration or 0) * self.time_base or Fraction(self._file.duration or 0, self.av.time_base)
         self._end = float(seconds) if self.is_file else 0.0
