@@ -99,10 +99,7 @@ def _files(images: tuple[Path, ...], out: Path) -> list[list[Path]]:
     from ..prediction.segment_files import SUFFIXES
 
     if others := other_files(images):
-        print(
-            f"files that are neither pictures nor videos are left out: {len(others)}, such as {others[0]}",
-            file=sys.stderr,
-        )
+        say(f"files that are neither pictures nor videos are left out: {len(others)}, such as {others[0]}")
     return [
         [
             path for path in found

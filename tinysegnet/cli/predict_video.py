@@ -20,11 +20,7 @@ from ..runtime.progress import say, track
 from .prediction_options import UnfamiliarPictures
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from ..prediction.segment_files import Segmenter
-    from ..prediction.smoothing import SmoothedPrediction
-    from ..viz.frame_composer import FrameComposer
 
 LEGIBLE = 480  # pixels; frames whose longer side is shorter are enlarged in the overlay
 COMPARED = 100  # every 100th frame is compared with the network's training pictures
@@ -61,20 +57,14 @@ Video = Annotated[VideoOptions, Parameter(name="*", group=Group("Videos and came
 
 
 def predict_videos(
-    sources: list[Path | int],
-    stems: list[str],
-    segmenter: Segmenter,
-    video: VideoOptions,
-    unfamiliar: UnfamiliarPictures,
-) -> int:
-    """Segment videos and cameras, one after the other.
-
-    Returns the exit code: 0, or 1 if a video is damaged or failed, or 2 if nothing was written.
-    """
+    sources: list[Path | int], stems: list[str], segmenter: Segmenter, video: VideoOptions, pictures: UnfamiliarPictures
+) -> int:  # fmt: skip
+    """Segment videos and cameras. Return the exit code: 1 if a video is damaged or failed, 2 if nothing was written."""
     complete = failed = 0
     for source, stem in zip(sources, stems, strict=True):
+        target = segmenter.settings.out / (f"{stem}_frames" if video.frames else f"{stem}_overlay.mp4")
         try:
-            complete += _predict_video(source, stem, segmenter, video, unfamiliar)
+            complete += _predict_video(source, target, segmenter, video, pictures)
         except TinySegNetError as error:
             say(f"error: {error}")
             failed += 1
@@ -82,14 +72,15 @@ def predict_videos(
 
 
 def _predict_video(
-    source: Path | int, stem: str, segmenter: Segmenter, video: VideoOptions, unfamiliar: UnfamiliarPictures
-) -> bool:
+    source: Path | int, target: Path, segmenter: Segmenter, video: VideoOptions, pictures: UnfamiliarPictures
+) -> bool:  # fmt: skip
     """Segment one video, and return whether it is undamaged. Ctrl-C keeps the frames so far, in a complete file."""
     from .. import viz
+    from ..prediction.smoothing import SmoothedPrediction
     from ..prediction.video_files import VideoReader, VideoWriter
+    from ..viz.frame_composer import FrameComposer
 
     began, written, interrupted, limit = time.perf_counter(), 0, False, video.seconds or math.inf
-    target = segmenter.settings.out / (f"{stem}_frames" if video.frames else f"{stem}_overlay.mp4")
     with ExitStack() as stack:
         reader = stack.enter_context(closing(VideoReader(source)))
         name, writer = reader.name, None
@@ -97,28 +88,29 @@ def _predict_video(
             target.mkdir(exist_ok=True)
         else:
             writer = stack.enter_context(closing(VideoWriter(stack.enter_context(new_file(target)), reader)))
+        prediction = SmoothedPrediction(segmenter, name, video.smooth)
         count = min(reader.total or math.inf, limit * reader.rate)
         progress = track(f"predicting {name}", None if count == math.inf else math.ceil(count))
         try:
-            for number, (moment, frame) in enumerate(progress(reader.frames(writer.add_sound if writer else None))):
+            frames = reader.frames(writer.add_sound if writer else None)
+            for number, (moment, frame) in enumerate(progress(frames)):
                 if float(moment * reader.time_base) >= limit:
                     break
                 if number % video.every:
                     continue
                 image = reader.upright(frame)
-                if not written:
-                    prediction, composer = _prepared(name, image, segmenter, video.smooth)
-                if written % COMPARED == 0:
-                    unfamiliar.add(f"{name}, frame {number}", image)
                 labels = prediction.labels(image)
+                if not written:
+                    (H, W), times = labels.shape, max(1, -(-LEGIBLE // max(labels.shape)))
+                    composer = FrameComposer(segmenter.palette, (times * H, times * W))
+                if written % COMPARED == 0:
+                    pictures.add(f"{name}, frame {number}", image)
                 painted = composer.frame(image, labels)
                 if writer:
                     writer.write(painted, moment)
                 else:
-                    for kind, picture in (
-                        ("overlay", painted),
-                        ("labels", viz.index_picture(labels, composer.palette)),
-                    ):
+                    files = {"overlay": painted, "labels": viz.index_picture(labels, segmenter.palette)}
+                    for kind, picture in files.items():
                         path = target / f"{number:06}_{kind}.png"
                         write_atomically(path, viz.picture_bytes(picture), durable=False)
                 written += 1
@@ -137,17 +129,3 @@ def _predict_video(
         say(f"{target} contains the frames before the interruption. The same command segments the whole video.")
         raise KeyboardInterrupt
     return not reader.damage
-
-
-def _prepared(
-    name: str, image: np.ndarray, segmenter: Segmenter, smooth: float
-) -> tuple[SmoothedPrediction, FrameComposer]:
-    """Prepare the prediction and the overlays of frames like the first one."""
-    from ..prediction.smoothing import SmoothedPrediction
-    from ..viz.frame_composer import FrameComposer
-
-    (H, W), settings, enlarged = image.shape[:2], segmenter.settings, max(1, -(-LEGIBLE // max(image.shape)))
-    size = segmenter.input_size(name, (H, W))
-    model, averaging = segmenter.checkpoint.model, settings.averaging
-    prediction = SmoothedPrediction(model, smooth, samples=settings.samples, size=size, **averaging)
-    return prediction, FrameComposer(segmenter.palette, (enlarged * H, enlarged * W))

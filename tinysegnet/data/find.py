@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from os import PathLike
 from pathlib import Path
 
@@ -18,51 +18,46 @@ _VIDEOS = {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"}
 
 
 def find_pictures(paths: Iterable[str | PathLike[str]]) -> list[Path]:
-    """Return the given files and, in natural order, the pictures directly inside each given folder.
+    """Return the given files that are not videos and, in natural order, the pictures directly inside each given folder.
 
     In a folder, a file counts as a picture if it has the suffix or the content of a picture, even in a format that
-    cannot be read. Reading such a file raises an error that says why. Hidden files, videos and all other files are
-    skipped (see `other_files`). A file given twice is returned once. Raises DataError for a folder without pictures and
-    videos.
+    cannot be read. Reading such a file raises an error that says why. Hidden files and all other files are skipped (see
+    `other_files`). A file given twice is returned once. Raises DataError for a folder without pictures and videos.
     """
-    found: dict[Path, Path] = {}
-    for path in map(Path, paths):
-        if is_video(path):
-            continue
-        is_folder = os.path.isdir(path)
-        pictures = sorted(filter(_looks_like_picture, visible(path)), key=natural_key) if is_folder else [path]
-        if is_folder and not pictures and not find_videos([path]):
+    given = list(map(Path, paths))
+    files = {path for path in given if not os.path.isdir(path)}
+    for path in (path for path in given if path not in files):
+        if not any(_looks_like_picture(file) or is_video(file) for file in visible(path)):
             inner = next((inner for inner in (path / "images", path / "pictures") if inner.is_dir()), "another folder")
             raise DataError(f"{path}: no file in this folder is a picture or a video. Try {inner}.")
-        for picture in pictures:
-            found.setdefault(Path(os.path.realpath(picture)), picture)
-    return list(found.values())
+    return _find(given, lambda path: _looks_like_picture(path) or (path in files and not is_video(path)))
 
 
 def find_videos(paths: Iterable[str | PathLike[str]]) -> list[Path]:
-    """Return the videos among the given files and, in natural order, the visible ones directly inside given folders."""
+    """Return the given files that are videos and, in natural order, the videos directly inside each given folder."""
+    return _find(map(Path, paths), is_video)
+
+
+def _find(paths: Iterable[Path], accepts: Callable[[Path], bool]) -> list[Path]:
     found: dict[Path, Path] = {}
-    for path in map(Path, paths):
-        for video in filter(is_video, sorted(visible(path), key=natural_key) if os.path.isdir(path) else [path]):
-            found.setdefault(Path(os.path.realpath(video)), video)
+    for path in paths:
+        for file in sorted(visible(path), key=natural_key) if os.path.isdir(path) else [path]:
+            if accepts(file):
+                found.setdefault(Path(os.path.realpath(file)), file)
     return list(found.values())
 
 
 def is_video(path: Path) -> bool:
     """Return whether a file has the content of a video, or the suffix of a video and not the content of a picture."""
-    kind = _kind(path)
-    return kind == "a video" or (
-        path.suffix.lower() in _VIDEOS and not kind.endswith("picture") and not os.path.isdir(path)
-    )
+    is_named_so = path.suffix.lower() in _VIDEOS and not os.path.isdir(path)
+    return (kind := _kind(path)) == "a video" or (is_named_so and not kind.endswith("picture"))
 
 
 def other_files(paths: Iterable[str | PathLike[str]]) -> list[Path]:
     """Return the files directly inside the given folders that are neither pictures nor videos, or are hidden."""
-    entries = [entry for path in map(Path, paths) if os.path.isdir(path) for entry in sorted(path.iterdir())]
-    return [
-        path for path in entries
-        if path.is_file() and (path.name[0] == "." or not (_looks_like_picture(path) or is_video(path)))
-    ]  # fmt: skip
+    entries = (entry for path in map(Path, paths) if os.path.isdir(path) for entry in sorted(path.iterdir()))
+    skipped = (path for path in entries if path.name[0] == "." or not (_looks_like_picture(path) or is_video(path)))
+    return [path for path in skipped if path.is_file()]
 
 
 def natural_key(path: Path) -> tuple[list[str | int], str]:

@@ -30,11 +30,10 @@ class FrameComposer:
         self.font_size = size = max(12, round(width / 52))
         self.line = round(2 * size)  # the height of a caption and of a row of the legend
         font, gap = load_font(size), round(0.6 * size)
-        names = [
-            fitted(class_name(palette, k), size, min(16 * size, width - 9 * size)) for k in range(palette.num_classes)
-        ]
-        cell = size + 4 * gap + max(text_width(text, font) for text in names) + text_width("100 %", font)
-        columns = max(1, min(len(names), width // cell))
+        room = min(16 * size, width - 9 * size)
+        names = [fitted(class_name(palette, k), size, room) for k in range(palette.num_classes)]
+        cell = size + 2 * gap + max(text_width(text, font) for text in names) + text_width("100 %", font)
+        columns = max(1, min(len(names), width // (cell + 2 * gap)))
         rows = -(-len(names) // columns)
         columns = -(-len(names) // rows)  # 10 entries become 5 + 5, not 6 + 4
         stride, top = width / columns, H + self.line * captions + gap
@@ -46,7 +45,7 @@ class FrameComposer:
             box = x, y - size // 2, x + size - 1, y - size // 2 + size - 1
             draw.rectangle(box, fill=palette.colors[k], outline=EDGE)
             draw.text((x + size + gap, y), text, INK, font, anchor="lm")
-            self._ends.append((x + round(stride) - 2 * gap, y))
+            self._ends.append((x + cell, y))
 
     def frame(self, image: np.ndarray, labels: np.ndarray, caption: tuple[str, str] = ("", "")) -> Image.Image:
         """Paint labels (H, W) over a picture (H, W, 3), and write the shares of the classes and the caption.
