@@ -98,6 +98,7 @@ def _files(images: tuple[Path, ...], out: Path) -> list[list[Path]]:
     from ..data.find import find_pictures, find_videos, other_files
     from ..prediction.segment_files import SUFFIXES
 
+    both = [find_pictures(images), find_videos(images)]
     if others := other_files(images):
         say(f"files that are neither pictures nor videos are left out: {len(others)}, such as {others[0]}")
     return [
@@ -106,7 +107,7 @@ def _files(images: tuple[Path, ...], out: Path) -> list[list[Path]]:
             if path in images or path.parent.resolve() != out.resolve()
             or not (path.stem.endswith(SUFFIXES + OLD_SUFFIXES) or path.name == ANIMATION)
         ]
-        for found in (find_pictures(images), find_videos(images))
+        for found in both
     ]  # fmt: skip
 
 
