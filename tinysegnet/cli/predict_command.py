@@ -15,7 +15,7 @@ from ..errors import TinySegNetError
 from ..files import write_atomically
 from ..runtime.progress import say, track
 from .data_options import PaletteChoice
-from .options import CheckpointPath, OutFolder, Quiet
+from .options import CheckpointPath, OutFolder, Quiet, Switch
 from .prediction_options import FACTOR, Options, PredictionOptions, UnfamiliarPictures
 
 Jobs = Annotated[int, Parameter(validator=Number(gte=1, lte=64))]
@@ -26,7 +26,8 @@ ANIMATION = "predictions.gif"
 def run(
     checkpoint: CheckpointPath, images: Annotated[tuple[Path, ...], Parameter(name="IMAGE")], /, *,
     out: OutFolder, scale: Annotated[float, FACTOR] = 1.0, options: Options = PredictionOptions(), gif: bool = False,
-    probabilities: bool = False, palette: PaletteChoice = "own", jobs: Jobs = 1, quiet: Quiet = False,
+    probabilities: bool = False, palette: PaletteChoice = "own", full_size: bool = False, tiles: Switch | None = None,
+    jobs: Jobs = 1, quiet: Quiet = False,
 ) -> int:  # fmt: skip
     """Segment pictures of any size, and write STEM_overlay.png, STEM_colours.png and STEM_labels.png for each.
 
@@ -42,6 +43,10 @@ def run(
         gif: Also write predictions.gif, an animation of the overlays.
         probabilities: Also write STEM_probabilities.npz for numpy.load, with "probabilities" (height, width, classes)
             in float32 and "names", the names of the classes.
+        full_size: Give the network the picture's own pixels, without resizing the picture to the size of the training
+            pictures. With --scale, this size is multiplied. Use it for aerial pictures and scans.
+        tiles: Predict in tiles, which needs less memory. The labels are those of the whole picture. Default: for more
+            than 4 megapixels of the network's input.
         jobs: The number of processes, which share the processor's cores. The results do not depend on it.
     """
     from .. import viz
@@ -53,7 +58,8 @@ def run(
     out.mkdir(parents=True, exist_ok=True)
     averaging = options.resolved_for(loaded)
     averaging.pop("size")
-    settings = SegmentSettings(checkpoint, palette, out, scale, averaging, options.samples, probabilities, keep=gif)
+    settings = SegmentSettings(checkpoint, palette, out, scale, averaging, options.samples, probabilities, gif,
+                               full_size, tiles)  # fmt: skip
     tasks = list(map(PictureTask, range(len(paths)), paths, _own_stems(paths)))
     animation = viz.Animation(loaded.palette, len(paths)) if gif else None
     complete: list[bool] = []

@@ -113,12 +113,17 @@ def _formats_of(file: BinaryIO, formats: list[str]) -> list[str]:
 
 
 def claimed_pixels(path: Path) -> int:
-    """Return the number of pixels that a picture file claims to have, or 0 if it is not a picture."""
+    """Return the number of pixels that a picture file claims to have, or 0 if it is not a picture.
+
+    Above Pillow's limit of 179 Mpx, only a lower bound is known: MAX_PIXELS_SINGLE + 1.
+    """
     if is_special(path):
         return 0
     try:
         with warnings.catch_warnings(action="ignore"), open(path, "rb") as file:
             return math.prod(Image.open(file, formats=_formats_of(file, _FORMATS)).size)
+    except Image.DecompressionBombError:
+        return MAX_PIXELS_SINGLE + 1
     except Exception:  # it is reported when the picture is read
         return 0
 
