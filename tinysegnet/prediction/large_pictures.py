@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import viz
 from ..data import Palette
+from ..data.image_files import check_tiff_file
 from ..errors import DataError
 from ..files import kind_of, new_file
 from ..models import Network
@@ -41,6 +42,8 @@ class LargePicture:
         self.path, kind = path, kind_of(path)
         if kind not in _KINDS:
             raise DataError(f"{path}: {kind} of this size is not supported. Save it as a PNG, JPEG, TIFF or WebP file.")
+        if kind == "a TIFF picture":
+            check_tiff_file(path)
         try:
             import pyvips
         except (ImportError, OSError):  # OSError: the library of this name is missing

@@ -28,6 +28,8 @@ class PngRows:
     def write(self, rows: np.ndarray) -> None:
         """Append rows: (n, width) uint8 for a palette picture, (n, width, 3) uint8 for an RGB picture."""
         n, filtered = len(rows), np.ascontiguousarray(rows)
+        if n == 0:
+            return
         if self.colors is None:  # filter 1: store the differences from the pixels on the left, which compress better
             filtered = filtered.copy()
             filtered[:, 1:] -= rows[:, :-1]
