@@ -51,7 +51,6 @@ def run(
     """
     from .. import viz
     from ..prediction.segment_files import Outcome, PictureTask, Segmenter, SegmentSettings, segment_files
-    from ..prediction.worker_processes import segment_in_processes
 
     paths = _pictures(images, out)
     loaded = options.open(checkpoint, palette)
@@ -61,16 +60,19 @@ def run(
     settings = SegmentSettings(checkpoint, palette, out, scale, averaging, options.samples, probabilities, gif,
                                full_size, tiles)  # fmt: skip
     tasks = list(map(PictureTask, range(len(paths)), paths, _own_stems(paths)))
-    animation = viz.Animation(loaded.palette, len(paths)) if gif else None
+    segmenter = Segmenter(settings, loaded)
+    animation = viz.Animation(segmenter.palette, len(paths)) if gif else None
     complete: list[bool] = []
 
     def finished(outcome: Outcome) -> None:
         complete.append(outcome.error is None)
 
-    outcomes = (
-        segment_files(tasks, Segmenter(settings, loaded), finished) if min(jobs, len(tasks)) == 1
-        else segment_in_processes(tasks, settings, jobs, finished)
-    )  # fmt: skip
+    if min(jobs, len(tasks)) > 1:
+        from ..prediction.worker_processes import segment_in_processes
+
+        outcomes = segment_in_processes(tasks, settings, jobs, finished)
+    else:
+        outcomes = segment_files(tasks, segmenter, finished)
     failed, unfamiliar = 0, UnfamiliarPictures(loaded)
     try:
         with closing(outcomes):

@@ -173,9 +173,8 @@ def _largest(planes: np.ndarray, size: Size) -> np.ndarray:
     best, labels = np.full(size, -np.inf, planes.dtype), np.zeros(size, np.uint8)
     for k in range(planes.shape[2]):  # one at a time, because 11 planes of 4000 x 3000 pixels take half a gigabyte
         plane = _resize(planes[..., k], size)
-        larger = plane > best  # of equal values, the first is chosen, as in argmax
-        labels[larger] = k
-        np.copyto(best, plane, where=larger)
+        np.copyto(labels, np.uint8(k), where=plane > best)  # of equal values, the first is chosen, as in argmax
+        np.fmax(best, plane, out=best)
     return labels
 
 

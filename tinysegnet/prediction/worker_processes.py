@@ -31,17 +31,17 @@ def segment_in_processes(
     Raises:
         StateError: a process could not start.
     """
-    queue, known = deque(tasks), dict[int, Outcome]()
+    queue, known, jobs = deque(tasks), dict[int, Outcome](), min(jobs, len(tasks))
     processes: list[_Process] = []
     try:
-        processes += (_Process(settings, jobs) for _ in range(min(jobs, len(tasks))))
+        processes += (_Process(settings, jobs) for _ in range(jobs))
         for process in processes:
             process.check_start()
         for number in range(len(tasks)):
             while number not in known:
                 for _ in range(SLOTS):  # in turns, because all processes should have work
                     for process in processes:
-                        process.assign(queue, number + 2 * SLOTS * jobs)  # limits the outcomes that must wait
+                        process.assign(queue, number + 2 * SLOTS * jobs)  # limits the outcomes that wait for a slow one
                 for ready in connection.wait([process.connection for process in processes]):
                     k = [process.connection for process in processes].index(ready)  # type: ignore[arg-type]
                     outcome = processes[k].receive()
@@ -56,7 +56,7 @@ def segment_in_processes(
         for process in processes:
             process.stop()
         for process in processes:
-            with suppress(EOFError, OSError):
+            with suppress(Exception):  # until it has ended; also, an interrupt may have cut a message
                 while process.connection.poll(PATIENCE):
                     finished(process.connection.recv())
             process.process.join(PATIENCE)
@@ -90,7 +90,7 @@ class _Process:
             raise StateError(how) from None
 
     def assign(self, queue: deque[PictureTask], limit: int) -> None:
-        """Send the next task, if its number is below the limit, and the process does not have enough."""
+        """Send the next task, if its number is below the limit and the process does not have enough."""
         if not self.tasks:
             self.most = 1 if self.suspects else SLOTS
         if len(self.tasks) < self.most and (self.suspects or (queue and queue[0].number < limit)):
