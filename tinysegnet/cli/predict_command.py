@@ -11,7 +11,7 @@ from unicodedata import normalize
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from ..errors import TinySegNetError
+from ..errors import SettingError, TinySegNetError
 from ..files import write_atomically
 from ..runtime.progress import say, track
 from .data_options import PaletteChoice
@@ -52,6 +52,8 @@ def run(
     from .. import viz
     from ..prediction.segment_files import Outcome, PictureTask, Segmenter, SegmentSettings, segment_files
 
+    if tiles and options.samples:
+        raise SettingError("tiles and samples cannot be combined: samples use the whole picture. Give one of the two")
     paths = _pictures(images, out)
     loaded = options.open(checkpoint, palette)
     out.mkdir(parents=True, exist_ok=True)
