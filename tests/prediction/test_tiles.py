@@ -66,7 +66,7 @@ def test_the_halo_is_enough_and_one_pixel_less_is_not(name, odd):
 def test_tiles_give_the_logits_of_the_whole_picture(name, mirror):
     model, rng = network(name), np.random.default_rng(len(name))
     step = alignment(model)
-    for turned in (False, True):
+    for turned in amount((mirror,), (False, True)):  # mirroring concerns the columns
         length = 2 * halo(model, 0) + int(rng.integers(4 * step, 5 * step))
         length -= length % model.size_multiple
         picture = narrow(model, length)

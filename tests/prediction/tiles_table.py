@@ -26,8 +26,9 @@ def row(name):
     tiles = picture_logits(model, noise(*size), mirror=True, tile=tile)
     error = np.abs(tiles - whole).max() / np.abs(whole).max()
     labels = int((tiles.argmax(-1) != whole.argmax(-1)).sum())
+    margins = " to ".join(map(str, sorted({min(halos), max(halos)})))
     return [
-        name, step // 4, f"{min(halos)} to {max(halos)}", f"{size[0]} x {size[1]}", len(cuts(model, size[0], tile)),
+        name, step // 4, margins, f"{size[0]} x {size[1]}", len(cuts(model, size[0], tile)),
         f"{(tiles == whole).mean():.1%}", f"{error:.1e}", f"{labels} of {whole[..., 0].size}",
     ]  # fmt: skip
 
