@@ -45,11 +45,12 @@ def duration(script, command, folder):
     ("doctor", amount(2, 100)),
     pytest.param("gradcheck relu", 60, marks=pytest.mark.long),
     pytest.param("predict toy scenes/images --out out", 60, marks=pytest.mark.long),
+    pytest.param("predict toy scenes/images --out out --jobs 2", 60, marks=pytest.mark.long),
     pytest.param("train --limit 1 --epochs 1 --size 20x28 --width 0.1", 40, marks=pytest.mark.long),
 ])  # fmt: skip
 def test_ctrl_c_never_shows_a_traceback(tmp_path, command, count):
     if "scenes" in command:
-        main(["data", "scenes", "--out", str(tmp_path / "scenes"), "--count", "1"])
+        main(["data", "scenes", "--out", str(tmp_path / "scenes"), "--count", "4"])
     script = tmp_path / "start-tinysegnet"
     script.write_text(SCRIPT)
     whole = duration(script, command, tmp_path)

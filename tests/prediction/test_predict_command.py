@@ -14,6 +14,7 @@ from tinysegnet.cli.predict_command import _own_stems
 from tinysegnet.data import CAMVID, find_pictures, read_image, read_labels
 from tinysegnet.errors import DataError
 from tinysegnet.prediction.predict import predict_logits
+from tinysegnet.prediction.segment_files import MAX_LOGITS
 from tinysegnet.weights.checkpoint import save
 
 RNG = np.random.default_rng(0)
@@ -123,7 +124,7 @@ def test_too_large_a_scale_suggests_one_that_fits(checkpoint, mixed, tmp_path, c
     error = capsys.readouterr().err
     assert "p4.jpg: " in error
     scale = float(error.split("--scale ")[1].split()[0])
-    assert 4_000_000 * 0.99 < 48 * 64 * scale**2 <= 4_000_000
+    assert MAX_LOGITS * 0.99 < 48 * 64 * 11 * scale**2 <= MAX_LOGITS
 
 
 def test_bad_pictures_are_reported_and_the_others_predicted(checkpoint, mixed, tmp_path, capsys):

@@ -9,15 +9,17 @@ from typing import Annotated
 from unicodedata import normalize
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
-from ..errors import TinySegNetError
+from ..errors import SettingError, TinySegNetError
 from ..files import write_atomically
 from ..runtime.progress import say, track
 from .data_options import PaletteChoice
-from .options import CheckpointPath, OutFolder, Quiet
+from .options import CheckpointPath, OutFolder, Quiet, Switch
 from .predict_video import Video, VideoOptions, predict_videos
 from .prediction_options import FACTOR, Options, PredictionOptions, UnfamiliarPictures
 
+Jobs = Annotated[int, Parameter(validator=Number(gte=1, lte=64))]
 OLD_SUFFIXES = ("_doubt",)  # written by version 0.1
 ANIMATION = "predictions.gif"
 
@@ -25,8 +27,8 @@ ANIMATION = "predictions.gif"
 def run(
     checkpoint: CheckpointPath, images: Annotated[tuple[Path, ...], Parameter(name="IMAGE")] = (), /, *,
     out: OutFolder, scale: Annotated[float, FACTOR] = 1.0, options: Options = PredictionOptions(), gif: bool = False,
-    probabilities: bool = False, palette: PaletteChoice = "own", video: Video = VideoOptions(),
-    quiet: Quiet = False,
+    probabilities: bool = False, palette: PaletteChoice = "own", full_size: bool = False, tiles: Switch | None = None,
+    jobs: Jobs = 1, video: Video = VideoOptions(), quiet: Quiet = False,
 ) -> int:  # fmt: skip
     """Segment pictures of any size, and write STEM_overlay.png, STEM_colours.png and STEM_labels.png for each. Segment
     videos, and write STEM_overlay.mp4 for each.
@@ -46,26 +48,42 @@ def run(
         gif: Also write predictions.gif, an animation of the overlays.
         probabilities: Also write STEM_probabilities.npz for numpy.load, with "probabilities" (height, width, classes)
             in float32 and "names", the names of the classes.
+        full_size: Give the network the picture's own pixels, without resizing the picture to the size of the training
+            pictures. With --scale, this size is multiplied. Use it for aerial pictures and scans.
+        tiles: Predict in tiles, which needs less memory. The labels are those of the whole picture. Default: for more
+            than 4 megapixels of the network's input.
+        jobs: The number of processes, which share the processor's cores. The results do not depend on it.
     """
     from .. import viz
     from ..prediction.segment_files import Outcome, PictureTask, Segmenter, SegmentSettings, segment_files
 
+    if tiles and options.samples:
+        raise SettingError("tiles and samples cannot be combined: samples use the whole picture. Give one of the two")
     paths, videos = _files(images, out)
     sources = video.sources(videos, gif=gif, probabilities=probabilities)
-    loaded = options.open(checkpoint)
+    loaded = options.open(checkpoint, palette)
     out.mkdir(parents=True, exist_ok=True)
-    averaging = {name: value for name, value in options.resolved_for(loaded).items() if name != "size"}
-    settings = SegmentSettings(
-        checkpoint=checkpoint, palette=palette, out=out, scale=scale, samples=options.samples,
-        averaging={} if options.samples else averaging, probabilities=probabilities, keep=gif,
-    )  # fmt: skip
+    averaging = options.resolved_for(loaded)
+    averaging.pop("size")
+    settings = SegmentSettings(checkpoint, palette, out, scale, averaging, options.samples, probabilities, gif,
+                               full_size, tiles)  # fmt: skip
     tasks = list(map(PictureTask, range(len(paths)), paths, _own_stems(paths)))
     segmenter = Segmenter(settings, loaded)
     animation = viz.Animation(segmenter.palette, len(paths)) if gif else None
-    finished: list[Outcome] = []
+    complete: list[bool] = []
+
+    def finished(outcome: Outcome) -> None:
+        complete.append(outcome.error is None)
+
+    if min(jobs, len(tasks)) > 1:
+        from ..prediction.worker_processes import segment_in_processes
+
+        outcomes = segment_in_processes(tasks, settings, jobs, finished)
+    else:
+        outcomes = segment_files(tasks, segmenter, finished)
     failed, unfamiliar = 0, UnfamiliarPictures(loaded)
     try:
-        with closing(segment_files(tasks, segmenter, finished.append)) as outcomes:
+        with closing(outcomes):
             for task, overlay, error, deviation, found in track("predicting", len(paths))(outcomes):
                 if isinstance(error, TinySegNetError):
                     say(f"error: {error}")
@@ -79,8 +97,8 @@ def run(
                     name = task.path.name.encode(errors="backslashreplace").decode()
                     animation.add(found.image, found.labels, name, task.number + 1)
     except KeyboardInterrupt:
-        done = sum(outcome.error is None for outcome in finished)
-        say(f"{out} contains the results of {done} of {len(paths)} pictures. The same command segments all of them.")
+        count = f"{sum(complete)} of {len(paths)} pictures"
+        say(f"{out} contains the results of {count}. The same command segments all of them.")
         raise
     if animation and animation.frames:
         write_atomically(out / ANIMATION, animation.to_bytes())

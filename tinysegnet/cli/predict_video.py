@@ -88,7 +88,7 @@ def _predict_video(
             target.mkdir(exist_ok=True)
         else:
             writer = stack.enter_context(closing(VideoWriter(stack.enter_context(new_file(target)), reader)))
-        prediction = SmoothedPrediction(segmenter, name, video.smooth)
+        prediction = SmoothedPrediction(segmenter, Path(name), video.smooth)
         count = min(reader.total or math.inf, limit * reader.rate)
         progress = track(f"predicting {name}", None if count == math.inf else math.ceil(count))
         try:

@@ -1,9 +1,11 @@
 """Prediction of the frames of a video, with probabilities that are averaged over time."""
 
+from pathlib import Path
+
 import numpy as np
 
 from ..ops import softmax_forward
-from .predict import _largest, _sample, _working_logits
+from .predict import _largest, _sample, _working_logits, predict
 from .segment_files import Segmenter
 
 
@@ -14,12 +16,12 @@ class SmoothedPrediction:
     with the first frame, and again if the size of the frames changes. It continues over cuts.
 
     Args:
-        name: the name of the video, for errors.
+        path: the video, for errors.
         weight: 0 <= weight < 1. With weight 0, the labels are those of `predict`.
     """
 
-    def __init__(self, segmenter: Segmenter, name: str, weight: float) -> None:
-        self.segmenter, self.name, self.weight = segmenter, name, weight
+    def __init__(self, segmenter: Segmenter, path: Path, weight: float) -> None:
+        self.segmenter, self.path, self.weight = segmenter, path, weight
         self._mean = np.empty(0)
 
     def labels(self, image: np.ndarray) -> np.ndarray:
@@ -28,13 +30,13 @@ class SmoothedPrediction:
         Raises SettingError if the network would need too much memory.
         """
         model, settings = self.segmenter.checkpoint.model, self.segmenter.settings
-        size = self.segmenter.input_size(self.name, image.shape[:2])
-        if settings.samples is None:
-            planes = _working_logits(model, image, size, **settings.averaging)
+        size, tile = self.segmenter.input_size(self.path, image.shape[:2])
+        if settings.samples is not None:
+            now = _sample(model, image, settings.samples, 0, size)[0]
+        elif self.weight:
+            now = softmax_forward(_working_logits(model, image, size, tile=tile, **settings.averaging))[0]
         else:
-            planes = _sample(model, image, settings.samples, 0, size)[0]
-        if self.weight:
-            now = softmax_forward(planes)[0] if settings.samples is None else planes
-            past = self._mean if self._mean.shape == now.shape else now
-            planes = self._mean = self.weight * past + (1 - self.weight) * now
-        return _largest(planes, image.shape[:2])
+            return predict(model, image, size=size, tile=tile, **settings.averaging)
+        past = self._mean if self._mean.shape == now.shape else now
+        self._mean = self.weight * past + (1 - self.weight) * now
+        return _largest(self._mean, image.shape[:2])

@@ -22,6 +22,8 @@ def index_picture(labels: np.ndarray, palette: Palette) -> Image.Image:
 
 def picture_bytes(picture: Image.Image, format: str = "PNG", **options: Any) -> bytes:
     """Encode the picture in this format, with Pillow's options."""
+    if format == "PNG":  # level 6, Pillow's default, takes more than twice as long and makes an overlay 3 % smaller
+        options = {"compress_level": 4, **options}
     buffer = io.BytesIO()
     picture.save(buffer, format, **options)
     return buffer.getvalue()

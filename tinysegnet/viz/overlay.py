@@ -30,7 +30,10 @@ def overlay(image: np.ndarray, labels: np.ndarray, palette: Palette, alpha: floa
 
 def colour_map(labels: np.ndarray, palette: Palette) -> np.ndarray:
     """Paint a label map in the palette's colours, with unlabelled pixels hatched: (H, W, 3) uint8."""
-    return np.where(is_class(labels, palette)[..., None], palette.colorize(labels), hatch(*labels.shape))
+    painted, unlabelled = palette.colorize(labels), ~is_class(labels, palette)
+    if unlabelled.any():
+        painted[unlabelled] = hatch(*labels.shape)[unlabelled]
+    return painted
 
 
 def error_picture(image: np.ndarray, labels: np.ndarray, prediction: np.ndarray, palette: Palette) -> np.ndarray:
