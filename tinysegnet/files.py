@@ -11,8 +11,8 @@ import io
 import os
 import secrets
 import stat
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -87,14 +87,23 @@ def write_atomically(path: str | os.PathLike[str], data: bytes, *, durable: bool
     Raises:
         OSError: The disk is full or the folder is read-only, for example. An older file is then unchanged.
     """
+    with new_file(path, durable=durable) as temporary, open(temporary, "xb") as file:
+        file.write(data)
+
+
+@contextmanager
+def new_file(path: str | os.PathLike[str], *, durable: bool = True) -> Iterator[Path]:
+    """Give a block of code a temporary path to write to. The file replaces `path` if the block raises no error.
+
+    The arguments and the errors are those of `write_atomically`.
+    """
     target = Path(os.path.realpath(path))
     # Renaming is atomic only within a file system, so the temporary file is in the same folder. Long names are cut.
     temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(4)}.tmp")
     try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-            file.flush()
-            if durable:
+        yield temporary
+        if durable:
+            with open(temporary, "r+b") as file:
                 os.fsync(file.fileno())
         os.replace(temporary, target)
     except BaseException as error:  # including Ctrl-C, because no temporary file must remain

@@ -97,7 +97,7 @@ def test_names_that_help_shows_without_importing_networks_are_right():
 
 # --- imports ---------------------------------------------------------------------------------------------------------
 
-HEAVY = ("numpy", "numba", "scipy", "matplotlib", "PIL", "jinja2", "tqdm", "safetensors", "rich.markdown")
+HEAVY = ("numpy", "numba", "scipy", "matplotlib", "PIL", "jinja2", "tqdm", "safetensors", "rich.markdown", "av")
 # Run each command line in a fork of a process that has imported only the parser.
 IMPORTS = """
 import io, os, sys

@@ -159,6 +159,8 @@ def test_a_short_loop_is_not_shown_and_a_long_one_is(terminal, monkeypatch):
     monkeypatch.setattr("tqdm.std.time", lambda: float(next(now)))
     assert list(track("reading")(range(3))) == [0, 1, 2]
     assert any(re.match(r"reading \d/3 \|.*\| .* left", text) for text in terminal.lines())
+    assert list(track("filming")(iter(range(3)))) == [0, 1, 2]
+    assert any(re.fullmatch(r"filming \d *", text) for text in terminal.lines()), "only a count without a total"
 
 
 def test_what_happens_is_shown_and_removed_but_not_during_a_training(terminal):

@@ -51,7 +51,10 @@ def check_required(words: Sequence[str], app: Any, commands: Sequence[str], argu
     given = {argument.name: [Path(token.value) for token in argument.tokens] for argument in arguments}
     if given.get("CHECKPOINT") and given.get("IMAGE"):
         check_order(" ".join(commands), given["CHECKPOINT"][0], given["IMAGE"])
-    missing = [argument.name for argument in arguments if argument.required and not argument.has_tokens]
+    required = [argument for argument in arguments if argument.required or argument.name == "IMAGE"]
+    missing = [argument.name for argument in required if not argument.has_tokens]
+    if "IMAGE" in missing and given.get("--camera"):
+        missing.remove("IMAGE")
     if not missing:
         return
     options = [name for argument in arguments if argument.parse for name in argument.names] + ["--help"]

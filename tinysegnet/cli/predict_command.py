@@ -11,11 +11,12 @@ from unicodedata import normalize
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from ..errors import TinySegNetError
+from ..errors import SettingError, TinySegNetError
 from ..files import write_atomically
 from ..runtime.progress import say, track
 from .data_options import PaletteChoice
-from .options import CheckpointPath, OutFolder, Quiet
+from .options import CheckpointPath, OutFolder, Quiet, Switch
+from .predict_video import Video, VideoOptions, predict_videos
 from .prediction_options import FACTOR, Options, PredictionOptions, UnfamiliarPictures
 
 Jobs = Annotated[int, Parameter(validator=Number(gte=1, lte=64))]
@@ -24,35 +25,48 @@ ANIMATION = "predictions.gif"
 
 
 def run(
-    checkpoint: CheckpointPath, images: Annotated[tuple[Path, ...], Parameter(name="IMAGE")], /, *,
+    checkpoint: CheckpointPath, images: Annotated[tuple[Path, ...], Parameter(name="IMAGE")] = (), /, *,
     out: OutFolder, scale: Annotated[float, FACTOR] = 1.0, options: Options = PredictionOptions(), gif: bool = False,
-    probabilities: bool = False, palette: PaletteChoice = "own", jobs: Jobs = 1, quiet: Quiet = False,
+    probabilities: bool = False, palette: PaletteChoice = "own", full_size: bool = False, tiles: Switch | None = None,
+    jobs: Jobs = 1, video: Video = VideoOptions(), quiet: Quiet = False,
 ) -> int:  # fmt: skip
-    """Segment pictures of any size, and write STEM_overlay.png, STEM_colours.png and STEM_labels.png for each.
+    """Segment pictures of any size, and write STEM_overlay.png, STEM_colours.png and STEM_labels.png for each. Segment
+    videos, and write STEM_overlay.mp4 for each.
 
     The overlay has a legend, and small pictures are enlarged in it. The colour map and the labels have the size of the
     picture. The labels are a palette PNG whose values are the class numbers. Photographs are turned upright first.
     Pictures that fail are reported and skipped. The exit code is then 1, or 2 if no picture was segmented.
 
+    Videos need PyAV: pip install "tinysegnet[video]". The overlay of a video is an H.264 video with the times and, if
+    MP4 allows it, the sound of the original. Its legend lists all classes and their present shares of the pixels.
+
     Args:
         images: Pictures of any size (PNG, JPEG, TIFF, WebP, BMP, GIF, AVIF, and HEIC if pillow-heif is installed), or
-            folders of them.
+            folders of them. Videos (MP4, MOV, AVI, WebM, MKV), also in these folders.
         out: A folder for the results. It is created if it is missing.
         scale: A factor on the height and width of the network's input; 1 is the size of its training pictures.
         gif: Also write predictions.gif, an animation of the overlays.
         probabilities: Also write STEM_probabilities.npz for numpy.load, with "probabilities" (height, width, classes)
             in float32 and "names", the names of the classes.
+        full_size: Give the network the picture's own pixels, without resizing the picture to the size of the training
+            pictures. With --scale, this size is multiplied. Use it for aerial pictures and scans.
+        tiles: Predict in tiles, which needs less memory. The labels are those of the whole picture. Default: for more
+            than 4 megapixels of the network's input.
         jobs: The number of processes, which share the processor's cores. The results do not depend on it.
     """
     from .. import viz
     from ..prediction.segment_files import Outcome, PictureTask, Segmenter, SegmentSettings, segment_files
 
-    paths = _pictures(images, out)
+    if tiles and options.samples:
+        raise SettingError("tiles and samples cannot be combined: samples use the whole picture. Give one of the two")
+    paths, videos = _files(images, out)
+    sources = video.sources(videos, gif=gif, probabilities=probabilities)
     loaded = options.open(checkpoint, palette)
     out.mkdir(parents=True, exist_ok=True)
     averaging = options.resolved_for(loaded)
     averaging.pop("size")
-    settings = SegmentSettings(checkpoint, palette, out, scale, averaging, options.samples, probabilities, keep=gif)
+    settings = SegmentSettings(checkpoint, palette, out, scale, averaging, options.samples, probabilities, gif,
+                               full_size, tiles)  # fmt: skip
     tasks = list(map(PictureTask, range(len(paths)), paths, _own_stems(paths)))
     segmenter = Segmenter(settings, loaded)
     animation = viz.Animation(segmenter.palette, len(paths)) if gif else None
@@ -89,22 +103,29 @@ def run(
     if animation and animation.frames:
         write_atomically(out / ANIMATION, animation.to_bytes())
         print(out / ANIMATION)
+    codes = {0 if not failed else 1 if failed < len(paths) else 2} if paths or not sources else set()
+    if sources:
+        stems = _own_stems([*videos, Path("camera")])
+        codes.add(predict_videos(sources, stems[: len(sources)], segmenter, video, unfamiliar))
     unfamiliar.warn()
-    return 0 if not failed else 1 if failed < len(paths) else 2
+    return codes.pop() if len(codes) == 1 else 1
 
 
-def _pictures(images: tuple[Path, ...], out: Path) -> list[Path]:
-    """Return the pictures to segment. If their folder is also `out`, the results of an earlier run are skipped."""
-    from ..data.find import find_pictures, other_files
+def _files(images: tuple[Path, ...], out: Path) -> list[list[Path]]:
+    """Return the pictures and the videos. If their folder is also `out`, the results of an earlier run are skipped."""
+    from ..data.find import find_pictures, find_videos, other_files
     from ..prediction.segment_files import SUFFIXES
 
-    found = find_pictures(images)
+    both = [find_pictures(images), find_videos(images)]
     if others := other_files(images):
-        print(f"files that are not pictures are left out: {len(others)}, such as {others[0]}", file=sys.stderr)
+        say(f"files that are neither pictures nor videos are left out: {len(others)}, such as {others[0]}")
     return [
-        path for path in found
-        if path in images or path.parent.resolve() != out.resolve()
-        or not (path.stem.endswith(SUFFIXES + OLD_SUFFIXES) or path.name == ANIMATION)
+        [
+            path for path in found
+            if path in images or path.parent.resolve() != out.resolve()
+            or not (path.stem.endswith(SUFFIXES + OLD_SUFFIXES) or path.name == ANIMATION)
+        ]
+        for found in both
     ]  # fmt: skip
 
 

@@ -5,6 +5,7 @@ import math
 import mmap
 import os
 import re
+import sys
 import warnings
 from os import PathLike
 from pathlib import Path
@@ -113,12 +114,17 @@ def _formats_of(file: BinaryIO, formats: list[str]) -> list[str]:
 
 
 def claimed_pixels(path: Path) -> int:
-    """Return the number of pixels that a picture file claims to have, or 0 if it is not a picture."""
+    """Return the number of pixels that a picture file claims to have, or 0 if it is not a picture.
+
+    Above Pillow's limit of 179 Mpx, only a lower bound is known: MAX_PIXELS_SINGLE + 1.
+    """
     if is_special(path):
         return 0
     try:
         with warnings.catch_warnings(action="ignore"), open(path, "rb") as file:
             return math.prod(Image.open(file, formats=_formats_of(file, _FORMATS)).size)
+    except Image.DecompressionBombError:
+        return MAX_PIXELS_SINGLE + 1
     except Exception:  # it is reported when the picture is read
         return 0
 
@@ -201,6 +207,21 @@ def _check_tiff(path: Path, image: TiffImageFile, max_pixels: int) -> None:
         raise DataError(f"{path}: the TIFF has {channels} channels. Save three colour channels, with alpha if needed.")
     if is_deep and (photometric == 0 or (colors != 1 and tags.get(Tag.PlanarConfiguration) == 2)):
         raise DataError(f"{path}: the 16-bit TIFF has inverted values or separate planes. Save it as PNG.")
+
+
+def check_tiff_file(path: Path) -> None:
+    """Raise DataError if a TIFF of any size is truncated, or has channels or bit depths that are not supported."""
+    try:
+        with warnings.catch_warnings(action="ignore"), TiffImageFile(path) as image:
+            _check_tiff(path, image, sys.maxsize)
+            for offsets, counts in ((Tag.StripOffsets, Tag.StripByteCounts), (Tag.TileOffsets, Tag.TileByteCounts)):
+                ends = map(sum, zip(image.tag_v2.get(offsets, ()), image.tag_v2.get(counts, ()), strict=True))
+                if max(ends, default=0) > path.stat().st_size:
+                    raise DataError(f"{path}: damaged: the end of the file is missing. Replace the file.")
+    except DataError:
+        raise
+    except Exception as error:  # see open_picture
+        raise DataError(f"{path}: damaged or not supported: {error}. Save it as an 8-bit RGB file.") from error
 
 
 def _unidentified(path: Path, formats: list[str]) -> DataError:

@@ -14,14 +14,16 @@ from ..errors import SettingError, ShapeError
 from ..models import Network, check_network
 from ..ops import softmax_forward
 from ..runtime.settings import convert
+from .tiles import class_logits, picture_logits, predict_bands, rows_of
 
 Size = tuple[int, int]
 Scales = tuple[float, ...]
 
 
 def predict(
-    model: Network, image: np.ndarray, *, size: Size | None = None, mirror: bool = False, scales: Scales = (1.0,)
-) -> np.ndarray:
+    model: Network, image: np.ndarray, *, size: Size | None = None, mirror: bool = False, scales: Scales = (1.0,),
+    tile: int | None = None,
+) -> np.ndarray:  # fmt: skip
     """Predict the label map of a picture, with about 15 bytes per pixel in addition to the network's memory.
 
     Args:
@@ -30,15 +32,24 @@ def predict(
         mirror: average the logits of the picture and its mirror image, which takes twice as long.
         scales: factors for height and width. The logits at all scales are resized to the largest and averaged; scale 2
             takes four times as long as scale 1.
+        tile: run the network on overlapping crops of at most this height and width in pixels, which needs less memory
+            and changes the logits only by rounding. Without `size` and with one scale, no logits of the whole picture
+            are stored.
 
     Returns:
         (H, W) uint8: the class of the largest logit.
 
     Raises:
         ShapeError: image is not an array (H, W, 3) of dtype uint8.
-        SettingError: size or scales are out of range.
+        SettingError: size or scales are out of range, or the tile is too small for the network.
     """
-    return _largest(_working_logits(model, image, size, mirror, scales), image.shape[:2])
+    scales = _positive(scales)
+    if tile is not None and len(scales) == 1:
+        pixels = resized_picture(model, image, size, scales[0])
+        if pixels.shape == image.shape:
+            bands = predict_bands(model, rows_of(pixels), pixels.shape[:2], tile=tile, mirror=mirror)
+            return np.concatenate([labels for _, labels in bands])
+    return _largest(_working_logits(model, image, size, mirror, scales, tile), image.shape[:2])
 
 
 def predict_logits(model: Network, image: np.ndarray, **options: Any) -> np.ndarray:
@@ -110,29 +121,30 @@ def _sample(model: Network, image: np.ndarray, samples: int, seed: int, size: Si
 
 
 def _working_logits(
-    model: Network, image: np.ndarray, size: Size | None = None, mirror: bool = False, scales: Scales = (1.0,)
-) -> np.ndarray:
+    model: Network, image: np.ndarray, size: Size | None = None, mirror: bool = False, scales: Scales = (1.0,),
+    tile: int | None = None,
+) -> np.ndarray:  # fmt: skip
     """Return the logits (h, w, num_classes) at the largest of the scales."""
-    scales = convert("scales", scales, Scales)
-    if min(scales) <= 0:
-        raise SettingError(f"scales: {scales} is out of range. Choose positive numbers.")
     found: list[np.ndarray] = []
-    for scale in sorted(scales):
-        x = working_picture(model, image, size, scale)
-        logits, *mirrored = class_logits(model.forward(np.concatenate([x, x[:, :, ::-1]]) if mirror else x))
-        for other in mirrored:
-            logits = (logits + other[:, ::-1]) / 2
-        found.append(logits)
+    for scale in sorted(_positive(scales)):
+        found.append(picture_logits(model, resized_picture(model, image, size, scale), mirror=mirror, tile=tile))
     return np.mean([_resized(logits, found[-1].shape[:2]) for logits in found], axis=0)
 
 
-def class_logits(logits: np.ndarray) -> np.ndarray:
-    """Return one logit per class (..., K). A single logit z becomes (0, z), because sigmoid(z) = softmax(0, z)[1]."""
-    return logits if logits.shape[-1] > 1 else np.concatenate([np.zeros_like(logits), logits], axis=-1)
+def _positive(scales: Scales) -> Scales:
+    scales = convert("scales", scales, Scales)
+    if min(scales) <= 0:
+        raise SettingError(f"scales: {scales} is out of range. Choose positive numbers.")
+    return scales
 
 
 def working_picture(model: Network, image: np.ndarray, size: Size | None, scale: float = 1.0) -> np.ndarray:
-    """Return the picture as a batch of one, resized to `network_size`."""
+    """Return the picture as a batch of one, resized to `network_size`, in the dtype of the network."""
+    return resized_picture(model, image, size, scale)[None].astype(model.dtype)
+
+
+def resized_picture(model: Network, image: np.ndarray, size: Size | None, scale: float = 1.0) -> np.ndarray:
+    """Return the picture (h, w, 3) uint8, resized to `network_size`."""
     check_network(model)
     is_array = isinstance(image, np.ndarray)
     if not is_array or image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
@@ -141,8 +153,7 @@ def working_picture(model: Network, image: np.ndarray, size: Size | None, scale:
     whole = isinstance(size, tuple | list) and all(isinstance(n, int | np.integer) and n > 0 for n in size)
     if size is not None and not (whole and len(size) == 2):
         raise SettingError(f"size: {size!r} is not a size. Give (H, W), two positive whole numbers, or None.")
-    working = network_size(model, image.shape[:2], size, scale)
-    return _resize(image, working)[None].astype(model.dtype)
+    return _resize(image, network_size(model, image.shape[:2], size, scale))
 
 
 def network_size(model: Network, image_size: Size, size: Size | None, scale: float = 1.0) -> Size:

@@ -20,16 +20,20 @@ from PIL import Image
 from .. import viz
 from ..data import read_image
 from ..data.image_files import MAX_PIXELS_SINGLE, claimed_pixels
-from ..errors import DataError, SettingError
+from ..errors import DataError, SettingError, TinySegNetError
 from ..files import write_atomically
 from ..ops import softmax_forward
+from ..runtime.progress import track
 from ..weights.checkpoint import Checkpoint, open_checkpoint
+from .large_pictures import LargePicture, segment_large
 from .predict import network_size, predict, predict_logits, predict_samples, predict_with_uncertainty
+from .tiles import TILE, cuts
 
 SUFFIXES = ("_overlay", "_colours", "_labels", "_uncertainty")  #: of the names of the results
 LEGIBLE = 240  # pixels; the overlay of a picture whose longer side is shorter is enlarged
 MAX_PROBABILITIES = 250_000_000  # numbers of 4 bytes; several arrays of this size are in memory
-MAX_WORKING_PIXELS = 4_000_000  # because vgg16 needs several arrays of 256 bytes per pixel
+MAX_WORKING_PIXELS = 4_000_000  # without tiles, because vgg16 needs several arrays of 256 bytes per pixel
+MAX_LOGITS = 100_000_000  # numbers of 4 bytes, which tiles need if the network's input has not the picture's size
 SLOTS = 4  #: the maximum number of pictures that a process has in memory
 PIXELS_PER_SLOT = 8_000_000  # larger pictures take several slots, because results need up to 30 bytes per pixel
 WRITERS = 2  # threads that encode results
@@ -78,6 +82,8 @@ class SegmentSettings:
     samples: int | None  # the number of passes with dropout, or None for one pass without it
     probabilities: bool  # whether to write the probabilities of all classes
     keep: bool  # whether outcomes contain the segmentation
+    full_size: bool = False  # whether `scale` is a factor on the picture's own size
+    tiles: bool | None = None  # whether to predict in tiles; None: above MAX_WORKING_PIXELS
 
 
 class Segmenter:
@@ -89,23 +95,32 @@ class Segmenter:
         self.palette = self.checkpoint.palette.with_colors(settings.palette)
         self.known = self.checkpoint.training_pictures
 
-    def read(self, task: PictureTask) -> np.ndarray:
-        """Read the picture, (H, W, 3) uint8, and turn it upright. Raises DataError if this is not possible."""
+    def read(self, task: PictureTask) -> np.ndarray | LargePicture:
+        """Read the picture, (H, W, 3) uint8, and turn it upright, or open a picture that is too large for memory.
+
+        Raises DataError if this is not possible.
+        """
+        if claimed_pixels(task.path) > MAX_PIXELS_SINGLE:
+            return LargePicture(task.path)
         return read_image(task.path, max_pixels=MAX_PIXELS_SINGLE)
 
-    def segment(self, task: PictureTask, image: np.ndarray) -> Segmentation:
-        """Predict the labels of a picture. Raises SettingError if it would need too much memory."""
-        model, settings, path = self.checkpoint.model, self.settings, task.path
-        H, W = self.checkpoint.size or image.shape[:2]
+    def input_size(self, path: Path, shape: tuple[int, int]) -> tuple[tuple[int, int], int | None]:
+        """Return `size` and `tile` for predicting a picture of shape (H, W). Raises SettingError if it is too large."""
+        settings = self.settings
+        H, W = (None if settings.full_size else self.checkpoint.size) or shape
         size = max(1, round(H * settings.scale)), max(1, round(W * settings.scale))
         largest = 1.0 if settings.samples else max(settings.averaging["scales"])
-        h, w = network_size(model, image.shape[:2], size, largest)
-        if h * w > MAX_WORKING_PIXELS:
-            factor = settings.scale * math.sqrt(MAX_WORKING_PIXELS / (h * w))
-            raise SettingError(
-                f"{path}: {h} x {w} pixels are too many for the network, which takes {MAX_WORKING_PIXELS / 1e6:.0f} "
-                f"Mpx. Give --scale {math.floor(1000 * factor) / 1000:g} or less"
-            )
+        return size, self._tile(path, shape, network_size(self.checkpoint.model, shape, size, largest))
+
+    def segment(self, task: PictureTask, image: np.ndarray | LargePicture) -> Segmentation | Outcome:
+        """Predict the labels of a picture. Raises SettingError if it would need too much memory.
+
+        The outcome of a large picture is complete, because its results are written while it is predicted.
+        """
+        if isinstance(image, LargePicture):
+            return self._segment_large(task, image)
+        model, settings, path = self.checkpoint.model, self.settings, task.path
+        size, tile = self.input_size(path, image.shape[:2])
         if settings.probabilities and image[..., 0].size * self.palette.num_classes > MAX_PROBABILITIES:
             raise SettingError(f"{path}: the probabilities would take {4 * MAX_PROBABILITIES / 1e9:.0f} GB or more. "
                                "Leave out --probabilities, or reduce the picture")  # fmt: skip
@@ -116,9 +131,52 @@ class Segmenter:
             mean, variance = predict_samples(model, image, **sampling)
             return Segmentation(image, mean.argmax(-1).astype("uint8"), variance.mean(axis=2), mean)
         if settings.probabilities:
-            logits = predict_logits(model, image, size=size, **settings.averaging)
+            logits = predict_logits(model, image, size=size, tile=tile, **settings.averaging)
             return Segmentation(image, logits.argmax(-1).astype("uint8"), None, softmax_forward(logits)[0])
-        return Segmentation(image, predict(model, image, size=size, **settings.averaging))
+        return Segmentation(image, predict(model, image, size=size, tile=tile, **settings.averaging))
+
+    def _tile(self, path: Path, size: tuple[int, int], working: tuple[int, int]) -> int | None:
+        """Return the size of tiles for a picture of this size and the network's input, or None to predict it whole."""
+        settings, (h, w) = self.settings, working
+        whole = settings.samples is not None or settings.tiles is False
+        if not settings.tiles and h * w <= MAX_WORKING_PIXELS:
+            return None
+        own_size = working == size and len(settings.averaging["scales"]) == 1
+        most = MAX_WORKING_PIXELS if whole else math.inf if own_size else MAX_LOGITS // self.palette.num_classes
+        if h * w > most:
+            factor = math.floor(1000 * settings.scale * math.sqrt(most / (h * w))) / 1000
+            others = "" if whole or own_size else ", or --full-size and --test-scales 1 without --scale"
+            raise SettingError(f"{path}: {h} x {w} pixels are too many for the network, which takes {most / 1e6:.1f} "
+                               f"Mpx with these settings. Give --scale {factor:g} or less{others}")  # fmt: skip
+        self._check_tiles(path, working)
+        return TILE
+
+    def _check_tiles(self, path: Path, size: tuple[int, int]) -> None:
+        try:
+            self.checkpoint.model.check_size(size)
+            for length in size:
+                cuts(self.checkpoint.model, length)
+        except TinySegNetError as error:
+            raise SettingError(f"{path}: {error}") from error
+
+    def _segment_large(self, task: PictureTask, picture: LargePicture) -> Outcome:
+        settings, (H, W) = self.settings, picture.size
+        changes = {
+            "give --full-size": not settings.full_size, "leave out --scale": settings.scale != 1,
+            "leave out --samples": settings.samples is not None, "leave out --no-tiles": settings.tiles is False,
+            "leave out --probabilities": settings.probabilities,
+            "give --test-scales 1": settings.samples is None and tuple(settings.averaging["scales"]) != (1,),
+        }  # fmt: skip
+        if needed := [change for change, is_needed in changes.items() if is_needed]:
+            raise SettingError(f"{task.path}: a picture of {H} x {W} pixels is predicted in bands of rows. "
+                               f"For this, {', '.join(needed)}")  # fmt: skip
+        self._check_tiles(task.path, picture.size)
+        paths = [settings.out / f"{task.stem}{suffix}.png" for suffix in SUFFIXES[:3]]
+        progress = track(f"predicting {task.path.name}")
+        small = segment_large(picture, self.checkpoint.model, self.palette, paths,
+                              mirror=settings.averaging["mirror"], progress=progress)  # fmt: skip
+        deviation = self.known.deviation(small[0]) if self.known else None
+        return Outcome(task, paths[0], deviation=deviation, found=Segmentation(*small) if settings.keep else None)
 
     def write(self, task: PictureTask, found: Segmentation) -> Outcome:
         """Write the results, with only one in memory at a time."""

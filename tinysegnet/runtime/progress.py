@@ -42,10 +42,15 @@ def track(what: str, total: int | None = None) -> Callable[[Iterable[Any]], Iter
 
     Args:
         what: a few words, such as "checking pictures".
-        total: the number of passes; needed for iterators, which have no length.
+        total: the number of passes; needed for iterators, which have no length. If it is unknown, passes are counted.
     """
-    form = "{desc} {n_fmt}/{total_fmt} |{bar}| {remaining} left"
-    return lambda loop: _bar(_screen(), iterable=loop, desc=what, total=total, bar_format=form, delay=1)
+
+    def tracked(loop: Iterable[Any]) -> Iterable[Any]:
+        is_known = total is not None or hasattr(loop, "__len__")
+        form = "{desc} {n_fmt}/{total_fmt} |{bar}| {remaining} left" if is_known else "{desc} {n_fmt}"
+        return _bar(_screen(), iterable=loop, desc=what, total=total, bar_format=form, delay=1)
+
+    return tracked
 
 
 @contextmanager

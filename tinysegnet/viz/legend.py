@@ -16,6 +16,7 @@ def legend_strip(
     width: int,
     labels: np.ndarray | None = None,
     *,
+    counts: np.ndarray | None = None,
     font_size: int = 14,
     void: bool = True,
     rest: str = "not labelled",
@@ -28,6 +29,7 @@ def legend_strip(
     Args:
         labels: (H, W) class numbers; only classes that occur are listed, largest first, each with its share of all
             pixels. None lists all classes in the palette's order.
+        counts: (K + 1,) numbers of pixels per class and of unlabelled pixels, instead of labels.
         void: also list the unlabelled pixels, if the labels or the palette have any.
         rest: the name of the unlabelled pixels.
         theme: colours of text and background.
@@ -36,9 +38,9 @@ def legend_strip(
     font = load_font(font_size)
     swatch, gap, line = round(1.15 * font_size), round(0.5 * font_size), round(1.3 * font_size)
     # Lines of names are at most 16 em wide, so that one very long name does not reduce the number of columns.
-    share_room = 0 if labels is None else gap + text_width("100.0 %", font)
+    share_room = 0 if labels is None and counts is None else gap + text_width("100.0 %", font)
     room = max(min(width - 3 * gap - swatch - share_room, 16 * font_size), font_size)
-    found = listed(palette, labels, void, rest)
+    found = listed(palette, labels, void, rest, counts)
     entries = [(_broken(name, font, room), share, color) for name, share, color in found]
     widths = [text_width(text, font) for lines, _, _ in entries for text in lines]
     # The share follows the last line of the name.
@@ -79,18 +81,20 @@ def percent(fraction: float) -> str:
 
 
 def listed(
-    palette: Palette, labels: np.ndarray | None, void: bool = True, rest: str = "not labelled"
-) -> list[tuple[str, str, Color | None]]:
+    palette: Palette, labels: np.ndarray | None, void: bool = True, rest: str = "not labelled",
+    counts: np.ndarray | None = None,
+) -> list[tuple[str, str, Color | None]]:  # fmt: skip
     """Return name, share and colour of each entry in order; unlabelled pixels have no colour."""
     K = palette.num_classes
     names, colors = [*(class_name(palette, k) for k in range(K)), rest], [*palette.colors, None]
-    if labels is None:
+    if counts is None and labels is not None:
+        classes = np.where(is_class(labels, palette), labels.astype(np.int64), K)
+        counts = np.bincount(classes.ravel(), minlength=K + 1)
+    if counts is None:
         order = list(range(K + (void and palette.ignore_label is not None)))
         return [(names[k], "", colors[k]) for k in order]
-    classes = np.where(is_class(labels, palette), labels.astype(np.int64), K)
-    counts = np.bincount(classes.ravel(), minlength=K + 1)
     order = [*sorted(range(K), key=lambda k: -counts[k]), *([K] if void else [])]
-    return [(names[k], percent(counts[k] / classes.size), colors[k]) for k in order if counts[k]]
+    return [(names[k], percent(counts[k] / counts.sum()), colors[k]) for k in order if counts[k]]
 
 
 def _broken(text: str, font: ImageFont.FreeTypeFont, room: int) -> list[str]:

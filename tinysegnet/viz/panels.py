@@ -42,8 +42,14 @@ def labelled_picture(
     times = fitting_scale(labels.shape, 640, at_least=True) if enlargement is None else enlargement
     painted = Image.fromarray(overlay(enlarge(image, times), enlarge(labels, times), palette))
     width = max(painted.width, narrowest)
-    legend = legend_strip(palette, width, labels, font_size=max(15, round(width / 56)))
-    return stacked([painted, Image.fromarray(legend)], width)
+    return stacked([painted, Image.fromarray(scaled_legend(palette, width, labels))], width)
+
+
+def scaled_legend(
+    palette: Palette, width: int, labels: np.ndarray | None = None, *, counts: np.ndarray | None = None
+) -> np.ndarray:
+    """Draw the legend below a picture of this width, with a font that grows with it. See `legend_strip`."""
+    return legend_strip(palette, width, labels, counts=counts, font_size=max(15, round(width / 56)))
 
 
 def named_map(labels: np.ndarray, palette: Palette) -> Image.Image:
