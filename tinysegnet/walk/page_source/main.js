@@ -52,7 +52,7 @@ function begin() {
     const onclick = () => go(step.index, { push: true });
     return el("li", {}, el("button", { type: "button", onclick }, dot, text));
   }));
-  byId("contents", HTMLDetailsElement).open = matchMedia("(min-width: 70rem)").matches;
+  byId("contents", HTMLDetailsElement).open = matchMedia("(min-width: 105rem)").matches;
   matchMedia("(prefers-color-scheme: dark)").onchange = render;
   if (!embedded) history.scrollRestoration = "manual";
   addEventListener("popstate", (event) => restore(event.state));

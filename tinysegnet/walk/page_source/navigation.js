@@ -4,14 +4,16 @@ import { channelFor, chooseChannel, familyOf, readingFor } from "walk/channels.j
 import { isDark } from "walk/colours.js";
 import { redraw, state } from "walk/state.js";
 import { resultOf, steps, twinOf } from "walk/steps.js";
-import { nodeOf, pixelAt } from "walk/store.js";
+import { livingPixel, nodeOf, pixelAt } from "walk/store.js";
+
+/** @import { Tensor } from "walk/store.js" */
 
 /**
  * The browser's history entry of a step: whether the reader chose the channel (chosen), whether the step was opened at
  * the number's derivation (sum), and how far the page was scrolled when the reader left it (scroll).
  *
  * @typedef {{ place: [number, number], channel: number, chosen: boolean, reading: number, sum?: boolean,
- *   scroll?: number }} Kept
+ *   scroll?: number, settled?: boolean, trail?: typeof state.trail }} Kept
  */
 
 /** Whether the page is in a notebook's frame, where address and history belong to the notebook. */
@@ -24,13 +26,15 @@ export function stepOfAddress() {
 }
 
 /**
- * Go to a step. push: add it to the browser's history. sum: scroll to the derivation, not to the top.
+ * Go to a step. push: add it to the browser's history. sum: scroll to the derivation, not to the top. trail: the path
+ * of links that leads there.
  *
  * @param {number} index
- * @param {{ push?: boolean, sum?: boolean }} [how]
+ * @param {{ push?: boolean, sum?: boolean, trail?: typeof state.trail }} [how]
  */
-export async function go(index, { push = false, sum = false } = {}) {
+export async function go(index, { push = false, sum = false, trail = [] } = {}) {
   if (push) keepScroll();
+  state.trail = trail;
   enter(Math.max(0, Math.min(steps.length - 1, index)));
   if (push && !embedded) history.pushState({ sum }, "", addressOf(state.step));
   await redraw();
@@ -47,7 +51,8 @@ export async function restore(kept) {
   const index = stepOfAddress();
   if (embedded || !kept?.place) return go(index);
   enter(index);
-  Object.assign(state, { place: kept.place, channel: kept.channel, reading: kept.reading });
+  Object.assign(state, { place: kept.place, channel: kept.channel, reading: kept.reading, trail: kept.trail ?? [] });
+  state.settled = kept.settled ?? false;
   if (kept.chosen) state.chosen[familyOf(steps[index])] = kept.channel;
   await redraw();
   if (kept.sum && kept.scroll === undefined) showDerivation();
@@ -67,10 +72,10 @@ const addressOf = (index) => `#${steps[index].id}`;
 /** Store the current view in the browser's history. */
 export function keepState() {
   if (embedded) return;
-  const { place, channel, reading } = state, { sum } = history.state ?? {};
+  const { place, channel, reading, trail, settled } = state, { sum } = history.state ?? {};
   const chosen = familyOf(steps[state.step]) in state.chosen;
   try {
-    history.replaceState({ place, channel, chosen, reading, sum }, "", addressOf(state.step));
+    history.replaceState({ place, channel, chosen, reading, sum, trail, settled }, "", addressOf(state.step));
   } catch { /* browsers limit the rate of calls, which a moving slider exceeds */ }
 }
 
@@ -99,7 +104,8 @@ export function goToTwin() {
  */
 async function movePixel(down, right) {
   const result = await currentResult(), { grid: [rows, columns], H, W } = result;
-  const [y, x] = pixelAt(result, state.place);
+  const [y, x] = chosenPixel(result);
+  state.settled = true;
   state.place = [(neighbour(rows, y, down) + 0.5) / H, (neighbour(columns, x, right) + 0.5) / W];
   state.clicked = false;
   return redraw();
@@ -117,6 +123,14 @@ async function moveChannel(by) {
   const { shown } = await currentResult();
   return chooseChannel((Math.min(state.channel, shown - 1) + by + shown) % shown);
 }
+
+/**
+ * Return the pixel of a step's result that the page explains.
+ *
+ * @param {Tensor} result
+ */
+export const chosenPixel = (result) => (state.settled ? pixelAt(result, state.place)
+  : livingPixel(result, state.place, Math.min(state.channel, result.shown - 1)));
 
 async function currentResult() {
   const step = steps[state.step];

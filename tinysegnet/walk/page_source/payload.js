@@ -16,6 +16,7 @@
  * @property {Themed<string[]>} arrows        the colours of pooling windows
  * @property {ClassOfPixels[]} classes
  * @property {Pictures} pictures
+ * @property {[number, number]} place        the position in the picture at which the walk begins, 0..1
  * @property {PackedTensor[]} tensors
  * @property {PackedNode[]} nodes             the layers, then the prediction, then the loss
  * @property {PackedStep[]} steps

@@ -1,9 +1,16 @@
 // The reader's choices, and a function that redraws the page after a change.
 
+import { data } from "walk/payload.js";
+
 export const state = {
   step: 0,
   /** @type {[number, number]} the chosen position in the picture, 0..1 from the top and from the left */
-  place: [0.5, 0.5],
+  place: data.place,
+  /** whether the reader chose the position; until then, each step shows a number near it that is not 0 */
+  settled: false,
+  /** @type {{ name: string, step: number, place: [number, number], channel: number }[]} the numbers that the reader came
+   * from, following links */
+  trail: [],
   /** the channel of the step's result */
   channel: 0,
   /** the channel of the array that the step reads */
@@ -20,6 +27,8 @@ export const state = {
   largestFirst: true,
   /** whether long tables show all rows */
   allRows: false,
+  /** whether the map of the network shows gradients */
+  mapShowsGradients: false,
   /** whether all channels have small pictures */
   allChannels: false,
 };
