@@ -53,8 +53,8 @@ function zero(result, [y, x, c]) {
     redraw();
   };
   const button = el("button", { type: "button", class: "follow", onclick }, `row ${row}, column ${column}`);
-  return el("p", { class: "notice" }, "This number is 0; the calculation below shows why. The nearest one that is not: ",
-    button);
+  return el("p", { class: "notice" }, "This number is 0; the calculation below shows why. ",
+    "The nearest number that is not 0: ", button);
 }
 
 /**

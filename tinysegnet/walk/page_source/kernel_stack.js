@@ -1,5 +1,5 @@
-// One channel's part of a sum of products, in the shape of the kernel: value, weight and product of each position lie in
-// one cell. The sum can be played in its order, position by position.
+// One channel's part of a sum of products, in the shape of the kernel: value, weight and product of a position share a
+// cell. The sum can be played in its order, position by position.
 
 import { colourOf, css, inkOn } from "walk/colours.js";
 import { el, svg } from "walk/elements.js";
@@ -32,8 +32,8 @@ export function kernelStack(node, sum, channel) {
     return term ? cell(term, parts, scales) : el("div", { class: "outside", title: "outside the picture: 0" });
   });
   const part = terms.reduce((total, { product }) => total + product, 0);
-  const total = el("output", { class: "running" }), play = el("button", { type: "button", class: "choice" }, "play the sum");
-  play.onclick = () => playSum(sum, KW, cells, total);
+  const total = el("output", { class: "running" }), onclick = () => playSum(sum, KW, cells, total);
+  const play = el("button", { type: "button", class: "choice", onclick }, "play the sum");
   const legend = parts.length > 1 ? `${sum.letter}, weight and product` : "the products";
   const turned = sum.rotated ? " The window is rotated by 180°, so that each value lies on its weight." : "";
   return el("div", { class: "grids" },
@@ -54,7 +54,8 @@ function cell(term, parts, scales) {
     const text = (parts.length > 1 ? sign : "") + short(term[part]);
     return el("span", { class: part, style: `background: ${css(rgb)}; color: ${inkOn(rgb)}` }, text);
   });
-  return el("div", { title: `${term.name} = ${format(term.value)}, ${term.weightName} = ${format(term.weight)}` }, lines);
+  const title = `${term.name} = ${format(term.value)}, ${term.weightName} = ${format(term.weight)}`;
+  return el("div", { title }, lines);
 }
 
 /**

@@ -6,6 +6,7 @@ import { redraw, state } from "walk/state.js";
 import { resultOf, steps, twinOf } from "walk/steps.js";
 import { livingPixel, nodeOf, pixelAt } from "walk/store.js";
 
+/** @import { Stop } from "walk/state.js" */
 /** @import { Tensor } from "walk/store.js" */
 
 /**
@@ -13,11 +14,22 @@ import { livingPixel, nodeOf, pixelAt } from "walk/store.js";
  * the number's derivation (sum), and how far the page was scrolled when the reader left it (scroll).
  *
  * @typedef {{ place: [number, number], channel: number, chosen: boolean, reading: number, sum?: boolean,
- *   scroll?: number, settled?: boolean, trail?: typeof state.trail }} Kept
+ *   scroll?: number, settled?: boolean, trail?: Stop[] }} Kept
  */
 
 /** Whether the page is in a notebook's frame, where address and history belong to the notebook. */
 export const embedded = location.protocol === "about:";
+
+let interrupted = () => {};
+
+/**
+ * Register a function that is called before the reader goes to another step. The film itself does not call it.
+ *
+ * @param {() => void} action
+ */
+export function beforeSteps(action) {
+  interrupted = action;
+}
 
 /** Return the index of the step in the browser's address. */
 export function stepOfAddress() {
@@ -30,9 +42,10 @@ export function stepOfAddress() {
  * of links that leads there.
  *
  * @param {number} index
- * @param {{ push?: boolean, sum?: boolean, trail?: typeof state.trail }} [how]
+ * @param {{ push?: boolean, sum?: boolean, trail?: Stop[], film?: boolean }} [how]
  */
-export async function go(index, { push = false, sum = false, trail = [] } = {}) {
+export async function go(index, { push = false, sum = false, trail = [], film = false } = {}) {
+  if (!film) interrupted();
   if (push) keepScroll();
   state.trail = trail;
   enter(Math.max(0, Math.min(steps.length - 1, index)));
@@ -162,9 +175,12 @@ const SHIFTED = {
   C: () => moveChannel(-1),
 };
 
-/** @param {KeyboardEvent} event */
-export function onKey(event) {
-  const action = (event.shiftKey ? SHIFTED : KEYS)[event.key];
+/**
+ * @param {KeyboardEvent} event
+ * @param {Record<string, () => void>} more   further keys
+ */
+export function onKey(event, more) {
+  const action = (event.shiftKey ? SHIFTED : { ...KEYS, ...more })[event.key];
   if (!action || event.ctrlKey || event.metaKey || event.altKey) return;
   event.preventDefault(); // otherwise a slider in focus would move one more step
   action();

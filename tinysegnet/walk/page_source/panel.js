@@ -30,7 +30,7 @@ export function panel({ letter, from, tensor, channel, choose, box }) {
   paint(canvas, tensor, channel);
   const label = `${letter}, ${channelName(tensor, channel)}. Click a pixel to see how its number was computed`;
   return el("section", { class: "panel", "data-letter": letter },
-    el("h3", {}, el("b", {}, letter), ` ${times(tensor.shape)}`, el("small", {}, from)),
+    el("h2", {}, el("b", {}, letter), ` ${times(tensor.shape)}`, el("small", {}, from)),
     clickable(canvas, label, tensor, box, channel),
     scaleBar(tensor, channel),
     smallPictures(tensor, channel, choose),
@@ -68,10 +68,11 @@ export function clickable(picture, label, tensor, [y, x, height, width], channel
     const row = Math.min(H - 1, Math.max(0, Math.floor(down * H)));
     const column = Math.min(W - 1, Math.max(0, Math.floor(across * W)));
     hover.textContent = `[${row}, ${column}] ${readable(tensor, row, column, channel)}`;
-    hover.style.cssText = `left: ${100 * across}%; top: ${100 * down}%; translate: ${across > 0.6 ? "-105%" : "0.8rem"} 0.9rem`;
+    const side = across > 0.6 ? "-105%" : "0.8rem";
+    hover.style.cssText = `left: ${100 * across}%; top: ${100 * down}%; translate: ${side} 0.9rem`;
   };
-  return el("div", { class: "picture", role: "img", "aria-label": label, onclick, onpointermove, style }, picture, above,
-    hover);
+  const attributes = { class: "picture", role: "img", "aria-label": label, onclick, onpointermove, style };
+  return el("div", attributes, picture, above, hover);
 }
 
 /**

@@ -8,6 +8,7 @@ import { networkMap } from "walk/network_map.js";
 import { format } from "walk/numbers.js";
 import { panel, readout } from "walk/panel.js";
 import { data } from "walk/payload.js";
+import { saveButtons } from "walk/picture_file.js";
 import { state } from "walk/state.js";
 import { pixelAt } from "walk/store.js";
 
@@ -25,12 +26,13 @@ export function startView(step, node) {
   return [
     headline(step, node),
     networkMap(),
+    saveButtons(),
     overview(),
     el("div", { class: "sight" },
       el("div", { class: "look panels" }, panel({ letter: "x", from: "the network's input", tensor, channel,
         choose: chooseChannel, box: [y, x, 1, 1] })),
+      readout(`x[${y}, ${x}]`, values, tensor, [y, x], "its colours ↓"),
       el("div", { class: "sum" },
-        readout(`x[${y}, ${x}]`, values, tensor, [y, x], "its colours ↓"),
         el("section", { class: "derivation", tabindex: -1 }, el("h2", {}, `One pixel: row ${y}, column ${x}`),
           table(["colour", "value"], colours)))),
     formula(step),

@@ -2,14 +2,15 @@
 
 import { data } from "walk/payload.js";
 
+/** @typedef {{ name: string, step: number, place: [number, number], channel: number }} Stop */
+
 export const state = {
   step: 0,
   /** @type {[number, number]} the chosen position in the picture, 0..1 from the top and from the left */
   place: data.place,
   /** whether the reader chose the position; until then, each step shows a number near it that is not 0 */
   settled: false,
-  /** @type {{ name: string, step: number, place: [number, number], channel: number }[]} the numbers that the reader came
-   * from, following links */
+  /** @type {Stop[]} the numbers from which the reader followed links */
   trail: [],
   /** the channel of the step's result */
   channel: 0,

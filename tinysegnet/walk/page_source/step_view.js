@@ -14,6 +14,7 @@ import { smallMap } from "walk/network_map.js";
 import { format } from "walk/numbers.js";
 import { clickable, panel, readout } from "walk/panel.js";
 import { data } from "walk/payload.js";
+import { saveButtons } from "walk/picture_file.js";
 import { state } from "walk/state.js";
 import { resultOf, steps } from "walk/steps.js";
 import { pixelAt } from "walk/store.js";
@@ -51,9 +52,10 @@ export function stepView(step, node) {
           toggle("one scale for all channels", state.commonScale, () => { state.commonScale = true; }),
           toggle("one scale per channel", !state.commonScale, () => { state.commonScale = false; })),
         el("p", { class: "quiet" }, how),
-        arrows(step, node, y, x, channel)),
+        arrows(step, node, y, x, channel),
+        saveButtons()),
+      readout(explanation.name, format(explanation.shown) + named, result, [y, x]),
       el("div", { class: "sum" },
-        readout(explanation.name, format(explanation.shown) + named, result, [y, x]),
         derivation(node, explanation, result, [y, x, channel]),
         gradient(step, node, explanation, y, x, channel))),
     formula(step),

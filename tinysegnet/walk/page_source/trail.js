@@ -6,6 +6,7 @@ import { go } from "walk/navigation.js";
 import { state } from "walk/state.js";
 import { readIndex, resultIndex, steps } from "walk/steps.js";
 
+/** @import { Stop } from "walk/state.js" */
 /** @import { Step } from "walk/steps.js" */
 /** @import { Tensor } from "walk/store.js" */
 
@@ -23,7 +24,7 @@ export function follow(name, step, place, channel) {
 }
 
 /**
- * @param {typeof state.trail} trail
+ * @param {Stop[]} trail
  * @param {number} index
  * @param {[number, number]} place
  * @param {number} channel
