@@ -8,8 +8,11 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-com
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --max-worker-restart 0 --ignore tests/oracle
 TYPESCRIPT := 7.0.2
 TSC := .venv/typescript-$(TYPESCRIPT)/node_modules/.bin/tsc
+ASSEMBLYSCRIPT := 0.28.20
+ASC := .venv/assemblyscript-$(ASSEMBLYSCRIPT)/node_modules/.bin/asc
+KERNELS := tinysegnet/export/page_source/kernels
 
-.PHONY: train test test-all bounds coverage shuffle torture mutants gradcheck lessons site bundled lint package oracle clean
+.PHONY: train test test-all bounds coverage shuffle torture mutants gradcheck lessons site bundled kernels lint package oracle clean
 
 train: .venv/.run
 	@echo "Training on drawn streets takes about two minutes on two cores, and writes a report to runs/"
@@ -90,12 +93,22 @@ bundled: .venv/.run
 	$(BIN)/tinysegnet train --epochs 40 --runs runs --name bundled
 	$(BIN)/tinysegnet export runs/bundled/last.safetensors --half --out tinysegnet/weights/toy.safetensors
 
-# The first run needs npm, which fetches TypeScript for the checks of the walk's scripts.
-lint: .venv/.lint $(TSC)
+# Compile the kernels of the live page. The first run needs npm, which fetches AssemblyScript. Warning 201 is about
+# 64-bit addresses, which the kernels do not use.
+kernels: $(ASC)
+	$(COMPILED) --outFile $(KERNELS).wasm
+COMPILED = $(ASC) $(KERNELS).ts -O3 --converge --noAssert --runtime stub --enable simd --disableWarning 201
+
+# The first run needs npm, which fetches TypeScript for the checks of the pages' scripts, and AssemblyScript.
+lint: .venv/.lint $(TSC) $(ASC)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(TSC) --project tinysegnet/walk/page_source
+	$(TSC) --project tinysegnet/export/page_source
+	@mkdir -p build
+	$(COMPILED) --outFile build/kernels.wasm
+	@cmp build/kernels.wasm $(KERNELS).wasm || { echo "$(KERNELS).wasm is not compiled from $(KERNELS).ts: make kernels" >&2; exit 1; }
 
 # Build the wheel and the source archive in dist/, and try the wheel in a new environment.
 TRIED := $(CURDIR)/build/wheel
@@ -139,9 +152,16 @@ endef
 .venv/.site: pyproject.toml constraints.txt
 	$(call install,[site],Sphinx and the tools of the site)
 
-$(TSC): | .venv/.lint
-	@command -v npm > /dev/null || { echo "npm is missing; it fetches TypeScript (on Debian: apt-get install npm)" >&2; exit 1; }
-	npm install --silent --no-audit --no-fund --no-save --prefix .venv/typescript-$(TYPESCRIPT) typescript@$(TYPESCRIPT)
+$(TSC):
+	$(call install_npm,typescript,$(TYPESCRIPT))
+
+$(ASC):
+	$(call install_npm,assemblyscript,$(ASSEMBLYSCRIPT))
+
+define install_npm
+	@command -v npm > /dev/null || { echo "npm is missing; it fetches $(1) (on Debian: apt-get install npm)" >&2; exit 1; }
+	npm install --silent --no-audit --no-fund --no-save --prefix .venv/$(1)-$(2) $(1)@$(2)
+endef
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache
