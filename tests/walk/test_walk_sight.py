@@ -1,4 +1,4 @@
-"""What a walk shows at first sight: the network on one screen, the sum beside the pictures, the film, pictures to save."""
+"""What a walk shows at first sight: the network on one screen, the sum beside the pictures, the film."""
 
 import io
 import re
@@ -154,7 +154,8 @@ def test_steps_begin_at_a_number_that_is_not_zero(browser, tiny_walk):
 def test_zero_leads_to_the_nearest_number_that_is_not(browser, tiny_walk):
     with Opened(browser, tiny_walk, address="#forward:decoder1.unpool") as opened:
         opened.evaluate("""(async () => {
-          const step = steps[state.step], result = resultOf(step, await nodeOf(step.node)), [rows, columns] = result.grid;
+          const step = steps[state.step], result = resultOf(step, await nodeOf(step.node));
+          const [rows, columns] = result.grid;
           const y = rows.find((row) => columns.some((column) => !result.value(row, column, state.channel)));
           const x = columns.find((column) => !result.value(y, column, state.channel));
           Object.assign(state, { place: [(y + 0.5) / result.H, (x + 0.5) / result.W], settled: true });
@@ -180,7 +181,8 @@ def test_pointer_shows_place_and_value(browser, tiny_walk):
         picture = opened.page.locator("section.panel[data-letter=out] .picture")
         box = picture.bounding_box()
         picture.hover(position={"x": 0.5 * box["width"], "y": 0.25 * box["height"]})
-        row, column, value = re.fullmatch(r"\[(\d+), (\d+)\] (?:≈ )?(\S+)", picture.locator(".hover").inner_text()).groups()
+        text = picture.locator(".hover").inner_text()
+        row, column, value = re.fullmatch(r"\[(\d+), (\d+)\] (?:≈ )?(\S+)", text).groups()
         assert (int(row), int(column)) == (6, 16)
         relu = trace(lively("tiny", width=1 / 8), IMAGE, None).layers[3].out[0, 6, 16]
         channel = opened.evaluate("state.channel")
@@ -241,8 +243,7 @@ def test_touch_targets_are_large_enough(browser, tiny_walk):
             opened.wait_for_step(step)
             small = opened.page.evaluate("""[...document.querySelectorAll("button, summary, input")].filter((e) => {
               const { width, height } = e.getBoundingClientRect();
-              return width && !e.closest(".derivation table, .trail, p:not(.choices, .play), nav ol") && Math.min(width, height) < 43.5;
+              const exempt = e.closest(".derivation table, .trail, p:not(.choices, .play), nav ol, .changes");
+              return width && !exempt && Math.min(width, height) < 43.5;
             }).map((e) => e.outerHTML.slice(0, 90) + Math.round(e.getBoundingClientRect().height))""")
             assert small == []
-
-

@@ -11,18 +11,20 @@ from PIL import Image
 
 from ..data import Palette
 from ..errors import SettingError
+from ..models import Network
 from ..viz import DARK, LIGHT, colour_map, error_picture, picture_bytes
 from ..viz.figures import DARK_WINDOWS, LIGHT_WINDOWS, signed_colors
 from ..viz.image_bytes import data_uri
 from .payload import MAX_BYTES, PLANS, Blobs, TooLarge
 from .steps import build_steps
 from .trace import Trace
+from .what_if import FORWARD, pack_network
 
 THEMES = {"light": LIGHT, "dark": DARK}
 SOURCE = files(__package__) / "page_source"  # template, style and ES modules
 
 
-def build_page(trace: Trace, about: dict[str, Any], prediction: np.ndarray, palette: Palette) -> str:
+def build_page(model: Network, trace: Trace, about: dict[str, Any], prediction: np.ndarray, palette: Palette) -> str:
     """Build the page with the largest plan that fits. `about` has title, notice, weighting and overview.
 
     Raises:
@@ -44,6 +46,7 @@ def build_page(trace: Trace, about: dict[str, Any], prediction: np.ndarray, pale
             data = about | build_steps(trace, list(palette.names), plan, blobs)
         except TooLarge:
             continue
+        data["live"] = pack_network(model, palette, blobs)
         page = _render(data, blobs)
         if len(page.encode()) <= plan.max_bytes:
             return page
@@ -58,7 +61,8 @@ def _render(data: dict[str, Any], blobs: Blobs) -> str:
                                    undefined=jinja2.StrictUndefined, trim_blocks=True)  # fmt: skip
     templates.filters["inline"] = inline
     templates.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
-    texts = {file.name: file.read_text(encoding="utf-8") for file in SOURCE.iterdir()}
+    sources = [*SOURCE.iterdir(), FORWARD / "forward.js"]
+    texts = {file.name: file.read_text(encoding="utf-8") for file in sources}
     return templates.get_template("page.html").render(
         data=data,
         blobs=blobs.texts,

@@ -1,6 +1,6 @@
 // The network on one screen: every stage with its strongest feature map, from the picture to the loss and back.
 
-import { paint } from "walk/colours.js";
+import { colourOf, paint } from "walk/colours.js";
 import { el, svg, toggle } from "walk/elements.js";
 import { go } from "walk/navigation.js";
 import { format, short, times } from "walk/numbers.js";
@@ -9,10 +9,13 @@ import { crossings, stageOf, stages } from "walk/stages.js";
 import { state } from "walk/state.js";
 import { steps, wayClass } from "walk/steps.js";
 import { tensorOf } from "walk/store.js";
+import { changedRun } from "walk/what_if.js";
+import { coloursOfClasses, paintRgb } from "walk/what_if_view.js";
 
 /** @import { Child } from "walk/elements.js" */
 /** @import { Stage } from "walk/stages.js" */
 /** @import { Step } from "walk/steps.js" */
+/** @import { StageMap } from "walk/what_if.js" */
 
 /** The sizes of the gradients of all stages, 0..1 on a logarithmic scale over six powers of ten. */
 const gradientSizes = (() => {
@@ -24,27 +27,31 @@ const gradientSizes = (() => {
 
 /** Show the network as a U, with a mark at the current step. */
 export function networkMap() {
-  const step = steps[state.step], backward = state.mapShowsGradients && data.labelled;
+  const step = steps[state.step], backward = state.mapShows === "gradients" && data.labelled;
+  const changed = state.mapShows === "changes" && state.changes.length > 0;
+  const cut = changed && state.changes.some(({ kind }) => kind === "indices");
   const top = stages.filter(({ level }) => level === 0), ends = data.labelled ? 2 : 1;
   const half = Math.max(1 + top.filter(({ left }) => left).length, ends + top.filter(({ left }) => !left).length);
   const levels = [...new Set(stages.map((stage) => stage.level))].sort((a, b) => a - b);
   const rows = levels.map((level) => {
     const here = stages.filter((stage) => stage.level === level);
     const left = here.filter((stage) => stage.left), right = here.filter((stage) => !stage.left);
-    const cards = (/** @type {Stage[]} */ some) => some.map((stage) => stageCard(stage, step, backward));
+    const cards = (/** @type {Stage[]} */ some) => some.map((stage) => stageCard(stage, step, backward, changed));
     return el("div", { class: "level", style: `--level: ${level}` },
-      el("div", { class: "left" }, level === 0 ? pictureCard(step) : null, cards(left)),
+      el("div", { class: "left" }, level === 0 ? pictureCard(step, changed) : null, cards(left)),
       el("div", { class: "crossings" }, crossings.filter(({ from, to }) => left.includes(from) && right.includes(to))
-        .map(({ what }) => el("span", { class: "crossing" }, what))),
-      el("div", { class: "right" }, cards(right), level === 0 ? endCards(step) : null));
+        .map(({ what }) => el("span", { class: "crossing" }, cut && what === "indices" ? "no indices" : what))),
+      el("div", { class: "right" }, cards(right), level === 0 ? endCards(step, changed) : null));
   });
-  const choose = (/** @type {boolean} */ gradients) => () => { state.mapShowsGradients = gradients; };
+  const choose = (/** @type {typeof state.mapShows} */ what) => () => { state.mapShows = what; };
   return el("section", { class: `network-map ${backward ? "backward" : "forward"}`, "aria-label": "the network" },
     el("h2", {}, "The network"),
-    data.labelled ? el("p", { class: "choices" },
-      toggle("feature maps", !backward, choose(false)), toggle("gradients", backward, choose(true))) : null,
+    el("p", { class: "choices" },
+      toggle("feature maps", !backward && !changed, choose("maps")),
+      data.labelled ? toggle("gradients", backward, choose("gradients")) : null,
+      state.changes.length ? toggle("with your changes", changed, choose("changes")) : null),
     el("div", { style: `--columns: ${2 * half}` }, rows),
-    el("p", { class: "quiet" }, explanationOf(backward)));
+    el("p", { class: "quiet" }, explanationOf(backward, changed)));
 }
 
 /** Return a button with a small drawing of the network and a dot at the current stage. It leads to the network. */
@@ -68,11 +75,15 @@ export function smallMap() {
     drawing);
 }
 
-/** @param {boolean} backward */
-function explanationOf(backward) {
+/**
+ * @param {boolean} backward
+ * @param {boolean} changed
+ */
+function explanationOf(backward, changed) {
   const which = "Each stage shows the channel with the largest standard deviation.";
   const bars = " The bar below it shows the standard deviation of its gradients, on a logarithmic scale: each tenth " +
     "of its length is a factor of 4.";
+  if (changed) return "The maps follow from your changes, in the same channels and colours as the feature maps.";
   return backward ? `${which} Gradients flow from the loss back to the picture.` : which + (data.labelled ? bars : "");
 }
 
@@ -80,14 +91,17 @@ function explanationOf(backward) {
  * @param {Stage} stage
  * @param {Step} step
  * @param {boolean} backward
+ * @param {boolean} changed
  */
-function stageCard(stage, step, backward) {
+function stageCard(stage, step, backward, changed) {
   const node = data.nodes[stage.node], gradient = node.dresult ?? null;
   const index = backward && gradient !== null ? gradient : node.result, { shape, strongest } = data.tensors[index];
   const canvas = el("canvas", { style: `aspect-ratio: ${shape[1]} / ${shape[0]}` });
-  tensorOf(index).then((tensor) => paint(canvas, tensor, strongest));
+  const painted = tensorOf(index).then((tensor) => paint(canvas, tensor, strongest));
+  if (changed) painted.then(changedRun).then(({ maps }) => repaint(canvas, maps.get(stage.name), index, strongest));
   const { size = 0, share = 0 } = gradientSizes.get(stage) ?? {};
-  const bar = data.labelled ? el("span", { class: "size" }, el("i", { style: `width: ${100 * share}%` })) : null;
+  const length = el("span", { class: "size" }, el("i", { style: `width: ${100 * share}%` }));
+  const bar = data.labelled && !changed ? length : null;
   const note = data.labelled ? `, gradients of about ${short(size)}` : "";
   return card({
     name: stage.name, current: stageOf(step) === stage, target: stepOf(stage.node, backward),
@@ -95,20 +109,55 @@ function stageCard(stage, step, backward) {
   }, canvas, el("b", {}, stage.name), el("small", {}, times(shape)), bar);
 }
 
-/** @param {Step} step */
-const pictureCard = (step) => card({ name: "picture", current: step.way === "start", target: 0, title: "the picture" },
-  el("img", { src: data.pictures.picture, alt: "" }), el("b", {}, "picture"));
+/**
+ * Paint a channel of a map with the reader's changes, in the scale of the map without them.
+ *
+ * @param {HTMLCanvasElement} canvas
+ * @param {StageMap | undefined} map
+ * @param {number} index      of the array without changes
+ * @param {number} channel
+ */
+function repaint(canvas, map, index, channel) {
+  if (!map || map.H !== canvas.height || map.C !== data.tensors[index].shape[2]) return;
+  const picture = new ImageData(map.W, map.H), scale = data.tensors[index].scales[channel];
+  for (let k = 0; k < map.H * map.W; k++) {
+    picture.data.set([...colourOf(map.values[k * map.C + channel], scale), 255], 4 * k);
+  }
+  canvas.getContext("2d")?.putImageData(picture, 0, 0);
+}
 
-/** @param {Step} step */
-function endCards(step) {
+/**
+ * @param {Step} step
+ * @param {boolean} changed
+ */
+function pictureCard(step, changed) {
+  const canvas = el("canvas", {});
+  if (changed) changedRun().then(({ rgb }) => paintRgb(canvas, rgb));
+  return card({ name: "picture", current: step.way === "start", target: 0, title: "the picture" },
+    changed ? canvas : el("img", { src: data.pictures.picture, alt: "" }), el("b", {}, "picture"));
+}
+
+/**
+ * Return the cards of the prediction and, if there are labels, the loss.
+ *
+ * @param {Step} step
+ * @param {boolean} changed
+ */
+function endCards(step, changed) {
   const answer = steps.findIndex(({ way }) => way === "answer"), loss = steps.findIndex(({ way }) => way === "loss");
-  const end = step.way.startsWith("loss"), { error } = data.pictures;
+  const { prediction, error } = data.pictures, canvas = el("canvas", {}), value = el("small", {});
+  if (error) value.textContent = format(data.nodes[steps[loss].node].settings.value);
+  if (changed) {
+    changedRun().then((run) => {
+      paintRgb(canvas, coloursOfClasses(run.classes));
+      value.textContent = format(run.loss);
+    });
+  }
   return [
     card({ name: "prediction", current: step.way === "answer", target: answer, title: "the prediction" },
-      el("img", { src: data.pictures.prediction, alt: "" }), el("b", {}, "prediction")),
-    error ? card({ name: "loss", current: end, target: loss, title: "the loss" },
-      el("img", { src: error, alt: "" }), el("b", {}, "loss"),
-      el("small", {}, format(data.nodes[steps[loss].node].settings.value))) : null,
+      changed ? canvas : el("img", { src: prediction, alt: "" }), el("b", {}, "prediction")),
+    error ? card({ name: "loss", current: step.way.startsWith("loss"), target: loss, title: "the loss" },
+      changed ? null : el("img", { src: error, alt: "" }), el("b", {}, "loss"), value) : null,
   ];
 }
 

@@ -11,6 +11,7 @@ import { data } from "walk/payload.js";
 import { saveButtons } from "walk/picture_file.js";
 import { state } from "walk/state.js";
 import { pixelAt } from "walk/store.js";
+import { whatIf } from "walk/what_if_view.js";
 
 /** @import { Step } from "walk/steps.js" */
 /** @import { LoadedNode } from "walk/store.js" */
@@ -34,7 +35,8 @@ export function startView(step, node) {
       readout(`x[${y}, ${x}]`, values, tensor, [y, x], "its colours ↓"),
       el("div", { class: "sum" },
         el("section", { class: "derivation", tabindex: -1 }, el("h2", {}, `One pixel: row ${y}, column ${x}`),
-          table(["colour", "value"], colours)))),
+          table(["colour", "value"], colours)),
+        whatIf(step, node, null, [y, x, channel]))),
     formula(step),
   ];
 }

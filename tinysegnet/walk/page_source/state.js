@@ -4,6 +4,17 @@ import { data } from "walk/payload.js";
 
 /** @typedef {{ name: string, step: number, place: [number, number], channel: number }} Stop */
 
+/**
+ * A change that the reader tries: the colour of pixels, a weight, a parameter with one value per channel, a label, or
+ * unpooling without indices. `layer` is the name of the convolution that contains the weight or parameter.
+ *
+ * @typedef {{ kind: "pixels", y: number, x: number, size: number, rgb: number[] }
+ *   | { kind: "weight", layer: string, at: [i: number, j: number, c: number, f: number], value: number, was: number }
+ *   | { kind: "parameter", layer: string, name: string, channel: number, value: number, was: number, beta?: number }
+ *   | { kind: "label", y: number, x: number, label: number }
+ *   | { kind: "indices" }} Change
+ */
+
 export const state = {
   step: 0,
   /** @type {[number, number]} the chosen position in the picture, 0..1 from the top and from the left */
@@ -28,8 +39,10 @@ export const state = {
   largestFirst: true,
   /** whether long tables show all rows */
   allRows: false,
-  /** whether the map of the network shows gradients */
-  mapShowsGradients: false,
+  /** @type {"maps" | "gradients" | "changes"} what the map of the network shows */
+  mapShows: "maps",
+  /** @type {Change[]} the changes that the reader tries */
+  changes: [],
   /** whether all channels have small pictures */
   allChannels: false,
 };

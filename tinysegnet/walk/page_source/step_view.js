@@ -19,6 +19,7 @@ import { state } from "walk/state.js";
 import { resultOf, steps } from "walk/steps.js";
 import { pixelAt } from "walk/store.js";
 import { mixesChannels } from "walk/sums.js";
+import { whatIf } from "walk/what_if_view.js";
 import { largerPixels, smallerPixels } from "walk/windows.js";
 
 /** @import { Box } from "walk/panel.js" */
@@ -57,6 +58,7 @@ export function stepView(step, node) {
       readout(explanation.name, format(explanation.shown) + named, result, [y, x]),
       el("div", { class: "sum" },
         derivation(node, explanation, result, [y, x, channel]),
+        whatIf(step, node, explanation, [y, x, channel]),
         gradient(step, node, explanation, y, x, channel))),
     formula(step),
     sourceCode(step),

@@ -84,7 +84,7 @@ async function bytesOf(blob) {
  *
  * @param {number} blob
  */
-async function numbersOf(blob) {
+export async function numbersOf(blob) {
   const bytes = await bytesOf(blob);
   const count = bytes.length / 4;
   const view = new DataView(new ArrayBuffer(bytes.length));
