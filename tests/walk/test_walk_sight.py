@@ -206,6 +206,18 @@ def test_film_goes_on_by_itself_until_the_reader_acts(browser, tiny_walk):
         assert opened.step == "forward:encoder1.relu1"
 
 
+def test_film_shows_the_steps_of_one_op(browser, tiny_walk):
+    with Opened(browser, tiny_walk, address="#forward:encoder1.conv1") as opened:
+        page = opened.page
+        page.clock.install()
+        page.keyboard.press("p")
+        page.locator("#film select").select_option("max-pooling")
+        for step in ("forward:encoder1.pool", "forward:encoder2.pool", "forward:encoder3.pool"):
+            page.wait_for_function(f"document.querySelector('#film').innerText.includes('{opened.step.split(':')[1]}')")
+            page.clock.run_for(4100)
+            opened.wait_for_step(step)
+
+
 def test_step_is_saved_as_a_picture(browser, tiny_walk):
     with Opened(browser, tiny_walk, address="#forward:encoder2.conv1", viewport=viewport(DESKTOP)) as opened:
         with opened.page.expect_download() as found:

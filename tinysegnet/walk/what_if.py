@@ -23,6 +23,8 @@ def pack_network(model: Network, palette: Palette, blobs: Blobs) -> dict[str, An
     """
     try:
         description, weights = describe_network(model, palette, half=False)
+        if len(weights) > blobs.max_bytes - blobs.size:
+            return None
         values = blobs.numbers(np.frombuffer(weights, "<f4"))
     except (SettingError, TooLarge):
         return None

@@ -13,7 +13,8 @@ import { nodeOf } from "walk/store.js";
 /** @import { LoadedNode } from "walk/store.js" */
 
 const SPEEDS = [0.5, 1, 2, 4], DURATION = 4000; // milliseconds per step at speed 1
-const film = { playing: false, speed: 1, timer: 0 };
+const film = { playing: false, speed: 1, timer: 0, op: "" };
+const ops = [...new Set(steps.filter((step) => step.layer).map((step) => step.title))]; // such as convolution
 
 /** Start the film at the present step, or pause it. */
 export function playOrPause() {
@@ -39,7 +40,7 @@ async function show() {
   if (!film.playing) return;
   const step = steps[state.step], speed = el("button", { type: "button", class: "choice", onclick: changeSpeed },
     `speed ${film.speed}×`);
-  bar.replaceChildren(el("p", {}, el("b", {}, step.shown), ": ", await caption()), speed);
+  bar.replaceChildren(el("p", {}, el("b", {}, step.shown), ": ", await caption()), opChoice(), speed);
   film.timer = window.setTimeout(advance, DURATION / film.speed);
 }
 
@@ -49,14 +50,27 @@ function pauseSign() {
   return sign;
 }
 
+/** Let the reader choose the op whose steps the film shows. */
+function opChoice() {
+  const select = el("select", { "aria-label": "steps of the film" }, ["", ...ops].map((op) =>
+    el("option", { value: op, selected: op === film.op }, op || "all steps")));
+  select.onfocus = () => clearTimeout(film.timer); // an open list must stay
+  select.onchange = () => {
+    film.op = select.value;
+    show();
+  };
+  return select;
+}
+
 function changeSpeed() {
   film.speed = SPEEDS[(SPEEDS.indexOf(film.speed) + 1) % SPEEDS.length];
   show();
 }
 
 async function advance() {
-  if (state.step === steps.length - 1) return pause();
-  await go(state.step + 1, { film: true });
+  const next = steps.findIndex((step, k) => k > state.step && (!film.op || step.title === film.op));
+  if (next < 0) return pause();
+  await go(next, { film: true });
   return show();
 }
 
