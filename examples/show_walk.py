@@ -12,15 +12,13 @@ from PIL import Image
 
 import tinysegnet as ts
 
-STEP = "forward:decoder2.unpool"
-CHOOSE = """async () => {
-  const { ready } = await import("walk/main.js");
-  const { redraw, state } = await import("walk/state.js");
-  await ready;
-  Object.assign(state, { place: [0.16, 0.55], channel: 4 });
-  await redraw();
+READY = """async () => {
+  await (await import("walk/main.js")).ready;
+  for (const canvas of document.querySelectorAll(".stage canvas")) {
+    while (canvas.width === 300) await new Promise((resolve) => setTimeout(resolve, 20)); // not painted yet
+  }
 }"""
-SIZES = {"": (1120, 980, 1.5, 0), "_narrow": (390, 860, 2, 540)}  # width, height, device pixels per pixel, scroll
+SIZES = {"": (1200, 730, 1.5, 195), "_narrow": (390, 690, 2, 225)}  # width, height, device pixels per pixel, scroll
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".")
 street = ts.data.open_dataset("toy", "val")[0]
@@ -38,8 +36,8 @@ if chromium := shutil.which("chromium"):
             for theme, suffix in (("light", ""), ("dark", "_dark")):
                 page = browser.new_page(viewport={"width": width, "height": height}, device_scale_factor=scale,
                                         color_scheme=theme)  # fmt: skip
-                page.goto(f"{page_path.resolve().as_uri()}#{STEP}")
-                page.evaluate(CHOOSE)
+                page.goto(page_path.resolve().as_uri())
+                page.evaluate(READY)
                 page.evaluate(f"scrollTo(0, {scroll})")
                 target = folder / f"walk{name}{suffix}.png"
                 page.screenshot(path=target)

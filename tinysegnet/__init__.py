@@ -21,8 +21,8 @@ A file imports only from its own folder and from folders above it in this list.
         prediction/    turns pictures into label maps; test-time averaging, sampling, evaluation
         training/      optimizers, schedules, recipes, the training loop, the run folder
         report/        the HTML report of a run
-        walk/          a page that shows what a network computes, layer by layer
         export/        trained networks for other programs: ONNX files, a page that runs a network
+        walk/          a page that shows what a network computes, layer by layer
         bench/         benchmarks against PyTorch, and a profile of a training step
         cli/           the commands, one file each
 """

@@ -123,6 +123,7 @@ def test_slider_keys_buttons_and_address_select_steps(browser, tiny_walk):
         assert opened.step == "backward:encoder2.conv1"
         keyboard.press("b")
         assert opened.step == "forward:encoder2.conv1"
+        opened.page.locator("#contents summary").click()
         opened.page.locator("#steps button").nth(3).click()
         assert opened.evaluate("state.step") == 3
         opened.page.evaluate("location.hash = '#loss:loss'")
@@ -147,7 +148,7 @@ def test_keys_and_small_pictures_select_pixels_and_channels(browser, tiny_walk):
         opened.page.locator("section.panel[data-letter=out] .thumbs button").nth(3).click()
         assert opened.settled().page.locator(".clicked code").inner_text().endswith(", 3]")
         opened.page.locator("section.panel[data-letter=x] .thumbs button").nth(2).click()
-        assert "Channel 2 of x" in opened.settled().page.locator(".grids p").inner_text()
+        assert "Channel 2 of x" in opened.settled().page.locator(".grids p").first.inner_text()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

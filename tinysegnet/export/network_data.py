@@ -30,13 +30,14 @@ CHANNELS, BLOCK = 4, 8  # as in kernels.ts: maps have a multiple of 4 channels, 
 
 
 def describe_network(model: Network, palette: Palette, *,
-                     size: tuple[int, int] | None = None) -> tuple[Described, bytes]:  # fmt: skip
-    """Return a description of a network that JSON can store, and its weights as little-endian float16.
+                     size: tuple[int, int] | None = None, half: bool = True) -> tuple[Described, bytes]:  # fmt: skip
+    """Return a description of a network that JSON can store, and its weights as little-endian float16 or float32.
 
     Args:
         model: a network of layers from `tinysegnet.layers`.
         palette: the names and colours of the classes.
         size: the (H, W) of the training pictures.
+        half: whether the weights are float16.
 
     Raises:
         SettingError: if a layer's class is not in `tinysegnet.layers`, the palette has another number of classes, or a
@@ -51,7 +52,7 @@ def describe_network(model: Network, palette: Palette, *,
                 raise SettingError(
                     f"{name}: it contains values that are not finite in float32. Give another checkpoint"
                 )
-    writer, stages = NetworkWriter(), {}
+    writer, stages = NetworkWriter(half), {}
     for name, layer in model.layers.items():
         writer.layers += [{"name": name, **described} for described in [writer.describe(layer)] if described]
         stage, dot, _ = name.partition(".")
@@ -80,7 +81,8 @@ class NetworkWriter:
         weights: the content of the file of weights.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, half: bool) -> None:
+        self.dtype = np.dtype("<f2" if half else "<f4")
         self.input: Described | None = None
         self.layers: list[Described] = []
         self.weights = bytearray()
@@ -95,10 +97,10 @@ class NetworkWriter:
 
     def store(self, rows: np.ndarray, block: int, bias: np.ndarray | None = None) -> Described:
         """Append weights (rows, channels), block by block, each after a row of zeros for the biases."""
-        channels, at = rows.shape[1], len(self.weights) // 2
+        channels, at = rows.shape[1], len(self.weights) // self.dtype.itemsize
         blocks = np.pad(rows.astype(np.float64), ((1, 0), (0, -channels % block))).reshape(len(rows) + 1, -1, block)
-        unit = 2.0 ** (int(np.frexp(np.abs(blocks).max())[1]) - 15)
-        self.weights += (blocks / unit).swapaxes(0, 1).astype("<f2").tobytes()
+        unit = 2.0 ** (int(np.frexp(np.abs(blocks).max())[1]) - 15) if self.dtype.itemsize == 2 else 1.0
+        self.weights += (blocks / unit).swapaxes(0, 1).astype(self.dtype).tobytes()
         return {"at": at, "length": blocks.size, "unit": unit, "block": block, "scale": [1.0] * channels,
                 "bias": [0.0] * channels if bias is None else bias.tolist()}  # fmt: skip
 

@@ -8,6 +8,7 @@ from PIL import Image
 
 from ..data import Palette
 from ..errors import SettingError
+from ..models import Network
 from ..report.page_parts import THEMES, render_script_page
 from ..viz import colour_map, error_picture, picture_bytes
 from ..viz.figures import DARK_WINDOWS, LIGHT_WINDOWS, signed_colors
@@ -15,11 +16,12 @@ from ..viz.image_bytes import data_uri
 from .payload import MAX_BYTES, PLANS, Blobs, TooLarge
 from .steps import build_steps
 from .trace import Trace
+from .what_if import FORWARD, pack_network
 
 SOURCE = files(__package__) / "page_source"  # template, style and ES modules
 
 
-def build_page(trace: Trace, about: dict[str, Any], prediction: np.ndarray, palette: Palette) -> str:
+def build_page(model: Network, trace: Trace, about: dict[str, Any], prediction: np.ndarray, palette: Palette) -> str:
     """Build the page with the largest plan that fits. `about` has title, notice, weighting and overview.
 
     Raises:
@@ -41,6 +43,7 @@ def build_page(trace: Trace, about: dict[str, Any], prediction: np.ndarray, pale
             data = about | build_steps(trace, list(palette.names), plan, blobs)
         except TooLarge:
             continue
+        data["live"] = pack_network(model, palette, blobs)
         page = _render(data, blobs)
         if len(page.encode()) <= plan.max_bytes:
             return page
@@ -53,6 +56,7 @@ def _render(data: dict[str, Any], blobs: Blobs) -> str:
     """Render the template with data, scripts and style."""
     names = sorted(file.name for file in SOURCE.iterdir() if file.name.endswith(".js") and file.name != "main.js")
     modules = {f"walk/{name}": SOURCE / name for name in [*names, "main.js"]}
+    modules = {"walk/forward.js": FORWARD / "forward.js", **modules}
     return render_script_page(__package__, modules, "walk.css", data=data, blobs=blobs.texts)
 
 

@@ -51,10 +51,10 @@ class Blobs:
     def add(self, array: np.ndarray) -> int:
         """Compress an array and return its number. Raises TooLarge."""
         text = base64.b64encode(zlib.compress(array.tobytes(), 6)).decode()
+        if self.size + len(text) > self.max_bytes:
+            raise TooLarge
         self.texts.append(text)
         self.size += len(text)
-        if self.size > self.max_bytes:
-            raise TooLarge
         return len(self.texts) - 1
 
     def numbers(self, array: np.ndarray) -> int:

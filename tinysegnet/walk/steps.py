@@ -15,7 +15,7 @@ import numpy as np
 
 from ..layers import LayerTrace
 from .explanations import explain, explain_layer
-from .payload import Blobs, PageTensor, Plan, as_float, pack_weight
+from .payload import Blobs, PageTensor, Plan, as_float, even_grid, pack_weight
 from .trace import Loss, Trace, definition
 
 _PACKAGE = Path(__file__).parents[1]
@@ -40,7 +40,26 @@ def build_steps(trace: Trace, classes: list[str], plan: Plan, blobs: Blobs) -> d
     nodes = [{name: value.number if isinstance(value, PageTensor) else value for name, value in node.items()}
              for node in steps.nodes]  # fmt: skip
     tensors = [tensor.pack(blobs) for tensor in steps.tensors.values()]
-    return {"tensors": tensors, "nodes": nodes, "steps": steps.steps, "sources": steps.sources}
+    return {"tensors": tensors, "nodes": nodes, "steps": steps.steps, "sources": steps.sources,
+            "place": _first_place(trace, plan)}  # fmt: skip
+
+
+def _first_place(trace: Trace, plan: Plan) -> list[float]:
+    """Return the place (0..1 from the top and from the left) of the pixel with the largest part of the loss.
+
+    Without labels, it is the pixel whose two largest probabilities differ least.
+    """
+    if trace.loss is not None:
+        interest = trace.loss.parts[0, :, :, 0]
+    else:
+        probs = trace.probs[0] if trace.activation == "softmax" else abs(trace.probs[0] - np.array([0, 1]))
+        second, first = np.moveaxis(np.sort(probs, axis=-1)[..., -2:], -1, 0)
+        interest = second - first
+    H, W = interest.shape
+    rows, columns = even_grid((H, W), plan.pixels)
+    found = np.nan_to_num(interest[np.ix_(rows, columns)], nan=-np.inf)
+    row, column = np.unravel_index(np.argmax(found), found.shape)
+    return [(rows[row] + 0.5) / H, (columns[column] + 0.5) / W]
 
 
 class _Steps:

@@ -115,7 +115,7 @@ def walk(
             "weighting": describe_weighting(class_weights, trained_weights),
             "overview": build_overview(model, x, found, prediction, own_size, palette),
         }
-        page = build_page(found, about, prediction, palette)
+        page = build_page(model, found, about, prediction, palette)
         return Walk(page, prediction, None if found.loss is None else found.loss.value, title)
 
 

@@ -23,7 +23,7 @@ const roundUp = (n, unit) => Math.ceil(n / unit) * unit;
 export class LiveNetwork {
   /**
    * @param {Description} description
-   * @param {Uint8Array} weights  float16, little-endian
+   * @param {Uint8Array | Float32Array} weights  bytes are float16, little-endian
    * @param {BufferSource} wasm  the compiled kernels
    */
   static async create(description, weights, wasm) {
@@ -32,30 +32,27 @@ export class LiveNetwork {
     return new LiveNetwork(description, weights, exports);
   }
 
-  /** @param {Description} description @param {Uint8Array} weights @param {Record<string, any>} kernels */
+  /** @param {Description} description @param {Uint8Array | Float32Array} weights @param {Record<string, any>} kernels */
   constructor(description, weights, kernels) {
     this.description = description;
     this.kernels = kernels;
     this.weights = roundUp(kernels.firstAddress(), 16);
-    this.end = roundUp(this.weights + 2 * weights.length, 16);
+    const values = weights instanceof Float32Array ? weights : widen(weights);
+    this.end = roundUp(this.weights + 4 * values.length, 16);
     grow(kernels.memory, this.end, "The network");
-    const halves = new Uint16Array(new Uint8Array(weights).buffer); // a copy, because it must start at an even address
     for (const { weights: array, through } of description.layers) {
       for (const found of [array, through?.weights].filter(Boolean)) {
-        widen(halves, new Float32Array(kernels.memory.buffer, this.weights + 4 * found.at, found.length), found);
+        fill(new Float32Array(kernels.memory.buffer, this.weights + 4 * found.at, found.length), values, found);
       }
     }
     this.plan = /** @type {Plan | undefined} */ (undefined);
   }
 
   /**
-   * Predict the class of every pixel.
+   * Predict the class of every pixel. `onStage` receives the output of each stage, which is valid only during the call.
    *
    * @param {Bytes} rgb  H * W * 3 bytes
-   * @param {number} height
-   * @param {number} width
-   * @param {OnStage} [onStage]  receives the output of each stage; the values are valid only during the call
-   * @returns {Result}
+   * @param {number} height @param {number} width @param {OnStage} [onStage] @returns {Result}
    */
   forward(rgb, height, width, onStage) {
     const multiple = this.description.size_multiple;
@@ -70,21 +67,26 @@ export class LiveNetwork {
   }
 }
 
+// At their place in a float32, the bits of a float16 mean the same number divided by 2^112, because the exponents of the
+// two formats have different biases.
+/** Convert float16 to float32. @param {Uint8Array} bytes */
+function widen(bytes) {
+  const halves = new Uint16Array(new Uint8Array(bytes).buffer); // a copy, because it must start at an even address
+  const bits = Uint32Array.from(halves, (half) => ((half & 0x8000) << 16) | ((half & 0x7fff) << 13));
+  return new Float32Array(bits.buffer).map((value) => value * 2 ** 112);
+}
+
+/** @typedef {{at: number, unit: number, block: number, scale: number[], bias: number[]}} Weights  see network_data.py */
 /**
- * Convert the weights of a layer to float32, and insert the biases. At their place in a float32, the bits of a float16
- * mean the same number divided by 2^112, because the exponents of the two formats have different biases.
+ * Store the weights of a layer, multiplied by the factors of their output channels, and the biases.
  *
- * @param {Uint16Array} halves
- * @param {Float32Array} values
- * @param {{at: number, unit: number, block: number, scale: number[], bias: number[]}} weights  as in network_data.py
+ * @param {Float32Array} stored @param {Float32Array} values @param {Weights} weights
  */
-function widen(halves, values, { at, unit, block, scale, bias }) {
-  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
-  const size = values.length / Math.ceil(bias.length / block);
-  for (let k = 0; k < values.length; k++) {
-    const half = halves[at + k], channel = Math.floor(k / size) * block + k % block;
-    bits[k] = ((half & 0x8000) << 16) | ((half & 0x7fff) << 13);
-    values[k] = k % size < block ? bias[channel] ?? 0 : values[k] * 2 ** 112 * unit * (scale[channel] ?? 0);
+function fill(stored, values, { at, unit, block, scale, bias }) {
+  const size = stored.length / Math.ceil(bias.length / block);
+  for (let k = 0; k < stored.length; k++) {
+    const channel = Math.floor(k / size) * block + k % block;
+    stored[k] = k % size < block ? bias[channel] ?? 0 : values[at + k] * unit * (scale[channel] ?? 0);
   }
 }
 

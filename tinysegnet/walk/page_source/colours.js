@@ -28,11 +28,14 @@ export function colourOf(value, scale) {
 export const css = (rgb) => `rgb(${rgb.join(" ")})`;
 
 /**
- * Return black or white, whichever is readable on this colour.
+ * Return black or white, whichever has the higher contrast with this colour. It is at least 4.5, as WCAG 2 demands.
  *
  * @param {number[]} rgb
  */
-export const inkOn = ([red, green, blue]) => (0.299 * red + 0.587 * green + 0.114 * blue > 140 ? "#1d1d22" : "#ffffff");
+export function inkOn(rgb) {
+  const [red, green, blue] = rgb.map((part) => (part / 255) ** 2.2);
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.179 ? "#000000" : "#ffffff";
+}
 
 /**
  * Return the value at which colours saturate: the channel's own value, or one for all channels.

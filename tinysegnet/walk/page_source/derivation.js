@@ -3,30 +3,58 @@
 import { swatch } from "walk/classes.js";
 import { el, table } from "walk/elements.js";
 import { sourcesOf } from "walk/explanation.js";
+import { kernelStack } from "walk/kernel_stack.js";
 import { link, linksNote } from "walk/links.js";
 import { format, short } from "walk/numbers.js";
 import { data } from "walk/payload.js";
-import { state } from "walk/state.js";
-import { kernelGrids, sumTable } from "walk/sum_view.js";
+import { redraw, state } from "walk/state.js";
+import { livingPixel } from "walk/store.js";
+import { sumTable } from "walk/sum_view.js";
+import { breadcrumb, useOf } from "walk/trail.js";
 
 /** @import { Child } from "report/dom.js" */
 /** @import { Explanation, Line, Softmax } from "walk/explanation.js" */
-/** @import { LoadedNode } from "walk/store.js" */
+/** @import { LoadedNode, Tensor } from "walk/store.js" */
 
 /**
  * Show how the chosen number was computed.
  *
  * @param {LoadedNode} node
  * @param {Explanation} explanation
+ * @param {Tensor} result
+ * @param {[y: number, x: number, c: number]} at
  */
-export function derivation(node, explanation) {
+export function derivation(node, explanation, result, at) {
   const { name, shown, note, complete } = explanation;
   const missing = el("p", {}, "To limit its size, this page does not contain the weights of this channel.");
   return el("section", { class: "derivation", tabindex: -1 },
-    el("h3", {}, `How ${name} was computed`),
+    el("h2", {}, `How ${name} was computed`),
+    breadcrumb(),
     el("p", { class: "clicked" }, el("code", {}, name), ` = ${format(shown)}`),
+    shown === 0 ? zero(result, at) : null,
     note ? el("p", {}, note) : null,
-    complete ? calculation(node, explanation) : missing);
+    complete ? calculation(node, explanation) : missing,
+    useOf(name, result, at));
+}
+
+/**
+ * Say that the number is 0, and lead to the nearest number that is not.
+ *
+ * @param {Tensor} result
+ * @param {[y: number, x: number, c: number]} at
+ */
+function zero(result, [y, x, c]) {
+  const [row, column] = livingPixel(result, [(y + 0.5) / result.H, (x + 0.5) / result.W], c);
+  if (row === y && column === x) {
+    return el("p", { class: "notice" }, "All numbers at the dots of this channel are 0. Choose another channel.");
+  }
+  const onclick = () => {
+    Object.assign(state, { place: [(row + 0.5) / result.H, (column + 0.5) / result.W], settled: true });
+    redraw();
+  };
+  const button = el("button", { type: "button", class: "follow", onclick }, `row ${row}, column ${column}`);
+  return el("p", { class: "notice" }, "This number is 0; the calculation below shows why. ",
+    "The nearest number that is not 0: ", button);
 }
 
 /**
@@ -35,12 +63,12 @@ export function derivation(node, explanation) {
  * @returns {Child[]}
  */
 function calculation(node, explanation) {
-  const { sum, softmax, label, lines } = explanation;
+  const { name, sum, softmax, label, lines } = explanation;
   return [
-    sum ? kernelGrids(node, sum, Math.min(state.reading, sum.read.C - 1)) : null,
-    sum ? sumTable(sum) : null,
-    softmax ? softmaxTable(softmax, label) : null,
-    lines ? lineTable(lines) : null,
+    sum ? kernelStack(node, sum, Math.min(state.reading, sum.read.C - 1)) : null,
+    sum ? sumTable(name, sum) : null,
+    softmax ? softmaxTable(name, softmax, label) : null,
+    lines ? lineTable(name, lines) : null,
     explanation.computed === null ? null : verdict(explanation.computed, explanation),
     linksNote(sourcesOf(explanation)),
   ];
@@ -64,22 +92,26 @@ function verdict(computed, { shown, scale }) {
     el("span", { class: same ? "good" : "bad" }, text));
 }
 
-/** @param {Line[]} lines */
-const lineTable = (lines) =>
-  table(["", "", ""], lines.map(([name, value, remark, source]) => [link(name, source), value, remark]));
+/**
+ * @param {string} own   the name of the result
+ * @param {Line[]} lines
+ */
+const lineTable = (own, lines) =>
+  table(["", "", ""], lines.map(([name, value, remark, source]) => [link(own, name, source), value, remark]));
 
 /**
+ * @param {string} own      the name of the result
  * @param {Softmax} softmax
  * @param {number} [label]  the true class
  */
-function softmaxTable({ scores, largest, exps, total, probs, best, sources }, label) {
+function softmaxTable(own, { scores, largest, exps, total, probs, best, sources }, label) {
   const rows = probs.map((p, k) => {
     const { name, colour } = data.classes[k], source = sources[k];
     const bar = el("span", { class: "bar" }, el("i", { style: `width: ${100 * p}%; background: ${colour}` }));
     const tags = [k === best ? "predicted" : "", k === label ? "true" : ""].filter(Boolean).join(", ");
     const named = el("span", { class: "class" }, swatch(colour), el(k === best ? "b" : "span", {}, name),
       tags ? el("small", {}, tags) : null);
-    return [named, source ? link(format(scores[k]), source) : scores[k], exps[k], bar, p];
+    return [named, source ? link(own, format(scores[k]), source) : scores[k], exps[k], bar, p];
   });
   const sum = `m = ${format(largest)}, and the exponentials sum to ${format(total)}.`;
   const one = data.oneLogit ? " Class 0 has no logit; 0 is used instead." : "";

@@ -43,7 +43,7 @@ export function toggle(text, down, change) {
  * @param {Child[][]} rows
  */
 export function table(heads, rows) {
-  const head = el("thead", {}, el("tr", {}, heads.map((text) => el("th", { scope: "col" }, text))));
+  const head = el("thead", {}, el("tr", {}, heads.map((text) => (text ? el("th", { scope: "col" }, text) : el("td")))));
   const cell = (/** @type {Child} */ content) =>
     (typeof content === "number" ? el("td", { class: "number" }, format(content)) : el("td", {}, content));
   const body = el("tbody", {}, rows.map((cells) => el("tr", {}, cells.map(cell))));

@@ -28,7 +28,7 @@ const NOTHING = "Its gradient is 0: a small change in this number would not affe
 export function gradient(step, node, { complete, sum }, y, x, c) {
   if (step.way !== "forward" || !complete) return null;
   const section = (/** @type {Child[]} */ ...children) =>
-    el("section", { class: "gradient" }, el("h3", {}, "Where its gradient goes"), ...children);
+    el("section", { class: "gradient" }, el("h2", {}, "Where its gradient goes"), ...children);
   if (!data.labelled) {
     return section(el("p", { class: "quiet" }, "Without labels there is no loss, and no gradient."));
   }

@@ -1,4 +1,4 @@
-// The head of a step, with its name, explanation, formula and parameters, and the code that computed the step.
+// The words of a step: its name and explanation, its formula and parameters, and the code that computed it.
 
 import { el, rich, table } from "walk/elements.js";
 import { goToTwin } from "walk/navigation.js";
@@ -24,12 +24,23 @@ export function headline(step, node) {
     el("p", { class: `way ${wayClass(step)}` }, WAYS[step.way], step.layer ? ` · ${step.title}` : ""),
     el("h1", {}, step.shown),
     rich("p", { class: "what" }, step.what),
-    step.why ? rich("p", { class: "why" }, step.why) : null,
     more ? el("p", {}, more) : null,
     weights ? el("p", { class: "weighting" }, weights) : null,
-    step.formula ? rich("pre", { class: "formula" }, breakable(step.formula)) : null,
-    parameters(step.params),
     twin ? el("button", { type: "button", class: "choice", onclick: goToTwin }, where) : null);
+}
+
+/**
+ * Show why the step exists, its formula and the parameters of its layer.
+ *
+ * @param {Step} step
+ */
+export function formula(step) {
+  if (!(step.why || step.formula || step.params.length)) return null;
+  return el("section", { class: "formula-section" },
+    el("h2", {}, step.params.length ? "Formula and parameters" : "Formula"),
+    step.why ? rich("p", { class: "why" }, step.why) : null,
+    step.formula ? rich("pre", { class: "formula" }, breakable(step.formula)) : null,
+    parameters(step.params));
 }
 
 /**

@@ -1,10 +1,9 @@
 // Links from a number that was read to the step that computed it.
 
-import { familyOf } from "walk/channels.js";
 import { el } from "walk/elements.js";
-import { go } from "walk/navigation.js";
 import { state } from "walk/state.js";
 import { makerOf, steps } from "walk/steps.js";
+import { follow } from "walk/trail.js";
 
 /** @import { Source } from "walk/explanation.js" */
 
@@ -21,18 +20,15 @@ export function explainableMaker([tensor, y, x, c]) {
 /**
  * Show the name of a number that was read. It is a button if the step that computed the number can explain it.
  *
+ * @param {string} own    the name of the number that was computed
  * @param {string} name
  * @param {Source | null} [source]
  */
-export function link(name, source) {
+export function link(own, name, source) {
   const maker = source ? explainableMaker(source) : undefined;
   if (!source || !maker) return name;
   const [tensor, y, x, c] = source;
-  const onclick = () => {
-    state.place = [(y + 0.5) / tensor.H, (x + 0.5) / tensor.W];
-    state.chosen[familyOf(maker)] = c;
-    go(maker.index, { push: true, sum: true });
-  };
+  const onclick = () => follow(own, maker, [(y + 0.5) / tensor.H, (x + 0.5) / tensor.W], c);
   return el("button", { type: "button", class: "follow", title: "show how this number was computed", onclick }, name);
 }
 

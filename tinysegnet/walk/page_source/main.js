@@ -1,7 +1,8 @@
 // Draws the page, and responds to slider, buttons, keys and the browser's history.
 
 import { byId, el } from "walk/elements.js";
-import { changeTheme, embedded, go, keepState, onKey, restore, stepOfAddress } from "walk/navigation.js";
+import { pause, playOrPause } from "walk/film.js";
+import { beforeSteps, changeTheme, embedded, go, keepState, onKey, restore, stepOfAddress } from "walk/navigation.js";
 import { startView } from "walk/start_view.js";
 import { drawWith, state } from "walk/state.js";
 import { stepView } from "walk/step_view.js";
@@ -52,12 +53,14 @@ function begin() {
     const onclick = () => go(step.index, { push: true });
     return el("li", {}, el("button", { type: "button", onclick }, dot, text));
   }));
-  byId("contents", HTMLDetailsElement).open = matchMedia("(min-width: 70rem)").matches;
+  byId("contents", HTMLDetailsElement).open = matchMedia("(min-width: 105rem)").matches;
   matchMedia("(prefers-color-scheme: dark)").onchange = render;
   if (!embedded) history.scrollRestoration = "manual";
   addEventListener("popstate", (event) => restore(event.state));
   addEventListener("hashchange", () => { if (stepOfAddress() !== state.step) restore(null); });
-  addEventListener("keydown", onKey);
+  addEventListener("keydown", (event) => onKey(event, { p: playOrPause }));
+  beforeSteps(pause);
+  byId("play", HTMLElement).onclick = playOrPause;
   return restore(history.state);
 }
 

@@ -4,18 +4,32 @@ import { isDark } from "report/dom.js";
 import { channelFor, chooseChannel, familyOf, readingFor } from "walk/channels.js";
 import { redraw, state } from "walk/state.js";
 import { resultOf, steps, twinOf } from "walk/steps.js";
-import { nodeOf, pixelAt } from "walk/store.js";
+import { livingPixel, nodeOf, pixelAt } from "walk/store.js";
+
+/** @import { Stop } from "walk/state.js" */
+/** @import { Tensor } from "walk/store.js" */
 
 /**
  * The browser's history entry of a step: whether the reader chose the channel (chosen), whether the step was opened at
  * the number's derivation (sum), and how far the page was scrolled when the reader left it (scroll).
  *
  * @typedef {{ place: [number, number], channel: number, chosen: boolean, reading: number, sum?: boolean,
- *   scroll?: number }} Kept
+ *   scroll?: number, settled?: boolean, trail?: Stop[] }} Kept
  */
 
 /** Whether the page is in a notebook's frame, where address and history belong to the notebook. */
 export const embedded = location.protocol === "about:";
+
+let interrupted = () => {};
+
+/**
+ * Register a function that is called before the reader goes to another step. The film itself does not call it.
+ *
+ * @param {() => void} action
+ */
+export function beforeSteps(action) {
+  interrupted = action;
+}
 
 /** Return the index of the step in the browser's address. */
 export function stepOfAddress() {
@@ -24,13 +38,16 @@ export function stepOfAddress() {
 }
 
 /**
- * Go to a step. push: add it to the browser's history. sum: scroll to the derivation, not to the top.
+ * Go to a step. push: add it to the browser's history. sum: scroll to the derivation, not to the top. trail: the path
+ * of links that leads there.
  *
  * @param {number} index
- * @param {{ push?: boolean, sum?: boolean }} [how]
+ * @param {{ push?: boolean, sum?: boolean, trail?: Stop[], film?: boolean }} [how]
  */
-export async function go(index, { push = false, sum = false } = {}) {
+export async function go(index, { push = false, sum = false, trail = [], film = false } = {}) {
+  if (!film) interrupted();
   if (push) keepScroll();
+  state.trail = trail;
   enter(Math.max(0, Math.min(steps.length - 1, index)));
   if (push && !embedded) history.pushState({ sum }, "", addressOf(state.step));
   await redraw();
@@ -47,7 +64,8 @@ export async function restore(kept) {
   const index = stepOfAddress();
   if (embedded || !kept?.place) return go(index);
   enter(index);
-  Object.assign(state, { place: kept.place, channel: kept.channel, reading: kept.reading });
+  Object.assign(state, { place: kept.place, channel: kept.channel, reading: kept.reading, trail: kept.trail ?? [] });
+  state.settled = kept.settled ?? false;
   if (kept.chosen) state.chosen[familyOf(steps[index])] = kept.channel;
   await redraw();
   if (kept.sum && kept.scroll === undefined) showDerivation();
@@ -67,10 +85,10 @@ const addressOf = (index) => `#${steps[index].id}`;
 /** Store the current view in the browser's history. */
 export function keepState() {
   if (embedded) return;
-  const { place, channel, reading } = state, { sum } = history.state ?? {};
+  const { place, channel, reading, trail, settled } = state, { sum } = history.state ?? {};
   const chosen = familyOf(steps[state.step]) in state.chosen;
   try {
-    history.replaceState({ place, channel, chosen, reading, sum }, "", addressOf(state.step));
+    history.replaceState({ place, channel, chosen, reading, sum, trail, settled }, "", addressOf(state.step));
   } catch { /* browsers limit the rate of calls, which a moving slider exceeds */ }
 }
 
@@ -99,7 +117,8 @@ export function goToTwin() {
  */
 async function movePixel(down, right) {
   const result = await currentResult(), { grid: [rows, columns], H, W } = result;
-  const [y, x] = pixelAt(result, state.place);
+  const [y, x] = chosenPixel(result);
+  state.settled = true;
   state.place = [(neighbour(rows, y, down) + 0.5) / H, (neighbour(columns, x, right) + 0.5) / W];
   state.clicked = false;
   return redraw();
@@ -117,6 +136,14 @@ async function moveChannel(by) {
   const { shown } = await currentResult();
   return chooseChannel((Math.min(state.channel, shown - 1) + by + shown) % shown);
 }
+
+/**
+ * Return the pixel of a step's result that the page explains.
+ *
+ * @param {Tensor} result
+ */
+export const chosenPixel = (result) => (state.settled ? pixelAt(result, state.place)
+  : livingPixel(result, state.place, Math.min(state.channel, result.shown - 1)));
 
 async function currentResult() {
   const step = steps[state.step];
@@ -148,9 +175,12 @@ const SHIFTED = {
   C: () => moveChannel(-1),
 };
 
-/** @param {KeyboardEvent} event */
-export function onKey(event) {
-  const action = (event.shiftKey ? SHIFTED : KEYS)[event.key];
+/**
+ * @param {KeyboardEvent} event
+ * @param {Record<string, () => void>} more   further keys
+ */
+export function onKey(event, more) {
+  const action = (event.shiftKey ? SHIFTED : { ...KEYS, ...more })[event.key];
   if (!action || event.ctrlKey || event.metaKey || event.altKey) return;
   event.preventDefault(); // otherwise a slider in focus would move one more step
   action();

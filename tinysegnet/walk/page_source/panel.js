@@ -30,8 +30,8 @@ export function panel({ letter, from, tensor, channel, choose, box }) {
   paint(canvas, tensor, channel);
   const label = `${letter}, ${channelName(tensor, channel)}. Click a pixel to see how its number was computed`;
   return el("section", { class: "panel", "data-letter": letter },
-    el("h3", {}, el("b", {}, letter), ` ${times(tensor.shape)}`, el("small", {}, from)),
-    clickable(canvas, label, tensor, box),
+    el("h2", {}, el("b", {}, letter), ` ${times(tensor.shape)}`, el("small", {}, from)),
+    clickable(canvas, label, tensor, box, channel),
     scaleBar(tensor, channel),
     smallPictures(tensor, channel, choose),
     statistics(tensor.statistics));
@@ -44,8 +44,10 @@ export function panel({ letter, from, tensor, channel, choose, box }) {
  * @param {string} label
  * @param {Tensor} tensor
  * @param {Box} box
+ * @param {number} [channel]  whose numbers are shown beside the pointer
  */
-export function clickable(picture, label, { H, W, grid: [rows, columns] }, [y, x, height, width]) {
+export function clickable(picture, label, tensor, [y, x, height, width], channel) {
+  const { H, W, grid: [rows, columns] } = tensor;
   const above = svg("svg", { viewBox: `0 0 ${W} ${H}`, preserveAspectRatio: "none" }), r = Math.min(0.35, W / 250);
   for (const row of rows) {
     for (const column of columns) above.append(svg("circle", { cx: column + 0.5, cy: row + 0.5, r, class: "dot" }));
@@ -54,11 +56,37 @@ export function clickable(picture, label, { H, W, grid: [rows, columns] }, [y, x
   const onclick = (/** @type {MouseEvent} */ event) => {
     const bounds = picture.getBoundingClientRect();
     state.place = [(event.clientY - bounds.top) / bounds.height, (event.clientX - bounds.left) / bounds.width];
-    state.clicked = true;
+    state.clicked = state.settled = true;
     redraw();
   };
   const style = `aspect-ratio: ${W} / ${H}; max-width: min(100%, ${Math.round(26 * Math.max(W / H, 0.4))}rem)`;
-  return el("div", { class: "picture", role: "img", "aria-label": label, onclick, style }, picture, above);
+  const hover = channel === undefined ? null : el("output", { class: "hover", "aria-hidden": "true" });
+  const onpointermove = (/** @type {PointerEvent} */ event) => {
+    if (!hover || channel === undefined) return;
+    const bounds = picture.getBoundingClientRect();
+    const across = (event.clientX - bounds.left) / bounds.width, down = (event.clientY - bounds.top) / bounds.height;
+    const row = Math.min(H - 1, Math.max(0, Math.floor(down * H)));
+    const column = Math.min(W - 1, Math.max(0, Math.floor(across * W)));
+    hover.textContent = `[${row}, ${column}] ${readable(tensor, row, column, channel)}`;
+    const side = across > 0.6 ? "-105%" : "0.8rem";
+    hover.style.cssText = `left: ${100 * across}%; top: ${100 * down}%; translate: ${side} 0.9rem`;
+  };
+  const attributes = { class: "picture", role: "img", "aria-label": label, onclick, onpointermove, style };
+  return el("div", attributes, picture, above, hover);
+}
+
+/**
+ * Write a number of an array: exactly if the page contains it, else rounded to one of the colours, with "≈".
+ *
+ * @param {Tensor} tensor
+ * @param {number} y
+ * @param {number} x
+ * @param {number} c
+ */
+function readable({ H, W, planes, scales, value }, y, x, c) {
+  const exact = value(y, x, c), step = planes[(c * H + y) * W + x];
+  if (!Number.isNaN(exact)) return short(exact);
+  return step === -128 ? "not finite" : `≈ ${short((step * scales[c]) / 127)}`;
 }
 
 /**

@@ -18,6 +18,9 @@ import { textOf } from "report/dom.js";
  * @property {Themed<string[]>} arrows        the colours of pooling windows
  * @property {ClassOfPixels[]} classes
  * @property {Pictures} pictures
+ * @property {[number, number]} place        the position in the picture at which the walk begins, 0..1
+ * @property {{ description: any, weights: number, kernels: string } | null} live   the network for the page's own
+ *   forward pass: float32 weights (blob), compiled kernels in base64; null if the page cannot run it
  * @property {PackedTensor[]} tensors
  * @property {PackedNode[]} nodes             the layers, then the prediction, then the loss
  * @property {PackedStep[]} steps

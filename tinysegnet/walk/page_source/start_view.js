@@ -3,12 +3,15 @@
 import { chooseChannel } from "walk/channels.js";
 import { legend } from "walk/classes.js";
 import { el, table } from "walk/elements.js";
-import { headline } from "walk/headline.js";
+import { formula, headline } from "walk/headline.js";
+import { networkMap } from "walk/network_map.js";
 import { format } from "walk/numbers.js";
 import { panel, readout } from "walk/panel.js";
 import { data } from "walk/payload.js";
+import { saveButtons } from "walk/picture_file.js";
 import { state } from "walk/state.js";
 import { pixelAt } from "walk/store.js";
+import { whatIf } from "walk/what_if_view.js";
 
 /** @import { Step } from "walk/steps.js" */
 /** @import { LoadedNode } from "walk/store.js" */
@@ -23,12 +26,18 @@ export function startView(step, node) {
   const values = colours.map(([, value]) => format(value)).join(", ");
   return [
     headline(step, node),
+    networkMap(),
+    saveButtons(),
     overview(),
-    el("div", { class: "panels" }, panel({ letter: "x", from: "the network's input", tensor, channel,
-      choose: chooseChannel, box: [y, x, 1, 1] })),
-    readout(`x[${y}, ${x}]`, values, tensor, [y, x], "its colours ↓"),
-    el("section", { class: "derivation", tabindex: -1 }, el("h3", {}, `One pixel: row ${y}, column ${x}`),
-      table(["colour", "value"], colours)),
+    el("div", { class: "sight" },
+      el("div", { class: "look panels" }, panel({ letter: "x", from: "the network's input", tensor, channel,
+        choose: chooseChannel, box: [y, x, 1, 1] })),
+      readout(`x[${y}, ${x}]`, values, tensor, [y, x], "its colours ↓"),
+      el("div", { class: "sum" },
+        el("section", { class: "derivation", tabindex: -1 }, el("h2", {}, `One pixel: row ${y}, column ${x}`),
+          table(["colour", "value"], colours)),
+        whatIf(step, node, null, [y, x, channel]))),
+    formula(step),
   ];
 }
 

@@ -1,9 +1,28 @@
 // The reader's choices, and a function that redraws the page after a change.
 
+import { data } from "walk/payload.js";
+
+/** @typedef {{ name: string, step: number, place: [number, number], channel: number }} Stop */
+
+/**
+ * A change that the reader tries: the colour of pixels, a weight, a parameter with one value per channel, a label, or
+ * unpooling without indices. `layer` is the name of the convolution that contains the weight or parameter.
+ *
+ * @typedef {{ kind: "pixels", y: number, x: number, size: number, rgb: number[] }
+ *   | { kind: "weight", layer: string, at: [i: number, j: number, c: number, f: number], value: number, was: number }
+ *   | { kind: "parameter", layer: string, name: string, channel: number, value: number, was: number, beta?: number }
+ *   | { kind: "label", y: number, x: number, label: number }
+ *   | { kind: "indices" }} Change
+ */
+
 export const state = {
   step: 0,
   /** @type {[number, number]} the chosen position in the picture, 0..1 from the top and from the left */
-  place: [0.5, 0.5],
+  place: data.place,
+  /** whether the reader chose the position; until then, each step shows a number near it that is not 0 */
+  settled: false,
+  /** @type {Stop[]} the numbers from which the reader followed links */
+  trail: [],
   /** the channel of the step's result */
   channel: 0,
   /** the channel of the array that the step reads */
@@ -20,6 +39,10 @@ export const state = {
   largestFirst: true,
   /** whether long tables show all rows */
   allRows: false,
+  /** @type {"maps" | "gradients" | "changes"} what the map of the network shows */
+  mapShows: "maps",
+  /** @type {Change[]} the changes that the reader tries */
+  changes: [],
   /** whether all channels have small pictures */
   allChannels: false,
 };

@@ -7,15 +7,19 @@ import { derivation } from "walk/derivation.js";
 import { el, toggle } from "walk/elements.js";
 import { explain } from "walk/explain.js";
 import { gradient } from "walk/gradient.js";
-import { headline, sourceCode } from "walk/headline.js";
+import { formula, headline, sourceCode } from "walk/headline.js";
 import { softmaxAt } from "walk/loss.js";
+import { chosenPixel } from "walk/navigation.js";
+import { smallMap } from "walk/network_map.js";
 import { format } from "walk/numbers.js";
 import { clickable, panel, readout } from "walk/panel.js";
 import { data } from "walk/payload.js";
+import { saveButtons } from "walk/picture_file.js";
 import { state } from "walk/state.js";
 import { resultOf, steps } from "walk/steps.js";
 import { pixelAt } from "walk/store.js";
 import { mixesChannels } from "walk/sums.js";
+import { whatIf } from "walk/what_if_view.js";
 import { largerPixels, smallerPixels } from "walk/windows.js";
 
 /** @import { Box } from "walk/panel.js" */
@@ -29,8 +33,10 @@ import { largerPixels, smallerPixels } from "walk/windows.js";
  * @param {LoadedNode} node
  */
 export function stepView(step, node) {
-  const result = resultOf(step, node), [y, x] = pixelAt(result, state.place);
+  const result = resultOf(step, node);
+  let [y, x] = pixelAt(result, state.place);
   state.channel = classFor(step, node, y, x) ?? state.channel;
+  [y, x] = chosenPixel(result);
   const channel = Math.min(state.channel, result.shown - 1), explanation = explain(step, node, y, x, channel);
   const named = result.names && result.C > 1 ? ` (${result.names[channel]})` : "";
   const dots = result.grid.map((axis) => axis.length).join(" × ");
@@ -38,17 +44,23 @@ export function stepView(step, node) {
   const how = `Orange is above zero, and blue is below. Colours saturate at ${which}. ` +
     `The ${dots} dots mark pixels whose numbers can be explained. A click selects the nearest dot.`;
   return [
-    headline(step, node),
-    step.way === "answer" ? predicted(node, y, x) : null,
-    el("p", { class: "choices" },
-      toggle("one scale for all channels", state.commonScale, () => { state.commonScale = true; }),
-      toggle("one scale per channel", !state.commonScale, () => { state.commonScale = false; })),
-    el("div", { class: "panels" }, panels(step, node, y, x)),
-    readout(explanation.name, format(explanation.shown) + named, result, [y, x]),
-    el("p", { class: "quiet" }, how),
-    arrows(step, node, y, x, channel),
-    derivation(node, explanation),
-    gradient(step, node, explanation, y, x, channel),
+    el("div", { class: "sight" },
+      el("div", { class: "look" },
+        el("div", { class: "top" }, headline(step, node), smallMap()),
+        step.way === "answer" ? predicted(node, y, x) : null,
+        el("div", { class: "panels" }, panels(step, node, y, x)),
+        el("p", { class: "choices" },
+          toggle("one scale for all channels", state.commonScale, () => { state.commonScale = true; }),
+          toggle("one scale per channel", !state.commonScale, () => { state.commonScale = false; })),
+        el("p", { class: "quiet" }, how),
+        arrows(step, node, y, x, channel),
+        saveButtons()),
+      readout(explanation.name, format(explanation.shown) + named, result, [y, x]),
+      el("div", { class: "sum" },
+        derivation(node, explanation, result, [y, x, channel]),
+        whatIf(step, node, explanation, [y, x, channel]),
+        gradient(step, node, explanation, y, x, channel))),
+    formula(step),
     sourceCode(step),
   ];
 }

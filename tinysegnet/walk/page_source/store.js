@@ -85,7 +85,7 @@ async function bytesOf(blob) {
  *
  * @param {number} blob
  */
-async function numbersOf(blob) {
+export async function numbersOf(blob) {
   const bytes = await bytesOf(blob);
   const count = bytes.length / 4;
   const view = new DataView(new ArrayBuffer(bytes.length));
@@ -95,8 +95,12 @@ async function numbersOf(blob) {
   return Float32Array.from({ length: count }, (_, k) => view.getFloat32(4 * k, true));
 }
 
-/** @param {number} index */
-function tensorOf(index) {
+/**
+ * Return an array.
+ *
+ * @param {number} index
+ */
+export function tensorOf(index) {
   return once(tensors, index, () => unpackTensor(index));
 }
 
@@ -185,6 +189,27 @@ async function unpackNode(index) {
  */
 export function pixelAt({ grid: [rows, columns], H, W }, [top, left]) {
   return [nearest(rows, top * H - 0.5), nearest(columns, left * W - 0.5)];
+}
+
+/**
+ * Return the pixel with exact numbers that is nearest to a position among those whose number in a channel is not 0. If
+ * all are 0, return the nearest pixel.
+ *
+ * @param {Tensor} tensor
+ * @param {[number, number]} place
+ * @param {number} channel
+ * @returns {[number, number]}
+ */
+export function livingPixel(tensor, place, channel) {
+  const { grid: [rows, columns], H, W, value } = tensor, [top, left] = [place[0] * H - 0.5, place[1] * W - 0.5];
+  let best = pixelAt(tensor, place), least = value(best[0], best[1], channel) ? 0 : Infinity;
+  for (const y of rows) {
+    for (const x of columns) {
+      const distance = (y - top) ** 2 + (x - left) ** 2;
+      if (distance < least && value(y, x, channel)) [best, least] = [[y, x], distance];
+    }
+  }
+  return best;
 }
 
 /**

@@ -1,0 +1,167 @@
+"""What if: the page's own forward pass follows a reader's changes as the library does."""
+
+import copy
+
+import numpy as np
+import pytest
+from browser import DESKTOP
+from forms import amount
+from walk_pages import IMAGE, Opened, labels_for, lively, network
+
+import tinysegnet as ts
+from tinysegnet import ops
+
+pytestmark = pytest.mark.usefixtures("without_compiling")
+
+CHANGES = amount(40, 200)
+H, W, _ = IMAGE.shape
+
+
+class Changed:
+    """A network, a picture and labels with changes."""
+
+    def __init__(self, model, image, labels):
+        self.betas = {
+            name: layer.params["beta"].copy() for name, layer in model.layers.items() if "beta" in layer.params
+        }
+        self.model, self.changed = copy.deepcopy(model), set()
+        self.image, self.labels = image.copy(), labels.copy()
+
+    def draw(self, rng):
+        """Apply a random change, and return it as the page stores it. The page stores one change per parameter."""
+        layers = self.model.layers
+        convolutions = [name for name, layer in layers.items() if isinstance(layer, ts.layers.Conv2d)]
+        norms = [name for name, layer in layers.items() if isinstance(layer, ts.layers.BatchNorm2d)]
+        kind = rng.choice(["pixels", "weight", "bias", "gamma", "beta", "label", "indices"])
+        y, x = int(rng.integers(H)), int(rng.integers(W))
+        if kind == "pixels":
+            size, rgb = int(rng.choice([1, 3, 9])), rng.integers(0, 256, 3).tolist()
+            half = size // 2
+            self.image[max(0, y - half) : y + half + 1, max(0, x - half) : x + half + 1] = rgb
+            return {"kind": kind, "y": y, "x": x, "size": size, "rgb": rgb}
+        if kind == "label":
+            self.labels[y, x] = label = int(rng.choice([0, 1, 2, 255]))
+            return {"kind": kind, "y": y, "x": x, "label": label}
+        if kind == "indices":
+            for name, layer in layers.items():
+                if type(layer) is ts.layers.MaxUnpool2d:
+                    layers[name] = ts.layers.FixedUnpool2d(layer.pool)
+            self.model = ts.Network(layers, self.model.config)
+            return {"kind": kind}
+        value = float(np.float32(rng.normal()))
+        if kind == "weight":
+            name = str(rng.choice(convolutions))
+            weight = layers[name].params["weight"]
+            at = tuple(int(rng.integers(n)) for n in weight.shape)
+            if (name, at) in self.changed:
+                return self.draw(rng)
+            self.changed.add((name, at))
+            was, weight[at] = float(weight[at]), value
+            return {"kind": kind, "layer": name, "at": at, "value": value, "was": was}
+        if kind == "bias":
+            convolutions = [name for name in convolutions if "bias" in layers[name].params]
+        name = str(rng.choice(convolutions if kind == "bias" else norms))
+        vector = layers[name].params[kind]
+        channel = int(rng.integers(len(vector)))
+        if (name, kind, channel) in self.changed:
+            return self.draw(rng)
+        self.changed.add((name, kind, channel))
+        was, vector[channel] = float(vector[channel]), value
+        layer = name if kind == "bias" else name.replace("bn", "conv")
+        found = {"kind": "parameter", "layer": layer, "name": kind, "channel": channel, "value": value, "was": was}
+        return found | ({"beta": float(self.betas[name][channel])} if kind == "gamma" else {})
+
+    def logits_and_loss(self):
+        logits = self.model.forward(self.image[None].astype(np.float32))
+        loss, _ = ops.softmax_cross_entropy_forward(logits, self.labels[None], ignore_label=255)
+        return logits[0], float(loss)
+
+
+def test_random_changes_give_the_logits_of_the_library(browser, tmp_path):
+    model, rng, path = network("basic"), np.random.default_rng(3), tmp_path / "walk.html"
+    labels = labels_for(model)
+    ts.walk(model, IMAGE, labels).save(path)
+    with Opened(browser, path) as opened:
+        for _ in range(CHANGES // 4):
+            changed, changes = Changed(model, IMAGE, labels), []
+            for _ in range(4):
+                changes.append(changed.draw(rng))
+                run = opened.page.evaluate(
+                    """async (changes) => {
+                      const { state } = await import("walk/state.js");
+                      const { changedRun } = await import("walk/what_if.js");
+                      state.changes = changes;
+                      const { logits, loss } = await changedRun();
+                      return { logits: Array.from(logits), loss };
+                    }""",
+                    changes,
+                )
+                logits, loss = changed.logits_and_loss()
+                difference = np.abs(np.reshape(run["logits"], logits.shape) - logits).max() / np.abs(logits).max()
+                assert difference < 2e-5, changes
+                assert run["loss"] == pytest.approx(loss, rel=1e-4), changes
+
+
+def test_reader_switches_the_indices_off_and_sees_what_follows(browser, tiny_walk):
+    model = lively("tiny", width=1 / 8)
+    fixed = Changed(model, IMAGE, labels_for(model))
+    for name, layer in fixed.model.layers.items():
+        if isinstance(layer, ts.layers.MaxUnpool2d):
+            fixed.model.layers[name] = ts.layers.FixedUnpool2d(layer.pool)
+    logits, loss = Changed(ts.Network(fixed.model.layers), IMAGE, labels_for(model)).logits_and_loss()
+    differing = int((logits.argmax(-1) != model.forward(IMAGE[None].astype(np.float32))[0].argmax(-1)).sum())
+    size = dict(zip(("width", "height"), DESKTOP, strict=True))
+    with Opened(browser, tiny_walk, address="#forward:decoder1.unpool", viewport=size) as opened:
+        page = opened.page
+        page.get_by_role("button", name="switch the indices off").click()
+        page.wait_for_selector(".outcome canvas")
+        text = page.locator(".outcome p").inner_text()
+        assert f"{differing} of {H * W} pixels get another class" in text
+        assert float(text.split(" to ")[1].split(". ")[0]) == pytest.approx(loss, rel=1e-4)
+        page.locator(".small-map").click()
+        opened.wait_for_step("start")
+        page.get_by_role("button", name="with your changes").click()
+        opened.settled()
+        assert page.locator(".crossing").all_inner_texts() == ["no indices"] * 4
+        page.wait_for_function("document.querySelector('[data-stage=prediction] canvas').width === 32")
+        page.get_by_role("button", name="undo").click()
+        opened.settled()
+        assert opened.evaluate("state.changes.length") == 0
+
+
+@pytest.mark.parametrize("step", ["start", "forward:encoder2.conv1", "forward:encoder2.bn1", "loss:loss"])
+def test_controls_change_the_network(browser, tiny_walk, step):
+    with Opened(browser, tiny_walk, address=f"#{step}") as opened:
+        page, control = opened.page, opened.page.locator(".what-if .control").first
+        if step == "start":
+            page.locator("input[type=color]").fill("#ff0000")
+            control.get_by_role("button").click()
+        elif step == "loss:loss":
+            options = control.locator("option").all()
+            other = next(o for o in options if not o.evaluate("option => option.selected"))
+            control.locator("select").select_option(other.get_attribute("value"))
+        else:
+            control.locator("input").focus()
+            for _ in range(9):
+                page.keyboard.press("PageUp")
+        page.wait_for_selector(".outcome canvas")
+        assert opened.evaluate("state.changes.length") == 1
+        loss = page.locator(".outcome p").inner_text().split("The loss goes from ")[1].split(". ")[0].split(" to ")
+        assert loss[0] != loss[1]
+
+
+def test_networks_that_the_page_cannot_run_have_no_controls(browser, tmp_path):
+    class Double(ts.layers.Layer):
+        """Doubles every value."""
+
+        def _forward(self, x, tape):
+            return 2 * x, None
+
+        def _backward(self, dout, cache, tape, input_gradient):
+            return 2 * dout
+
+    model, path = lively("tiny"), tmp_path / "walk.html"
+    layers = {"double": Double(), **model.layers}
+    ts.walk(ts.Network(layers), IMAGE, None).save(path)
+    with Opened(browser, path, address="#forward:decoder1.unpool") as opened:
+        assert opened.page.locator(".what-if").count() == 0
