@@ -17,7 +17,7 @@ from collections import namedtuple
 import numpy as np
 
 from ..errors import ShapeError
-from ..runtime import empty, kernel, prange
+from ..runtime import empty
 from .array_checks import check_dout, check_pictures, pair
 from .op import Op, Variant
 
@@ -114,67 +114,48 @@ def upsample_bilinear2d_backward_numpy(dout, cache):
     return dout
 
 
-# --- numba -----------------------------------------------------------------------------------------------------------
-# A matrix is stored row by row, as the first pixel with a weight, the number of such pixels, and their weights. Forward
-# and backward both gather, with the same kernel, so no two tasks write to the same pixel.
+# --- fast ------------------------------------------------------------------------------------------------------------
+# scipy multiplies whole pictures (H * W, C) by one sparse matrix, in one thread and in a fixed order.
 
 
-def _matrix(targets, sources, dtype):
-    """Return, for each target, the first source closer than 1, the number of such sources, and their weights."""
-    first = np.searchsorted(sources, targets - 1, "right")
-    count = np.searchsorted(sources, targets + 1, "left") - first
-    near = np.minimum(first[:, None] + np.arange(count.max()), len(sources) - 1)  # entries after `count` are never read
-    return first, count, (1 - np.abs(targets[:, None] - sources[near])).astype(dtype)
+def _matrix(rule, cache):
+    """Return the weights of all pixels, (H' * W', H * W): the Kronecker product of those of the rows and the columns."""
+    from scipy import sparse  # imported here because it is slow to import
 
-
-@kernel
-def _gather(x, top, rows, row_weights, left, columns, column_weights, out):
-    """Compute out as weighted sums of pixels of x. A task computes one row."""
-    N, H, W, C = out.shape
-    for task in prange(N * H):
-        n, y = task // H, task % H
-        for column in range(W):
-            result = out[n, y, column]
-            result[:] = 0
-            for i in range(rows[y]):
-                for j in range(columns[column]):
-                    weight, pixel = row_weights[y, i] * column_weights[column, j], x[n, top[y] + i, left[column] + j]
-                    for c in range(C):
-                        result[c] += weight * pixel[c]
+    axes = zip(_positions(rule, cache), cache.x_shape[1:3], strict=True)
+    weights = (np.maximum(0, 1 - np.abs(positions[:, None] - np.arange(n))) for positions, n in axes)
+    return sparse.kron(*(sparse.csr_matrix(w.astype(cache.dtype)) for w in weights), format="csr")
 
 
 def _fast(op, rule):
     """Return forward and backward of the op whose positions `rule` computes."""
 
     def forward(x, *, factor=2, output_size=None):
-        """Upsample in one pass over memory: every pixel of out gathers the pixels of x that it needs."""
+        """Multiply each picture by the matrix of weights."""
         cache = _check(op, x, factor, output_size)
-        out = empty((len(x), *cache.output_size, x.shape[3]), x.dtype)
-        axes = zip(_positions(rule, cache), x.shape[1:3], strict=True)
-        rows, columns = (_matrix(positions, np.arange(n), x.dtype) for positions, n in axes)
-        _gather(np.ascontiguousarray(x), *rows, *columns, out)
-        return out, cache
+        return _multiply(_matrix(rule, cache), x, cache.output_size), cache
 
     def backward(dout, cache):
-        """Run the same kernel with the transposed matrices: every pixel of dx gathers from dout."""
+        """Multiply the gradient of each picture by the transposed matrix."""
         _check_dout(op, dout, cache)
-        dx = empty(cache.x_shape, cache.dtype)
-        axes = zip(_positions(rule, cache), dx.shape[1:3], strict=True)
-        rows, columns = (_matrix(np.arange(n), positions, dx.dtype) for positions, n in axes)
-        _gather(np.ascontiguousarray(dout), *rows, *columns, dx)
-        return dx
+        return _multiply(_matrix(rule, cache).T, dout, cache.x_shape[1:3])
 
     return Variant(forward, backward)
 
 
-upsample_nearest2d_forward_numba, upsample_nearest2d_backward_numba = _fast("upsample_nearest2d", _nearest)
-upsample_bilinear2d_forward_numba, upsample_bilinear2d_backward_numba = _fast("upsample_bilinear2d", _bilinear)
+def _multiply(matrix, pictures, size):
+    N, _, _, C = pictures.shape
+    out = empty((N, *size, C), pictures.dtype)
+    for target, picture in zip(out, pictures, strict=True):
+        target[...] = (matrix @ picture.reshape(-1, C)).reshape(target.shape)
+    return out
+
 
 UPSAMPLE_NEAREST2D = Op("upsample_nearest2d", cache=UpsampleCache, differentiable=("x",),
     numpy=Variant(upsample_nearest2d_forward_numpy, upsample_nearest2d_backward_numpy),
-    numba=Variant(upsample_nearest2d_forward_numba, upsample_nearest2d_backward_numba))  # fmt: skip
+    numba=_fast("upsample_nearest2d", _nearest))  # fmt: skip
 upsample_nearest2d_forward, upsample_nearest2d_backward = UPSAMPLE_NEAREST2D.forward, UPSAMPLE_NEAREST2D.backward
 UPSAMPLE_BILINEAR2D = Op("upsample_bilinear2d", cache=UpsampleCache, differentiable=("x",),
     numpy=Variant(upsample_bilinear2d_forward_numpy, upsample_bilinear2d_backward_numpy),
-    numba=Variant(upsample_bilinear2d_forward_numba, upsample_bilinear2d_backward_numba))  # fmt: skip
+    numba=_fast("upsample_bilinear2d", _bilinear))  # fmt: skip
 upsample_bilinear2d_forward, upsample_bilinear2d_backward = UPSAMPLE_BILINEAR2D.forward, UPSAMPLE_BILINEAR2D.backward
