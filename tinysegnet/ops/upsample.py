@@ -119,7 +119,7 @@ def upsample_bilinear2d_backward_numpy(dout, cache):
 
 
 def _matrix(rule, cache):
-    """Return the weights of all pixels, (H' * W', H * W): the Kronecker product of those of the rows and the columns."""
+    """Return the weights of all pixels, (H' * W', H * W), from those of the rows and of the columns."""
     from scipy import sparse  # imported here because it is slow to import
 
     axes = zip(_positions(rule, cache), cache.x_shape[1:3], strict=True)
