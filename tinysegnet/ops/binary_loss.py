@@ -15,8 +15,8 @@ from collections import namedtuple
 import numpy as np
 
 from ..errors import ShapeError
-from .array_checks import check_dloss
-from .loss import check_loss
+from .array_checks import check_dloss, check_rows
+from .loss import SOFTMAX_CROSS_ENTROPY, check_loss
 from .op import Op, Variant
 from .sigmoid import sigmoid_forward_numpy
 
@@ -68,3 +68,9 @@ SIGMOID_CROSS_ENTROPY = Op("sigmoid_cross_entropy", cache=SigmoidCrossEntropyCac
     numpy=Variant(sigmoid_cross_entropy_forward_numpy, sigmoid_cross_entropy_backward_numpy))  # fmt: skip
 sigmoid_cross_entropy_forward = SIGMOID_CROSS_ENTROPY.forward
 sigmoid_cross_entropy_backward = SIGMOID_CROSS_ENTROPY.backward
+
+
+def cross_entropy_for(logits):
+    """Return forward and backward of the loss for logits (..., K): sigmoid if K = 1, otherwise softmax."""
+    op = SIGMOID_CROSS_ENTROPY if check_rows("cross_entropy_for", np.asarray(logits)) == 1 else SOFTMAX_CROSS_ENTROPY
+    return op.forward, op.backward
