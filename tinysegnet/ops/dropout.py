@@ -18,17 +18,6 @@ from .op import Op, Variant
 DropoutCache = namedtuple("DropoutCache", "mask keep")
 
 
-def _check(x, mask, rate):
-    """Return 1 - rate in the dtype of x."""
-    check_floats("dropout", x=x)
-    if mask.shape != x.shape or mask.dtype != bool:
-        raise ShapeError(f"dropout needs a mask of bool {x.shape}, True where x is kept, got {mask.dtype} {mask.shape}")
-    rate = convert("rate", rate, float)
-    if not 0 <= rate < 1:
-        raise SettingError(f"rate: {rate} is not in the range 0 <= rate < 1")
-    return x.dtype.type(1 - rate)
-
-
 def dropout_forward_numpy(x, mask, *, rate=0.5):
     """Multiply the activations by 0 where the mask is False, and scale up the others. A NaN stays NaN.
 
@@ -40,7 +29,13 @@ def dropout_forward_numpy(x, mask, *, rate=0.5):
     Returns:
         out, of x's shape, and the cache.
     """
-    keep = _check(x, mask, rate)
+    check_floats("dropout", x=x)
+    if mask.shape != x.shape or mask.dtype != bool:
+        raise ShapeError(f"dropout needs a mask of bool {x.shape}, True where x is kept, got {mask.dtype} {mask.shape}")
+    rate = convert("rate", rate, float)
+    if not 0 <= rate < 1:
+        raise SettingError(f"rate: {rate} is not in the range 0 <= rate < 1")
+    keep = x.dtype.type(1 - rate)
     return x * (mask / keep), DropoutCache(mask, keep)
 
 

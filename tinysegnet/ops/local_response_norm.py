@@ -24,20 +24,6 @@ from .op import Op, Variant
 LocalResponseNormCache = namedtuple("LocalResponseNormCache", "x half share beta k")
 
 
-def _check(x, size, alpha, beta, k):
-    """Return half, share, beta and k for the cache."""
-    if x.ndim < 1 or 0 in x.shape:
-        raise ShapeError(f"local_response_norm needs x (..., C) with no empty axis, got {x.shape}")
-    check_floats("local_response_norm", x=x)
-    size, beta = convert("size", size, int), convert("beta", beta, float)
-    alpha, k = convert("alpha", alpha, float), convert("k", k, float)
-    if size < 1 or size % 2 == 0:
-        raise SettingError(f"size: {size} is not a positive odd number. A window has a channel at its centre.")
-    if alpha < 0 or k <= 0:
-        raise SettingError(f"alpha: {alpha}, k: {k} could lead to a division by 0. alpha must be >= 0, and k > 0.")
-    return min(size // 2, x.shape[-1] - 1), alpha / size, beta, k
-
-
 def _window_sum(values, half):
     """Sum each channel and its `half` neighbours on either side. Channels outside count as 0.
 
@@ -64,7 +50,16 @@ def local_response_norm_forward_numpy(x, *, size=5, alpha=1e-4, beta=0.75, k=1.0
     Raises:
         SettingError: if size is even, alpha < 0, or k <= 0.
     """
-    half, share, beta, k = _check(x, size, alpha, beta, k)
+    if x.ndim < 1 or 0 in x.shape:
+        raise ShapeError(f"local_response_norm needs x (..., C) with no empty axis, got {x.shape}")
+    check_floats("local_response_norm", x=x)
+    size, beta = convert("size", size, int), convert("beta", beta, float)
+    alpha, k = convert("alpha", alpha, float), convert("k", k, float)
+    if size < 1 or size % 2 == 0:
+        raise SettingError(f"size: {size} is not a positive odd number. A window has a channel at its centre.")
+    if alpha < 0 or k <= 0:
+        raise SettingError(f"alpha: {alpha}, k: {k} could lead to a division by 0. alpha must be >= 0, and k > 0.")
+    half, share = min(size // 2, x.shape[-1] - 1), alpha / size
     s = k + share * _window_sum(x * x, half)
     return x * s**-beta, LocalResponseNormCache(x, half, share, beta, k)
 
