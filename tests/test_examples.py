@@ -38,6 +38,7 @@ def run(tmp_path, monkeypatch, capsys):
     """Run an example in this process, in an empty folder, and return its output."""
     before = dict(models)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(EXAMPLES)  # as Python does for a script
 
     def run(script, *arguments):
         monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])

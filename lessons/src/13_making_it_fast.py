@@ -20,8 +20,8 @@ import numpy as np
 
 import tinysegnet as ts
 from tinysegnet import ops, runtime
-from tinysegnet.bench import costs, machine, ours
-from tinysegnet.bench.validate import distance
+from tinysegnet.bench import costs, ours
+from tinysegnet.bench.measure import distance
 from tinysegnet.bench.workloads import Workload
 from tinysegnet_lessons import figures, grader
 
@@ -560,7 +560,7 @@ for count, seconds in my_medians(runs, ROUNDS).items():
 
 # %%
 runtime.set_threads(most_threads)
-product, copy = machine.peaks()
+product, copy = ours.peaks()
 print(f"products {product / 1e9:.0f} GFLOP/s (billion operations per second), copies {copy / 1e9:.1f} GB/s")
 print(f"the roofs meet at {product / copy:.1f} operations per byte: below that, memory is the limit")
 

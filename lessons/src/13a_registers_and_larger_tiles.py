@@ -19,7 +19,7 @@ import numpy as np
 
 import tinysegnet as ts
 from tinysegnet import ops, runtime
-from tinysegnet.bench.validate import distance
+from tinysegnet.bench.measure import distance
 from tinysegnet.bench.workloads import Workload
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.ops.engine import cost_model, direct, winograd_transform

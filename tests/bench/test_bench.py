@@ -10,11 +10,10 @@ from backends import numpy_unless_long, ops_run_as
 from forms import LONG
 
 from tinysegnet import build, runtime
-from tinysegnet.bench import costs, machine, ours, table, workers
-from tinysegnet.bench.explain import convolutions, explain
-from tinysegnet.bench.measure import Bench, BenchSettings, Result
+from tinysegnet.bench import costs, ours, table, workers
+from tinysegnet.bench.costs import convolutions, explain
+from tinysegnet.bench.measure import Bench, BenchSettings, Result, distance, validate
 from tinysegnet.bench.profiling import profile
-from tinysegnet.bench.validate import distance, validate
 from tinysegnet.bench.workers import Worker
 from tinysegnet.bench.workloads import WORKLOADS, Workload, find_workloads
 from tinysegnet.cli.main import main
@@ -226,10 +225,10 @@ def test_only_the_numpy_worker_starts_with_the_numpy_backend(monkeypatch):
 
 
 def test_peaks_are_operations_and_bytes_per_second(monkeypatch):
-    monkeypatch.setattr(machine, "_shortest", lambda function, *arguments: 2.0)
-    monkeypatch.setattr(machine, "COPIED", 1 << 12)
-    rows, columns, inner = machine.PRODUCT
-    assert machine.peaks() == (rows * columns * inner * 2000 * runtime.threads(), 4 * (1 << 12))
+    monkeypatch.setattr(ours, "_shortest", lambda function, *arguments: 2.0)
+    monkeypatch.setattr(ours, "COPIED", 1 << 12)
+    rows, columns, inner = ours.PRODUCT
+    assert ours.peaks() == (rows * columns * inner * 2000 * runtime.threads(), 4 * (1 << 12))
 
 
 def test_bench_measures_a_workload_with_its_workers(monkeypatch, capsys):

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from tinysegnet.data import InMemory, OneClass, Palette, Sample, labelled_images
+from tinysegnet.data.folders import read_pair
 from tinysegnet.data.label_encoding import LabelEncoding
 from tinysegnet.data.pairs import FilePair
-from tinysegnet.data.read_pair import read_pair
 from tinysegnet.data.sample import check_classes, check_dataset, read_sample
 from tinysegnet.errors import DataError, SettingError
 

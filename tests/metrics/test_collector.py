@@ -7,7 +7,7 @@ import pytest
 
 from tinysegnet.errors import DataError, ShapeError
 from tinysegnet.metrics import Collector, Scores, auroc, confusion_matrix
-from tinysegnet.metrics.auroc import RankCounts
+from tinysegnet.metrics.scores import RankCounts
 
 
 @pytest.mark.parametrize("void", [0, 1, 2, 3, -1, 255])

@@ -10,7 +10,7 @@ import pytest
 from tinysegnet import metrics
 from tinysegnet.errors import DataError, ShapeError
 from tinysegnet.metrics import Scores, confusion_matrix
-from tinysegnet.metrics.auroc import RankCounts
+from tinysegnet.metrics.scores import RankCounts
 
 VOID = 9
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tinysegnet import ops, runtime
 from tinysegnet.errors import ShapeError
 from tinysegnet.gradcheck import find_variants
-from tinysegnet.ops import binary_loss, conv, depthwise, softmax
+from tinysegnet.ops import conv, depthwise, softmax
 from tinysegnet.ops.engine import direct, winograd
 
 TILE_ROWS, TILE_COLUMNS, LANES = 6, 32, 8  # of a register tile in float64
@@ -157,7 +157,7 @@ def test_pixels_may_fill_several_tasks(task, more):
     rng = np.random.default_rng(0)
     rows = softmax.ROWS_PER_TASK
     for op, size, K in (("softmax", rows, 3), ("softmax_cross_entropy", rows, 3), ("focal_loss", rows, 3),
-                        ("sigmoid_cross_entropy", binary_loss.PIXELS_PER_TASK, 1)):  # fmt: skip
+                        ("sigmoid_cross_entropy", rows, 1)):  # fmt: skip
         logits, labels = rng.standard_normal((task * size + more, K)), rng.integers(0, 2, task * size + more)
         compare(op, logits, *([] if op == "softmax" else [labels.astype(np.uint8)]))
 

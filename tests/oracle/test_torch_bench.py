@@ -5,8 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tinysegnet.bench import ours
-from tinysegnet.bench.measure import Bench, BenchSettings
-from tinysegnet.bench.validate import validate
+from tinysegnet.bench.measure import Bench, BenchSettings, validate
 from tinysegnet.bench.workers import Worker
 from tinysegnet.bench.workloads import WORKLOADS
 

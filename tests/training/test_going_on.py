@@ -18,8 +18,8 @@ from tinysegnet.data import CAMVID, InMemory
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.errors import DataError, SettingError
 from tinysegnet.training import Recipe, fit
+from tinysegnet.training.optim import schedule
 from tinysegnet.training.run_folder import RunFolder, has_stalled
-from tinysegnet.training.schedules import schedule
 from tinysegnet.weights import checkpoint
 
 SIZE = (20, 28)

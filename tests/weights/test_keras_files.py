@@ -151,7 +151,7 @@ def test_arrays_have_up_to_8_axes(axes, said):
 @pytest.mark.parametrize(("most", "said"), [(7, None), (6, "too many")])
 def test_groups_and_arrays_are_counted_together(monkeypatch, most, said):
     """The file has the groups block1, block2 and empty, and four arrays."""
-    monkeypatch.setattr("tinysegnet.weights.keras_file.MAX_TENSORS", most)
+    monkeypatch.setattr("tinysegnet.weights.weight_files.MAX_TENSORS", most)
     found = attempt(build(lambda f: (some(f), f.move("double", "block2/double"), f.__delitem__("half"))))
     assert len(found) == 4 if said is None else said in found
 

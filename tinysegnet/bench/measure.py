@@ -1,18 +1,50 @@
 """Measurements: only workloads with correct results are timed. Both libraries take turns, so load affects both."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..errors import MeasurementError
 from . import costs
-from .validate import validate
 from .workers import Worker
 from .workloads import Workload
+
+#: The largest accepted |found - reference| / |reference| (2-norms of whole arrays) in float32. In single ops, rounding
+#: errors grow with the length of the sums, and gradients have the longest sums. In networks, rounding can decide which
+#: of two almost equal pixels in a pooling window is larger, so that unpooling moves a value. If one value in 10,000
+#: moves, the logits have an error of 1e-2 (PyTorch: up to 7e-3). Such errors cancel in the loss, but not in gradients.
+BOUNDS = {"out": 1e-4, "logits": 5e-2, "loss": 1e-3, "next loss": 1e-2}
+GRADIENT = 1e-3  #: The bound for gradients.
+
+
+class Validation(NamedTuple):
+    """The largest normwise error, and a description of the results that exceed their bounds ("" if none does)."""
+
+    error: float
+    wrong: str = ""
+
+
+def validate(found: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray]) -> Validation:
+    """Compare each result with the reference of the same name."""
+    if missing := set(reference) ^ set(found):
+        return Validation(float("nan"), f"only one of the two results has {', '.join(sorted(missing))}")
+    errors = {name: distance(found[name], reference[name]) for name in reference}
+    wrong = [f"{name} is off by {error:.1e}, more than {BOUNDS.get(name, GRADIENT):.0e}"
+             for name, error in errors.items() if not error <= BOUNDS.get(name, GRADIENT)]  # fmt: skip
+    return Validation(float(np.max(list(errors.values()))), "; ".join(wrong))
+
+
+def distance(found: np.ndarray, reference: np.ndarray) -> float:
+    """Return |found - reference| / |reference|: infinite if the shapes differ, NaN if there is a NaN."""
+    if found.shape != reference.shape:
+        return float("inf")
+    size = float(np.linalg.norm(reference.ravel()))
+    return float(np.linalg.norm((found - reference).ravel())) / (size or 1.0)
+
 
 SAMPLE = 0.15  #: The minimum duration of a sample in seconds. A sample has at least one run.
 TRIALS = 2  #: The number of trial samples per variant of PyTorch. Only the fastest variant is measured.
@@ -92,7 +124,7 @@ class Bench(ExitStack):
         return self.start(name, self.settings.threads)
 
     def peaks(self) -> tuple[float, float]:
-        """Return operations and copied bytes per second of this machine; see `machine.peaks`."""
+        """Return operations and copied bytes per second of this machine; see `ours.peaks`."""
         return self.ours.ask("peaks")
 
     def measure(self, workload: Workload) -> Result:

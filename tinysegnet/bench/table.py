@@ -7,7 +7,7 @@ from typing import Any
 from . import costs
 from .measure import BenchSettings, Result
 
-Peaks = tuple[float, float]  # operations and copied bytes per second, from `machine.peaks`
+Peaks = tuple[float, float]  # operations and copied bytes per second, from `ours.peaks`
 
 #: Title, alignment and width of each column. PyTorch's columns are printed only if PyTorch is measured.
 COLUMNS = [("workload", "<21"), ("ms", ">8"), ("PyTorch", ">8"), ("ratio", ">6"), ("layout", "<13"), ("speed", ">12"),

@@ -17,7 +17,7 @@ from typing import Any
 from .. import runtime
 from ..errors import MeasurementError
 from ..training.signals import signal_handler
-from . import machine, ours
+from . import ours
 from .workloads import Workload
 
 PATIENCE = 2.0  #: Seconds that a process has to end by itself.
@@ -104,7 +104,7 @@ class _Server:
         else:
             runtime.set_threads(threads)
             runtime.announce_compiling()
-        self.outputs, self.peaks = self.module.outputs, machine.peaks
+        self.outputs, self.peaks = self.module.outputs, ours.peaks
 
     def variants(self, compiled: bool) -> list[str]:
         """Return the variants of this worker; with `compiled`, also those that use torch.compile."""

@@ -31,8 +31,7 @@ def run(
     from importlib.metadata import version
 
     from .. import runtime
-    from ..bench import explain as explanation
-    from ..bench import table
+    from ..bench import costs, table
     from ..bench.measure import Bench, BenchSettings
     from ..bench.workloads import WORKLOADS, find_workloads
     from ..errors import SettingError, unknown_name
@@ -42,7 +41,7 @@ def run(
     if not workloads:
         raise SettingError(unknown_name("workload", ", ".join(words), (workload.name for workload in WORKLOADS)))
     if explain:
-        print(explanation.explain(workloads))
+        print(costs.explain(workloads))
         return 0
     if against and importlib.util.find_spec(against) is None:
         raise SettingError("--against torch needs PyTorch, which is not installed. Install it: pip install torch")

@@ -36,8 +36,8 @@ def run(
         size: Height and width whose area the network's input has. Default: the size of its training pictures.
     """
     from ..data import read_image
+    from ..data.folders import check_sizes
     from ..data.image_files import MAX_PIXELS_SINGLE
-    from ..data.read_pair import check_sizes
     from ..walk import is_walk, walk
     from ..weights.checkpoint import open_checkpoint
 

@@ -1,17 +1,14 @@
 """Pictures with label maps, drawn (`toyscenes`) or read from disk (`folders`), and the batches made from them."""
 
-from .augment import Augment, resize_sample
-from .batches import batches, num_batches
+from .batches import Augment, batches, num_batches, resize_sample
 from .class_weights import PixelCounts, count_pixels, median_frequency_weights, sqrt_median_frequency_weights
 from .crops import make_crops
-from .derived import InMemory, OneClass
 from .find import find_pictures
-from .folders import CamVid, Folder, Problem
+from .folders import CamVid, Folder, Problem, open_dataset
 from .image_files import read_image
 from .label_encoding import read_labels
-from .open import open_dataset
 from .palette import CAMVID, Palette
-from .sample import Dataset, Sample, check_dataset, labelled_images, read_sample
+from .sample import Dataset, InMemory, OneClass, Sample, check_dataset, labelled_images, read_sample
 
 __all__ = ["CAMVID", "Augment", "CamVid", "Dataset", "Folder", "InMemory", "OneClass", "Palette", "PixelCounts",
            "Problem", "Sample", "batches", "check_dataset", "count_pixels", "find_pictures", "labelled_images",

@@ -1,19 +1,99 @@
-"""Batches of pictures and labels, in an order that can be resumed.
+"""Batches of pictures and labels, in an order that can be resumed, and their random augmentation.
 
 All random numbers of an epoch are drawn when `batches` is called: one permutation, and one seed per picture. An epoch
 is therefore a function of the generator's state at its start. The generator advances by the same amount however many
 batches are read, and batch number `start` can be created without creating the batches before it.
+
+Flips, crops and colours are random. Scaling and cropping are done in a single resize. Enlarging the picture by s and
+cropping it to `size` gives the same view as cutting out a box with 1/s of the picture's height and width and resizing
+it to `size`. Pillow cuts and resizes in one antialiased pass and accepts fractional positions. The picture (bilinear)
+and its labels (nearest) use the same box, and both are sampled at pixel centres: output x corresponds to
+box_left + (x + 1/2) * box_width / W.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
 
 from ..errors import SettingError
-from .augment import Augment, resize_sample
-from .sample import Dataset, check_dataset, read_sample
+from ..runtime.settings import check_augmentation, convert_fields
+from .sample import Dataset, Sample, check_dataset, read_sample
 
 Batch = tuple[np.ndarray, np.ndarray]
+Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels of the original, as in Pillow
+
+_LUMA = np.array([0.299, 0.587, 0.114])  # perceived brightness of red, green and blue (ITU-R BT.601)
+
+
+@dataclass(frozen=True)
+class Augment:
+    """A random augmentation. Each call draws a flip, a crop and a colour change.
+
+    Args:
+        flip: probability of mirroring the picture left to right.
+        scale: range (low, high) of the random factor by which the picture is enlarged before it is cropped to `size`;
+            both are at least 1, and (1, 1) shows the whole picture.
+        color_jitter: strength j. Brightness, contrast and saturation are each multiplied by a random factor in
+            [1 - j, 1 + j]; 0 leaves the colours unchanged.
+    """
+
+    flip: float = 0.5
+    scale: tuple[float, float] = (1.0, 1.5)
+    color_jitter: float = 0.2
+
+    def __post_init__(self) -> None:
+        convert_fields(self)
+        check_augmentation(self)
+
+    def __call__(
+        self, sample: Sample, *, rng: np.random.Generator, size: tuple[int, int]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return an image (H, W, 3) uint8 and labels (H, W) uint8 with (H, W) = size."""
+        # All random numbers are always drawn, so that disabling one change does not alter the others.
+        flip, zoom, left, top = rng.random(4)
+        factors = 1 + self.color_jitter * rng.uniform(-1, 1, 3)
+        s = self.scale[0] + zoom * (self.scale[1] - self.scale[0])
+        H, W = sample.labels.shape
+        height, width = H / s, W / s
+        x, y = left * (W - width), top * (H - height)
+        box = x, y, min(x + width, W), min(y + height, H)  # rounding must not push the box out of the picture
+        image, labels = _resize(sample, size, box)
+        if self.color_jitter:
+            image = _jitter(image, *factors)
+        if flip < self.flip:
+            image, labels = (picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT) for picture in (image, labels))
+        return np.asarray(image), np.asarray(labels)
+
+
+def resize_sample(sample: Sample, size: tuple[int, int], box: Box | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Resize a sample, or a box in it, to size (H, W). Returns the image (H, W, 3) and the labels (H, W), both uint8.
+
+    The image is interpolated (bilinear, antialiased). Labels are copied from the nearest pixel, never mixed.
+    """
+    image, labels = _resize(sample, size, box)
+    return np.asarray(image), np.asarray(labels)
+
+
+def _resize(sample: Sample, size: tuple[int, int], box: Box | None) -> tuple[Image.Image, Image.Image]:
+    H, W = size  # Pillow expects the width before the height
+    image = Image.fromarray(sample.image).resize((W, H), Image.Resampling.BILINEAR, box=box)
+    labels = Image.fromarray(sample.labels).resize((W, H), Image.Resampling.NEAREST, box=box)
+    return image, labels
+
+
+def _jitter(image: Image.Image, brightness: float, contrast: float, saturation: float) -> Image.Image:
+    """Apply all three changes at once: each is affine in the colour, so together they form a 3x3 matrix and an offset.
+
+    saturation: x -> grey(x) + saturation * (x - grey(x)).  contrast: x -> mean + contrast * (x - mean).
+    brightness: x -> brightness * x.  Pillow applies the matrix and clips the result to 0..255.
+    """
+    mix = saturation * np.eye(3) + (1 - saturation) * np.tile(_LUMA, (3, 1))
+    mean = np.asarray(image.resize((1, 1), Image.Resampling.BOX))[0, 0] @ _LUMA
+    offset = brightness * (1 - contrast) * mean
+    matrix = np.column_stack([brightness * contrast * mix, np.full(3, offset)])
+    return image.convert("RGB", tuple(matrix.ravel().tolist()))
 
 
 def num_batches(dataset: Dataset, batch_size: int) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from ..errors import DataError
-from .augment import resize_sample
+from .batches import resize_sample
 from .label_encoding import VOID
 from .new_folder import new_folder
 from .palette import Palette

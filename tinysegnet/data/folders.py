@@ -4,20 +4,77 @@
 (`description`), reads the files, and lists all bad files (`problems`).
 """
 
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
+from typing import Any
 
-from ..errors import DataError
+import numpy as np
+
+from ..errors import DataError, did_you_mean
+from .image_files import read_image
 from .infer_encoding import Classes, infer_label_encoding
 from .label_encoding import VOID, LabelEncoding
+from .label_files import read_label_pixels
 from .label_survey import Progress
 from .layouts import Layout, find_layout, tutorial_layout
+from .pairs import FilePair, belong_together, inside
 from .palette import CAMVID, Palette
-from .read_pair import read_pair
-from .sample import Sample
+from .sample import Dataset, Sample
 
 CACHE_BYTES = 1_000_000_000  # limit for the decoded samples of one data set; CamVid's 367 training pairs take 254 MB
+_TOY = {"train": (450, 0), "val": (200, 1)}  # number of streets and seed; no street is in both splits
+
+
+def read_pair(pair: FilePair, label_encoding: LabelEncoding) -> tuple[Sample | None, list[DataError]]:
+    """Read one pair. Returns the sample and no errors, or None and the errors of both files."""
+    errors: list[DataError] = []
+
+    def attempt(read: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return read(*arguments)
+        except DataError as error:
+            errors.append(error)
+
+    attempt(_check_partners, pair)
+    if errors:
+        return None, errors
+    image = attempt(_read_inside, read_image, pair.image, pair.root)
+    pixels = attempt(_read_inside, read_label_pixels, pair.labels, pair.root)
+    if image is not None and pixels is not None:
+        attempt(check_sizes, pair.image, image, pair.labels, pixels.values)
+    if pixels is not None and (image is None or not errors):
+        labels = attempt(label_encoding.decode, pixels, pair.labels)
+    return None if errors else Sample(image, labels, pair.image.stem), errors
+
+
+def check_sizes(image_path: Path, image: np.ndarray, labels_path: Path, labels: np.ndarray) -> None:
+    """Raise DataError unless a label map (H, W) has the size of its upright picture (H, W, 3)."""
+    (H, W), (h, w) = image.shape[:2], labels.shape[:2]
+    remedy = "Export it again."
+    if (w, h) == (H, W):  # the picture was turned, but the label map was not
+        remedy = f"Export it upright, or remove the picture's EXIF orientation: exiftool -Orientation= {image_path}"
+    if (h, w) != (H, W):
+        sizes = f"the label map has {h} x {w} pixels, but {image_path} has {H} x {W} when it is upright"
+        raise DataError(f"{labels_path}: {sizes}. {remedy}")
+
+
+def _check_partners(pair: FilePair) -> None:
+    if pair.origin.startswith("folders "):
+        for path, partner, what in ((pair.labels, pair.image, "label map"), (pair.image, pair.labels, "picture")):
+            if not os.path.lexists(path) and os.path.exists(partner):
+                raise DataError(f"{path}: no such file. Add the {what}, or remove {partner}.")
+    elif not belong_together(pair.image, pair.labels):
+        wrong = f"{pair.origin} pairs this picture with {pair.labels}, which has a different name"
+        raise DataError(f"{pair.image}: {wrong}. Correct the list.")
+
+
+def _read_inside(read: Callable[[Path], Any], path: Path, root: Path) -> Any:
+    if not inside(path, root):
+        raise DataError(f"{path}: this link points outside {root}. Copy the file into the folder.")
+    return read(path)
 
 
 @dataclass(frozen=True)
@@ -140,3 +197,34 @@ class CamVid(Folder):
     def __init__(self, root: str | PathLike[str], split: str = "train", *, palette: Palette = CAMVID) -> None:
         super().__init__(root, split, layout=tutorial_layout(Path(root)), label_encoding=LabelEncoding.plain(palette))
         self.name = f"CamVid {split}"
+
+
+def open_dataset(
+    data: str | PathLike[str],
+    split: str = "train",
+    *,
+    size: tuple[int, int] = (96, 128),
+    ignore: int | None = None,
+    classes: Classes = "merged",
+    progress: Progress = iter,
+) -> Dataset:
+    """Open a data set by name. Raises DataError if it is not found; `Folder.problems` checks the files themselves.
+
+    Args:
+        data: "toy", or a folder in any layout that `Folder` recognises.
+        split: "train", "val", ...
+        size: (H, W) of the toy scenes; pictures on disk keep their own sizes.
+        ignore: the label value in the files that means void, or None to infer it.
+        classes, progress: see `Folder`.
+    """
+    if not isinstance(data, str | PathLike) or not fspath(data):  # an empty path would mean the current folder
+        what = type(data).__name__ if data != "" else repr(data)
+        raise DataError(f'data: {what} is not a path. Give "toy", or the path of a folder.')
+    if fspath(data) != "toy":
+        return Folder(data, split, ignore=ignore, classes=classes, progress=progress)
+    if split not in _TOY:
+        raise DataError(f"toy: there is no split {split!r}. Choose {' or '.join(_TOY)}.{did_you_mean(split, _TOY)}")
+    from .toyscenes import ToyScenes  # imported here, so that reading pictures does not load the drawing code
+
+    count, seed = _TOY[split]
+    return ToyScenes(count, seed=seed, size=size)

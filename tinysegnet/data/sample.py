@@ -1,4 +1,7 @@
-"""The interface of all data sets: a sequence of samples, and the palette of their labels."""
+"""The interface of all data sets, and data sets kept in memory, or reduced to one class versus all others.
+
+A data set is a sequence of samples, with the palette of their labels.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,8 +9,12 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from ..errors import DataError
+from ..errors import DataError, SettingError, did_you_mean
+from ..runtime.settings import convert
+from .label_encoding import VOID
 from .palette import Palette
+
+OTHERS_COLOR = (205, 205, 200)  # of `OneClass`
 
 
 @dataclass(frozen=True)
@@ -77,3 +84,54 @@ def check_classes(name: str, labels: np.ndarray, palette: Palette) -> None:
         allowed = f"0..{palette.num_classes - 1}" + ("" if void is None else f", void {void}")
         found = f"label {labels[row, column]} at row {row}, column {column} is not allowed ({allowed})"
         raise DataError(f"{name}: {found}. Correct the labels or the palette.")
+
+
+class InMemory:
+    """A data set whose samples, or the first `limit` of them, are loaded or drawn at construction and kept in memory.
+
+    Args:
+        progress: a function that wraps the loop, such as tqdm.
+    """
+
+    def __init__(self, dataset: Dataset, *, limit: int | None = None, progress: Any = iter) -> None:
+        check_dataset(dataset)
+        self.palette, self.name = dataset.palette, dataset.name
+        if limit is not None and limit < 1:
+            raise SettingError(f"limit: {limit} is too small. Choose at least 1.")
+        count = len(dataset) if limit is None else min(limit, len(dataset))
+        self.samples: list[Sample] = [read_sample(dataset, i) for i in progress(range(count))]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.samples[index]
+
+
+class OneClass:
+    """The same pictures with two classes: 1 for the named class and 0 for all others. Void pixels stay void.
+
+    Raises SettingError if the data set has no class of this name.
+    """
+
+    def __init__(self, data: Dataset, name: str) -> None:
+        palette = check_dataset(data).palette
+        name, known = convert("one_class", name, str), [own.lower() for own in palette.names]
+        if name.lower() not in known:
+            raise SettingError(f"{data.name} has no class {name!r}. Choose one of {', '.join(palette.names)}."
+                               + did_you_mean(name, palette.names))  # fmt: skip
+        k = known.index(name.lower())
+        self.data, self.name = data, f"{data.name}: {palette.names[k]} or not"
+        void = palette.ignore_label
+        self._table = np.zeros(256, np.uint8)  # old label -> new label
+        self._table[k] = 1
+        if void is not None:
+            self._table[void] = void = VOID
+        self.palette = Palette((f"not {palette.names[k]}", palette.names[k]), (OTHERS_COLOR, palette.colors[k]), void)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index: int) -> Sample:
+        sample = read_sample(self.data, index)
+        return Sample(sample.image, self._table[sample.labels], sample.name)

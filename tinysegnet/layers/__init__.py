@@ -9,16 +9,11 @@ thread. The classes are named as in torch.nn.
 
 from .batchnorm2d import BatchNorm2d, BatchNormReLU2d
 from .conv2d import Conv2d
-from .conv_transpose2d import ConvTranspose2d
-from .depthwise_conv2d import DepthwiseConv2d
-from .dropout_layer import Dropout
+from .convolution_layer import ConvTranspose2d, DepthwiseConv2d
 from .layer import Interval, Layer, he_normal
 from .layer_trace import LayerTrace, Windows
-from .local_response_layer import LocalResponseNorm
-from .max_pool2d import MaxPool2d
-from .max_unpool2d import FixedUnpool2d, MaxUnpool2d
-from .normalize import Normalize
-from .relu_layer import ReLU
+from .max_pool2d import FixedUnpool2d, MaxPool2d, MaxUnpool2d
+from .pixelwise_layers import Dropout, LocalResponseNorm, Normalize, ReLU
 from .skip import SkipAdd, SkipSource
 from .tape import Tape, thread_tape
 from .upsample_layer import Upsample

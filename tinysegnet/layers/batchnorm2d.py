@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import ops
 from .layer import Layer
-from .relu_layer import ReLU
+from .pixelwise_layers import ReLU
 
 
 class BatchNorm2d(Layer):

@@ -9,7 +9,7 @@ from .. import ops
 from .batchnorm2d import BatchNorm2d
 from .convolution_layer import ConvolutionLayer
 from .layer import he_normal
-from .relu_layer import ReLU
+from .pixelwise_layers import ReLU
 
 
 class Conv2d(ConvolutionLayer):

@@ -1,11 +1,12 @@
-"""The base class of the three convolutions: a weight, a bias, and the position of the kernel on the picture."""
+"""The base class of the convolutions, transposed convolution, and depthwise convolution."""
 
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from .. import ops
 from ..ops.windows import place
-from .layer import Layer
+from .layer import Layer, he_normal
 from .layer_trace import Windows
 
 
@@ -33,3 +34,72 @@ class ConvolutionLayer(Layer):
 
     def multiply_adds(self, input_shape):
         return int(np.prod(input_shape[:3])) * self.params["weight"].size
+
+
+class ConvTranspose2d(ConvolutionLayer):
+    """A transposed convolution, the adjoint of a Conv2d: every input pixel adds a scaled copy of the kernel.
+
+    Args:
+        in_channels, out_channels: the number of input and output channels.
+        kernel_size: height and width of the kernel. The weight has shape (K, K, out_channels, in_channels).
+        stride: the distance between neighbouring kernels, in output pixels.
+        pool: the layer whose input size is restored. Without a pool, the output is `stride` times the input size.
+        bilinear: whether to start with one bilinear kernel per channel (FCN, Long et al. 2015, section 3.3).
+        rng: the generator of the initial weight, unless it is bilinear, or None for zeros that take no memory.
+    """
+
+    op = "conv_transpose2d"
+    mixes_channels = True
+    large = "out"
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, *, stride: int = 1, bias: bool = True,
+                 pool: Layer | None = None, bilinear: bool = False, rng: np.random.Generator | None,
+                 dtype: Any = np.float32) -> None:  # fmt: skip
+        shape = (kernel_size, kernel_size, out_channels, in_channels)
+        fan_in = max(1, kernel_size * kernel_size * in_channels // stride**2)  # the number of terms of one output value
+        smooth = bilinear and rng is not None
+        weight = bilinear_weight(shape, stride, dtype) if smooth else he_normal(rng, shape, fan_in, dtype)
+        super().__init__(weight, out_channels, bias)
+        self.stride, self.pool = stride, pool
+
+    def _forward(self, x, tape):
+        settings = {"stride": self.stride, "output_size": tape.size_before(self)}
+        return self._ops(tape).forward(x, self.params["weight"], self.params.get("bias"), **settings)
+
+    def output_shape(self, input_shape):
+        N, *size, _ = input_shape
+        K, _, features, _ = self.params["weight"].shape
+        return (N, *ops.conv_transpose2d_output_size(size, K, stride=self.stride), features)
+
+
+def bilinear_weight(shape: tuple[int, ...], stride: int, dtype: Any) -> np.ndarray:
+    """Return a weight (K, K, F, C) whose transposed convolution enlarges each channel smoothly and on its own.
+
+    The kernel is a triangle along each axis. The taps that contribute to one output pixel sum to 1, so constants stay
+    constant except at the border. K = 2 * stride gives bilinear interpolation; a larger K smooths more.
+    """
+    K, _, F, C = shape
+    triangle = 1 - np.abs(np.arange(K) - (K - 1) / 2) / ((K + 1) // 2)
+    for phase in range(stride):
+        triangle[phase::stride] /= triangle[phase::stride].sum()
+    return (np.outer(triangle, triangle)[..., None, None] * np.eye(F, C)).astype(dtype)
+
+
+class DepthwiseConv2d(ConvolutionLayer):
+    """A depthwise convolution: each channel has its own kernel. The stride is 1, and the padding is "same".
+
+    Args:
+        channels: the number of input and output channels.
+        kernel_size: height and width of the kernel. The weight has shape (K, K, 1, channels).
+        rng: the generator of the initial weight, or None for zeros that take no memory.
+    """
+
+    op = "depthwise_conv2d"
+
+    def __init__(self, channels: int, kernel_size: int, *, bias: bool = True, rng: np.random.Generator | None,
+                 dtype: Any = np.float32) -> None:  # fmt: skip
+        weight = he_normal(rng, (kernel_size, kernel_size, 1, channels), kernel_size**2, dtype)
+        super().__init__(weight, channels, bias)
+
+    def _forward(self, x, tape):
+        return self._ops(tape).forward(x, self.params["weight"], self.params.get("bias"))

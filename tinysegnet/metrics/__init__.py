@@ -1,12 +1,10 @@
 """Measures of a segmentation: scores of pixels and outlines, baselines, and confidence intervals."""
 
-from .auroc import auroc
 from .baselines import baselines, position_prior
 from .boundary import boundary_f1, boundary_f1_by_distance, boundary_map
-from .collector import Collector
 from .confusion import class_counts, confusion_matrix
 from .intervals import bootstrap_intervals, difference_interval
-from .scores import Scores
+from .scores import Collector, Scores, auroc
 
 __all__ = ["Collector", "Scores", "auroc", "baselines", "bootstrap_intervals", "boundary_f1",
            "boundary_f1_by_distance", "boundary_map", "class_counts", "confusion_matrix", "difference_interval",

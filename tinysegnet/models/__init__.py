@@ -10,9 +10,8 @@ from ..runtime.settings import convert
 from . import decoders, segnet
 from .article import Article, article
 from .folding import fold_batchnorm, fold_layers
-from .layer_builder import LayerBuilder
+from .layer_builder import PREPROCESSING, LayerBuilder
 from .network import CUSTOM, Network
-from .preprocessing import PREPROCESSING
 from .segnet import SegNetConfig
 from .summary import Summary
 

@@ -17,8 +17,12 @@ from .batchnorm import (
     batchnorm2d_relu_forward,
     relu_mask,
 )
-from .binary_loss import SIGMOID_CROSS_ENTROPY, sigmoid_cross_entropy_backward, sigmoid_cross_entropy_forward
-from .choose_loss import cross_entropy_for
+from .binary_loss import (
+    SIGMOID_CROSS_ENTROPY,
+    cross_entropy_for,
+    sigmoid_cross_entropy_backward,
+    sigmoid_cross_entropy_forward,
+)
 from .conv import CONV2D, conv2d_backward, conv2d_forward, conv2d_inference
 from .conv_transpose import (
     CONV_TRANSPOSE2D,

@@ -229,14 +229,11 @@ def _fast(relu):
     return Variant(forward, backward)
 
 
-batchnorm2d_forward_numba, batchnorm2d_backward_numba = _fast(relu=False)
-batchnorm2d_relu_forward_numba, batchnorm2d_relu_backward_numba = _fast(relu=True)
-
 BATCHNORM2D = Op("batchnorm2d", cache=BatchNorm2dCache, differentiable=("x", "gamma", "beta"),
                  numpy=Variant(batchnorm2d_forward_numpy, batchnorm2d_backward_numpy),
-                 numba=Variant(batchnorm2d_forward_numba, batchnorm2d_backward_numba))  # fmt: skip
+                 numba=_fast(relu=False))  # fmt: skip
 batchnorm2d_forward, batchnorm2d_backward = BATCHNORM2D.forward, BATCHNORM2D.backward
 BATCHNORM2D_RELU = Op("batchnorm2d_relu", cache=BatchNorm2dCache, differentiable=("x", "gamma", "beta"),
                       numpy=Variant(batchnorm2d_relu_forward_numpy, batchnorm2d_relu_backward_numpy),
-                      numba=Variant(batchnorm2d_relu_forward_numba, batchnorm2d_relu_backward_numba))  # fmt: skip
+                      numba=_fast(relu=True))  # fmt: skip
 batchnorm2d_relu_forward, batchnorm2d_relu_backward = BATCHNORM2D_RELU.forward, BATCHNORM2D_RELU.backward

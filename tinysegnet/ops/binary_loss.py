@@ -15,22 +15,13 @@ from collections import namedtuple
 import numpy as np
 
 from ..errors import ShapeError
-from ..runtime import empty, kernel, prange
-from .array_checks import check_dloss
-from .engine.elementwise import elementwise
-from .loss import check_loss
+from .array_checks import check_dloss, check_rows
+from .loss import SOFTMAX_CROSS_ENTROPY, check_loss
 from .op import Op, Variant
 from .sigmoid import sigmoid_forward_numpy
 
 # classes: the labels, with -1 for unlabelled pixels
 SigmoidCrossEntropyCache = namedtuple("SigmoidCrossEntropyCache", "logits classes weights divisor")
-
-
-def _check(logits, labels, class_weights, ignore_label, normalizer):
-    op = "sigmoid_cross_entropy"
-    if logits.shape[-1:] != (1,):
-        raise ShapeError(f"{op} needs logits (..., 1), got {logits.shape}. Use softmax_cross_entropy for more classes.")
-    return check_loss(op, logits, labels, 2, class_weights, ignore_label, normalizer)
 
 
 def _for_the_wrong_class(z, classes):
@@ -51,7 +42,10 @@ def sigmoid_cross_entropy_forward_numpy(logits, labels, *, class_weights=None, i
     Raises:
         DataError: if a label is not 0, 1 or `ignore_label`. The message gives its position.
     """
-    weights, classes = _check(logits, labels, class_weights, ignore_label, normalizer)
+    op = "sigmoid_cross_entropy"
+    if logits.shape[-1:] != (1,):
+        raise ShapeError(f"{op} needs logits (..., 1), got {logits.shape}. Use softmax_cross_entropy for more classes.")
+    weights, classes = check_loss(op, logits, labels, 2, class_weights, ignore_label, normalizer)
     labelled, s = classes >= 0, _for_the_wrong_class(logits[..., 0], classes)
     nll = np.maximum(s, 0) + np.log1p(np.exp(-np.abs(s)))
     pixel_weights = np.where(labelled, weights[classes], 0)
@@ -70,60 +64,13 @@ def sigmoid_cross_entropy_backward_numpy(dloss, cache):
     return dz.astype(logits.dtype)[..., None]
 
 
-# --- numba -----------------------------------------------------------------------------------------------------------
-PIXELS_PER_TASK = 256  # fixed, so that sums do not depend on the number of threads
-
-
-@kernel
-def _sum_nll(logits, classes, weights, sums):
-    """Compute, for each task, the sum of weight * NLL, the sum of weights and the number of labelled pixels."""
-    for task in prange(sums.shape[1]):
-        weighted_nll, weight, count = 0.0, 0.0, 0
-        for p in range(task * PIXELS_PER_TASK, min((task + 1) * PIXELS_PER_TASK, logits.size)):
-            y = classes[p]
-            if y >= 0:
-                s = -logits[p] if y else logits[p]
-                weighted_nll += weights[y] * (max(s, 0) + np.log1p(np.exp(-abs(s))))
-                weight += weights[y]
-                count += 1
-        sums[0, task], sums[1, task], sums[2, task] = weighted_nll, weight, count
-
-
-@kernel
-def _logits_gradient(logits, classes, weights, scale, dlogits):
-    """Compute dlogits = weight * (sigmoid(z) - y) * scale."""
-    for p in prange(logits.size):
-        y = classes[p]
-        dlogits[p] = 0
-        if y >= 0:
-            s = -logits[p] if y else logits[p]
-            e = np.exp(-abs(s))
-            wrong = weights[y] * (1 if s >= 0 else e) / (1 + e)
-            dlogits[p] = -wrong if y else wrong
-            dlogits[p] *= scale
-
-
-def sigmoid_cross_entropy_forward_numba(logits, labels, *, class_weights=None, ignore_label=None, normalizer="count"):
-    """Compute the loss in one pass over memory. A task processes 256 pixels."""
-    weights, classes = _check(logits, labels, class_weights, ignore_label, normalizer)
-    sums = empty((3, -(-logits.size // PIXELS_PER_TASK)), logits.dtype)
-    _sum_nll(np.ascontiguousarray(logits).reshape(-1), classes.reshape(-1), weights, sums)
-    weighted_nll, weight, count = sums.sum(1)
-    divisor = weight if normalizer == "weights" else count
-    loss = weighted_nll / divisor if divisor else logits.dtype.type(0)
-    return loss, SigmoidCrossEntropyCache(logits, classes, weights, divisor)
-
-
-def sigmoid_cross_entropy_backward_numba(dloss, cache):
-    """Compute the gradient in one pass over memory."""
-    check_dloss("sigmoid_cross_entropy", dloss)
-    logits, classes, weights, divisor = cache
-    scale = weights.dtype.type(dloss / divisor if divisor else 0)
-    return elementwise(_logits_gradient, logits, classes, settings=(weights, scale))
-
-
 SIGMOID_CROSS_ENTROPY = Op("sigmoid_cross_entropy", cache=SigmoidCrossEntropyCache, differentiable=("logits",),
-    numpy=Variant(sigmoid_cross_entropy_forward_numpy, sigmoid_cross_entropy_backward_numpy),
-    numba=Variant(sigmoid_cross_entropy_forward_numba, sigmoid_cross_entropy_backward_numba))  # fmt: skip
+    numpy=Variant(sigmoid_cross_entropy_forward_numpy, sigmoid_cross_entropy_backward_numpy))  # fmt: skip
 sigmoid_cross_entropy_forward = SIGMOID_CROSS_ENTROPY.forward
 sigmoid_cross_entropy_backward = SIGMOID_CROSS_ENTROPY.backward
+
+
+def cross_entropy_for(logits):
+    """Return forward and backward of the loss for logits (..., K): sigmoid if K = 1, otherwise softmax."""
+    op = SIGMOID_CROSS_ENTROPY if check_rows("cross_entropy_for", np.asarray(logits)) == 1 else SOFTMAX_CROSS_ENTROPY
+    return op.forward, op.backward

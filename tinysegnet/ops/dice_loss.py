@@ -14,31 +14,16 @@ smoothing constant is necessary. A batch with no labelled pixel has loss 0 and g
 """
 
 from collections import namedtuple
-from functools import partial
 
 import numpy as np
 
 from .array_checks import check_dloss
 from .loss import check_loss
 from .op import Op, Variant
-from .softmax import softmax_forward_numba, softmax_forward_numpy
+from .softmax import softmax_forward
 
 # classes: the labels, with -1 for unlabelled pixels; dice, sums: Dice_c and S_c as above, both (K,) float64
 DiceLossCache = namedtuple("DiceLossCache", "probs classes dice sums present")
-
-
-def _forward(softmax_forward, logits, labels, *, ignore_label=None):
-    probs, _ = softmax_forward(logits)
-    K = probs.shape[-1]
-    _, classes = check_loss("dice_loss", logits, labels, K, None, ignore_label, "count")
-    rows, labelled = probs.reshape(-1, K), classes.reshape(-1) >= 0
-    true = classes.reshape(-1)[labelled]
-    pixels, overlaps = np.bincount(true, minlength=K), np.bincount(true, rows[labelled, true], minlength=K)
-    sums = rows.sum(0, dtype=float, where=labelled[:, None]) + pixels
-    present = pixels > 0
-    dice = np.divide(2 * overlaps, sums, out=np.zeros_like(sums), where=present)
-    loss = 1 - dice[present].mean() if present.any() else 0
-    return logits.dtype.type(loss), DiceLossCache(probs, classes, dice, sums, present)
 
 
 def dice_loss_forward_numpy(logits, labels, *, ignore_label=None):
@@ -50,7 +35,17 @@ def dice_loss_forward_numpy(logits, labels, *, ignore_label=None):
     Returns:
         The loss from 0 to 1, a scalar of the logits' dtype, and the cache.
     """
-    return _forward(softmax_forward_numpy, logits, labels, ignore_label=ignore_label)
+    probs, _ = softmax_forward(logits)
+    K = probs.shape[-1]
+    _, classes = check_loss("dice_loss", logits, labels, K, None, ignore_label, "count")
+    rows, labelled = probs.reshape(-1, K), classes.reshape(-1) >= 0
+    true = classes.reshape(-1)[labelled]
+    pixels, overlaps = np.bincount(true, minlength=K), np.bincount(true, rows[labelled, true], minlength=K)
+    sums = rows.sum(0, dtype=float, where=labelled[:, None]) + pixels
+    present = pixels > 0
+    dice = np.divide(2 * overlaps, sums, out=np.zeros_like(sums), where=present)
+    loss = 1 - dice[present].mean() if present.any() else 0
+    return logits.dtype.type(loss), DiceLossCache(probs, classes, dice, sums, present)
 
 
 def dice_loss_backward_numpy(dloss, cache):
@@ -68,8 +63,7 @@ def dice_loss_backward_numpy(dloss, cache):
     return np.where(y[:, None] >= 0, dlogits, 0).reshape(probs.shape)
 
 
-# beside the softmax, there are only sums per class, for which NumPy is fast enough
+# beside the softmax, which is fast, there are only sums per class
 DICE_LOSS = Op("dice_loss", cache=DiceLossCache, differentiable=("logits",),
-               numpy=Variant(dice_loss_forward_numpy, dice_loss_backward_numpy),
-               numba=Variant(partial(_forward, softmax_forward_numba), dice_loss_backward_numpy))  # fmt: skip
+               numpy=Variant(dice_loss_forward_numpy, dice_loss_backward_numpy))  # fmt: skip
 dice_loss_forward, dice_loss_backward = DICE_LOSS.forward, DICE_LOSS.backward

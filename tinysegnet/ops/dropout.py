@@ -10,25 +10,12 @@ draws masks in inference: the mean of its outputs is the prediction, and their s
 from collections import namedtuple
 
 from ..errors import SettingError, ShapeError
-from ..runtime import kernel, prange
 from ..runtime.settings import convert
 from .array_checks import check_dout, check_floats
-from .engine.elementwise import elementwise
 from .op import Op, Variant
 
 # keep: 1 - rate
 DropoutCache = namedtuple("DropoutCache", "mask keep")
-
-
-def _check(x, mask, rate):
-    """Return 1 - rate in the dtype of x."""
-    check_floats("dropout", x=x)
-    if mask.shape != x.shape or mask.dtype != bool:
-        raise ShapeError(f"dropout needs a mask of bool {x.shape}, True where x is kept, got {mask.dtype} {mask.shape}")
-    rate = convert("rate", rate, float)
-    if not 0 <= rate < 1:
-        raise SettingError(f"rate: {rate} is not in the range 0 <= rate < 1")
-    return x.dtype.type(1 - rate)
 
 
 def dropout_forward_numpy(x, mask, *, rate=0.5):
@@ -42,7 +29,13 @@ def dropout_forward_numpy(x, mask, *, rate=0.5):
     Returns:
         out, of x's shape, and the cache.
     """
-    keep = _check(x, mask, rate)
+    check_floats("dropout", x=x)
+    if mask.shape != x.shape or mask.dtype != bool:
+        raise ShapeError(f"dropout needs a mask of bool {x.shape}, True where x is kept, got {mask.dtype} {mask.shape}")
+    rate = convert("rate", rate, float)
+    if not 0 <= rate < 1:
+        raise SettingError(f"rate: {rate} is not in the range 0 <= rate < 1")
+    keep = x.dtype.type(1 - rate)
     return x * (mask / keep), DropoutCache(mask, keep)
 
 
@@ -53,35 +46,6 @@ def dropout_backward_numpy(dout, cache):
     return dout * (mask / keep)
 
 
-# --- numba -----------------------------------------------------------------------------------------------------------
-
-
-@kernel
-def _masked(x, mask, kept, dropped, out):
-    """Set out to x * kept where the mask is True, and to x * dropped elsewhere."""
-    for k in prange(x.size):
-        out[k] = x[k] * (kept if mask[k] else dropped)
-
-
-def _apply(x, mask, keep):
-    one, zero = keep.dtype.type(1), keep.dtype.type(0)
-    return elementwise(_masked, x, mask, settings=(one / keep, zero))
-
-
-def dropout_forward_numba(x, mask, *, rate=0.5):
-    """Apply the mask in one pass over memory."""
-    keep = _check(x, mask, rate)
-    return _apply(x, mask, keep), DropoutCache(mask, keep)
-
-
-def dropout_backward_numba(dout, cache):
-    """Apply the mask to dout in one pass over memory."""
-    mask, keep = cache
-    check_dout("dropout", dout, mask.shape, keep.dtype)
-    return _apply(dout, mask, keep)
-
-
 DROPOUT = Op("dropout", cache=DropoutCache, differentiable=("x",),
-             numpy=Variant(dropout_forward_numpy, dropout_backward_numpy),
-             numba=Variant(dropout_forward_numba, dropout_backward_numba))  # fmt: skip
+             numpy=Variant(dropout_forward_numpy, dropout_backward_numpy))  # fmt: skip
 dropout_forward, dropout_backward = DROPOUT.forward, DROPOUT.backward

@@ -10,7 +10,6 @@ D is the number of labelled pixels. With gamma 0, focus is 1, and this is the so
 """
 
 from collections import namedtuple
-from functools import partial
 
 import numpy as np
 
@@ -19,7 +18,7 @@ from ..runtime.settings import convert
 from .array_checks import check_dloss
 from .loss import check_loss
 from .op import Op, Variant
-from .softmax import softmax_forward_numba, softmax_forward_numpy
+from .softmax import softmax_forward
 
 # classes: the labels, with -1 for unlabelled pixels; scale: class_weights[y] * focus per pixel
 FocalLossCache = namedtuple("FocalLossCache", "probs classes scale divisor")
@@ -35,12 +34,6 @@ def focal_loss_forward_numpy(logits, labels, *, gamma=2.0, class_weights=None, i
     Returns:
         The loss, a scalar of the logits' dtype, and the cache.
     """
-    return _forward(
-        softmax_forward_numpy, logits, labels, gamma=gamma, class_weights=class_weights, ignore_label=ignore_label
-    )
-
-
-def _forward(softmax_forward, logits, labels, *, gamma=2.0, class_weights=None, ignore_label=None):
     gamma = convert("gamma", gamma, float)
     if gamma < 0:
         raise SettingError(f"gamma: {gamma} must not be negative.")
@@ -68,8 +61,7 @@ def focal_loss_backward_numpy(dloss, cache):
     return np.where(classes[..., None] >= 0, dlogits, 0).astype(probs.dtype)
 
 
-# the rest is arithmetic per pixel, for which NumPy is fast enough
+# beside the softmax, which is fast, there is only arithmetic per pixel
 FOCAL_LOSS = Op("focal_loss", cache=FocalLossCache, differentiable=("logits",),
-                numpy=Variant(focal_loss_forward_numpy, focal_loss_backward_numpy),
-                numba=Variant(partial(_forward, softmax_forward_numba), focal_loss_backward_numpy))  # fmt: skip
+                numpy=Variant(focal_loss_forward_numpy, focal_loss_backward_numpy))  # fmt: skip
 focal_loss_forward, focal_loss_backward = FOCAL_LOSS.forward, FOCAL_LOSS.backward

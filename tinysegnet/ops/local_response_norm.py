@@ -16,7 +16,6 @@ from collections import namedtuple
 import numpy as np
 
 from ..errors import SettingError, ShapeError
-from ..runtime import empty_like, kernel, prange
 from ..runtime.settings import convert
 from .array_checks import check_dout, check_floats
 from .op import Op, Variant
@@ -25,23 +24,14 @@ from .op import Op, Variant
 LocalResponseNormCache = namedtuple("LocalResponseNormCache", "x half share beta k")
 
 
-def _check(x, size, alpha, beta, k):
-    """Return half, share, beta and k for the cache."""
-    if x.ndim < 1 or 0 in x.shape:
-        raise ShapeError(f"local_response_norm needs x (..., C) with no empty axis, got {x.shape}")
-    check_floats("local_response_norm", x=x)
-    size, beta = convert("size", size, int), convert("beta", beta, float)
-    alpha, k = convert("alpha", alpha, float), convert("k", k, float)
-    if size < 1 or size % 2 == 0:
-        raise SettingError(f"size: {size} is not a positive odd number. A window has a channel at its centre.")
-    if alpha < 0 or k <= 0:
-        raise SettingError(f"alpha: {alpha}, k: {k} could lead to a division by 0. alpha must be >= 0, and k > 0.")
-    return min(size // 2, x.shape[-1] - 1), alpha / size, beta, k
-
-
 def _window_sum(values, half):
-    """Sum each channel and its `half` neighbours on either side. Channels outside count as 0."""
+    """Sum each channel and its `half` neighbours on either side. Channels outside count as 0.
+
+    If every window is the whole pixel, as in the first layer of a network, return one sum per pixel, (..., 1).
+    """
     C = values.shape[-1]
+    if half == C - 1:
+        return values.sum(-1, keepdims=True)
     padded = np.pad(values, [(0, 0)] * (values.ndim - 1) + [(half, half)])
     return sum(padded[..., j : j + C] for j in range(2 * half + 1))
 
@@ -60,7 +50,16 @@ def local_response_norm_forward_numpy(x, *, size=5, alpha=1e-4, beta=0.75, k=1.0
     Raises:
         SettingError: if size is even, alpha < 0, or k <= 0.
     """
-    half, share, beta, k = _check(x, size, alpha, beta, k)
+    if x.ndim < 1 or 0 in x.shape:
+        raise ShapeError(f"local_response_norm needs x (..., C) with no empty axis, got {x.shape}")
+    check_floats("local_response_norm", x=x)
+    size, beta = convert("size", size, int), convert("beta", beta, float)
+    alpha, k = convert("alpha", alpha, float), convert("k", k, float)
+    if size < 1 or size % 2 == 0:
+        raise SettingError(f"size: {size} is not a positive odd number. A window has a channel at its centre.")
+    if alpha < 0 or k <= 0:
+        raise SettingError(f"alpha: {alpha}, k: {k} could lead to a division by 0. alpha must be >= 0, and k > 0.")
+    half, share = min(size // 2, x.shape[-1] - 1), alpha / size
     s = k + share * _window_sum(x * x, half)
     return x * s**-beta, LocalResponseNormCache(x, half, share, beta, k)
 
@@ -74,66 +73,6 @@ def local_response_norm_backward_numpy(dout, cache):
     return dout * power - 2 * share * beta * x * _window_sum(dout * x * power / s, half)
 
 
-# --- numba -----------------------------------------------------------------------------------------------------------
-# If half = C - 1, as in the first layer of a network, every window is the whole pixel, so one power per pixel suffices.
-
-
-@kernel(inline=True)
-def _divisor(x, p, c, half, share, k):
-    """Return the divisor s of one value."""
-    s = k
-    for j in range(max(0, c - half), min(x.shape[1], c + half + 1)):
-        s += share * (x[p, j] * x[p, j])
-    return s
-
-
-@kernel
-def _normalize(x, half, share, beta, k, out):
-    pixels, C = x.shape
-    for p in prange(pixels):
-        for c in range(C):
-            if c == 0 or half < C - 1:
-                power = _divisor(x, p, c, half, share, k) ** -beta
-            out[p, c] = x[p, c] * power
-
-
-@kernel
-def _input_gradient(dout, x, half, share, beta, k, slope, terms, dx):
-    """Compute dx. slope is 2 alpha beta / size, and terms is scratch memory of x's shape."""
-    pixels, C = x.shape
-    for p in prange(pixels):
-        for c in range(C):
-            if c == 0 or half < C - 1:
-                s = _divisor(x, p, c, half, share, k)
-                power = s**-beta
-            dx[p, c] = dout[p, c] * power
-            terms[p, c] = slope * (dx[p, c] * x[p, c] / s)
-        for c in range(C):
-            for j in range(max(0, c - half), min(C, c + half + 1)):
-                dx[p, c] -= x[p, c] * terms[p, j]
-
-
-def local_response_norm_forward_numba(x, *, size=5, alpha=1e-4, beta=0.75, k=1.0):
-    """Normalise in one pass over memory."""
-    half, *numbers = _check(x, size, alpha, beta, k)
-    x, C = np.ascontiguousarray(x), x.shape[-1]
-    out = empty_like(x)
-    _normalize(x.reshape(-1, C), half, *map(x.dtype.type, numbers), out.reshape(-1, C))
-    return out, LocalResponseNormCache(x, half, *numbers)
-
-
-def local_response_norm_backward_numba(dout, cache):
-    """Compute dx in one pass over memory, which recomputes the divisors from x."""
-    x, half, share, beta, k = cache
-    check_dout("local_response_norm", dout, x.shape, x.dtype)
-    dout, x, C = np.ascontiguousarray(dout), np.ascontiguousarray(x), x.shape[-1]
-    terms, dx = empty_like(x), empty_like(x)
-    dout, x, terms, pixels = (a.reshape(-1, C) for a in (dout, x, terms, dx))
-    _input_gradient(dout, x, half, *map(x.dtype.type, (share, beta, k, 2 * share * beta)), terms, pixels)
-    return dx
-
-
 LOCAL_RESPONSE_NORM = Op("local_response_norm", cache=LocalResponseNormCache, differentiable=("x",),
-    numpy=Variant(local_response_norm_forward_numpy, local_response_norm_backward_numpy),
-    numba=Variant(local_response_norm_forward_numba, local_response_norm_backward_numba))  # fmt: skip
+    numpy=Variant(local_response_norm_forward_numpy, local_response_norm_backward_numpy))  # fmt: skip
 local_response_norm_forward, local_response_norm_backward = LOCAL_RESPONSE_NORM.forward, LOCAL_RESPONSE_NORM.backward

@@ -51,12 +51,14 @@ class Op:
         cache: the class of named tuples that every forward returns and every backward takes.
         differentiable: the arguments that have a gradient, in the order in which backward returns them.
         numpy: the definition of the op, the shortest correct code.
-        numba: the fast variant, which supports every case that the definition supports.
+        numba: the fast variant, which supports every case that the definition supports, or None where NumPy is as
+            fast.
         others: further variants by name, such as direct=Variant(...), which may raise a ShapeError for some shapes.
     """
 
     def __init__(self, name: str, *, cache: type, differentiable: tuple[str, ...],
-                 numpy: Variant, numba: Variant, **others: Variant):  # fmt: skip
+                 numpy: Variant, numba: Variant | None = None, **others: Variant):  # fmt: skip
+        numba = numba or numpy
         self.name, self.cache, self.differentiable = name, cache, differentiable
         self.variants: dict[str, Variant] = {"numpy": numpy, "numba": numba, **others}
         self.forward = public_function(f"{name}_forward", numpy=numpy.forward, numba=numba.forward)

@@ -18,7 +18,7 @@ import numpy as np
 from ..errors import ShapeError
 from ..runtime import empty
 from .array_checks import check_dout, check_floats, check_pictures, pair
-from .engine import pool_2x2, pool_windows
+from .engine import pool_2x2
 from .indices import indices_shape, is_packed, pack_indices, unpack_indices
 from .op import Op, Variant
 from .windows import crop, pad, shifted
@@ -172,24 +172,21 @@ def _check_inside(indices, picture_shape, size, stride):
 
 
 # --- numba -----------------------------------------------------------------------------------------------------------
-
-
-def _kernels(size, stride):
-    """Return the kernels for these windows, and the arguments that follow the arrays in each call."""
-    return (pool_2x2, ()) if is_packed(size, stride) else (pool_windows, (*size, *stride))
+# The kernels are for 2x2 windows with stride 2, the only ones in the library's networks. Others use the definitions.
 
 
 def max_pool2d_forward_numba(x, *, size=2, stride=2):
     """Pool in one pass over memory. A task processes one row of windows."""
     size, stride, pooled_shape = _check_pool(x, size, stride)
+    if not is_packed(size, stride):
+        return max_pool2d_forward_numpy(x, size=size, stride=stride)
     out, indices = empty(pooled_shape, x.dtype), empty(indices_shape(pooled_shape, size, stride), np.uint8)
-    kernels, settings = _kernels(size, stride)
-    kernels.pool(np.ascontiguousarray(x), out, indices, *settings)
+    pool_2x2.pool(np.ascontiguousarray(x), out, indices)
     return (out, indices), PoolCache(indices, x.shape, size, stride)
 
 
 def max_pool2d_backward_numba(dout, cache):
-    """Scatter dout. A task processes one row of windows, or of the picture where windows may overlap."""
+    """Scatter dout. A task processes one row of windows."""
     _check_dout("max_pool2d", dout, (*cache.indices.shape[:3], cache.picture_shape[3]))
     return _scatter_numba(dout, *cache)
 
@@ -202,18 +199,20 @@ def max_unpool2d_forward_numba(x, indices, *, output_size, size=2, stride=2):
 
 def max_unpool2d_backward_numba(dout, cache):
     """Gather dx. A task processes one row of windows."""
-    _check_dout("max_unpool2d", dout, cache.picture_shape)
     indices, picture_shape, size, stride = cache
+    if not is_packed(size, stride):
+        return max_unpool2d_backward_numpy(dout, cache)
+    _check_dout("max_unpool2d", dout, picture_shape)
     dx = empty((*indices.shape[:3], picture_shape[3]), dout.dtype)
-    kernels, settings = _kernels(size, stride)
-    kernels.gather(np.ascontiguousarray(dout), np.ascontiguousarray(indices), dx, *settings)
+    pool_2x2.gather(np.ascontiguousarray(dout), np.ascontiguousarray(indices), dx)
     return dx
 
 
 def _scatter_numba(x, indices, picture_shape, size, stride):
+    if not is_packed(size, stride):
+        return _scatter_numpy(x, indices, picture_shape, size, stride)
     out = empty(picture_shape, x.dtype)
-    kernels, settings = _kernels(size, stride)
-    kernels.scatter(np.ascontiguousarray(x), np.ascontiguousarray(indices), out, *settings)
+    pool_2x2.scatter(np.ascontiguousarray(x), np.ascontiguousarray(indices), out)
     return out
 
 

@@ -7,9 +7,8 @@ from collections import namedtuple
 
 import numpy as np
 
-from ..runtime import kernel, prange
+from ..runtime import empty, kernel, prange
 from .array_checks import check_dout, check_floats
-from .engine.elementwise import elementwise
 from .op import Op, Variant
 
 ReluCache = namedtuple("ReluCache", "out")
@@ -41,17 +40,25 @@ def _relu_gradient(dout, out, dx):
         dx[k] = 0 if out[k] <= 0 else dout[k]
 
 
+def _each(kernel, *arrays):
+    """Call kernel(*flat arrays, flat out) and return out, which has the first array's shape and dtype."""
+    contiguous = [np.ascontiguousarray(array) for array in arrays]
+    out = empty(arrays[0].shape, arrays[0].dtype)  # ascontiguousarray gives an array without axes an axis
+    kernel(*(array.reshape(-1) for array in contiguous), out.reshape(-1))
+    return out
+
+
 def relu_forward_numba(x):
     """Compute out in one pass over memory."""
     check_floats("relu", x=x)
-    out = elementwise(_relu, x)
+    out = _each(_relu, x)
     return out, ReluCache(out)
 
 
 def relu_backward_numba(dout, cache):
     """Compute dx in one pass over memory."""
     check_dout("relu", dout, cache.out.shape, cache.out.dtype)
-    return elementwise(_relu_gradient, dout, cache.out)
+    return _each(_relu_gradient, dout, cache.out)
 
 
 RELU = Op("relu", cache=ReluCache, differentiable=("x",),

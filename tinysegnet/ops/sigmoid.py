@@ -10,10 +10,7 @@ from collections import namedtuple
 
 import numpy as np
 
-from ..runtime import kernel, prange
 from .array_checks import check_dout, check_floats
-from .engine.elementwise import elementwise
-from .engine.fast_exp import exp
 from .op import Op, Variant
 
 SigmoidCache = namedtuple("SigmoidCache", "probs")
@@ -34,33 +31,6 @@ def sigmoid_backward_numpy(dout, cache):
     return dout * probs * (1 - probs)
 
 
-@kernel
-def _sigmoid(x, one, probs):
-    for k in prange(x.size):
-        e = exp(-abs(x[k]))
-        probs[k] = (one if x[k] >= 0 else e) / (one + e)
-
-
-@kernel
-def _sigmoid_gradient(dout, probs, one, dx):
-    for k in prange(dout.size):
-        dx[k] = dout[k] * probs[k] * (one - probs[k])
-
-
-def sigmoid_forward_numba(x):
-    """Compute the probabilities in one pass over memory."""
-    check_floats("sigmoid", x=x)
-    probs = elementwise(_sigmoid, x, settings=(x.dtype.type(1),))
-    return probs, SigmoidCache(probs)
-
-
-def sigmoid_backward_numba(dout, cache):
-    """Compute dx in one pass over memory."""
-    check_dout("sigmoid", dout, cache.probs.shape, cache.probs.dtype)
-    return elementwise(_sigmoid_gradient, dout, cache.probs, settings=(dout.dtype.type(1),))
-
-
 SIGMOID = Op("sigmoid", cache=SigmoidCache, differentiable=("x",),
-             numpy=Variant(sigmoid_forward_numpy, sigmoid_backward_numpy),
-             numba=Variant(sigmoid_forward_numba, sigmoid_backward_numba))  # fmt: skip
+             numpy=Variant(sigmoid_forward_numpy, sigmoid_backward_numpy))  # fmt: skip
 sigmoid_forward, sigmoid_backward = SIGMOID.forward, SIGMOID.backward

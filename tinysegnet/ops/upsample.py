@@ -5,9 +5,10 @@
 
     out[i] = sum_j w(i, j) x[j]        dx[j] = sum_i w(i, j) dout[i]        w(i, j) = max(0, 1 - |position(i) - j|)
 
-For each axis, w is a sparse matrix, and backward uses its transpose. A position between two pixels blends them. A
-position on a pixel selects it, so nearest has the same formula. The factor is a whole number. The positions are those
-of PyTorch (align_corners=False, with scale_factor) and of Keras's UpSampling2D.
+For each axis, w is a sparse matrix, and backward uses its transpose. scipy multiplies by such matrices so fast that no
+kernel is necessary. A position between two pixels blends them. A position on a pixel selects it, so nearest has the
+same formula. The factor is a whole number. The positions are those of PyTorch (align_corners=False, with scale_factor)
+and of Keras's UpSampling2D.
 
 `output_size` crops at the end: pooling in ceil mode turns 45 rows into 23, and upsampling must restore all 45.
 """
@@ -17,7 +18,7 @@ from collections import namedtuple
 import numpy as np
 
 from ..errors import ShapeError
-from ..runtime import empty, kernel, prange
+from ..runtime import empty
 from .array_checks import check_dout, check_pictures, pair
 from .op import Op, Variant
 
@@ -51,10 +52,25 @@ def _bilinear(size, factor, output_size):
     return np.clip((np.arange(output_size) + 0.5) / factor - 0.5, 0, size - 1)
 
 
-def _positions(rule, cache):
-    """Return the positions in x of the output's rows and of its columns."""
-    (_, H, W, _), _, factor, output_size = cache
-    return rule(H, factor[0], output_size[0]), rule(W, factor[1], output_size[1])
+def _weights(position, cache):
+    """Return the weights of all pixels of x in all pixels of the output, a sparse matrix (H' * W', H * W)."""
+    from scipy import sparse  # imported here because it is slow to import
+
+    def along(n, factor, output_size):
+        w = np.maximum(0, 1 - np.abs(position(n, factor, output_size)[:, None] - np.arange(n)))
+        return sparse.csr_matrix(w.astype(cache.dtype))
+
+    rows, columns = map(along, cache.x_shape[1:3], cache.factor, cache.output_size)
+    return sparse.kron(rows, columns, format="csr")  # w(i, j) of the rows times that of the columns
+
+
+def _multiply(matrix, pictures, size):
+    """Multiply each picture (H * W, C) by the matrix, in one thread and therefore always in the same order."""
+    N, _, _, C = pictures.shape
+    out = empty((N, *size, C), pictures.dtype)
+    for target, picture in zip(out, pictures, strict=True):
+        target[...] = (matrix @ picture.reshape(-1, C)).reshape(target.shape)
+    return out
 
 
 def upsample_nearest2d_forward_numpy(x, *, factor=2, output_size=None):
@@ -69,23 +85,14 @@ def upsample_nearest2d_forward_numpy(x, *, factor=2, output_size=None):
         out (N, H', W', C), and the cache.
     """
     cache = _check("upsample_nearest2d", x, factor, output_size)
-    _, _, factor, (H, W) = cache
-    return x.repeat(factor[0], 1).repeat(factor[1], 2)[:, :H, :W], cache
+    return _multiply(_weights(_nearest, cache), x, cache.output_size), cache
 
 
 def upsample_nearest2d_backward_numpy(dout, cache):
     """Return dx (N, H, W, C), the sums of dout (N, H', W', C) over the copies of each pixel."""
     _check_dout("upsample_nearest2d", dout, cache)
-    (N, H, W, C), dtype, factor, output_size = cache
-    copies = np.zeros((N, H, factor[0], W, factor[1], C), dtype)
-    copies.reshape(N, H * factor[0], W * factor[1], C)[:, : output_size[0], : output_size[1]] = dout
-    return copies.sum((2, 4))
-
-
-def _two_taps(positions, axis, dtype):
-    """Return the pixels before and after each position, and the weight t of the latter, shaped for NHWC arrays."""
-    low, high = np.floor(positions).astype(int), np.ceil(positions).astype(int)
-    return low, high, (positions - low).astype(dtype).reshape(-1, *[1] * (3 - axis))
+    # forward: out = weights @ x    so: dx = weights^T @ dout
+    return _multiply(_weights(_nearest, cache).T, dout, cache.x_shape[1:3])
 
 
 def upsample_bilinear2d_forward_numpy(x, *, factor=2, output_size=None):
@@ -94,87 +101,18 @@ def upsample_bilinear2d_forward_numpy(x, *, factor=2, output_size=None):
     Arguments and results are those of `upsample_nearest2d_forward`.
     """
     cache = _check("upsample_bilinear2d", x, factor, output_size)
-    for axis, positions in enumerate(_positions(_bilinear, cache), start=1):
-        low, high, t = _two_taps(positions, axis, x.dtype)
-        x = x.take(low, axis) * (1 - t) + x.take(high, axis) * t
-    return x, cache
+    return _multiply(_weights(_bilinear, cache), x, cache.output_size), cache
 
 
 def upsample_bilinear2d_backward_numpy(dout, cache):
     """Return dx (N, H, W, C) for dout (N, H', W', C)."""
     _check_dout("upsample_bilinear2d", dout, cache)
-    for axis, positions in enumerate(_positions(_bilinear, cache), start=1):
-        low, high, t = _two_taps(positions, axis, dout.dtype)
-        before = (slice(None),) * axis
-        dx = np.zeros((*dout.shape[:axis], cache[0][axis], *dout.shape[axis + 1 :]), dout.dtype)
-        # forward: out = x[low] * (1 - t) + x[high] * t    so: dout * (1 - t) is added at low, dout * t at high
-        np.add.at(dx, (*before, low), dout * (1 - t))
-        np.add.at(dx, (*before, high), dout * t)
-        dout = dx
-    return dout
+    return _multiply(_weights(_bilinear, cache).T, dout, cache.x_shape[1:3])
 
-
-# --- numba -----------------------------------------------------------------------------------------------------------
-# A matrix is stored row by row, as the first pixel with a weight, the number of such pixels, and their weights. Forward
-# and backward both gather, with the same kernel, so no two tasks write to the same pixel.
-
-
-def _matrix(targets, sources, dtype):
-    """Return, for each target, the first source closer than 1, the number of such sources, and their weights."""
-    first = np.searchsorted(sources, targets - 1, "right")
-    count = np.searchsorted(sources, targets + 1, "left") - first
-    near = np.minimum(first[:, None] + np.arange(count.max()), len(sources) - 1)  # entries after `count` are never read
-    return first, count, (1 - np.abs(targets[:, None] - sources[near])).astype(dtype)
-
-
-@kernel
-def _gather(x, top, rows, row_weights, left, columns, column_weights, out):
-    """Compute out as weighted sums of pixels of x. A task computes one row."""
-    N, H, W, C = out.shape
-    for task in prange(N * H):
-        n, y = task // H, task % H
-        for column in range(W):
-            result = out[n, y, column]
-            result[:] = 0
-            for i in range(rows[y]):
-                for j in range(columns[column]):
-                    weight, pixel = row_weights[y, i] * column_weights[column, j], x[n, top[y] + i, left[column] + j]
-                    for c in range(C):
-                        result[c] += weight * pixel[c]
-
-
-def _fast(op, rule):
-    """Return forward and backward of the op whose positions `rule` computes."""
-
-    def forward(x, *, factor=2, output_size=None):
-        """Upsample in one pass over memory: every pixel of out gathers the pixels of x that it needs."""
-        cache = _check(op, x, factor, output_size)
-        out = empty((len(x), *cache.output_size, x.shape[3]), x.dtype)
-        axes = zip(_positions(rule, cache), x.shape[1:3], strict=True)
-        rows, columns = (_matrix(positions, np.arange(n), x.dtype) for positions, n in axes)
-        _gather(np.ascontiguousarray(x), *rows, *columns, out)
-        return out, cache
-
-    def backward(dout, cache):
-        """Run the same kernel with the transposed matrices: every pixel of dx gathers from dout."""
-        _check_dout(op, dout, cache)
-        dx = empty(cache.x_shape, cache.dtype)
-        axes = zip(_positions(rule, cache), dx.shape[1:3], strict=True)
-        rows, columns = (_matrix(np.arange(n), positions, dx.dtype) for positions, n in axes)
-        _gather(np.ascontiguousarray(dout), *rows, *columns, dx)
-        return dx
-
-    return Variant(forward, backward)
-
-
-upsample_nearest2d_forward_numba, upsample_nearest2d_backward_numba = _fast("upsample_nearest2d", _nearest)
-upsample_bilinear2d_forward_numba, upsample_bilinear2d_backward_numba = _fast("upsample_bilinear2d", _bilinear)
 
 UPSAMPLE_NEAREST2D = Op("upsample_nearest2d", cache=UpsampleCache, differentiable=("x",),
-    numpy=Variant(upsample_nearest2d_forward_numpy, upsample_nearest2d_backward_numpy),
-    numba=Variant(upsample_nearest2d_forward_numba, upsample_nearest2d_backward_numba))  # fmt: skip
+    numpy=Variant(upsample_nearest2d_forward_numpy, upsample_nearest2d_backward_numpy))  # fmt: skip
 upsample_nearest2d_forward, upsample_nearest2d_backward = UPSAMPLE_NEAREST2D.forward, UPSAMPLE_NEAREST2D.backward
 UPSAMPLE_BILINEAR2D = Op("upsample_bilinear2d", cache=UpsampleCache, differentiable=("x",),
-    numpy=Variant(upsample_bilinear2d_forward_numpy, upsample_bilinear2d_backward_numpy),
-    numba=Variant(upsample_bilinear2d_forward_numba, upsample_bilinear2d_backward_numba))  # fmt: skip
+    numpy=Variant(upsample_bilinear2d_forward_numpy, upsample_bilinear2d_backward_numpy))  # fmt: skip
 upsample_bilinear2d_forward, upsample_bilinear2d_backward = UPSAMPLE_BILINEAR2D.forward, UPSAMPLE_BILINEAR2D.backward

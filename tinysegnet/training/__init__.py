@@ -5,7 +5,7 @@
     result = ts.fit(model, train, val, recipe=recipe, run=run)
     ts.write_report(run, model, train, val, result)  # writes runs/mine/report.html
 
-Reading order: recipes, training_step, loop, run_folder, signals; optim, schedules, batchnorm_statistics.
+Reading order: recipes, training_step, loop, run_folder, signals; optim, batchnorm_statistics.
 """
 
 from ..runtime.lazy_imports import import_lazily

@@ -16,8 +16,8 @@ from ..errors import DataError, NonFiniteError, SettingError
 from ..models import Network
 from . import optim
 from .divergence import lower_rate
+from .optim import schedule
 from .recipes import Recipe
-from .schedules import schedule
 from .training_loss import TrainingLoss, check_loss_fits
 
 

@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,7 +22,6 @@ from .message import message
 __all__ = ["StandIn", "WrongAnswer", "grade", "predict"]
 
 CHOICES = tuple("abcd")
-NOT_REACHED = "not reached yet)"
 _LIBRARIES = (sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), str(Path(tinysegnet.__file__).parent),
               str(Path(__file__).parents[1]))  # fmt: skip
 
@@ -80,8 +79,8 @@ def grade(exercise: str, answer: Any, *, seed: int | None = None, required: bool
             own = f" (Your earlier answer is in {FILE}.)" if is_kept(found.name) else ""
             print(f"{found.name}: not written yet. The lesson continues with the right answer.{own}")
         return answer if isinstance(answer, StandIn) else _stand_in(found)
-    print(f"{found.name}: {verdict}")
-    if not verdict.endswith(NOT_REACHED) and (note := keep(found, answer)):
+    print(f"{found.name}: {verdict.words}")
+    if verdict.counts and (note := keep(found, answer)):
         print(note)
     return answer
 
@@ -115,8 +114,15 @@ def predict(question: str, answer: Any) -> None:
     print(f"{'As you predicted: ' if as_predicted else f'You predicted {answer}. The answer is '}{shown}. {right.why}")
 
 
-def _verdict(found: Exercise, answer: Any) -> str | None:
-    """Return the words about a right answer, or None for an answer that is not written yet."""
+class _Verdict(NamedTuple):
+    """The words about a right answer, and whether it counts: in a challenge, only if it reaches the goal."""
+
+    words: str
+    counts: bool = True
+
+
+def _verdict(found: Exercise, answer: Any) -> _Verdict | None:
+    """Return the verdict on a right answer, or None for an answer that is not written yet."""
     __tracebackhide__ = True
     if answer is ... or isinstance(answer, StandIn):
         return None
@@ -130,10 +136,11 @@ def _verdict(found: Exercise, answer: Any) -> str | None:
         return None
     if isinstance(found, Challenge) and value is not None:
         goal = f"{'at most' if found.lower_is_better else 'at least'} {found.goal:g}"
-        end = "reached)" if found.reached(value) else NOT_REACHED
         measured = f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
-        return f"{measured} {found.unit} (goal: {goal}, {end}"
-    return f"right ({', '.join(found.results)}; {len(cases)} case{'s' * (len(cases) != 1)})"
+        reached = found.reached(value)
+        end = "reached" if reached else "not reached yet"
+        return _Verdict(f"{measured} {found.unit} (goal: {goal}, {end})", reached)
+    return _Verdict(f"right ({', '.join(found.results)}; {len(cases)} case{'s' * (len(cases) != 1)})")
 
 
 def _check_case(found: Exercise, answer: Callable, cases: Sequence[tuple], total: int) -> None:

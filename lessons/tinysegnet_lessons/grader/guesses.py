@@ -17,7 +17,7 @@ from tinysegnet.gradcheck.hints import Scene, find_hint
 
 from .compare import equal
 
-__all__ = ["guess_entry_by_entry", "guess_number", "guess_shape", "guess_values"]
+__all__ = ["guess_entry_by_entry", "guess_shape", "guess_values"]
 
 # Terms of a gradient check, and the words that replace them here.
 WORDS = {
@@ -102,18 +102,20 @@ def guess_entry_by_entry(pairs: Sequence[tuple[np.ndarray, np.ndarray]], number:
         pairs: Learner's and right entries of each case, the case that failed first.
         number: Whether each case has a single number. `guess_values` names the factors and dtypes of arrays.
     """
+    got, expected = pairs[0]
+    if number and not np.isfinite(got).all():
+        return _not_finite(got, ~np.isfinite(got))
     finite = all(np.isfinite(array).all() for pair in pairs for array in pair)
     if not finite or len(np.unique(np.concatenate([expected for _, expected in pairs]))) < 2:
         return None
     if all(np.linalg.norm(got - expected) <= NEARLY * np.linalg.norm(expected) for got, expected in pairs):
-        return _nearly_right(pairs[0][0].dtype, float(np.abs(pairs[0][0] - pairs[0][1]).max()))
+        return _nearly_right(got.dtype, float(np.abs(got - expected).max()))
     if not any(got.any() for got, _ in pairs):
         return "Your result is zero everywhere. Is it computed and returned?"
 
     def everywhere(change: Callable[[np.ndarray], np.ndarray]) -> bool:
         return all(equal(got, change(expected)) for got, expected in pairs)
 
-    got, expected = pairs[0]
     with np.errstate(all="ignore"):
         offset = got[0] - expected[0]
         if everywhere(lambda x: x + offset):
@@ -126,11 +128,6 @@ def guess_entry_by_entry(pairs: Sequence[tuple[np.ndarray, np.ndarray]], number:
             return (f"Your result has the wrong {'sign' if abs(factor + 1) < NEARLY else 'factor'}: the right one is "
                     f"{1 / factor:.6g} x yours everywhere.")  # fmt: skip
     return None
-
-
-def guess_number(got: np.ndarray) -> str | None:
-    """Guess why a single number is wrong."""
-    return _not_finite(got, ~np.isfinite(got)) if not np.isfinite(got) else None
 
 
 def guess_values(

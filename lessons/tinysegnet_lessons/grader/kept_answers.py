@@ -68,7 +68,7 @@ def keep(exercise: Exercise, answer: Any, folder: str | Path = ".") -> str | Non
     if not path.exists() or not isinstance(answer, FunctionType) or _is_from(path, answer):
         return None
     try:
-        section = source_that_stands_alone(answer)
+        section = _source_that_stands_alone(answer)
         _check(exercise, section)
     except CannotKeep as reason:
         return f"  not kept in {path}: {reason}"
@@ -108,7 +108,7 @@ def is_kept(exercise: str, folder: str | Path = ".") -> bool:
     return path.exists() and exercise in dict(_sections(path.read_text(encoding="utf-8")))
 
 
-def source_that_stands_alone(answer: FunctionType) -> str:
+def _source_that_stands_alone(answer: FunctionType) -> str:
     """Return the source of a function with the imports, constants and functions of the notebook that it uses.
 
     Raises:
