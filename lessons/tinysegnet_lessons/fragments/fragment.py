@@ -45,14 +45,14 @@ class Fragment:
     def page(self) -> str:
         """The fragment as a complete HTML file."""
         formula = _text(f"{self.name}_formula.js")
-        scripts = [_without_modules(text) for text in (_text("shared.js"), formula, _text(f"{self.name}.js"))]
+        texts = _text("shared.js"), _text("boards.js"), formula, _text(f"{self.name}.js")
         templates = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
         return templates.from_string(_text("page.html")).render(
             name=self.name,
             title=NAMES[self.name],
             themes={"light": vars(LIGHT), "dark": vars(DARK)},
             style=inline(_text("fragments.css")),
-            script=inline("\n".join(scripts)),
+            script=inline("\n".join(map(_without_modules, texts))),
             formula=_printed(formula),
         )
 
@@ -82,4 +82,5 @@ def _without_modules(script: str) -> str:
 
 def _printed(formula: str) -> str:
     """Return the code that the page prints, without its types."""
-    return re.sub(r"^/\*\*.*?\*/\n", "", _without_modules(formula), flags=re.MULTILINE | re.DOTALL).strip()
+    untyped = re.sub(r"^/\*\*.*?\*/\n|/\*\*.*?\*/ ", "", _without_modules(formula), flags=re.MULTILINE | re.DOTALL)
+    return re.sub(r"\n{3,}", "\n\n", untyped).strip()

@@ -18,8 +18,11 @@ export const products = (window, kernel) => window.flatMap((row, i) => row.map((
 
 /** @type {(x: number[][], kernel: number[][], stride: number, P: number) => number[][]} */
 export function conv2d(x, kernel, stride, P) {
-  const xPadded = padded(x, P), K = kernel.length;
+  const xPadded = padded(x, P),
+    K = kernel.length;
   const rows = Math.floor((x.length + 2 * P - K) / stride) + 1;
   const columns = Math.floor((x[0].length + 2 * P - K) / stride) + 1;
-  return range(rows).map((u) => range(columns).map((v) => sum(products(windowAt(xPadded, u, v, K, stride), kernel))));
+  const at = (/** @type {number} */ u, /** @type {number} */ v) =>
+    sum(products(windowAt(xPadded, u, v, K, stride), kernel));
+  return range(rows).map((u) => range(columns).map((v) => at(u, v)));
 }

@@ -5,7 +5,7 @@ import { range, sum } from "./shared.js";
 /** @typedef {number[][][]} Maps  [channel][row][column] */
 /** @typedef {{ number: number, weight: number, c: number, y: number, x: number }} Term */
 
-// The products behind one output, in the order of the sum. weight[f][c] is the 3x3 kernel from channel c to f.
+// The products behind one output, in the order of the sum. weight[f][c] is a 3x3 kernel.
 /** @type {(x: Maps, weight: number[][][][], f: number, u: number, v: number) => Term[]} */
 export const termsAt = (x, weight, f, u, v) => x.flatMap((map, c) => range(9).map((k) => {
   const i = Math.floor(k / 3), j = k % 3, y = u + i - 1, column = v + j - 1;
@@ -23,7 +23,8 @@ export const relu = (x) => x.map((map) => map.map((row) => row.map((number) => M
 export const windowOf = (map, u, v) => range(4).map((p) => map[2 * u + (p >> 1)][2 * v + (p & 1)]);
 
 /** @type {(x: Maps, pick: (window: number[]) => number) => Maps} */
-export const pool = (x, pick) => x.map((map) => range(2).map((u) => range(2).map((v) => pick(windowOf(map, u, v)))));
+export const pool = (x, pick) =>
+  x.map((map) => range(2).map((u) => range(2).map((v) => pick(windowOf(map, u, v)))));
 
 /** @type {(window: number[]) => number} */
 export const largest = (window) => Math.max(...window);

@@ -18,7 +18,8 @@ export const gradient = (x, target, w) =>
 /** @type {(x: Pair[]) => Pair} */
 export function curvatures(x) {
   const mean = (/** @type {number} */ i, /** @type {number} */ j) => sum(x.map((pair) => pair[i] * pair[j])) / x.length;
-  const middle = (mean(0, 0) + mean(1, 1)) / 2, away = Math.hypot((mean(0, 0) - mean(1, 1)) / 2, mean(0, 1));
+  const middle = (mean(0, 0) + mean(1, 1)) / 2,
+    away = Math.hypot((mean(0, 0) - mean(1, 1)) / 2, mean(0, 1));
   return [middle + away, middle - away];
 }
 

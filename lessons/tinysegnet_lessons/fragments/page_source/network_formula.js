@@ -1,52 +1,42 @@
-// The maps of a SegNet with one convolution per stage, their costs, and the receptive field of a number.
+// The maps of a SegNet with one convolution per stage, their costs, and the receptive field.
 
 import { range } from "./shared.js";
 
-/** @typedef {{ stages: number, channels: number, H: number, W: number, K: number, doubled: boolean, classes: number }} Settings */
-/** @typedef {{ name: string, level: number, H: number, W: number, C: number, F: number, last: boolean }} Conv */
+/**
+ * @typedef {{ stages: number, channels: number, H: number, W: number, K: number, doubled: boolean,
+ *             classes: number }} Settings
+ */
+/** @typedef {{ name: string, H: number, W: number, C: number, F: number }} Conv */
+/** @typedef {[low: number, high: number]} Interval  the first and the last pixel of one axis */
 
 /** @type {(settings: Settings) => Conv[]} */
 export function convolutions({ stages, channels, H, W, doubled, classes }) {
-  const width = (/** @type {number} */ level) => channels * (doubled ? 2 ** level : 1);
-  const half = (/** @type {number} */ size, /** @type {number} */ level) => Math.ceil(size / 2 ** level); // odd sizes are rounded up
-  const conv = (/** @type {string} */ name, /** @type {number} */ level, /** @type {number} */ C, /** @type {number} */ F, last = false) =>
-    ({ name, level, H: half(H, level), W: half(W, level), C, F, last });
-  const encoder = range(stages).map((k) => conv(`encoder${k + 1}`, k, k ? width(k - 1) : 3, width(k)));
-  const decoder = range(stages).reverse().map((k) => conv(`decoder${k + 1}`, k, width(k), width(Math.max(k - 1, 0))));
-  return [...encoder, ...decoder, conv("classifier", 0, width(0), classes, true)];
+  /** @type {(name: string, k: number, C: number, F: number) => Conv} */
+  const conv = (name, k, C, F) => ({ name, H: Math.ceil(H / 2 ** k), W: Math.ceil(W / 2 ** k), C, F });
+  const widths = range(stages).map((k) => channels * (doubled ? 2 ** k : 1));
+  const encoder = widths.map((width, k) => conv(`encoder${k + 1}`, k, widths[k - 1] ?? 3, width));
+  const decoder = widths.map((width, k) => conv(`decoder${k + 1}`, k, width, widths[k - 1] ?? width));
+  return [...encoder, ...decoder.reverse(), conv("classifier", 0, channels, classes)];
 }
-
-// K K C F weights; and batch norm's gamma and beta, or the classifier's bias. The classifier has a 3x3 kernel.
+// Weights, and batch norm's gamma and beta. The classifier is 3x3, with a bias and no batch norm.
 /** @type {(conv: Conv, K: number) => number} */
-export const parameters = ({ C, F, last }, K) => (last ? 9 * C * F + F : K * K * C * F + 2 * F);
-
+export const parameters = ({ name, C, F }, K) => (name === "classifier" ? 9 * C * F + F : K * K * C * F + 2 * F);
 // Backward needs the inputs of convolution and batch norm, in float32.
 /** @type {(conv: Conv) => number} */
-export const keptBytes = ({ H, W, C, F, last }) => 4 * H * W * (last ? C : C + F);
-
-// Two bits per window, so four channels fit into a byte.
+export const keptBytes = ({ name, H, W, C, F }) => 4 * H * W * (name === "classifier" ? C : C + F);
+// A window's index takes two bits, so four channels fit into a byte.
 /** @type {(conv: Conv) => number} */
 export const indexBytes = ({ H, W, F }) => Math.ceil(H / 2) * Math.ceil(W / 2) * Math.ceil(F / 4);
 
-// From the last map back to the picture: the pixels low..high of one axis on which pixel `at` depends.
-/** @type {(sizes: number[], K: number, at: number, bottleneck: boolean) => [number, number]} */
-export function field(sizes, K, at, bottleneck) {
-  let low = at, high = at;
-  const wider = (/** @type {number} */ size, /** @type {number} */ reach) => { low = Math.max(low - reach, 0); high = Math.min(high + reach, size - 1); };
-  /** @type {[number, number][]} */
-  const indices = []; // unpooling also depends on all pixels of the windows whose indices it reads
-  if (!bottleneck) {
-    wider(sizes[0], 1); // the classifier
-    for (const size of sizes) {
-      wider(size, (K - 1) / 2);
-      [low, high] = [low >> 1, high >> 1];
-      indices.push([2 * low, 2 * high + 1]);
-    }
-  }
-  for (const k of range(sizes.length).reverse()) {
-    const [first, last] = indices[k] ?? [Infinity, -Infinity];
-    [low, high] = [Math.min(2 * low, first), Math.min(Math.max(2 * high + 1, last), sizes[k] - 1)];
-    wider(sizes[k], (K - 1) / 2);
-  }
-  return [low, high];
+/** @type {(pixels: Interval, K: number, size: number) => Interval} */
+export const seenBy = ([low, high], K, size) => [Math.max(low - (K >> 1), 0), Math.min(high + (K >> 1), size - 1)];
+// From windows back through a pool and an encoder stage, whose maps have `size` pixels.
+/** @type {(windows: Interval, K: number, size: number) => Interval} */
+export const encoderField = ([low, high], K, size) => seenBy([2 * low, Math.min(2 * high + 1, size - 1)], K, size);
+// From the output of a decoder stage back to the input of the encoder stage of the same size.
+/** @type {(sizes: number[], K: number, out: Interval) => Interval} */
+export function field([size, ...deeper], K, out) {
+  const [low, high] = seenBy(out, K, size).map((pixel) => pixel >> 1); // the windows that unpooling reads
+  const below = deeper.length ? field(deeper, K, [low, high]) : [low, high];
+  return encoderField([Math.min(below[0], low), Math.max(below[1], high)], K, size); // numbers and indices
 }

@@ -5,7 +5,8 @@ import { range } from "./shared.js";
 /** @type {(x: number[][]) => { out: number[][], position: number[][] }} */
 export function maxPool(x) {
   const rows = Math.ceil(x.length / 2), columns = Math.ceil(x[0].length / 2);
-  const out = range(rows).map(() => range(columns).map(() => -Infinity)), position = out.map((row) => row.map(() => 0));
+  const out = range(rows).map(() => range(columns).map(() => -Infinity));
+  const position = out.map((row) => row.map(() => 0));
   for (const u of range(rows)) for (const v of range(columns)) for (const p of range(4)) {
     const number = x[2 * u + (p >> 1)]?.[2 * v + (p & 1)]; // undefined outside the picture
     if (number > out[u][v]) {
