@@ -90,12 +90,13 @@ bundled: .venv/.run
 	$(BIN)/tinysegnet train --epochs 40 --runs runs --name bundled
 	$(BIN)/tinysegnet export runs/bundled/last.safetensors --half --out tinysegnet/weights/toy.safetensors
 
-# The first run needs npm, which fetches TypeScript for the checks of the walk's scripts.
+# The first run needs npm, which fetches TypeScript for the checks of the scripts.
 lint: .venv/.lint $(TSC)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(TSC) --project tinysegnet/walk/page_source
+	$(TSC) --project lessons/tinysegnet_lessons/fragments/page_source
 
 # Build the wheel and the source archive in dist/, and try the wheel in a new environment.
 TRIED := $(CURDIR)/build/wheel

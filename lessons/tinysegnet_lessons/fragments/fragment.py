@@ -27,8 +27,8 @@ NAMES = {
     "journey": "Every number of a small SegNet",
 }
 
-# Notebooks and browsers set no height for a frame, so the script inside sets it; 40rem is for browsers without scripts.
-FRAME = '<iframe class="tinysegnet-fragment" title="{title}" srcdoc="{page}" style="width:100%;height:40rem;border:0"></iframe>'
+# The script inside the frame sets its height.
+FRAME = '<iframe title="{title}" srcdoc="{page}" style="width:100%;height:40rem;border:0"></iframe>'
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,11 @@ class Fragment:
 
     Attributes:
         name: a key of `NAMES`.
+        open_code: whether the code is shown without a click. On phones, it is always folded.
     """
 
     name: str
+    open_code: bool = True
 
     @property
     def page(self) -> str:
@@ -50,6 +52,7 @@ class Fragment:
         return templates.from_string(_text("page.html")).render(
             name=self.name,
             title=NAMES[self.name],
+            open_code=self.open_code,
             themes={"light": vars(LIGHT), "dark": vars(DARK)},
             style=inline(_text("fragments.css")),
             script=inline("\n".join(map(_without_modules, texts))),
@@ -60,7 +63,7 @@ class Fragment:
         return FRAME.format(title=html.escape(NAMES[self.name]), page=html.escape(self.page))
 
 
-def show(name: str) -> Fragment:
+def show(name: str, *, open_code: bool = True) -> Fragment:
     """Return a fragment by name: "convolution", "slope", "pooling", "network", "learning_rate" or "journey".
 
     Raises:
@@ -68,7 +71,7 @@ def show(name: str) -> Fragment:
     """
     if name not in NAMES:
         raise SettingError(unknown_name("fragment", name, NAMES))
-    return Fragment(name)
+    return Fragment(name, open_code)
 
 
 def _text(name: str) -> str:
@@ -82,5 +85,6 @@ def _without_modules(script: str) -> str:
 
 def _printed(formula: str) -> str:
     """Return the code that the page prints, without its types."""
-    untyped = re.sub(r"^/\*\*.*?\*/\n|/\*\*.*?\*/ ", "", _without_modules(formula), flags=re.MULTILINE | re.DOTALL)
+    types = r"/\*\*(?:(?!\*/).)*\*/"
+    untyped = re.sub(rf"^ *{types}\n|{types} ", "", _without_modules(formula), flags=re.MULTILINE | re.DOTALL)
     return re.sub(r"\n{3,}", "\n\n", untyped).strip()

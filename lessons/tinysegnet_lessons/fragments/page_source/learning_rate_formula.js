@@ -11,15 +11,18 @@ export const outputs = (x, w) => x.map(([a, b]) => w[0] * a + w[1] * b);
 export const loss = (x, target, w) => sum(outputs(x, w).map((out, k) => (out - target[k]) ** 2)) / (2 * x.length);
 
 /** @type {(x: Pair[], target: number[], w: Pair) => Pair} */
-export const gradient = (x, target, w) =>
-  /** @type {Pair} */ ([0, 1].map((i) => sum(outputs(x, w).map((out, k) => (out - target[k]) * x[k][i])) / x.length));
+export function gradient(x, target, w) {
+  const along = (/** @type {number} */ i) =>
+    sum(outputs(x, w).map((out, k) => (out - target[k]) * x[k][i])) / x.length;
+  return [along(0), along(1)];
+}
 
 // The second derivatives of the loss; the curvatures are the eigenvalues of this matrix, the largest first.
 /** @type {(x: Pair[]) => Pair} */
 export function curvatures(x) {
   const mean = (/** @type {number} */ i, /** @type {number} */ j) => sum(x.map((pair) => pair[i] * pair[j])) / x.length;
-  const middle = (mean(0, 0) + mean(1, 1)) / 2,
-    away = Math.hypot((mean(0, 0) - mean(1, 1)) / 2, mean(0, 1));
+  const middle = (mean(0, 0) + mean(1, 1)) / 2;
+  const away = Math.hypot((mean(0, 0) - mean(1, 1)) / 2, mean(0, 1));
   return [middle + away, middle - away];
 }
 

@@ -186,7 +186,7 @@ export function start(content, draw) {
   const code = /** @type {HTMLDetailsElement} */ (document.getElementById("code")),
     frame = /** @type {HTMLElement | null} */ (window.frameElement);
   code.before(.../** @type {Node[]} */ (content));
-  code.open = innerWidth > 700;
+  code.open = "open" in code.dataset && innerWidth > 700;
   const scheme = matchMedia("(prefers-color-scheme: dark)");
   const themed = () => {
     // Light text around the frame means a dark page, in every notebook.

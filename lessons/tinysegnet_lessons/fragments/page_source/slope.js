@@ -229,7 +229,7 @@ start(
         curve,
       ),
       panel("error of the measured slope, float64", errors),
-      panel("digits that differ are dark", measured),
+      panel("digits that differ are bold", measured),
       panel("the exact slope as a sum over the pixels", line),
     ),
   ],
