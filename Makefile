@@ -106,6 +106,7 @@ lint: .venv/.lint $(TSC) $(ASC)
 	$(BIN)/mypy
 	$(TSC) --project tinysegnet/walk/page_source
 	$(TSC) --project tinysegnet/export/page_source
+	$(TSC) --project lessons/tinysegnet_lessons/fragments/page_source
 	@mkdir -p build
 	$(COMPILED) --outFile build/kernels.wasm
 	@cmp build/kernels.wasm $(KERNELS).wasm || { echo "$(KERNELS).wasm is not compiled from $(KERNELS).ts: make kernels" >&2; exit 1; }

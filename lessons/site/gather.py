@@ -16,6 +16,8 @@ import nbformat
 from api import index_page, page, pages
 from markdown import Links
 
+from tinysegnet_lessons import fragments
+
 __all__ = ["ROOT", "SCENE", "Gathered", "commands", "gather", "library_digest", "questions", "write_scene"]
 
 HERE = Path(__file__).parent
@@ -41,6 +43,7 @@ LIVE = """:::{container} doors
 - <a href="live_toy.html">Open the live page</a>
   This page runs the bundled network in your browser.
 :::"""
+FRAGMENT = "```{{raw}} html\n{html}\n```"
 NOT_DRAWN = """## Drawn by the library
 
 This copy of the site was built without running notebooks, so it lacks the figures that the library draws.
@@ -136,7 +139,9 @@ def lesson_page(notebook: nbformat.NotebookNode, name: str) -> nbformat.Notebook
 
 def _own_pages(out: Gathered, links: Links, titles: list[tuple[str, str]], *, drawn: bool) -> None:
     """Write the pages of lessons/site/pages, and the two pages of the folder of lessons."""
-    inserted = {"<!-- lessons -->": _map(titles), "<!-- the walk -->": WALK, "<!-- the live page -->": LIVE}
+    convolution = FRAGMENT.format(html=fragments.show("convolution", open_code=False)._repr_html_())
+    inserted = {"<!-- lessons -->": _map(titles), "<!-- the walk -->": WALK, "<!-- the live page -->": LIVE,
+                "<!-- convolution -->": convolution}  # fmt: skip
     for source in sorted((HERE / "pages").glob("*.md")):
         text = source.read_text(encoding="utf-8")
         for mark, more in inserted.items():

@@ -17,7 +17,7 @@ import numpy as np
 
 import tinysegnet as ts
 from tinysegnet import ops, runtime
-from tinysegnet_lessons import figures, grader
+from tinysegnet_lessons import figures, fragments, grader
 from tinysegnet_lessons.bugs import bugs, compare_op
 
 # %% [markdown]
@@ -190,6 +190,13 @@ for H, K, stride in ((8, 3, 1), (8, 7, 1), (8, 4, 1), (45, 3, 2), (46, 3, 2)):
     size = ops.conv2d_output_size((H, H), (K, K), stride=stride)[0]
     print(f"K = {K}, stride {stride}: {before} before, {after} after, {H} rows -> {size}")
     assert size == (H + before + after - K) // stride + 1
+
+# %% [markdown]
+# Draw in the picture, move the kernel's sliders, and change stride and padding. Predict an output before you point at
+# it. With the edge kernel, flat surfaces give 0, but "same" padding adds edges along the border.
+
+# %%
+fragments.show("convolution")
 
 # %% [markdown]
 # ## From seven loops to K x K matrix products

@@ -17,7 +17,7 @@ import numpy as np
 import tinysegnet as ts
 from tinysegnet import ops, runtime
 from tinysegnet.ops import conv, windows
-from tinysegnet_lessons import figures, grader
+from tinysegnet_lessons import figures, fragments, grader
 from tinysegnet_lessons.bugs import bugs
 
 # %% [markdown]
@@ -184,6 +184,13 @@ dweight_line = x_windows @ dout_line
 print("<w, dweight> =", w_line @ dweight_line, "  <out, dout> =", out_line @ dout_line)
 panels = [("x_padded[i : i + 5]", x_windows), "@", ("dout", dout_line[:, None])]
 figures.show_arrays([*panels, "=", ("dweight", dweight_line[:, None])], indices=True)
+
+# %% [markdown]
+# Here a loss of the same line depends on one weight. Move the weight: the exact slope, `dweight`, is always the sum of
+# x times `dout`. Then make the step smaller, and observe how the secant approaches the tangent.
+
+# %%
+fragments.show("slope")
 
 # %% [markdown]
 # ## dbias

@@ -15,7 +15,7 @@ import numpy as np
 
 import tinysegnet as ts
 from tinysegnet import ops
-from tinysegnet_lessons import figures, grader
+from tinysegnet_lessons import figures, fragments, grader
 from tinysegnet_lessons.bugs import bugs, compare_op
 
 # %% [markdown]
@@ -105,6 +105,13 @@ curves = {"float64": (steps, [error_at(h) for h in steps]),
 best = (3 * eps * F / third) ** (1 / 3)
 figures.show_plot(curves, title="Error of the central difference", x="step h", y="error", log=True,
               marks={"best h": (best, best**2 * third / 6 + eps * F / best)})  # fmt: skip
+
+# %% [markdown]
+# Choose the step yourself, for the loss of a small convolution. The smaller the step, the fewer digits of the two
+# losses differ, and only these digits determine the slope.
+
+# %%
+fragments.show("slope")
 
 # %% [markdown]
 # In float32, the dtype of training, $\varepsilon = 1.2 \cdot 10^{-7}$, and the smallest error is several powers of ten

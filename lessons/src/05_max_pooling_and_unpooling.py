@@ -21,7 +21,7 @@ from tinysegnet import layers, ops
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.models import Network
 from tinysegnet.ops import pool
-from tinysegnet_lessons import figures, grader
+from tinysegnet_lessons import figures, fragments, grader
 from tinysegnet_lessons.bugs import bugs, compare_op
 
 # %% [markdown]
@@ -257,6 +257,13 @@ def my_max_unpool2d(z, position, output_size):
 
 # %%
 my_max_unpool2d = grader.grade("max_unpool2d_forward", my_max_unpool2d)
+
+# %% [markdown]
+# Choose odd sizes, and make a tie. Before you unpool in a fixed corner, predict which numbers stay where they were.
+# Below, observe what three pools leave of an outline with indices and without.
+
+# %%
+fragments.show("pooling")
 
 # %% [markdown]
 # ## Backward of pooling

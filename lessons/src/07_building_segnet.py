@@ -20,7 +20,7 @@ import tinysegnet as ts
 from tinysegnet import layers, ops
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.models import Network, segnet
-from tinysegnet_lessons import figures, grader
+from tinysegnet_lessons import figures, fragments, grader
 from tinysegnet_lessons.bugs import bugs
 
 # %% [markdown]
@@ -545,6 +545,13 @@ figures.show_receptive_field(larger.image, ts.build("basic", width=1 / 8), "enco
 # On the left is what one number at the bottleneck *can* see, on the right what it *does* use: the brighter a pixel, the
 # larger the gradient.
 #
+# Build a SegNet with sliders. Before you move one, predict which of the six numbers will change. Which setting changes
+# the memory, but neither the parameters nor the field at the bottleneck?
+
+# %%
+fragments.show("network")
+
+# %% [markdown]
 # ## Computation
 #
 # A convolution with $H \times W$ output pixels needs $H \cdot W \cdot K^2 \cdot C \cdot F$ multiply-adds, because each

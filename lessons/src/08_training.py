@@ -20,7 +20,7 @@ from tinysegnet import layers, ops, optim, viz
 from tinysegnet.data import CAMVID, labelled_images
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.metrics import position_prior
-from tinysegnet_lessons import figures, grader
+from tinysegnet_lessons import figures, fragments, grader
 from tinysegnet_lessons.bugs import bugs
 from tinysegnet_lessons.grader.plan import loss_of_plan
 
@@ -152,6 +152,13 @@ for t in range(200):
     _, alternating = my_sgd_step(np.zeros(1), np.full(1, (-1.0) ** t), alternating, 1.0, 0.9, 0.0)
 print(f"always 1: {same[0]:.4f} = 1 / (1 - 0.9)      +1, -1, ...: {abs(alternating[0]):.4f} = 1 / (1 + 0.9)")
 assert np.allclose([same[0], abs(alternating[0])], [1 / (1 - 0.9), 1 / (1 + 0.9)])
+
+# %% [markdown]
+# Here gradient descent fits two weights to five pixels. Find the largest rate that converges, without momentum and with
+# 0.5. Where does the path jump from one side of the valley to the other?
+
+# %%
+fragments.show("learning_rate")
 
 # %% [markdown]
 # ## Adam

@@ -16,7 +16,7 @@ import tinysegnet as ts
 from tinysegnet import layers, ops
 from tinysegnet.data import CAMVID
 from tinysegnet.data.toyscenes import ToyScenes
-from tinysegnet_lessons import figures, grader
+from tinysegnet_lessons import figures, fragments, grader
 from tinysegnet_lessons.bugs import bugs
 
 # %% [markdown]
@@ -41,6 +41,13 @@ figures.show_arrays([(name, a[0, :, :, 0]) for name, a in maps.items()])
 # %% [markdown]
 # On the right border, the padding causes false edges, which are negative, so ReLU removes them.
 #
+# Here is a similar network with two channels and two classes. Click a number to see the sum that made it. Predict which
+# logits change if you make the upper left pixel brighter, and try it.
+
+# %%
+fragments.show("journey")
+
+# %% [markdown]
 # ### Warm-up: one number of a convolution
 #
 # Write `my_one_number(x, weight, bias, at, f)`, which returns one number of a convolution's output.

@@ -11,6 +11,7 @@
  * @typedef {{bytes: number, at: number}} Region  a part of the memory, whose address is known when the plan is complete
  * @typedef {(name: string, values: Float32Array, height: number, width: number, channels: number) => void} OnStage
  * @typedef {{labels: Uint8Array, logits: Float32Array}} Result  a class for each pixel, and K logits for each pixel
+ * @typedef {{at: number, unit: number, block: number, scale: number[], bias: number[]}} Weights  see network_data.py
  * @typedef {Uint8Array | Uint8ClampedArray} Bytes
  * @typedef {{before: number, count: number}} Axis  the zeros before x along an axis, and the number of windows
  */
@@ -21,11 +22,8 @@ const roundUp = (n, unit) => Math.ceil(n / unit) * unit;
 
 /** A network that is ready to run. */
 export class LiveNetwork {
-  /**
-   * @param {Description} description
-   * @param {Uint8Array | Float32Array} weights  bytes are float16, little-endian
-   * @param {BufferSource} wasm  the compiled kernels
-   */
+  // Bytes of weights are float16, little-endian. `wasm` contains the compiled kernels.
+  /** @param {Description} description @param {Uint8Array | Float32Array} weights @param {BufferSource} wasm */
   static async create(description, weights, wasm) {
     const module = await WebAssembly.compile(wasm);
     const { exports } = await WebAssembly.instantiate(module, { math: { pow: Math.pow } });
@@ -76,7 +74,6 @@ function widen(bytes) {
   return new Float32Array(bits.buffer).map((value) => value * 2 ** 112);
 }
 
-/** @typedef {{at: number, unit: number, block: number, scale: number[], bias: number[]}} Weights  see network_data.py */
 /**
  * Store the weights of a layer, multiplied by the factors of their output channels, and the biases.
  *
