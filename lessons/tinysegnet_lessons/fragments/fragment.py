@@ -10,8 +10,8 @@ from importlib.resources import files
 import jinja2
 
 from tinysegnet.errors import SettingError, unknown_name
+from tinysegnet.report.page_parts import inline
 from tinysegnet.viz.figures import DARK, LIGHT
-from tinysegnet.walk.page import inline
 
 __all__ = ["NAMES", "Fragment", "show"]
 

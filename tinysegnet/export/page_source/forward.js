@@ -13,6 +13,7 @@
  * @typedef {{labels: Uint8Array, logits: Float32Array}} Result  a class for each pixel, and K logits for each pixel
  * @typedef {{at: number, unit: number, block: number, scale: number[], bias: number[]}} Weights  see network_data.py
  * @typedef {Uint8Array | Uint8ClampedArray} Bytes
+ * @typedef {Record<string, any>} Kernels
  * @typedef {{before: number, count: number}} Axis  the zeros before x along an axis, and the number of windows
  */
 
@@ -30,7 +31,7 @@ export class LiveNetwork {
     return new LiveNetwork(description, weights, exports);
   }
 
-  /** @param {Description} description @param {Uint8Array | Float32Array} weights @param {Record<string, any>} kernels */
+  /** @param {Description} description @param {Uint8Array | Float32Array} weights @param {Kernels} kernels */
   constructor(description, weights, kernels) {
     this.description = description;
     this.kernels = kernels;
