@@ -66,8 +66,8 @@ export class LiveNetwork {
   }
 }
 
-// At their place in a float32, the bits of a float16 mean the same number divided by 2^112, because the exponents of the
-// two formats have different biases.
+// At their place in a float32, the bits of a float16 mean the same number divided by 2^112, because the exponents of
+// the two formats have different biases.
 /** Convert float16 to float32. @param {Uint8Array} bytes */
 function widen(bytes) {
   const halves = new Uint16Array(new Uint8Array(bytes).buffer); // a copy, because it must start at an even address
