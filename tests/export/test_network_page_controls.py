@@ -115,6 +115,15 @@ def test_a_camera_that_cannot_be_opened_is_explained(browser, plain_page, error,
         assert live.page.locator("#prompt").is_visible()
 
 
+def test_a_browser_that_cannot_run_the_network_is_told(browser, plain_page, tmp_path):
+    text = plain_page.read_text(encoding="utf-8")
+    path = tmp_path / "damaged.html"
+    path.write_text(re.sub(r'(id="wasm">).*?(</script>)', r"\1AAAA\2", text), encoding="utf-8")
+    with LivePage(browser, path) as live:
+        assert "cannot run here. Try" in live.problem()
+        assert not live.page.locator("#loading").is_visible()
+
+
 def test_a_page_without_a_sample_asks_for_a_picture_and_shows_names_as_text(browser, plain_page):
     with LivePage(browser, plain_page) as live:
         live.page.locator("#prompt").wait_for()

@@ -53,7 +53,7 @@ const runner = new Runner({
   },
   done: show,
   failed(message) {
-    complain(`The network cannot run here: ${message} Try a smaller picture or another browser.`);
+    complain(`The network cannot run here. Try a smaller picture or another browser. (${message})`);
   },
   busy(busy) {
     work.classList.toggle("busy", busy);
