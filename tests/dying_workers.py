@@ -8,7 +8,7 @@ from tinysegnet.prediction.segment_files import Segmenter
 from tinysegnet.prediction.worker_processes import _work
 
 
-def dies_of_pictures(pipe, settings, jobs):
+def dies_of_pictures(pipe, *arguments):
     """Die whenever a picture named deadly.png is read, and the first time that once.png is."""
     read = Segmenter.read
 
@@ -18,10 +18,10 @@ def dies_of_pictures(pipe, settings, jobs):
         return read(segmenter, task)
 
     Segmenter.read = deadly
-    _work(pipe, settings, jobs)
+    _work(pipe, *arguments)
 
 
-def dies_at_once(pipe, settings, jobs):
+def dies_at_once(pipe, *arguments):
     os._exit(3)
 
 

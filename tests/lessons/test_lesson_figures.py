@@ -13,7 +13,8 @@ from matplotlib.patches import FancyArrowPatch
 
 from tinysegnet import ops, viz
 from tinysegnet.errors import ShapeError
-from tinysegnet.viz.figures import readable, signed_colors
+from tinysegnet.viz.figures import signed_colors
+from tinysegnet.viz.themes import readable
 from tinysegnet_lessons import figures
 from tinysegnet_lessons.figures.grid import Grid, number_texts
 

@@ -33,7 +33,7 @@ def test_listing_of_a_method_starts_at_the_margin():
 
 
 def test_listing_names_the_file_of_classes_and_public_functions():
-    assert figures.show_source(viz.Theme).file == "tinysegnet/viz/figures.py"
+    assert figures.show_source(viz.Theme).file == "tinysegnet/viz/themes.py"
     assert figures.show_source(ops.conv2d_forward).file == "tinysegnet/ops/conv.py"
 
 

@@ -34,7 +34,7 @@ def segment_in_processes(
     queue, known, jobs = deque(tasks), dict[int, Outcome](), min(jobs, len(tasks))
     processes: list[_Process] = []
     try:
-        processes += (_Process(settings, jobs) for _ in range(jobs))
+        processes += (_Process(settings, jobs, announce=k == 0) for k in range(jobs))
         for process in processes:
             process.check_start()
         for number in range(len(tasks)):
@@ -66,10 +66,12 @@ def segment_in_processes(
 class _Process:
     """A process that segments pictures. `tasks` are those that it has, and each of the `suspects` must be alone."""
 
-    def __init__(self, settings: SegmentSettings, jobs: int, suspects: Sequence[PictureTask] = ()) -> None:
+    def __init__(
+        self, settings: SegmentSettings, jobs: int, suspects: Sequence[PictureTask] = (), *, announce: bool = False
+    ) -> None:
         context = get_context("spawn")  # because numba's threads do not survive a fork
         self.connection, other = context.Pipe()
-        self.process = context.Process(target=_work, args=(other, settings, jobs), daemon=True)
+        self.process = context.Process(target=_work, args=(other, settings, jobs, announce), daemon=True)
         self.tasks, self.suspects = list[PictureTask](), list(suspects)
         self.most, self.has_ended = 1, False
         # The process inherits that Ctrl-C is blocked, because this process ends it. Windows cannot block signals.
@@ -126,7 +128,7 @@ class _Process:
             self.process.terminate()
 
 
-def _work(pipe: Any, settings: SegmentSettings, jobs: int) -> None:
+def _work(pipe: Any, settings: SegmentSettings, jobs: int, announce: bool) -> None:
     """Segment the pictures of the tasks that come through the pipe, until None comes, and send the outcomes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # its KeyboardInterrupt ends `segment_files`
@@ -140,6 +142,8 @@ def _work(pipe: Any, settings: SegmentSettings, jobs: int) -> None:
 
     if runtime.JIT:  # the other backend uses BLAS, where the number of threads changes the rounding
         runtime.set_threads(max(1, runtime.threads() // jobs))
+    if announce:  # one process says for all that kernels are compiled
+        runtime.announce_compiling()
     with suppress(KeyboardInterrupt, EOFError, BrokenPipeError):  # the last two mean that the other process has ended
         segmenter = Segmenter(settings)
         pipe.send(None)  # ready

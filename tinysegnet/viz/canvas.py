@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from .figures import LIGHT, Theme
+from .themes import LIGHT, Theme
 
 INK, MUTED, PAPER, EDGE = (28, 28, 32), (106, 106, 114), (255, 255, 255), (150, 150, 150)
 MAX_SIDE = 2400  # pixels; without this limit an enlarged strip of 1 x 600 pixels would become huge

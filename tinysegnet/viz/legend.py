@@ -7,8 +7,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ..data.palette import Color, Palette
 from .canvas import EDGE, inks, load_font, text_width
-from .figures import LIGHT, Theme
 from .overlay import hatch, is_class
+from .themes import LIGHT, Theme
 
 
 def legend_strip(

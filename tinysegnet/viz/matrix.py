@@ -11,8 +11,9 @@ from matplotlib.patches import Rectangle
 from ..data.palette import Palette
 from ..metrics import Scores
 from .curves import inches, shortened
-from .figures import LIGHT, NotebookFigure, Theme, both_themes, new_figure, readable
+from .figures import LIGHT, NotebookFigure, Theme, both_themes, new_figure
 from .legend import class_name, percent
+from .themes import readable
 
 MAX_NUMBERED = 24  # with more classes, cells are too small for numbers
 

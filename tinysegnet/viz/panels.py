@@ -19,9 +19,9 @@ from .canvas import (
     text_width,
     tiled,
 )
-from .figures import LIGHT, Theme, readable
 from .legend import class_name, legend_strip, percent
 from .overlay import as_uint8, class_boundaries, colour_map, error_picture, is_class, overlay
+from .themes import LIGHT, Theme, readable
 
 Compared = tuple[np.ndarray, np.ndarray, np.ndarray, str]  # image, labels, prediction, name
 HEADINGS = ("Image", "Ground truth", "Prediction", "Errors (red)")

@@ -17,7 +17,8 @@ from matplotlib.patheffects import Stroke, withStroke
 
 from tinysegnet.errors import ShapeError
 from tinysegnet.viz.curves import inches
-from tinysegnet.viz.figures import Theme, new_figure, readable, signed_colors
+from tinysegnet.viz.figures import Theme, new_figure, signed_colors
+from tinysegnet.viz.themes import readable
 
 __all__ = ["MINUS", "MOST_CELLS", "TIMES", "Grid", "as_numbers", "box_of", "cell_size", "number_texts", "rounded_path",
            "tint"]  # fmt: skip

@@ -17,7 +17,8 @@ from matplotlib.figure import Figure
 from tinysegnet.errors import ShapeError
 from tinysegnet.ops.indices import unpack_indices
 from tinysegnet.ops.pool import max_pool2d_forward, max_unpool2d_forward
-from tinysegnet.viz.figures import DARK, DARK_WINDOWS, LIGHT, LIGHT_WINDOWS, Theme, both_themes, readable
+from tinysegnet.viz.figures import DARK, DARK_WINDOWS, LIGHT, LIGHT_WINDOWS, Theme, both_themes
+from tinysegnet.viz.themes import readable
 
 from .grid import Grid, as_numbers, cell_size, number_texts, rounded_path, tint
 
