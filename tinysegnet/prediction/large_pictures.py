@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
+from os import fsencode
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ class LargePicture:
         self._rows, self._top = np.empty((0, image.width, 3), np.uint8), 0
 
     def _open(self, pyvips: Any, access: str) -> Any:
-        source = pyvips.Source.new_from_file(str(self.path))  # in a path, libvips would take brackets for options
+        source = pyvips.Source.new_from_file(fsencode(self.path))  # libvips takes brackets in other paths for options
         return pyvips.Image.new_from_source(source, "", access=access, fail_on="truncated")
 
     def _check(self, image: Any) -> None:
