@@ -8,9 +8,9 @@ import signal
 import threading
 import traceback
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
-from contextlib import suppress
-from multiprocessing import connection, get_context
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from multiprocessing import connection, get_context, resource_tracker
 from typing import Any
 
 from .. import runtime
@@ -52,9 +52,14 @@ def segment_in_processes(
                         processes[k] = _Process(settings, jobs, processes[k].tasks + processes[k].suspects)
                         processes[k].check_start()
             yield known.pop(number)
+    except BaseException:  # also GeneratorExit
+        for process in processes:
+            process.process.terminate()
+        raise
     finally:
         for process in processes:
-            process.stop()
+            with suppress(OSError):
+                process.connection.send(None)  # there are no more tasks
         for process in processes:
             with suppress(Exception):  # until it has ended; also, an interrupt may have cut a message
                 while process.connection.poll(PATIENCE):
@@ -74,13 +79,8 @@ class _Process:
         self.process = context.Process(target=_work, args=(other, settings, jobs, announce), daemon=True)
         self.tasks, self.suspects = list[PictureTask](), list(suspects)
         self.most, self.has_ended = 1, False
-        # The process inherits that Ctrl-C is blocked, because this process ends it. Windows cannot block signals.
-        block = getattr(signal, "pthread_sigmask", lambda how, signals: ())
-        before = block(getattr(signal, "SIG_BLOCK", 0), {signal.SIGINT})
-        try:
+        with _blocked_interrupts():  # which the process inherits, because this process ends it
             self.process.start()
-        finally:
-            block(getattr(signal, "SIG_SETMASK", 0), before)
         other.close()
 
     def check_start(self) -> None:
@@ -120,12 +120,19 @@ class _Process:
         code = self.process.exitcode or 0
         return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
-    def stop(self) -> None:
-        """Tell the process that there are no more tasks. If it has some, it only completes what it is writing."""
-        with suppress(OSError):
-            self.connection.send(None)
-        if self.tasks:
-            self.process.terminate()
+
+@contextmanager
+def _blocked_interrupts() -> Iterator[None]:
+    """Let Ctrl-C wait until the end of the block. Windows does not allow this."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # Process.start would start it, and it would unblock SIGINT
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _work(pipe: Any, settings: SegmentSettings, jobs: int, announce: bool) -> None:
@@ -140,11 +147,11 @@ def _work(pipe: Any, settings: SegmentSettings, jobs: int, announce: bool) -> No
         with lock:
             pipe.send(outcome)
 
-    if runtime.JIT:  # the other backend uses BLAS, where the number of threads changes the rounding
-        runtime.set_threads(max(1, runtime.threads() // jobs))
-    if announce:  # one process says for all that kernels are compiled
-        runtime.announce_compiling()
     with suppress(KeyboardInterrupt, EOFError, BrokenPipeError):  # the last two mean that the other process has ended
+        if runtime.JIT:  # the other backend uses BLAS, where the number of threads changes the rounding
+            runtime.set_threads(max(1, runtime.threads() // jobs))
+        if announce:  # one process says for all that kernels are compiled
+            runtime.announce_compiling()
         segmenter = Segmenter(settings)
         pipe.send(None)  # ready
         deque(segment_files(iter(pipe.recv, None), segmenter, send), maxlen=0)
