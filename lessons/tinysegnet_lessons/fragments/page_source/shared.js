@@ -19,7 +19,7 @@ export function format(value, digits = 4) {
   const size = Math.abs(value),
     extreme = size !== 0 && (size < 1e-3 || size >= 1e5);
   const text =
-    extreme && Number.isFinite(value) ? value.toExponential(digits - 2) : String(Number(value.toPrecision(digits)));
+    extreme && Number.isFinite(value) ? value.toExponential(digits - 2).replace(/\.0+e/, "e") : String(Number(value.toPrecision(digits)));
   return text.replace(/-/g, "−");
 }
 
