@@ -55,7 +55,7 @@ def test_window_moves_and_the_output_grows(browser, tmp_path):
     with Shown(browser, tmp_path, "convolution") as shown:
         for steps, filled in ((1, 0), (9, 1), (9, 2)):
             for _ in range(steps):
-                shown.press("add one product")
+                shown.press("one product")
             assert sum(text != "" for row in shown.board("output") for text in row) == filled
         shown.press("restore")
         shown.frame.locator("button", has_text="play").click()
@@ -184,7 +184,7 @@ def test_network_has_the_costs_and_fields_of_the_librarys(browser, tmp_path):
             for name, value in (("stages", stages), ("channels", channels), ("rows", H), ("columns", W),
                                 ("kernel size", K)):  # fmt: skip
                 shown.drag(name, value)
-            shown.press("twice the channels" if doubled else "as many channels")
+            shown.press("channels double" if doubled else "channels stay")
             costs = shown.frame.evaluate("""(() => { const convs = convolutions(state), count = state.stages; return [
                 sum(convs.map((conv) => parameters(conv, state.K))), sum(convs.map(keptBytes)),
                 sum(convs.slice(0, count).map(indexBytes))] })()""")

@@ -169,7 +169,7 @@ function draw() {
     root.className = `tile ${k === taps - 1 && taps < 9 ? "now" : ""} ${k >= taps ? "later" : ""}`;
     text.textContent = `${number} × ${term(weight)}`;
     product.textContent = `= ${format(parts[k], 3)}`;
-    Object.assign(product.style, signed(parts[k], Math.max(9, largestOf([parts]))));
+    Object.assign(product.style, signed(parts[k], Math.max(1, largestOf([parts]))));
     input.value = String(weight);
     input.setAttribute("aria-valuetext", format(weight, 3));
   });
@@ -227,7 +227,7 @@ start(
           { class: "choices" },
           el("span", {}, "window"),
           play,
-          button("add one product", () => {
+          button("one product", () => {
             if (timer) pause();
             next();
           }),

@@ -14,12 +14,12 @@ export const windowAt = (xPadded, u, v, K, stride) =>
   xPadded.slice(u * stride, u * stride + K).map((row) => row.slice(v * stride, v * stride + K));
 
 /** @type {(window: number[][], kernel: number[][]) => number[]} */
-export const products = (window, kernel) => window.flatMap((row, i) => row.map((number, j) => number * kernel[i][j]));
+export const products = (window, kernel) =>
+  window.flatMap((row, i) => row.map((number, j) => number * kernel[i][j]));
 
 /** @type {(x: number[][], kernel: number[][], stride: number, P: number) => number[][]} */
 export function conv2d(x, kernel, stride, P) {
-  const xPadded = padded(x, P),
-    K = kernel.length;
+  const xPadded = padded(x, P), K = kernel.length;
   const rows = Math.floor((x.length + 2 * P - K) / stride) + 1;
   const columns = Math.floor((x[0].length + 2 * P - K) / stride) + 1;
   const at = (/** @type {number} */ u, /** @type {number} */ v) =>

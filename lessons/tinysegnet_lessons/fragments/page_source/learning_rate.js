@@ -51,8 +51,9 @@ function push(event) {
   draw();
 }
 
-/** @param {Pair[]} path */
-function drawValley(path) {
+/** @param {Pair[]} path  @param {boolean} diverges */
+function drawValley(path, diverges) {
+  const colour = diverges ? "var(--G)" : "var(--accent)";
   // The contours are ellipses along the eigenvectors of the curvature.
   const angle =
     (Math.atan2(
@@ -86,11 +87,11 @@ function drawValley(path) {
       svg("polyline", {
         points: shown.map(([a, b]) => `${across(a).toFixed(1)},${up(b).toFixed(1)}`).join(" "),
         fill: "none",
-        stroke: "var(--accent)",
+        stroke: colour,
         "stroke-width": 1.8,
         "stroke-linejoin": "round",
       }),
-      shown.map(([a, b]) => svg("circle", { cx: across(a), cy: up(b), r: 3, fill: "var(--accent)" })),
+      shown.map(([a, b]) => svg("circle", { cx: across(a), cy: up(b), r: 3, fill: colour })),
       svg("circle", {
         cx: across(state.start[0]),
         cy: up(state.start[1]),
@@ -105,7 +106,7 @@ function drawValley(path) {
             y: up(w1) - 6,
             width: 12,
             height: 12,
-            fill: "var(--accent)",
+            fill: colour,
             stroke: "var(--paper)",
             "stroke-width": 2,
           })
@@ -152,7 +153,7 @@ function draw() {
   const limit = (2 * (1 + momentum)) / LARGE,
     diverges = rate > limit,
     out = outputs(X, w);
-  drawValley(path);
+  drawValley(path, diverges);
   drawHeights(path, diverges);
   verdict.replaceChildren(
     `The limit is 2 · (1 + ${format(momentum, 2)}) / ${format(LARGE, 3)} = `,

@@ -4,7 +4,7 @@ import { convolutions, encoderField, field, indexBytes, keptBytes, parameters, s
 import { choices, el, range, slider, start, sum, table } from "./shared.js";
 
 /** @type {import("./network_formula.js").Settings} */
-const state = { stages: 4, channels: 32, H: 45, W: 61, K: 3, doubled: true, classes: 11 };
+const state = { stages: 4, channels: 32, H: 90, W: 121, K: 3, doubled: true, classes: 11 };
 const drawing = el("div", { role: "group", "aria-label": "the maps of the network" }),
   totals = el("div", { class: "totals", "aria-live": "polite" }),
   rows = el("div", {});
@@ -123,7 +123,7 @@ start(
       number("columns", "W", 8, 128),
       number("kernel size", "K", 1, 7, 2),
     ),
-    choices("next stage", { yes: "twice the channels", no: "as many channels" }, "yes", (key) => {
+    choices("per stage", { yes: "channels double", no: "channels stay" }, "yes", (key) => {
       state.doubled = key === "yes";
       draw();
     }).root,

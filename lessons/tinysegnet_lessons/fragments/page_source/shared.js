@@ -16,10 +16,9 @@ export const sum = (numbers) => numbers.reduce((total, number) => total + number
  * @param {number} [digits]  significant digits
  */
 export function format(value, digits = 4) {
-  const size = Math.abs(value),
-    extreme = size !== 0 && (size < 1e-3 || size >= 1e5);
-  const text =
-    extreme && Number.isFinite(value) ? value.toExponential(digits - 2) : String(Number(value.toPrecision(digits)));
+  const size = Math.abs(value), extreme = Number.isFinite(size) && size !== 0 && (size < 1e-3 || size >= 1e5);
+  const plain = String(Number(value.toPrecision(digits)));
+  const text = extreme ? value.toExponential(digits - 2).replace(/\.0+e/, "e") : plain;
   return text.replace(/-/g, "−");
 }
 

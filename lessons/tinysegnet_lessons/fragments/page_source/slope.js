@@ -15,7 +15,7 @@ const WIDTH = 400,
   BOTTOM = 212;
 const STEPS = range(121).map((k) => 10 ** (-k / 10));
 
-const state = { w: [1, 0, -1], i: 1, power: 0, central: false };
+const state = { w: [1, -0.5, -1], i: 1, power: 0, central: false };
 const curve = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img" }),
   errors = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img" });
 const measured = el("dl", { class: "measured", "aria-live": "polite" }),
@@ -180,7 +180,7 @@ function draw() {
   );
 }
 
-const weight = slider("value", { min: LOW, max: HIGH, step: 0.05, value: 0 }, (value) => {
+const weight = slider("value", { min: LOW, max: HIGH, step: 0.05, value: -0.5 }, (value) => {
   state.w[state.i] = value;
   draw();
 });
