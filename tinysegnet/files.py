@@ -109,8 +109,8 @@ def new_file(path: str | os.PathLike[str], *, durable: bool = True) -> Iterator[
     except BaseException as error:  # including Ctrl-C, because no temporary file must remain
         with suppress(OSError):
             temporary.unlink()
-        if isinstance(error, OSError):
-            error.filename, error.filename2 = os.fspath(path), None  # not the temporary file's name
+        if isinstance(error, OSError) and error.errno:
+            raise OSError(error.errno, error.strerror, os.fspath(path)) from error  # not the temporary file's name
         raise
     if durable and os.name == "posix":  # other systems cannot sync a folder
         _sync_folder(target.parent)
