@@ -64,6 +64,28 @@ def test_fragment_is_accessible(browser, tmp_path, name, dark):
         page.close()
 
 
+def test_fragment_follows_the_theme_of_the_page(browser, tmp_path):
+    """As JupyterLab, VS Code, Colab and the site do, the page changes its text colour and an attribute."""
+    with Shown(browser, tmp_path, "pooling") as shown:
+        cell = shown.frame.locator(".cell").first
+        light = cell.evaluate("(element) => getComputedStyle(element).color")
+        shown.page.evaluate("document.body.style.color = '#eee'; document.body.dataset.theme = 'dark'")
+        shown.frame.locator("html[data-theme=dark]").wait_for()
+        assert cell.evaluate("(element) => getComputedStyle(element).color") != light
+
+
+def test_fragment_needs_no_access_to_the_page_around_it(browser, tmp_path):
+    (path := tmp_path / "page.html").write_text(
+        fragments.show("slope")._repr_html_().replace("<iframe ", '<iframe sandbox="allow-scripts" ')
+    )
+    page = browser.new_page(viewport={"width": 900, "height": 700}, color_scheme="dark")
+    try:
+        page.goto(path.as_uri())
+        page.frame_locator("iframe").locator("html[data-theme=dark] .curve").first.wait_for()
+    finally:
+        page.close()
+
+
 @every_fragment
 def test_touch_targets_are_large_enough(browser, tmp_path, name):
     """Controls have 44 pixels. Pictures that are drawn by dragging count as one target."""
