@@ -84,11 +84,12 @@ def test_a_picture_that_claims_a_huge_size_is_refused(workplace, capsys):
     header = (30_000).to_bytes(4) * 2 + bytes([1, 0, 0, 0, 0])  # one bit per pixel
     parts = chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(b"")), chunk(b"IEND", b"")
     (workplace / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
-    assert main(["predict", "toy", "bomb.png", "--out", "o"]) == 2
-    (line,) = error_lines(capsys)
-    assert line.startswith("error: bomb.png: ")
-    assert "Mpx; at most 175 are allowed" in line
-    assert "175" in line
+    for options, facts in ([], ["30000 x 30000", "--full-size"]), (["--full-size"], ["damaged"]):
+        assert main(["predict", "toy", "bomb.png", "--out", "o", *options]) == 2
+        (line,) = error_lines(capsys)
+        assert line.startswith("error: bomb.png: ")
+        assert all(fact in line for fact in facts)
+        assert not os.listdir("o")
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read and write everything")
@@ -131,7 +132,6 @@ def test_a_failed_write_says_what_to_do(workplace, capsys, monkeypatch, number, 
     ("command", "place"),
     [
         (f"train {TINY} --limit 2", ["tinysegnet.training.training_step.TrainingStep.run"]),
-        ("predict toy x.png --out o", ["PIL.Image.Image.load"]),
         ("summary tiny", [ts.Network, "summary"]),
         ("evaluate toy --limit 1", ["tinysegnet.prediction.evaluate"]),
     ],
@@ -145,6 +145,17 @@ def test_too_little_memory_says_what_to_do(workplace, capsys, monkeypatch, comma
     (line,) = error_lines(capsys)
     assert line.startswith("error: not enough memory for an array")
     assert all(option in line for option in ("--size", "--batch-size", "--width"))
+
+
+def test_too_little_memory_for_a_picture_names_it(workplace, capsys, monkeypatch):
+    def fails(*arguments, **settings):
+        raise MemoryError("for an array")
+
+    monkeypatch.setattr("PIL.Image.Image.load", fails)
+    assert main("predict toy x.png --out o".split()) == 2
+    (line,) = error_lines(capsys)
+    assert line.startswith("error: x.png: there is not enough memory")
+    assert all(option in line for option in ("--scale", "--jobs"))
 
 
 def test_commands_work_with_closed_output(workplace, monkeypatch):

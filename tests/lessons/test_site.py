@@ -14,7 +14,7 @@ import tinysegnet as ts
 from tinysegnet_lessons.figures import show_plot
 
 SOURCES = sorted((ROOT / "lessons" / "src").glob("[0-9][0-9]*_*.py"))
-PLAIN_FILES = ("errors", "files", "runtime.settings", "weights.weight_files", "training.optim", "training.schedules",
+PLAIN_FILES = ("errors", "files", "runtime.settings", "weights.weight_files", "training.optim",
                "bench.measure", "bench.table", "bench.workloads")  # fmt: skip
 
 
