@@ -152,7 +152,7 @@ def test_too_little_memory_for_a_picture_names_it(workplace, capsys, monkeypatch
         raise MemoryError("for an array")
 
     monkeypatch.setattr("PIL.Image.Image.load", fails)
-    assert main("predict toy x.png --out o".split()) == 2
+    assert main(["predict", "toy", "x.png", "--out", "o"]) == 2
     (line,) = error_lines(capsys)
     assert line.startswith("error: x.png: there is not enough memory")
     assert all(option in line for option in ("--scale", "--jobs"))
