@@ -41,6 +41,8 @@ def read_safetensors(path: Path, keep: Callable[[str], object]) -> dict[str, np.
             try:
                 if keep(name):
                     arrays[name] = np.array(file.get_tensor(name), order="C")
+                    if arrays[name].dtype.kind not in "biufc":  # ml_dtypes, if imported, adds bfloat16 to NumPy
+                        raise TypeError
             except (AttributeError, TypeError, safetensors.SafetensorError) as error:
                 kind = file.get_slice(name).get_dtype()
                 raise CheckpointError(f"{name} is {kind}, which NumPy lacks. Convert it to float32") from error
