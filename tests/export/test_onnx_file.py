@@ -167,7 +167,8 @@ def test_a_palette_of_another_network_is_refused():
     ("--html a.html --argmax", ("--argmax", "--html")),
     ("--out a.safetensors --argmax", ("--argmax", "--onnx")),
     ("--onnx taken.onnx", ("taken.onnx", "exists")),
-    ("--html taken.onnx", ("taken.onnx", "exists")),
+    ("--html taken.onnx", ("taken.onnx", "--html", ".html")),
+    ("--onnx a.html", ("a.html", "--onnx", ".onnx")),
 ])  # fmt: skip
 def test_contradictions_are_one_line(here, capsys, words, facts):
     Path("taken.onnx").write_text("mine")

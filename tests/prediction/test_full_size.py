@@ -59,7 +59,7 @@ def test_tiles_are_chosen_above_a_number_of_pixels(run, monkeypatch, pixels, exp
 
 
 @pytest.mark.parametrize(("options", "help"), [
-    (["--no-tiles"], "--scale 0.99 or less"),
+    (["--no-tiles"], "--scale 0.99 or less, or leave out --no-tiles"),
     (["--samples", "2"], "--scale 0.99 or less"),
     (["--test-scales", "1", "0.5"], "--scale 0.199 or less, or --full-size and --test-scales 1 without --scale"),
     (["--scale", "0.9"], "--scale 0.199 or less, or --full-size and --test-scales 1 without --scale"),

@@ -2,6 +2,8 @@
 
 from .options import CheckpointPath, FilePath
 
+ENDINGS = {"--onnx": (".onnx",), "--html": (".html", ".htm")}
+
 
 def run(
     checkpoint: CheckpointPath, /, *, out: FilePath | None = None, onnx: FilePath | None = None,
@@ -30,7 +32,7 @@ def run(
     targets = [(option, path) for option, path in (("--out", out), ("--onnx", onnx), ("--html", html)) if path]
     if not targets:
         raise SettingError(
-            "--out is missing. Give --out FILE, --onnx FILE or --html FILE. See tinysegnet export --help"
+            "--out is missing. Give one of --out FILE, --onnx FILE and --html FILE. See tinysegnet export --help"
         )
     if len(targets) > 1:
         raise SettingError(f"{targets[0][0]} and {targets[1][0]} cannot be combined. Give one of them")
@@ -42,6 +44,8 @@ def run(
     if torch and half:
         raise SettingError("--torch and --half cannot be combined. Give --torch, and convert to float16 with "
                            "PyTorch's .half()")  # fmt: skip
+    if option != "--out" and path.suffix.lower() not in (endings := ENDINGS[option]):
+        raise SettingError(f"{path}: a file of {option} must end in {endings[0]}. Give another name")
     if path.exists():
         raise SettingError(f"{path}: exists already. Choose another {option}, or remove it")
     loaded = open_checkpoint(checkpoint)

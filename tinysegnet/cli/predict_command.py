@@ -55,7 +55,7 @@ def run(
         jobs: The number of processes, which share the processor's cores. The results do not depend on it.
     """
     from .. import viz
-    from ..prediction.segment_files import Outcome, PictureTask, Segmenter, SegmentSettings, segment_files
+    from ..prediction.segment_files import SUFFIXES, Outcome, PictureTask, Segmenter, SegmentSettings, segment_files
 
     if tiles and options.samples:
         raise SettingError("tiles and samples cannot be combined: samples use the whole picture. Give one of the two")
@@ -68,6 +68,11 @@ def run(
     settings = SegmentSettings(checkpoint, palette, out, scale, averaging, options.samples, probabilities, gif,
                                full_size, tiles)  # fmt: skip
     tasks = list(map(PictureTask, range(len(paths)), paths, _own_stems(paths)))
+    video_stems = _own_stems([*videos, Path("camera")])[: len(sources)]
+    _check_targets([*paths, *videos], [
+        *(out / f"{task.stem}{suffix}.png" for task in tasks for suffix in SUFFIXES),
+        *(out / f"{stem}_overlay.mp4" for stem in video_stems),
+    ])  # fmt: skip
     segmenter = Segmenter(settings, loaded)
     animation = viz.Animation(segmenter.palette, len(paths)) if gif else None
     complete: list[bool] = []
@@ -105,8 +110,7 @@ def run(
         print(out / ANIMATION)
     codes = {0 if not failed else 1 if failed < len(paths) else 2} if paths or not sources else set()
     if sources:
-        stems = _own_stems([*videos, Path("camera")])
-        codes.add(predict_videos(sources, stems[: len(sources)], segmenter, video, unfamiliar))
+        codes.add(predict_videos(sources, video_stems, segmenter, video, unfamiliar))
     unfamiliar.warn()
     return codes.pop() if len(codes) == 1 else 1
 
@@ -127,6 +131,23 @@ def _files(images: tuple[Path, ...], out: Path) -> list[list[Path]]:
         ]
         for found in both
     ]  # fmt: skip
+
+
+def _check_targets(inputs: list[Path], targets: list[Path]) -> None:
+    """Raise SettingError if a result would replace an input or a file that `predict` did not write."""
+    from ..viz.image_bytes import MARK
+
+    originals, mark = {path.resolve() for path in inputs}, "\0".join(MARK).encode()
+    for target in targets:
+        if not target.exists():
+            continue
+        if target.resolve() in originals:
+            raise SettingError(f"{target}: a result would replace this input. Choose another --out")
+        if target.suffix == ".png" and target.is_file():
+            with open(target, "rb") as file:
+                if mark not in file.read(256):
+                    raise SettingError(f"{target}: this file exists, and was not written by this version of predict. "
+                                       "Choose another --out, or rename the file")  # fmt: skip
 
 
 def _own_stems(paths: list[Path]) -> list[str]:

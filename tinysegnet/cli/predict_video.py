@@ -86,6 +86,8 @@ def _predict_video(
         name, writer = reader.name, None
         if video.frames:
             target.mkdir(exist_ok=True)
+            if any(target.iterdir()):
+                raise SettingError(f"{target}: this folder is not empty. Remove it, or choose another --out")
         else:
             writer = stack.enter_context(closing(VideoWriter(stack.enter_context(new_file(target)), reader)))
         prediction = SmoothedPrediction(segmenter, Path(name), video.smooth)

@@ -145,7 +145,13 @@ class Segmenter:
         most = MAX_WORKING_PIXELS if whole else math.inf if own_size else MAX_LOGITS // self.palette.num_classes
         if h * w > most:
             factor = math.floor(1000 * settings.scale * math.sqrt(most / (h * w))) / 1000
-            others = "" if whole or own_size else ", or --full-size and --test-scales 1 without --scale"
+            others = (
+                ", or leave out --no-tiles"
+                if settings.tiles is False
+                else ""
+                if whole or own_size
+                else ", or --full-size and --test-scales 1 without --scale"
+            )
             raise SettingError(f"{path}: {h} x {w} pixels are too many for the network, which takes {most / 1e6:.1f} "
                                f"Mpx with these settings. Give --scale {factor:g} or less{others}")  # fmt: skip
         self._check_tiles(path, working)

@@ -47,6 +47,9 @@ class VideoReader:
                 raise ValueError("it contains none, or the codec is not supported")
         except (self.av.FFmpegError, OSError, ValueError, IndexError) as error:
             reason = getattr(error, "strerror", None) or error
+            if not self.is_file:
+                raise DataError(f"{self.name}: it cannot be opened ({reason}). Connect it, or give another "
+                                "number") from None  # fmt: skip
             raise DataError(f"{self.name}: no video can be read ({reason}). Choose another one") from None
         self.time_base, self.rate = self.video.time_base, self.video.average_rate or Fraction(25)
         seconds = (self.video.duration or 0) * self.time_base or Fraction(self._file.duration or 0, self.av.time_base)
@@ -57,7 +60,7 @@ class VideoReader:
         if isinstance(source, Path):
             if (kind := kind_of(source)) in ("an empty file", "a text file", "a pipe or a device"):
                 raise ValueError(kind)
-            return self.av.open(str(source))
+            return self.av.open(str(source.absolute()))  # or FFmpeg would take "http:" in a name for a protocol
         if sys.platform == "win32":
             cameras = [one for one in self.av.enumerate_input_devices("dshow") if "video" in one.media_types]
             return self.av.open(f"video={cameras[source].name}", format="dshow")
@@ -121,7 +124,7 @@ class VideoWriter:
     def __init__(self, path: Path, reader: VideoReader) -> None:
         self._reader, self._waiting = reader, list[Any]()
         self._video: Any = None
-        self._file = reader.av.open(str(path), "w", format="mp4")
+        self._file = reader.av.open(str(path.absolute()), "w", format="mp4")
         codec = reader.sound.codec_context.name if reader.sound else ""
         self.dropped_sound = "" if codec in SOUND_CODECS else codec
         self._sound = self._file.add_stream_from_template(reader.sound) if codec in SOUND_CODECS else None
@@ -132,7 +135,7 @@ class VideoWriter:
         while self._video and self._waiting:
             packet = self._waiting.pop(0)
             packet.stream = self._sound
-            self._file.mux(packet)
+            self._mux(packet)
 
     def write(self, picture: Image.Image, time: int) -> None:
         """Append a frame with even sides, at a time in units of the reader's time base."""
@@ -146,9 +149,18 @@ class VideoWriter:
         frame = self._reader.av.VideoFrame.from_image(picture)
         frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
         frame.pts, frame.time_base = time, self._reader.time_base
-        self._file.mux(self._video.encode(frame))
+        self._mux(self._video.encode(frame))
+
+    def _mux(self, packets: Any) -> None:
+        try:
+            self._file.mux(packets)
+        except self._reader.av.FFmpegError as error:
+            if isinstance(error, OSError):  # such as a full disk
+                raise
+            raise DataError(f"{self._reader.name}: an MP4 file cannot contain this video ({error.strerror}). Give "
+                            "--frames, or convert it first") from None  # fmt: skip
 
     def close(self) -> None:
         """Write what is still being encoded, and finish the file."""
-        self._file.mux(self._video.encode() if self._video else [])
+        self._mux(self._video.encode() if self._video else [])
         self._file.close()

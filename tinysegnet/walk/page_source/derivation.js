@@ -13,7 +13,7 @@ import { sumTable } from "walk/sum_view.js";
 import { breadcrumb, useOf } from "walk/trail.js";
 
 /** @import { Child } from "report/dom.js" */
-/** @import { Explanation, Line, Softmax } from "walk/explanation.js" */
+/** @import { Explanation, Line, Softmax, Sum } from "walk/explanation.js" */
 /** @import { LoadedNode, Tensor } from "walk/store.js" */
 
 /**
@@ -65,13 +65,27 @@ function zero(result, [y, x, c]) {
 function calculation(node, explanation) {
   const { name, sum, softmax, label, lines } = explanation;
   return [
-    sum ? kernelStack(node, sum, Math.min(state.reading, sum.read.C - 1)) : null,
+    sum ? kernelStack(node, sum, contributing(sum)) : null,
     sum ? sumTable(name, sum) : null,
     softmax ? softmaxTable(name, softmax, label) : null,
     lines ? lineTable(name, lines) : null,
     explanation.computed === null ? null : verdict(explanation.computed, explanation),
     linksNote(sourcesOf(explanation)),
   ];
+}
+
+/**
+ * Return the channel that the reader looks at or, if it contributes nothing, the one that contributes most.
+ *
+ * @param {Sum} sum
+ */
+function contributing({ terms, read }) {
+  /** @type {Map<number, number>} */
+  const parts = new Map();
+  for (const { channel, product } of terms) parts.set(channel, (parts.get(channel) ?? 0) + product);
+  const chosen = Math.min(state.reading, read.C - 1);
+  if (parts.get(chosen) !== 0) return chosen;
+  return [...parts].reduce((best, part) => (Math.abs(part[1]) > Math.abs(best[1]) ? part : best))[0];
 }
 
 /**

@@ -86,7 +86,7 @@ function playSum({ terms, start, letter, read }, KW, cells, output) {
     cells[place].setAttribute("data-now", "");
     mark.setAttribute("x", String(Math.min(x, read.W - 1)));
     mark.setAttribute("y", String(Math.min(y, read.H - 1)));
-    const channels = here.length > 1 ? ` from all ${here.length} channels here` : "";
+    const channels = here.length > 1 ? ` at this position, in ${here.length} channels` : "";
     output.textContent = `${added < 0 ? "−" : "+"} ${short(Math.abs(added))}${channels}, total ${format(total)}`;
     setTimeout(advance, DURATION / Math.max(9, places.length));
   };

@@ -181,7 +181,8 @@ const SHIFTED = {
  */
 export function onKey(event, more) {
   const action = (event.shiftKey ? SHIFTED : { ...KEYS, ...more })[event.key];
-  if (!action || event.ctrlKey || event.metaKey || event.altKey) return;
+  const { target } = event, control = target instanceof HTMLSelectElement || target instanceof HTMLInputElement;
+  if (!action || event.ctrlKey || event.metaKey || event.altKey || (control && target.id !== "slider")) return;
   event.preventDefault(); // otherwise a slider in focus would move one more step
   action();
 }

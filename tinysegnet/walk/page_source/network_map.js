@@ -40,7 +40,8 @@ export function networkMap() {
     return el("div", { class: "level", style: `--level: ${level}` },
       el("div", { class: "left" }, level === 0 ? pictureCard(step, changed) : null, cards(left)),
       el("div", { class: "crossings" }, crossings.filter(({ from, to }) => left.includes(from) && right.includes(to))
-        .map(({ what }) => el("span", { class: "crossing" }, cut && what === "indices" ? "no indices" : what))),
+        .map(({ what }) => el("span", { class: "crossing" }, cut && what === "indices" ? "no indices" : what)),
+        level === levels[levels.length - 1] ? el("span", { class: "crossing main" }, "maps") : null),
       el("div", { class: "right" }, cards(right), level === 0 ? endCards(step, changed) : null));
   });
   const choose = (/** @type {typeof state.mapShows} */ what) => () => { state.mapShows = what; };

@@ -3,7 +3,7 @@
 import { colourOf, css, paint, scaleOf } from "walk/colours.js";
 import { el, svg, toggle } from "walk/elements.js";
 import { showDerivation } from "walk/navigation.js";
-import { format, short, times } from "walk/numbers.js";
+import { short, times } from "walk/numbers.js";
 import { redraw, state } from "walk/state.js";
 
 /** @import { Statistics } from "walk/payload.js" */
@@ -155,7 +155,9 @@ function smallPictures(tensor, channel, choose) {
 
 /** @param {Statistics} statistics */
 function statistics({ min, max, mean, std, zeros, broken, counts, edges }) {
-  const rows = [["smallest", format(min)], ["largest", format(max)], ["mean", format(mean)], ["std. dev.", format(std)],
+  const written = [["smallest", min], ["largest", max], ["mean", mean], ["std. dev.", std]].map(([name, value]) =>
+    [String(name), typeof value === "number" ? short(value) : "?"]);
+  const rows = [...written,
     ["zeros", zeros === undefined ? "?" : `${(100 * zeros).toFixed(1)} %`]];
   if (broken) rows.push(["not finite", String(broken)]);
   const list = rows.map(([name, text]) => el("div", {}, el("dt", {}, name), el("dd", {}, text)));
@@ -173,7 +175,7 @@ function histogram(counts, edges) {
     const height = count ? Math.max(0.6, 20 * Math.sqrt(count / most)) : 0;
     bars.append(svg("rect", { x: k + 0.08, y: 20 - height, width: 0.84, height }));
   });
-  const labels = [short(edges[0]), "all numbers", short(edges[1])].map((text) => el("span", {}, text));
+  const labels = [short(edges[0]), short(edges[1])].map((text) => el("span", {}, text));
   const title = "histogram of all numbers; heights are square roots of counts";
   return el("div", { class: "histogram", title }, bars, el("p", {}, labels));
 }

@@ -26,6 +26,7 @@ function drawing() {
   const root = svg("svg", { width: Math.ceil(width + 40), height: Math.ceil(height) }), style = svg("style", {});
   style.textContent = [...document.querySelectorAll("style")].map((element) => element.textContent).join("\n");
   root.dataset.theme = theme();
+  root.style.background = getComputedStyle(document.body).backgroundColor;
   const frame = svg("foreignObject", { width: "100%", height: "100%" });
   frame.append(el("div", { class: "picture-file" }, copy));
   root.append(style, frame);

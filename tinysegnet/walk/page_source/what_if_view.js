@@ -25,7 +25,7 @@ export function whatIf(step, node, explanation, at) {
   if (!data.live) return null;
   const controls = controlsOf(step, node, explanation, at);
   if (!controls && !state.changes.length) return null;
-  const heading = controls ? "What if ...?" : "With your changes";
+  const heading = controls ? "What if?" : "With your changes";
   return el("section", { class: "what-if" }, el("h2", {}, heading), controls, state.changes.length ? outcome() : null);
 }
 
