@@ -1,8 +1,8 @@
 """The lessons: every source and every student's copy run to the end; the copy says which answers are not written.
 
-The short form runs each solved lesson in one process without numba, in the fast mode: a cell with "fast" in its
-metadata runs that text instead of its own. The long form also runs the students' copies in Jupyter kernels, with numba;
-building the site does the same with the solved lessons.
+The short form runs the solved lessons, except for the longest, in one process without numba, in the fast mode: a cell
+with "fast" in its metadata runs that text instead of its own. The long form also runs the longest, and the students'
+copies in Jupyter kernels, with numba; building the site does the same with all solved lessons.
 TINYSEGNET_LESSONS=full runs both with the lessons' own numbers and prints the times.
 """
 
@@ -23,6 +23,11 @@ MAX_LINES = 15
 FULL = os.environ.get("TINYSEGNET_LESSONS") == "full"
 in_kernels = pytest.mark.usefixtures() if FULL else pytest.mark.long
 every_lesson = pytest.mark.parametrize("source", build.SOURCES, ids=lambda source: source.stem)
+LONGEST = {"08", "09a", "10", "11", "12", "14", "16"}  # together more than half of the time
+solved_lesson = pytest.mark.parametrize("source", [
+    pytest.param(source, id=source.stem, marks=[pytest.mark.long] * (build.number(source) in LONGEST))
+    for source in build.SOURCES
+])  # fmt: skip
 ROOMS = ("", ".ops", ".layers", ".models", ".metrics", ".training.optim", ".data", ".viz", ".gradcheck")
 LIBRARY = {name for room in ROOMS for name in importlib.import_module(f"tinysegnet{room}").__all__}
 
@@ -46,7 +51,7 @@ def quick_runs(request):
 
 
 @pytest.mark.skipif(FULL, reason="the lessons run in kernels, with their own numbers")
-@every_lesson
+@solved_lesson
 def test_solved_lesson_runs_and_its_exercises_need_their_solutions(source, quick_runs, record_property):
     run = quick_runs[source.stem]
     assert run.failure is None, told(run.failure, source)
