@@ -1,6 +1,7 @@
 """What a walk shows at first sight: the network on one screen, the sum beside the pictures, the film."""
 
 import io
+import itertools
 import re
 
 import numpy as np
@@ -235,6 +236,27 @@ def test_step_is_saved_as_a_picture(browser, tiny_walk):
         assert "encoder2.conv1" in text
         assert text.count("data:image/png") >= 2
         opened.complaints.clear()  # the picture of the step is a data: URL
+
+
+def test_played_sum_is_saved_as_an_animation(browser, tiny_walk):
+    with Opened(browser, tiny_walk, address="#forward:encoder2.conv1", viewport=viewport(DESKTOP)) as opened:
+        positions = opened.page.locator(".stack > div:not(.outside)").count()
+        opened.evaluate("document.documentElement.setAttribute('data-theme', 'light')")
+        with opened.page.expect_download() as found:
+            opened.page.get_by_role("button", name="save it as GIF").click()
+        with Image.open(found.value.path()) as film:
+            assert film.n_frames == positions + 2  # the beginning and the end
+            assert film.info["loop"] == 0
+            frames = []
+            for number in range(film.n_frames):
+                film.seek(number)
+                frames.append(np.asarray(film.convert("RGB"), int))
+        with opened.page.expect_download() as found:
+            opened.page.get_by_role("button", name="save as PNG").click()
+        end = np.asarray(Image.open(found.value.path()).convert("RGB").resize(frames[0].shape[1::-1]), int)
+        assert np.abs(frames[-1] - end).mean() < 6
+        assert all((one != other).any() for one, other in itertools.pairwise(frames))
+        opened.complaints.clear()  # the pictures of the step are data: URLs
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

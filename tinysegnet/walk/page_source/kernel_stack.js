@@ -4,6 +4,7 @@
 import { colourOf, css, inkOn } from "walk/colours.js";
 import { el, svg } from "walk/elements.js";
 import { format, short } from "walk/numbers.js";
+import { saveGif } from "walk/picture_file.js";
 
 /** @import { Sum, Term } from "walk/explanation.js" */
 /** @import { LoadedNode } from "walk/store.js" */
@@ -32,15 +33,17 @@ export function kernelStack(node, sum, channel) {
     return term ? cell(term, parts, scales) : el("div", { class: "outside", title: "outside the picture: 0" });
   });
   const part = terms.reduce((total, { product }) => total + product, 0);
-  const total = el("output", { class: "running" }), onclick = () => playSum(sum, KW, cells, total);
-  const play = el("button", { type: "button", class: "choice", onclick }, "play the sum");
+  const output = el("output", { class: "running" }), states = statesOf(sum, KW, cells, output);
+  const button = (/** @type {string} */ text, /** @type {() => void} */ onclick) =>
+    el("button", { type: "button", class: "choice", onclick }, text);
   const legend = parts.length > 1 ? `${sum.letter}, weight and product` : "the products";
   const turned = sum.rotated ? " The window is rotated by 180°, so that each value lies on its weight." : "";
   return el("div", { class: "grids" },
     el("p", {}, `Channel ${channel} of ${sum.letter} contributes ${format(part)}:`),
     el("div", { class: "stack", style: `--size: ${KW}` }, cells),
     el("p", { class: "quiet" }, `Each cell shows ${legend}.${turned}`),
-    el("p", { class: "play" }, play, total));
+    el("p", { class: "play" }, button("play the sum", () => play(states, output)),
+      button("save it as GIF", () => saveGif(states)), output));
 }
 
 /**
@@ -59,38 +62,49 @@ function cell(term, parts, scales) {
 }
 
 /**
- * Add the products of all channels in the kernel's order. The mark moves through the kernel and over the picture.
+ * Return the states of the page while it adds the products of all channels in the kernel's order, as functions that
+ * show them. The mark moves through the kernel and over the picture.
  *
  * @param {Sum} sum
  * @param {number} KW
  * @param {HTMLElement[]} cells
  * @param {HTMLElement} output
  */
-function playSum({ terms, start, letter, read }, KW, cells, output) {
-  const first = start ? start.value : 0, places = [...new Set(terms.map(({ i, j }) => i * KW + j))];
-  const picture = document.querySelector(`section.panel[data-letter="${letter}"] svg`);
+function statesOf({ terms, start, letter, read }, KW, cells, output) {
   const mark = svg("rect", { width: 1, height: 1, class: "mark tap" });
-  picture?.append(mark);
-  let total = first, position = 0;
-  const clear = () => cells.forEach((each) => each.removeAttribute("data-now"));
-  const advance = () => {
-    if (!output.isConnected || output.dataset.play !== run) return mark.remove();
-    clear();
-    if (position === places.length) {
-      output.textContent = `The sum is ${format(total)}.`;
-      return mark.remove();
-    }
-    const place = places[position++], here = terms.filter(({ i, j }) => i * KW + j === place);
-    const added = here.reduce((part, { product }) => part + product, 0), [, y, x] = here[0].source;
-    total += added;
-    cells[place].setAttribute("data-now", "");
+  let total = start ? start.value : 0;
+  const beginning = start ? `start with ${start.name} ${format(start.value)}` : "start with 0";
+  const show = (/** @type {string} */ text, /** @type {number} */ place, /** @type {Term | null} */ term) => () => {
+    cells.forEach((cell, k) => cell.toggleAttribute("data-now", k === place));
+    output.textContent = text;
+    if (!term) return mark.remove();
+    const [, y, x] = term.source;
     mark.setAttribute("x", String(Math.min(x, read.W - 1)));
     mark.setAttribute("y", String(Math.min(y, read.H - 1)));
-    const channels = here.length > 1 ? ` at this position, in ${here.length} channels` : "";
-    output.textContent = `${added < 0 ? "−" : "+"} ${short(Math.abs(added))}${channels}, total ${format(total)}`;
-    setTimeout(advance, DURATION / Math.max(9, places.length));
+    document.querySelector(`section.panel[data-letter="${letter}"] svg`)?.append(mark);
   };
+  const states = [show(beginning, -1, null)];
+  for (const place of new Set(terms.map(({ i, j }) => i * KW + j))) {
+    const here = terms.filter(({ i, j }) => i * KW + j === place);
+    const added = here.reduce((part, { product }) => part + product, 0);
+    total += added;
+    const channels = here.length > 1 ? ` at this position, in ${here.length} channels` : "";
+    const text = `${added < 0 ? "−" : "+"} ${short(Math.abs(added))}${channels}, total ${format(total)}`;
+    states.push(show(text, place, here[0]));
+  }
+  return [...states, show(`The sum is ${format(total)}.`, -1, null)];
+}
+
+/**
+ * @param {(() => void)[]} states
+ * @param {HTMLElement} output
+ */
+function play(states, output) {
   const run = output.dataset.play = String(performance.now());
-  output.textContent = start ? `start with ${start.name} ${format(first)}` : "start with 0";
-  setTimeout(advance, start ? 900 : 300);
+  const advance = (/** @type {number} */ k) => {
+    if (!output.isConnected || output.dataset.play !== run) return;
+    states[k]();
+    if (k + 1 < states.length) setTimeout(() => advance(k + 1), DURATION / Math.max(9, states.length - 2));
+  };
+  advance(0);
 }

@@ -1,11 +1,13 @@
-// Saves the present step as a picture, SVG or PNG, as it is on the screen.
+// Saves the present step as a picture, SVG or PNG, as it is on the screen, or its sum as an animated GIF.
 
 import { theme } from "walk/colours.js";
 import { el, svg } from "walk/elements.js";
+import { encodeGif } from "walk/gif.js";
 import { state } from "walk/state.js";
 import { steps } from "walk/steps.js";
 
 const SCALE = 2; // pixels of the PNG per pixel of the page
+const GIF_DELAY = 800; // milliseconds per frame
 
 /** Return the buttons that save the present step. */
 export const saveButtons = () => el("p", { class: "choices" },
@@ -47,11 +49,37 @@ function download(href, ending) {
 
 const saveSvg = () => download(urlOf(drawing().text), "svg");
 
-async function savePng() {
+/**
+ * Draw the present step on a canvas.
+ *
+ * @param {number} scale
+ */
+async function painted(scale) {
   const { text, width, height } = drawing(), image = new Image();
   image.src = urlOf(text);
   await image.decode();
-  const canvas = el("canvas", { width: SCALE * width, height: SCALE * height });
+  const canvas = el("canvas", { width: scale * width, height: scale * height });
   canvas.getContext("2d")?.drawImage(image, 0, 0, canvas.width, canvas.height);
-  download(canvas.toDataURL("image/png"), "png");
+  return canvas;
+}
+
+async function savePng() {
+  download((await painted(SCALE)).toDataURL("image/png"), "png");
+}
+
+/**
+ * Save the present step as an animation.
+ *
+ * @param {(() => void)[]} states  functions that show what its frames contain
+ */
+export async function saveGif(states) {
+  const frames = [];
+  for (const show of states) {
+    show();
+    const canvas = await painted(1), frame = canvas.getContext("2d")?.getImageData(0, 0, canvas.width, canvas.height);
+    if (frame) frames.push(frame);
+  }
+  const url = URL.createObjectURL(encodeGif(frames, GIF_DELAY));
+  download(url, "gif");
+  setTimeout(() => URL.revokeObjectURL(url), 10000);
 }
