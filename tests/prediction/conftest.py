@@ -1,3 +1,3 @@
 """The short form of these tests runs the NumPy variants of the ops, because they make no claim about speed."""
 
-from backends import compiled_ops, numpy_in_the_short_form  # noqa: F401
+from backends import compiled_ops, defined_ops, numpy_in_the_short_form  # noqa: F401

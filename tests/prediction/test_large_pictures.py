@@ -18,6 +18,7 @@ from tinysegnet.prediction.large_pictures import LargePicture
 from tinysegnet.weights.checkpoint import save
 
 pyvips = pytest.importorskip("pyvips")
+pytestmark = pytest.mark.usefixtures("defined_ops")
 RESULTS = ("overlay", "colours", "labels")
 H, W = 421, 483  # the overlay of a narrower picture has margins
 

@@ -42,6 +42,7 @@ def dependent_rows(model, picture, unknown):
     return np.flatnonzero((logits[1:] != logits[0]).any(axis=(0, 2, 3)))
 
 
+@pytest.mark.usefixtures("defined_ops")
 @pytest.mark.parametrize("odd", [0, 5])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_halo_is_enough_and_one_pixel_less_is_not(name, odd):
