@@ -1,7 +1,7 @@
 """The short form of these tests runs the NumPy variants of the ops, because it makes no claim about speed."""
 
 import pytest
-from backends import numpy_in_the_short_form  # noqa: F401
+from backends import defined_ops, numpy_in_the_short_form  # noqa: F401
 from browser import launched
 from live_pages import HTML_NAMES, toy
 

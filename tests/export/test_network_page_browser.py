@@ -14,6 +14,8 @@ from tinysegnet.export.network_page import STREET_SIZE, build_live_page
 from tinysegnet.prediction.predict import predict, predict_logits
 from tinysegnet.weights.checkpoint import Checkpoint
 
+pytestmark = pytest.mark.usefixtures("defined_ops")  # so that near-ties in pooling windows are decided alike
+
 
 def wrong(labels, image, loaded=None):
     """Count the pixels that the library, with the page's weights, labels otherwise, except for near-ties."""
