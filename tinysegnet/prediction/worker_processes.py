@@ -4,7 +4,9 @@ Each process opens the checkpoint once and runs `segment_files` on the tasks tha
 small, because each process reads the pictures and writes the results itself.
 """
 
+import os
 import signal
+import sys
 import threading
 import traceback
 from collections import deque
@@ -139,6 +141,7 @@ def _work(pipe: Any, settings: SegmentSettings, jobs: int, announce: bool) -> No
     """Segment the pictures of the tasks that come through the pipe, until None comes, and send the outcomes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # its KeyboardInterrupt ends `segment_files`
+    sys.unraisablehook = _end_if_interrupted
     lock = threading.Lock()
 
     def send(outcome: Outcome) -> None:
@@ -155,3 +158,10 @@ def _work(pipe: Any, settings: SegmentSettings, jobs: int, announce: bool) -> No
         segmenter = Segmenter(settings)
         pipe.send(None)  # ready
         deque(segment_files(iter(pipe.recv, None), segmenter, send), maxlen=0)
+
+
+def _end_if_interrupted(unraisable: Any) -> None:
+    """End the process if its interrupt was lost in a place that cannot raise, such as a callback while compiling."""
+    if isinstance(unraisable.exc_value, KeyboardInterrupt):
+        os._exit(1)
+    sys.__unraisablehook__(unraisable)
