@@ -33,7 +33,8 @@ def test_map_shows_every_stage_with_its_strongest_channel(browser, tiny_walk):
                          "decoder2", "encoder3", "decoder3", "encoder4", "decoder4"]  # fmt: skip
         assert opened.page.locator(".crossing").all_inner_texts() == ["indices"] * 4 + ["maps"]
         canvas = "document.querySelector('[data-stage=encoder2] canvas')"
-        opened.page.wait_for_function(f"{canvas}.width === {relu.shape[1]}")
+        while opened.page.evaluate(f"{canvas}.width") != relu.shape[1]:
+            opened.page.wait_for_timeout(20)
         H, W = relu.shape[:2]
         pixels = opened.page.evaluate(f"Array.from({canvas}.getContext('2d').getImageData(0, 0, {W}, {H}).data)")
         light = np.reshape(pixels, (H, W, 4))[:, :, :3].sum(2).ravel()
@@ -120,13 +121,35 @@ def test_path_of_links_leads_back(browser, tiny_walk):
         opened.wait_for_step("forward:decoder1.relu1")
         page.locator(".derivation table .follow").first.click()
         opened.wait_for_step("forward:decoder1.bn1")
-        page.wait_for_function("document.querySelectorAll('.trail button').length === 2")
+        page.locator(".trail button").nth(1).wait_for()
         assert page.locator(".trail button").first.inner_text() == first
         page.locator(".trail button").first.click()
         opened.wait_for_step("forward:classifier")
-        page.wait_for_function("!document.querySelector('.trail')")
+        page.locator(".trail").wait_for(state="detached")
         assert page.locator(".clicked code").inner_text() == first
         assert page.locator(".trail").count() == 0
+
+
+def test_path_leads_back_to_the_number_that_was_shown(browser, tiny_walk):
+    """Until the reader chooses a pixel, steps show one near the first whose number is not 0."""
+    with Opened(browser, tiny_walk, address="#forward:decoder1.relu1") as opened:
+        page = opened.page
+        opened.evaluate("""(async () => {
+          const step = steps[state.step], result = resultOf(step, await nodeOf(step.node));
+          const [rows, columns] = result.grid;
+          const y = rows.find((row) => columns.some((column) => !result.value(row, column, state.channel)));
+          const x = columns.find((column) => !result.value(y, column, state.channel));
+          state.place = [(y + 0.5) / result.H, (x + 0.5) / result.W];
+          await redraw();
+        })()""")
+        first = page.locator(".clicked").inner_text()
+        assert not first.endswith(" = 0")
+        page.locator(".derivation table .follow").first.click()
+        opened.wait_for_step("forward:decoder1.bn1")
+        page.locator(".trail button").first.click()
+        opened.wait_for_step("forward:decoder1.relu1")
+        page.locator(".trail").wait_for(state="detached")
+        assert page.locator(".clicked").inner_text() == first
 
 
 def test_number_leads_to_the_step_that_reads_it(browser, tiny_walk):
@@ -200,7 +223,7 @@ def test_film_goes_on_by_itself_until_the_reader_acts(browser, tiny_walk):
         assert re.search(r"27|18|12 products add up", page.locator("#film p").inner_text())
         page.clock.run_for(4100)
         opened.wait_for_step("forward:encoder1.bn1")
-        page.wait_for_function("document.querySelector('#film').innerText.startsWith('encoder1.bn1')")
+        page.locator("#film", has_text="encoder1.bn1").wait_for()
         page.keyboard.press("ArrowRight")
         opened.wait_for_step("forward:encoder1.relu1")
         assert page.locator("#film").is_hidden()
@@ -215,7 +238,7 @@ def test_film_shows_the_steps_of_one_op(browser, tiny_walk):
         page.keyboard.press("p")
         page.locator("#film select").select_option("max-pooling")
         for step in ("forward:encoder1.pool", "forward:encoder2.pool", "forward:encoder3.pool"):
-            page.wait_for_function(f"document.querySelector('#film').innerText.includes('{opened.step.split(':')[1]}')")
+            page.locator("#film", has_text=opened.step.split(":")[1]).wait_for()
             page.clock.run_for(4100)
             opened.wait_for_step(step)
 

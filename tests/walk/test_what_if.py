@@ -123,7 +123,8 @@ def test_reader_switches_the_indices_off_and_sees_what_follows(browser, tiny_wal
         page.get_by_role("button", name="with your changes").click()
         opened.settled()
         assert page.locator(".crossing:not(.main)").all_inner_texts() == ["no indices"] * 4
-        page.wait_for_function("document.querySelector('[data-stage=prediction] canvas').width === 32")
+        while page.evaluate("document.querySelector('[data-stage=prediction] canvas').width") != IMAGE.shape[1]:
+            page.wait_for_timeout(20)
         page.get_by_role("button", name="undo").click()
         opened.settled()
         assert opened.evaluate("state.changes.length") == 0

@@ -19,6 +19,8 @@ export const state = {
   step: 0,
   /** @type {[number, number]} the chosen position in the picture, 0..1 from the top and from the left */
   place: data.place,
+  /** @type {[number, number]} the position of the number that is shown, which may be a pixel near `place` */
+  shown: data.place,
   /** whether the reader chose the position; until then, each step shows a number near it that is not 0 */
   settled: false,
   /** @type {Stop[]} the numbers from which the reader followed links */

@@ -37,6 +37,7 @@ export function stepView(step, node) {
   let [y, x] = pixelAt(result, state.place);
   state.channel = classFor(step, node, y, x) ?? state.channel;
   [y, x] = chosenPixel(result);
+  state.shown = [(y + 0.5) / result.H, (x + 0.5) / result.W];
   const channel = Math.min(state.channel, result.shown - 1), explanation = explain(step, node, y, x, channel);
   const named = result.names && result.C > 1 ? ` (${result.names[channel]})` : "";
   const dots = result.grid.map((axis) => axis.length).join(" × ");

@@ -19,7 +19,7 @@ import { readIndex, resultIndex, steps } from "walk/steps.js";
  * @param {number} channel
  */
 export function follow(name, step, place, channel) {
-  const trail = [...state.trail, { name, step: state.step, place: state.place, channel: state.channel }];
+  const trail = [...state.trail, { name, step: state.step, place: state.shown, channel: state.channel }];
   return show(trail, step.index, place, channel);
 }
 
