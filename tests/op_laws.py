@@ -17,7 +17,7 @@ TYPED = [(op, variant, dtype) for op, variant in VARIANTS for dtype in (np.float
          if LONG or variant == "numpy" or dtype == np.float64 or (op, variant) in DTYPE_DEPENDENT]  # fmt: skip
 FAST = [row for row in TYPED if row[1] != "numpy"]
 GRADIENTS = [row for row in VARIANTS if LONG or row[1] == "numpy" or row == ("relu", "numba")]
-ROUNDING = {"winograd": 10}  # powers of Winograd's points 2 and -2 amplify rounding errors
+ROUNDING = {"winograd": 10, "winograd_f6": 20}  # powers of Winograd's points 2 and -2 amplify rounding errors
 COMPLETE = ("numpy", "numba")  # variants that support every case; others may raise a ShapeError for some shapes
 
 

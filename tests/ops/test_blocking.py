@@ -69,6 +69,11 @@ def test_tiles_may_fill_several_tasks(tiles):
     compare("conv2d", *drawn((1, 3, 4 * tiles, 2), (3, 3), 3))
 
 
+@pytest.mark.parametrize("tiles", around(winograd.GROUP, 3 * winograd.GROUP))
+def test_tiles_may_fill_several_groups(tiles):
+    compare("conv2d", *drawn((1, 3, 6 * tiles - 1, 2), (3, 3), 3))
+
+
 @pytest.mark.parametrize("tiles", around(winograd.TILES_PER_WIDE_TASK))
 def test_tiles_of_wide_layers_may_fill_several_tasks(tiles):
     x, weight, bias = drawn((1, 4, 4 * tiles - 1, 2), (3, 3), winograd.WIDE)
@@ -82,11 +87,12 @@ def test_tiles_may_fill_several_blocks(tiles, K):
     x, weight, bias = drawn((1, 3, 4 * tiles - 2, 1), (K, K), 2)
     expected, cache = conv.conv2d_forward_numpy(x, weight, bias)
     dout = np.random.default_rng(1).standard_normal(expected.shape)
-    out, dweight, name = np.empty_like(expected), np.empty_like(weight), winograd.algorithm_for(weight.shape, (1, 1))
-    winograd.forward(name, x, weight, bias, out, cache.pads, False, budget=1)
-    winograd.weight_gradient(name, x, dout, dweight, cache.pads, budget=1)
-    assert relative(out, expected) < 1e-12
-    assert relative(dweight, conv.conv2d_backward_numpy(dout, cache)[1]) < 1e-12
+    for name in winograd.algorithms_for(weight.shape, (1, 1)):
+        out, dweight = np.empty_like(expected), np.empty_like(weight)
+        winograd.forward(name, x, weight, bias, out, cache.pads, False, budget=1)
+        winograd.weight_gradient(name, x, dout, dweight, cache.pads, budget=1)
+        assert relative(out, expected) < 1e-12
+        assert relative(dweight, conv.conv2d_backward_numpy(dout, cache)[1]) < 1e-12
 
 
 @pytest.mark.parametrize("rows", around(direct.ROWS, 2 * direct.ROWS))

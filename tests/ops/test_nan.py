@@ -21,12 +21,12 @@ def inference(name):
 ALGORITHMS = {
     "numpy": lambda *args: conv.conv2d_inference_numpy(*args[:3], padding=args[3], relu=True),
     "numba": lambda *args: conv.conv2d_inference_numba(*args[:3], padding=args[3], relu=True),
-    **{name: inference(name) for name in ("direct", "winograd")},
+    **{name: inference(name) for name in ("direct", "winograd", "winograd_f6")},
 }
+KERNELS = [(name, K) for name in ALGORITHMS for K in (3, 5) if (name, K) != ("winograd_f6", 5)]
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
-@pytest.mark.parametrize("K", [3, 5])
+@pytest.mark.parametrize(("algorithm", "K"), KERNELS)
 @pytest.mark.parametrize("padding", ["same", "valid"])
 def test_fused_relu_keeps_nan_of_every_feature_and_pixel(algorithm, K, padding):
     """A bias of NaN or infinity fills its feature. Negative infinity becomes 0, and other features do not change."""
@@ -45,8 +45,7 @@ def test_fused_relu_keeps_nan_of_every_feature_and_pixel(algorithm, K, padding):
         np.testing.assert_allclose(out[..., f], np.maximum(plain[..., f] + bias[f], 0), atol=1e-12)
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
-@pytest.mark.parametrize("K", [3, 5])
+@pytest.mark.parametrize(("algorithm", "K"), KERNELS)
 def test_fused_relu_loses_no_nan_of_the_picture(algorithm, K):
     """Wherever the kernel reads a NaN, the result is NaN. Winograd's algorithms may spread it within a tile."""
     weight = np.random.default_rng(0).standard_normal((K, K, 2, 3))

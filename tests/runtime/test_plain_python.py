@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 from forms import amount
+from op_laws import ROUNDING
 
 from tinysegnet import runtime
 
@@ -66,7 +67,7 @@ def test_kernels_as_plain_python_give_the_same_results(dtype, record_property):
                 np.testing.assert_array_equal(a, b, err_msg=str(key))
             elif np.isfinite(a).all():
                 error = np.linalg.norm(a - b) / max(np.linalg.norm(b), 1e-30)
-                assert error <= {"float32": 1e-6, "float64": 1e-14}[dtype] * (10 if key[1] == "winograd" else 1), key
+                assert error <= {"float32": 1e-6, "float64": 1e-14}[dtype] * ROUNDING.get(key[1], 1), key
                 worst = max(worst, error)
             else:
                 np.testing.assert_array_equal(np.isfinite(a), np.isfinite(b), err_msg=str(key))

@@ -12,7 +12,7 @@ is K*K shifted matrix products, without a matrix of patches, which would be K*K 
 
 SegNet uses convolution in every stage (Badrinarayanan et al. 2017, section 3), with stride 1 and "same" padding.
 
-The fast variant has three algorithms for the same sums, one in `engine/direct.py` and two in `engine/winograd.py`. For
+The fast variant has four algorithms for the same sums, one in `engine/direct.py` and three in `engine/winograd.py`. For
 each shape, it uses the algorithm that `engine/cost_model.py` expects to be fastest.
 """
 
@@ -171,14 +171,14 @@ def bias_or_zeros(bias, features, dtype):
 
 
 def _resolve_name(name, weight_shape, stride):
-    """Return the Winograd algorithm for this kernel if the name is "winograd", else the name itself."""
-    if name != "winograd":
+    """Return the first algorithm for this kernel whose name begins with "winograd" or "winograd_f6", else the name."""
+    if name is None or not name.startswith("winograd"):
         return name
-    found = winograd.algorithm_for(weight_shape, stride)
-    if found is None:
-        raise ShapeError(f"conv2d: Winograd's algorithms need a square kernel of at least 3x3 and stride 1, "
-                         f"got kernel {weight_shape[:2]} and stride {stride}")  # fmt: skip
-    return found
+    found = [algorithm for algorithm in winograd.algorithms_for(weight_shape, stride) if algorithm.startswith(name)]
+    if not found:
+        raise ShapeError(f"conv2d: Winograd's algorithms need a square kernel of at least 3x3 and stride 1, and "
+                         f"winograd_f6 needs a kernel of 3x3, got kernel {weight_shape[:2]} and stride {stride}")  # fmt: skip
+    return found[0]
 
 
 def _forward(x, weight, bias, stride, padding, *, relu=False, name=None):
@@ -193,7 +193,7 @@ def _by(name):
     """Return forward and backward for the named algorithm, or for the cost model's choice if the name is None."""
 
     def forward(x, weight, bias=None, *, stride=1, padding="same"):
-        """Convolve with one of the engine's algorithms. "winograd" raises ShapeError for unsupported shapes."""
+        """Convolve with one of the engine's algorithms. Winograd's raise ShapeError for unsupported shapes."""
         return _forward(x, weight, bias, stride, padding, name=name)
 
     def backward(dout, cache, *, input_gradient=True):
@@ -212,6 +212,7 @@ def _by(name):
 conv2d_forward_numba, conv2d_backward_numba = _by(None)
 conv2d_forward_direct, conv2d_backward_direct = _by("direct")
 conv2d_forward_winograd, conv2d_backward_winograd = _by("winograd")
+conv2d_forward_winograd_f6, conv2d_backward_winograd_f6 = _by("winograd_f6")
 
 
 def conv2d_inference_numba(x, weight, bias=None, *, scale=None, stride=1, padding="same", relu=False):
@@ -226,6 +227,7 @@ CONV2D = Op("conv2d", cache=Conv2dCache, differentiable=("x", "weight", "bias"),
             numpy=Variant(conv2d_forward_numpy, conv2d_backward_numpy),
             numba=Variant(conv2d_forward_numba, conv2d_backward_numba),
             direct=Variant(conv2d_forward_direct, conv2d_backward_direct),
-            winograd=Variant(conv2d_forward_winograd, conv2d_backward_winograd))  # fmt: skip
+            winograd=Variant(conv2d_forward_winograd, conv2d_backward_winograd),
+            winograd_f6=Variant(conv2d_forward_winograd_f6, conv2d_backward_winograd_f6))  # fmt: skip
 conv2d_forward, conv2d_backward = CONV2D.forward, CONV2D.backward
 conv2d_inference = public_function("conv2d_inference", numpy=conv2d_inference_numpy, numba=conv2d_inference_numba)

@@ -1,8 +1,8 @@
-"""The choice of the algorithm for a convolution: "direct", "winograd_f4x3" or "winograd_f4x4".
+"""The choice of the algorithm for a convolution: "direct", or one of Winograd's by name.
 
 The choice depends on shapes only, so it is the same on every machine. All algorithms consist mostly of multiply-adds.
-Other work is counted as the number of multiply-adds that take the same time. The costs were fitted to measurements with
-2 threads of an AVX-512 machine, for 1x4 to 512x512 channels and 8x8 to 180x240 pixels. Rough costs suffice, because a
+Other work is counted as the number of multiply-adds that take the same time. The costs were fitted to measurements on
+machines with AVX-512 and AVX2, for 1x4 to 512x512 channels and 8x8 to 360x480 pixels. Rough costs suffice, because a
 wrong choice between two equally fast algorithms costs no time.
 """
 
@@ -13,7 +13,7 @@ from . import winograd
 LANES = 16  # channels are processed in vectors, so 11 channels cost as much as 16
 TILE_ROW = 8  # the overhead of a register tile, in steps of its inner loop
 TRANSFORM = 4  # per value of V or M and per tap, since more taps need longer sums
-WEIGHT_TRANSFORM = 8  # per value of U and per tap
+WEIGHT_TRANSFORM = 24  # per value of U and per tap, and for reading U, which is larger than the caches
 START_DIRECT, START_WINOGRAD = 1_000_000, 1_900_000  # the compiled functions take 10 and 18 microseconds to start
 
 
@@ -37,15 +37,17 @@ def weight_gradient_costs(weight_shape, stride, out_shape):
 
 
 def _winograd_costs(weight_shape, stride, out_shape):
-    name = winograd.algorithm_for(weight_shape, stride)
-    if name is None:
-        return {}
+    return {name: _winograd_cost(name, weight_shape, out_shape)
+            for name in winograd.algorithms_for(weight_shape, stride)}  # fmt: skip
+
+
+def _winograd_cost(name, weight_shape, out_shape):
     tiles, (C, F) = winograd.Tiles(name, out_shape, weight_shape[0]), weight_shape[2:]
     transformed_weight = tiles.pieces**2 * tiles.num_points * C * _whole_vectors(F)
     transforms = tiles.total * tiles.num_points * (_whole_vectors(C) + _whole_vectors(F))
     products = max(tiles.total, 6) * transformed_weight
-    return {name: START_WINOGRAD + products
-            + tiles.algorithm.taps * (TRANSFORM * transforms + WEIGHT_TRANSFORM * transformed_weight)}  # fmt: skip
+    return (START_WINOGRAD + products
+            + tiles.algorithm.taps * (TRANSFORM * transforms + WEIGHT_TRANSFORM * transformed_weight))  # fmt: skip
 
 
 def choose_convolution(weight_shape, stride, out_shape):

@@ -1,10 +1,10 @@
-"""Convolution with a quarter of the multiplications: Winograd's F(4x4, 3x3) (Lavin & Gray 2015) and F(4x4, 4x4).
+"""Convolution with a quarter of the multiplications: F(4x4, 3x3), F(6x6, 3x3) and F(4x4, 4x4) of Winograd.
 
 The values at r + 3 points determine a product of polynomials with 4 and r coefficients: evaluate both factors (A, G),
 multiply, and interpolate (B). The computation of 4 outputs from r + 3 pixels is the transpose of this product.
 Therefore the matrices are transposed and applied in reverse order: B^T to the pixels and A^T to the result. This takes
 r + 3 multiplications instead of 4 r. Along both axes, a 3x3 kernel takes 36 multiplications instead of 144. If d is
-the (r+3) x (r+3) input pixels under a tile of 4x4 output pixels, and g is the weight:
+the (r+3) x (r+3) input pixels under a tile of 4x4 output pixels, and g is the weight (Lavin & Gray 2015):
 
     V = B^T d B            the transformed picture, for each tile and channel
     U = G g G^T            the transformed weight
@@ -21,13 +21,18 @@ Backward runs the same steps in reverse:
     dx is the convolution of dout with the weight rotated by 180 degrees and its channel axes swapped.
       (The literal transpose, B (dM U^T) B^T, would add tiles that overlap, so threads would write to the same pixel.)
 
-The transforms amplify rounding errors: entries of A reach 2^3 along each axis, and 2^6 along both. `tinysegnet bench`
-shows the error beside the error of PyTorch's direct sums, and tests/ops/test_winograd.py checks a bound.
+F(6x6, 3x3) has 6 outputs per 8 pixels and axis: 64 multiplications per 36 outputs instead of 144 per 64, so 1.78
+instead of 2.25 per output. Its V and M are smaller too, but its U is larger, which takes longer in wide layers with few
+tiles (`cost_model`). One task transforms, multiplies and transforms back a group of tiles.
+
+The transforms amplify rounding errors: entries of A reach 2^3 along each axis, and 2^6 along both; in F(6x6, 3x3), 2^5
+and 2^10, but its rounding error is only about twice as large. `tinysegnet bench` shows the error beside the error of
+PyTorch's direct sums, and tests/ops/test_winograd.py checks bounds.
 """
 
 import numpy as np
 
-from ...runtime import empty, kernel, prange
+from ...runtime import empty, kernel, prange, threads
 from .gemm import multiply
 from .winograd_transform import ALGORITHMS, MATRICES, ONE, make_transform
 
@@ -43,6 +48,7 @@ TILES = 192  # the minimum number of tiles per block, so that there are enough t
 # output channels together; the bytes of a block's V in forward, and of its V and dM in the weight gradient.
 ROWS, TILES_PER_TASK, TILES_PER_WIDE_TASK, WIDE = 48, 48, 96, 512
 FORWARD_BUDGET, GRADIENT_BUDGET = 4 << 20, 12 << 20
+GROUP = 48  # tiles per task of F(6x6, 3x3)
 
 
 @kernel
@@ -76,31 +82,39 @@ def _cut(picture, n, top, left, side, patch):
                 patch[i, j, c] = picture[n, top + i, left + j, c] if inside else 0
 
 
-@kernel
-def _transform_tiles(algorithm, picture, transformed, first, count, grid_y, grid_x, top, left, is_gradient):
-    """Compute V = B^T d B, or dM = A dout A^T, for `count` tiles from `first` on: transformed (points, >= count, C).
+@kernel(inline=True)
+def _transform_group(algorithm, picture, transformed, start, first, count, grid_y, grid_x, top, left, is_gradient):
+    """Compute V = B^T d B, or dM = A dout A^T, for `count` tiles from `first` on.
 
-    Tiles are 4 pixels apart on a grid that begins `top` and `left` pixels before the picture.
+    The target is transformed[:, start:], (points, count, C). Tiles are `outputs` pixels apart on a grid that begins `top` and `left` pixels before the picture.
     """
     N, H, W, C = picture.shape
-    side = 4 if is_gradient else algorithm.side
+    outputs, side = algorithm.outputs, algorithm.outputs if is_gradient else algorithm.side
     source, target, plane = picture.reshape(-1), transformed.reshape(-1), transformed.shape[1] * C
     row = algorithm.side * plane
-    for group in prange((count + 7) // 8):  # a task transforms 8 tiles
-        patch = np.zeros((side, side, C), picture.dtype)
-        patch_flat = patch.reshape(-1)
-        for t in range(group * 8, min(group * 8 + 8, count)):
-            n, y = (first + t) // (grid_y * grid_x), (first + t) // grid_x % grid_y * 4 - top
-            x = (first + t) % grid_x * 4 - left
-            if n < N and min(x, y) >= 0 and y + side <= H and x + side <= W:
-                pixels, start, pixel_row = source, ((n * H + y) * W + x) * C, W * C
-            else:  # the tile extends past the picture; tiles of the halo after the last picture are all zeros
-                _cut(picture, min(n, N - 1), y if n < N else H, x, side, patch)
-                pixels, start, pixel_row = patch_flat, 0, side * C
-            if is_gradient:
-                transform_gradient(algorithm, pixels, start, pixel_row, C, target, t * C, row, plane, C)
-            else:
-                transform_picture(algorithm, pixels, start, pixel_row, C, target, t * C, row, plane, C)
+    patch = np.empty((side, side, C), picture.dtype)
+    patch_flat = patch.reshape(-1)
+    for t in range(count):
+        n, y = (first + t) // (grid_y * grid_x), (first + t) // grid_x % grid_y * outputs - top
+        x = (first + t) % grid_x * outputs - left
+        if n < N and min(x, y) >= 0 and y + side <= H and x + side <= W:
+            pixels, place, pixel_row = source, ((n * H + y) * W + x) * C, W * C
+        else:  # the tile extends past the picture; tiles of the halo after the last picture are all zeros
+            _cut(picture, min(n, N - 1), y if n < N else H, x, side, patch)
+            pixels, place, pixel_row = patch_flat, 0, side * C
+        if is_gradient:
+            transform_gradient(algorithm, pixels, place, pixel_row, C, target, (start + t) * C, row, plane, C)
+        else:
+            transform_picture(algorithm, pixels, place, pixel_row, C, target, (start + t) * C, row, plane, C)
+
+
+@kernel
+def _transform_tiles(algorithm, picture, transformed, first, count, grid_y, grid_x, top, left, is_gradient):
+    """Transform `count` tiles from `first` on, as in `_transform_group`. A task transforms 8 tiles."""
+    for group in prange((count + 7) // 8):
+        begin = group * 8
+        _transform_group(algorithm, picture, transformed, begin, first + begin, min(8, count - begin),
+                         grid_y, grid_x, top, left, is_gradient)  # fmt: skip
 
 
 @kernel(inline=True)
@@ -127,21 +141,21 @@ def _multiply_tiles(algorithm, V, first, tiles, U, start, features, bias, M, gri
 def _store_tile(algorithm, M, t, out, n, y, x, first, features, patch, relu):
     """Compute out = A^T M A for some features of the tile that begins at (y, x) of picture n."""
     _, H, W, F = out.shape
-    width, whole = M.shape[2], y + 4 <= H and x + 4 <= W
-    plane = M.shape[1] * width
-    pixels, start, row, column = patch.reshape(-1), 0, 4 * width, width
+    outputs, width = algorithm.outputs, M.shape[2]
+    whole, plane = y + outputs <= H and x + outputs <= W, M.shape[1] * width
+    pixels, start, row, column = patch.reshape(-1), 0, outputs * width, width
     if whole:
         pixels, start, row, column = out.reshape(-1), ((n * H + y) * W + x) * F + first, W * F, F
     transform_product(algorithm, M.reshape(-1), t * width, algorithm.side * plane, plane,
                       pixels, start, row, column, features)  # fmt: skip
     if relu:
-        for k in range(16):
-            pixel = pixels[start + k // 4 * row + k % 4 * column :][:features]
+        for k in range(outputs * outputs):
+            pixel = pixels[start + k // outputs * row + k % outputs * column :][:features]
             for f in range(features):
                 pixel[f] = 0 if pixel[f] <= 0 else pixel[f]
     if not whole:  # copy only the pixels inside the picture
-        for i in range(min(4, H - y)):
-            for j in range(min(4, W - x)):
+        for i in range(min(outputs, H - y)):
+            for j in range(min(outputs, W - x)):
                 for f in range(features):
                     out[n, y + i, x + j, first + f] = patch[i, j, f]
 
@@ -149,7 +163,7 @@ def _store_tile(algorithm, M, t, out, n, y, x, first, features, patch, relu):
 @kernel
 def _compute_output(algorithm, V, U, bias, out, first, count, grid_y, grid_x, pieces, tiles_per_task, relu):
     """Compute M = V U and out = A^T M A + bias. A task processes `tiles_per_task` tiles and PANEL features."""
-    _, H, W, F = out.shape
+    (_, H, W, F), outputs = out.shape, algorithm.outputs
     width = min(F, PANEL)
     panels = (F + width - 1) // width
     for task in prange((count + tiles_per_task - 1) // tiles_per_task * panels):
@@ -157,13 +171,35 @@ def _compute_output(algorithm, V, U, bias, out, first, count, grid_y, grid_x, pi
         tiles, features = min(tiles_per_task, count - begin), min(width, F - start)
         # One extra tile, because planes a power of 2 apart would evict each other from the processor's cache.
         M = np.empty((len(V), tiles_per_task + 1, width), out.dtype)
-        patch = np.empty((4, 4, width), out.dtype)
+        patch = np.empty((outputs, outputs, width), out.dtype)
         _multiply_tiles(algorithm, V, begin, tiles, U, start, features, bias, M, grid_x, pieces)
         for t in range(tiles):
             tile = first + begin + t
-            n, y, x = tile // (grid_y * grid_x), tile // grid_x % grid_y * 4, tile % grid_x * 4
+            n, y, x = tile // (grid_y * grid_x), tile // grid_x % grid_y * outputs, tile % grid_x * outputs
             if y < H and x < W:  # extra tiles of the grid have no output
                 _store_tile(algorithm, M, t, out, n, y, x, start, features, patch, relu)
+
+
+@kernel
+def _convolve_in_groups(algorithm, x, U, bias, out, grid_y, grid_x, top, left, groups, relu):
+    """Compute V, M and out for one group of tiles per task. Its V and M stay in the cache of the core."""
+    F, C, outputs = out.shape[3], x.shape[3], algorithm.outputs
+    total, width = len(out) * grid_y * grid_x, min(F, PANEL)
+    size = (total + groups - 1) // groups
+    for group in prange(groups):
+        first = group * size
+        tiles = min(size, total - first)
+        V = np.empty((len(U[0]), size + 1, C), out.dtype)  # one extra tile, as in `_compute_output`
+        M = np.empty((len(U[0]), size + 1, width), out.dtype)
+        patch = np.empty((outputs, outputs, width), out.dtype)
+        _transform_group(algorithm, x, V, 0, first, tiles, grid_y, grid_x, top, left, False)
+        for start in range(0, F, width):
+            features = min(width, F - start)
+            _multiply_tiles(algorithm, V, 0, tiles, U, start, features, bias, M, grid_x, 1)
+            for t in range(tiles):
+                tile = first + t
+                n, y = tile // (grid_y * grid_x), tile // grid_x % grid_y * outputs
+                _store_tile(algorithm, M, t, out, n, y, tile % grid_x * outputs, start, features, patch, relu)
 
 
 @kernel
@@ -180,12 +216,12 @@ def _transformed_weight_gradient(V, dM, dU, count, grid_x, pieces, accumulate):
                  min(ROWS, C - c), F, count, accumulate)  # fmt: skip
 
 
-def algorithm_for(weight_shape, stride):
-    """Return the algorithm for this weight, or None unless it is square, at least 3x3, and the stride is 1."""
+def algorithms_for(weight_shape, stride):
+    """Return the algorithms for this weight: none unless it is square, at least 3x3, and the stride is 1."""
     KH, KW = weight_shape[:2]
     if KH != KW or KH < 3 or tuple(stride) != (1, 1):
-        return None
-    return "winograd_f4x3" if KH == 3 else "winograd_f4x4"
+        return ()
+    return ("winograd_f4x3", "winograd_f6x3") if KH == 3 else ("winograd_f4x4",)
 
 
 class Tiles:
@@ -199,9 +235,17 @@ class Tiles:
         N, H, W, _ = out_shape
         # All pieces of a weight but the first read tiles below or to the right, for which the grid has pieces - 1 extra
         # rows and columns. In grid order, these tiles follow at a distance of at most `halo`.
-        self.grid_y, self.grid_x = (-(-n // 4) + self.pieces - 1 for n in (H, W))
+        self.grid_y, self.grid_x = (-(-n // self.algorithm.outputs) + self.pieces - 1 for n in (H, W))
         self.total = N * self.grid_y * self.grid_x
         self.halo = (self.pieces - 1) * (self.grid_x + 1)
+
+    def groups(self):
+        """Return the number of groups of at most GROUP tiles, which does not change the results.
+
+        Each thread gets the same number of groups.
+        """
+        count = threads()
+        return min(self.total, -(-self.total // (GROUP * count)) * count)
 
     def blocks(self, bytes_per_tile, budget):
         """Return (first, count) of each block: whole tasks within the budget, but at least TILES tiles."""
@@ -230,6 +274,10 @@ def forward(name, x, weight, bias, out, pads, relu, budget=FORWARD_BUDGET):
     zeros = (0, tiles.algorithm.taps * tiles.pieces - len(weight))  # after the weight, to complete its last piece
     whole = np.pad(weight, (zeros, zeros, (0, 0), (0, 0))) if any(zeros) else np.ascontiguousarray(weight)
     _transform_weight(tiles.algorithm, whole, U, tiles.pieces, False)
+    if name == "winograd_f6x3":
+        groups = tiles.groups()
+        _convolve_in_groups(tiles.algorithm, x, U, bias, out, tiles.grid_y, tiles.grid_x, *tiles.before, groups, relu)
+        return
     blocks = tiles.blocks(tiles.num_points * C * x.itemsize, budget)
     V = tiles.allocate(blocks, C, x.dtype, tiles.halo)
     tiles_per_task = TILES_PER_TASK if C + F <= WIDE else TILES_PER_WIDE_TASK

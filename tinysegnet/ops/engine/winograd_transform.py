@@ -21,6 +21,7 @@ from ...runtime import JIT
 class WinogradF4x3(NamedTuple):
     """The algorithm for 4 outputs and 3 kernel taps per axis, with the points 1, -1, 2, -2, 0 and infinity."""
 
+    outputs: int = 4
     taps: int = 3
     side: int = 6
 
@@ -28,26 +29,37 @@ class WinogradF4x3(NamedTuple):
 class WinogradF4x4(NamedTuple):
     """The algorithm for 4 outputs and 4 kernel taps per axis, with the points 1, -1, 2, -2, 1/2, -1/2 and infinity."""
 
+    outputs: int = 4
     taps: int = 4
     side: int = 7
 
 
+class WinogradF6x3(NamedTuple):
+    """The algorithm for 6 outputs and 3 kernel taps per axis. Its points are those of F4x4 and 0."""
+
+    outputs: int = 6
+    taps: int = 3
+    side: int = 8
+
+
 # Compiled functions take the algorithm as an argument. The class of the algorithm is part of its type, so numba
 # compiles them once per algorithm, with the matrix as a constant.
-ALGORITHMS: dict[str, WinogradF4x3 | WinogradF4x4] = {"winograd_f4x3": WinogradF4x3(), "winograd_f4x4": WinogradF4x4()}
+Algorithm = WinogradF4x3 | WinogradF4x4 | WinogradF6x3
+ALGORITHMS: dict[str, Algorithm] = {"winograd_f4x3": WinogradF4x3(), "winograd_f6x3": WinogradF6x3(),
+                                    "winograd_f4x4": WinogradF4x4()}  # fmt: skip
 
 
-def winograd_matrices(points, taps):
-    """Return A, B and G for 4 outputs and `taps` kernel taps. `points` has taps + 2 entries; the last is infinity.
+def winograd_matrices(points, outputs, taps):
+    """Return A, B and G for an algorithm with these points and infinity, which are outputs + taps - 1 together.
 
     A and G evaluate polynomials at the points a_i. The value at infinity is the highest coefficient. B interpolates:
     its column i is the polynomial that is 0 at all points but a_i, where it is the divisor in row i of G.
     """
     last = len(points)
-    A, B, G = np.zeros((last + 1, 4)), np.zeros((last + 1, last + 1)), np.zeros((last + 1, taps))
+    A, B, G = np.zeros((last + 1, outputs)), np.zeros((last + 1, last + 1)), np.zeros((last + 1, taps))
     for i, point in enumerate(points):
         others = [other for other in points if other != point]
-        A[i], B[:last, i] = np.power(point, range(4)), np.poly(others)[::-1]
+        A[i], B[:last, i] = np.power(point, range(outputs)), np.poly(others)[::-1]
         G[i] = np.power(point, range(taps)) / np.prod(np.subtract(point, others))
     A[last, -1], B[:, last], G[last, -1] = 1, np.poly(points)[::-1], 1
     return A, B, G
@@ -56,8 +68,9 @@ def winograd_matrices(points, taps):
 COMMON_POINTS = (1.0, -1.0, 2.0, -2.0)  # a and -a must be adjacent for `_paired`
 ONE = COMMON_POINTS.index(1.0)  # the index of the row of A that is all ones
 MATRICES = {
-    WinogradF4x3: winograd_matrices((*COMMON_POINTS, 0.0), taps=3),
-    WinogradF4x4: winograd_matrices((*COMMON_POINTS, 0.5, -0.5), taps=4),
+    WinogradF4x3: winograd_matrices((*COMMON_POINTS, 0.0), outputs=4, taps=3),
+    WinogradF4x4: winograd_matrices((*COMMON_POINTS, 0.5, -0.5), outputs=4, taps=4),
+    WinogradF6x3: winograd_matrices((*COMMON_POINTS, 0.5, -0.5, 0.0), outputs=6, taps=3),
 }
 
 
