@@ -84,9 +84,10 @@ def _cut(picture, n, top, left, side, patch):
 
 @kernel(inline=True)
 def _transform_group(algorithm, picture, transformed, start, first, count, grid_y, grid_x, top, left, is_gradient):
-    """Compute V = B^T d B, or dM = A dout A^T, for `count` tiles from `first` on.
+    """Compute V = B^T d B, or dM = A dout A^T, for `count` tiles from `first` on, in transformed[:, start:].
 
-    The target is transformed[:, start:], (points, count, C). Tiles are `outputs` pixels apart on a grid that begins `top` and `left` pixels before the picture.
+    transformed: (points, >= start + count, C). Tiles are `outputs` pixels apart on a grid that begins `top` and `left`
+    pixels before the picture.
     """
     N, H, W, C = picture.shape
     outputs, side = algorithm.outputs, algorithm.outputs if is_gradient else algorithm.side
