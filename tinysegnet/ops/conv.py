@@ -176,8 +176,8 @@ def _resolve_name(name, weight_shape, stride):
         return name
     found = [algorithm for algorithm in winograd.algorithms_for(weight_shape, stride) if algorithm.startswith(name)]
     if not found:
-        raise ShapeError(f"conv2d: Winograd's algorithms need a square kernel of at least 3x3 and stride 1, F6 "
-                         f"needs a kernel of 3x3, got kernel {weight_shape[:2]} and stride {stride}")  # fmt: skip
+        raise ShapeError(f"conv2d: Winograd's algorithms need a square kernel of at least 3x3 (F6: exactly 3x3) and "
+                         f"stride 1, got kernel {weight_shape[:2]} and stride {stride}")  # fmt: skip
     return found[0]
 
 
