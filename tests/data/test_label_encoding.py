@@ -101,7 +101,7 @@ def test_black_is_void_only_if_it_is_listed_as_void():
 def test_many_unlisted_colours_are_named_as_soft_edges(different):
     colors = np.zeros((30, 30, 3), np.uint8)
     colors.reshape(-1, 3)[:different] = np.stack(np.unravel_index(np.arange(different) + 1, (8, 8, 8)), -1) + (1, 2, 3)
-    with pytest.raises(DataError, match=f"x: {different} or more colours.*soft edges"):
+    with pytest.raises(DataError, match=f"x: {different} colours.*soft edges"):
         LabelEncoding.of_classes(LISTED).decode(LabelPixels(colors), "x")
 
 
@@ -125,7 +125,7 @@ def test_few_unlisted_colours_are_named_by_their_first_pixel(different):
 def test_the_four_most_frequent_colours_are_named(more):
     colors = [(1, 2, 3)] * 2 + [(200, 0, 9)] * 5 + [(0, 0, 255)] * 3 + [(255, 255, 0)] * 4 + [(7, 7, 7)] * more
     found = "200 0 9 (5 pixels), 255 255 0 (4 pixels), 0 0 255 (3 pixels), 1 2 3 (2 pixels)" + ", ..." * more
-    assert _frequent(np.array(colors, np.uint8)) == found
+    assert _frequent(np.array(colors, np.uint8)) == (4 + more, found)
 
 
 @pytest.mark.parametrize(("ignore", "void"), [(None, 255), (2, 255), (3, 3), (11, 255), (12, 12), (255, 255), (0, 255)])

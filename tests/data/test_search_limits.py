@@ -6,7 +6,7 @@ import pytest
 from folder_samples import names_of, write_pairs
 
 from tinysegnet.data import find, find_pictures, open_dataset
-from tinysegnet.data.find import other_files
+from tinysegnet.data.find import find_inputs
 from tinysegnet.data.layouts import find_layout
 from tinysegnet.data.pairs import FilePair, files_below, pairs_of_files, pairs_of_list, read_lines
 from tinysegnet.data.splits import hold_out
@@ -107,7 +107,7 @@ def test_files_are_in_natural_order_and_others_are_listed(tmp_path):
         (tmp_path / name).write_text("x")
     (tmp_path / "folder.png").mkdir()
     assert [path.name for path in find_pictures([tmp_path])] == names
-    assert [path.name for path in other_files([tmp_path, tmp_path / "2.png"])] == [".hidden.png", "z.txt"]
+    assert [path.name for path in find_inputs([tmp_path, tmp_path / "2.png"])[2]] == [".hidden.png", "z.txt"]
     assert find_pictures([tmp_path / "b.png", tmp_path])[0].name == "b.png"
     assert len(find_pictures([tmp_path / "b.png", tmp_path])) == len(names)
 
@@ -139,7 +139,7 @@ def test_a_file_that_cannot_be_read_is_no_picture_unless_its_name_says_so(tmp_pa
         (tmp_path / name).write_bytes(b"x")
     monkeypatch.setattr(find, "kind_of", refuse)
     assert [path.name for path in find_pictures([tmp_path])] == ["b.png"]
-    assert [path.name for path in other_files([tmp_path])] == ["a"]
+    assert [path.name for path in find_inputs([tmp_path])[2]] == ["a"]
 
 
 def test_a_line_may_have_2000_characters(tmp_path):

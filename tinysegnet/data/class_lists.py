@@ -18,7 +18,6 @@ from .palette import CAMVID_MERGE, Color
 
 _FILES = {"classes.txt", "codes.txt", "label_colors.txt", "class_dict.csv", "labelmap.txt", "labels.txt",
           "class_names.txt", "classes.csv", "_classes.csv", "classes.tsv", "categories.txt", "names.txt"}  # fmt: skip
-_UNREAD = re.compile(r"(?:.*(?:class|categor|label_?map).*|data)\.(?:json|ya?ml|xml|xlsx?|py)", re.IGNORECASE)
 _VOID_NAMES = {"void", "ignore", "ignored", "ignoreregion", "unlabelled", "unlabeled", "notlabelled", "notlabeled",
                "dontcare", "donotcare"}  # fmt: skip
 _MAX_CLASSES = 255  # a label is one byte
@@ -99,11 +98,6 @@ def find_class_list(folders: Iterable[Path]) -> ClassList | None:
 def is_void_name(name: str) -> bool:
     """Return whether the name of a class means "not labelled", such as void, Unlabeled or don't care."""
     return re.sub(r"[\W_]", "", name.lower()) in _VOID_NAMES
-
-
-def unread_lists(folders: Iterable[Path]) -> list[str]:
-    """Return the names of files that may list classes in an unsupported format, such as data.yaml."""
-    return [path.name for folder in folders for path in visible(folder) if _UNREAD.fullmatch(path.name)]
 
 
 def _is_header(where: str, line: str) -> bool:

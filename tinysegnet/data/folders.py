@@ -19,7 +19,7 @@ from .infer_encoding import Classes, infer_label_encoding
 from .label_encoding import VOID, LabelEncoding
 from .label_files import read_label_pixels
 from .label_survey import Progress
-from .layouts import Layout, find_layout, tutorial_layout
+from .layouts import Layout, find_layout
 from .pairs import FilePair, belong_together, inside
 from .palette import CAMVID, Palette
 from .sample import Dataset, Sample
@@ -95,7 +95,7 @@ class Folder:
         split: "train", "val", "test", ...
         ignore: the label value that means "not labelled"; None infers it.
         classes: "merged" combines CamVid's 32 original classes into the papers' eleven; "all" keeps all 32.
-        layout, label_encoding: the pairs of files and the meaning of their values; None infers them.
+        layout: the pairs of files; None infers them.
         progress: a function that wraps the loop over all label maps that inferring reads, such as tqdm.
 
     Raises:
@@ -110,16 +110,13 @@ class Folder:
         ignore: int | None = None,
         classes: Classes = "merged",
         layout: Layout | None = None,
-        label_encoding: LabelEncoding | None = None,
         progress: Progress = iter,
     ) -> None:
         self.root, self.split = Path(root), split
         self.layout = layout or find_layout(self.root)
         self.pairs = self.layout.pairs(split)
-        self.label_encoding, self.source = (
-            (label_encoding, "given")
-            if label_encoding
-            else infer_label_encoding(self.layout, ignore, classes, given=self.root, progress=progress)
+        self.label_encoding, self.source = infer_label_encoding(
+            self.layout, ignore, classes, given=self.root, progress=progress
         )
         self.palette = self.label_encoding.palette
         self.name = f"{'CamVid' if self.palette == CAMVID else self.root.resolve().name} {split}"
@@ -183,20 +180,6 @@ class Folder:
         if problems:
             count = f"{len({problem.file.stem for problem in problems})} of {len(self)} pairs cannot be used"
             raise DataError("\n".join([f"{self.root}: {self.name}: {count}:", *(p.text for p in problems)]))
-
-
-class CamVid(Folder):
-    """One split of CamVid in the SegNet tutorial's layout: 367 + 101 + 233 street pictures of 480 x 360, 11 classes.
-
-    This is a `Folder` whose layout is known: train.txt, or the folders train/ and trainannot/ (see `layouts`).
-
-    Args:
-        palette: the meaning of the numbers and colours in the label maps.
-    """
-
-    def __init__(self, root: str | PathLike[str], split: str = "train", *, palette: Palette = CAMVID) -> None:
-        super().__init__(root, split, layout=tutorial_layout(Path(root)), label_encoding=LabelEncoding.plain(palette))
-        self.name = f"CamVid {split}"
 
 
 def open_dataset(

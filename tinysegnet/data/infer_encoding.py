@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from ..errors import DataError
-from .class_lists import ClassList, find_class_list, unread_lists
+from .class_lists import ClassList, find_class_list
 from .label_encoding import VOID, LabelEncoding
 from .label_survey import LabelFacts, Progress, survey
 from .layouts import Layout
@@ -53,8 +53,7 @@ def infer_label_encoding(
     numbered = [file for file in files if file.counts and not (colors and file.is_palette)]
     is_counted = listed is None or listed.numbers == tuple(range(len(listed.names)))
     are_masks = ignore is None and is_counted and _are_masks(numbered)
-    unread = "".join(f"; {name} is not read" for name in unread_lists(folders))
-    known = listed or _unlisted_classes(layout, files, numbered, ignore, are_masks, unread)
+    known = listed or _unlisted_classes(layout, files, numbered, ignore, are_masks)
     encoding, how = _encoding_of(known, layout, numbered, ignore, classes, are_masks)
     if colors and any(file.is_palette for file in files):
         how += ", by the colours of palettes"
@@ -95,18 +94,13 @@ def _encoding_of(
 
 
 def _unlisted_classes(
-    layout: Layout,
-    files: list[LabelFacts],
-    numbered: list[LabelFacts],
-    ignore: int | None,
-    are_masks: bool,
-    unread: str,
+    layout: Layout, files: list[LabelFacts], numbered: list[LabelFacts], ignore: int | None, are_masks: bool
 ) -> ClassList:
     """Name the classes by the values that occur: a mask, the tutorial's CamVid, or classes 0..K-1.
 
     A number is a class if at least half of the numbers up to it occur, so a single 37 next to 0..11 is not a class.
     """
-    source = f"the values in the label maps (there is no classes.txt{unread})"
+    source = "the values in the label maps (there is no classes.txt)"
     if are_masks:
         return ClassList(("background", "foreground"), (None, None), source)
     numbers = sorted(_values(numbered) - {VOID, ignore})

@@ -1,8 +1,7 @@
 """The meaning of the values in label files, which are converted to class numbers and void.
 
-The numbers in a file are not always the class numbers: masks use 255 for class 1, fastai's CamVid has Void as number 30
-of 0..31, and CamVid's 32 classes become the papers' eleven. A `LabelEncoding` has two tables, one from file values to
-labels and one from colours to labels. Any other value raises an error with the file and the pixel.
+The numbers in a file are not always the class numbers: masks use 255 for class 1, for example, and CamVid's 32 classes
+become the papers' eleven. Values that are neither a class nor void raise an error with the file and the pixel.
 
 If a list of classes gives colours, a file with a colour palette is decoded by the colours of its palette, because many
 programs number the colours in the order of their first use.
@@ -26,7 +25,6 @@ from .palette import CAMVID, CAMVID_MERGE, Color, Palette, distinct_colors
 VOID = 255  # the default label for "not labelled"
 _SOFT = 8  # more unknown colours than this in one file come from soft edges
 _NAMED = 4  # colours in a message
-_MANY = 1000  # counting different colours stops at about this number
 _PART = 1 << 16  # pixels whose colours are looked up at once; each needs 30 bytes
 
 
@@ -129,13 +127,12 @@ class LabelEncoding:
 
     def _decode_colors(self, pixels: np.ndarray, where: object) -> np.ndarray:
         if not self.colors:
-            wrong = f"the colours of the classes are unknown. The label map contains {_frequent(pixels)}"
+            wrong = f"the colours of the classes are unknown. The label map contains {_frequent(pixels)[1]}"
             raise DataError(f"{where}: {wrong}. Add a classes.txt with a line `R G B name` for each class.")
         known = sorted((_key(np.array(color)), label) for color, label in self.colors.items())
         keys, labels = (np.array(column) for column in zip(*known, strict=True))
         result = np.empty(pixels.shape[:2], np.uint8)
         unknown = np.empty(pixels.shape[:2], bool)
-        different: set[int] = set()  # unknown colours
         rows = max(1, _PART // pixels.shape[1])
         for start in range(0, len(pixels), rows):
             part = slice(start, start + rows)
@@ -143,14 +140,13 @@ class LabelEncoding:
             place = np.searchsorted(keys, own).clip(max=len(keys) - 1)
             result[part] = labels[place]
             unknown[part] = keys[place] != own
-            if len(different) < _MANY:
-                different.update(np.unique(own[unknown[part]]).tolist())
         if unknown.any():
             row, column = _first(unknown)
             found = "{} {} {} at row {}, column {}".format(*pixels[row, column], row, column)
             if self.palette.ignore_label is None or unknown.mean() > self.strays:
-                if len(different) > _SOFT:
-                    wrong = f"{len(different)} or more colours belong to no class: {_frequent(pixels[unknown])}"
+                different, examples = _frequent(pixels[unknown])
+                if different > _SOFT:
+                    wrong = f"{different} colours belong to no class: {examples}"
                     remedy = "Colours of few pixels come from soft edges or a JPEG: export PNG without smoothing"
                     raise DataError(f"{where}: {wrong}. {remedy}. Add the others to the list of classes.")
                 wrong = f"colour {found} belongs to no class (pixels with unknown colours: {unknown.sum()})"
@@ -222,15 +218,12 @@ def _first(where: np.ndarray) -> tuple[np.intp, ...]:
     return np.unravel_index(where.argmax(), where.shape)
 
 
-def _frequent(pixels: np.ndarray) -> str:
-    """Return the most frequent colours of an array (..., 3) as text, with their numbers of pixels."""
+def _frequent(pixels: np.ndarray) -> tuple[int, str]:
+    """Return the number of colours of an array (..., 3), and the most frequent ones as text with their pixel counts."""
     keys, counts = np.unique(_key(pixels), return_counts=True)
     order = np.argsort(-counts)[:_NAMED]
-    found = [
-        f"{key >> 16} {key >> 8 & 255} {key & 255} ({count} pixels)"
-        for key, count in zip(keys[order], counts[order], strict=True)
-    ]
-    return ", ".join(found + ["..."] * (len(keys) > _NAMED))
+    found = [f"{keys[i] >> 16} {keys[i] >> 8 & 255} {keys[i] & 255} ({counts[i]} pixels)" for i in order]
+    return len(keys), ", ".join(found + ["..."] * (len(keys) > _NAMED))
 
 
 def _key(colors: np.ndarray) -> np.ndarray:
