@@ -45,7 +45,7 @@ def test_crops_are_windows_of_their_pictures(tmp_path):
     corners = set()
     for split, dataset in source.items():
         crops = Folder(tmp_path / "out", split)
-        crops.check()
+        assert crops.problems() == []
         assert len(crops) == counts[split]
         for crop in crops:
             x, y, index = map(int, crop.image[0, 0])
@@ -197,7 +197,7 @@ def test_crops_of_any_layout_keep_pictures_labels_and_classes(tmp_path, make, op
         if "ignore" in settings:
             settings["ignore"] = int(settings["ignore"])
         before, after = Folder(tmp_path / "d", split, **settings), Folder(out, split)
-        after.check()
+        assert after.problems() == []
         assert (after.palette.names, after.palette.colors) == (before.palette.names, before.palette.colors)
         assert after.source.startswith("from classes.txt")
         assert (after.palette == CAMVID) == (before.palette == CAMVID)

@@ -98,7 +98,7 @@ def check_import(folder, out, capsys):
     assert [line for line in refused if not any(fact in line for fact in known)] == []
     for split in Folder(out).layout.splits:
         if Folder(out).layout.splits[split]():
-            Folder(out, split).check()
+            assert Folder(out, split).problems() == []
 
 
 @pytest.mark.parametrize("kind", [0, 1], ids=["labelme", "coco"])

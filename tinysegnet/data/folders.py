@@ -21,7 +21,7 @@ from .label_files import read_label_pixels
 from .label_survey import Progress
 from .layouts import Layout, find_layout
 from .pairs import FilePair, belong_together, inside
-from .palette import CAMVID, Palette
+from .palette import CAMVID
 from .sample import Dataset, Sample
 
 CACHE_BYTES = 1_000_000_000  # limit for the decoded samples of one data set; CamVid's 367 training pairs take 254 MB
@@ -173,13 +173,6 @@ class Folder:
                 for text in map(str, read_pair(pair, self.label_encoding)[1]):
                     found.append(Problem(pair.labels if text.startswith(f"{pair.labels}:") else pair.image, text))
         return found
-
-    def check(self, *, progress: Progress = iter) -> None:
-        """Raise a DataError with one line per bad file, if there are any."""
-        problems = self.problems(progress=progress)
-        if problems:
-            count = f"{len({problem.file.stem for problem in problems})} of {len(self)} pairs cannot be used"
-            raise DataError("\n".join([f"{self.root}: {self.name}: {count}:", *(p.text for p in problems)]))
 
 
 def open_dataset(
