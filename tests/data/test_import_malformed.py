@@ -59,7 +59,7 @@ def write_both(folder):
     mask = shape("pear", "mask", [[2, 2], [5, 4]], mask=encoded(photo_mask()))
     shapes = [box("apple", 0, 0, 9, 9), shape("pear", "circle", [[9, 9], [12, 9]]), mask]
     for name in ("good", "bad"):
-        labelme(folder / "labelme", name, shapes, imageData=encoded(photo_mask()))
+        labelme(folder / "labelme", name, shapes)
     runs = {"size": [H, W], "counts": [5 * H, H, 24 * H]}
     text = {"size": [H, W], "counts": "Q25?" + "0" * 37 + "W4"}
     for name in ("train", "val"):

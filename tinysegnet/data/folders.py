@@ -1,8 +1,4 @@
-"""A folder of pictures and label maps as a data set, which is recognised, checked and decoded on demand.
-
-`layouts` finds the pairs of files, and `label_encoding` interprets their values. A `Folder` describes what was inferred
-(`description`), reads the files, and lists all bad files (`problems`).
-"""
+"""A folder of pictures and label maps as a data set, which is recognised, checked and decoded on demand."""
 
 import os
 from collections.abc import Callable
@@ -103,21 +99,13 @@ class Folder:
     """
 
     def __init__(
-        self,
-        root: str | PathLike[str],
-        split: str = "train",
-        *,
-        ignore: int | None = None,
-        classes: Classes = "merged",
-        layout: Layout | None = None,
-        progress: Progress = iter,
-    ) -> None:
+        self, root: str | PathLike[str], split: str = "train", *, ignore: int | None = None,
+        classes: Classes = "merged", layout: Layout | None = None, progress: Progress = iter,
+    ) -> None:  # fmt: skip
         self.root, self.split = Path(root), split
         self.layout = layout or find_layout(self.root)
         self.pairs = self.layout.pairs(split)
-        self.label_encoding, self.source = infer_label_encoding(
-            self.layout, ignore, classes, given=self.root, progress=progress
-        )
+        self.label_encoding, self.source = infer_label_encoding(self.layout, self.root, ignore, classes, progress)
         self.palette = self.label_encoding.palette
         self.name = f"{'CamVid' if self.palette == CAMVID else self.root.resolve().name} {split}"
         self._cache: dict[int, Sample] = {}
@@ -128,20 +116,24 @@ class Folder:
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> Sample:
-        index = range(len(self))[index]  # supports negative indices and raises IndexError
-        if index not in self._cache:
-            sample, errors = read_pair(self.pairs[index], self.label_encoding)
-            if sample is None:
-                raise errors[0]
+        sample, errors = self._read(range(len(self))[index])  # a range supports negative indices and raises IndexError
+        if sample is None:
+            raise errors[0]
+        return sample
+
+    def _read(self, index: int) -> tuple[Sample | None, list[DataError]]:
+        if index in self._cache:
+            return self._cache[index], []
+        sample, errors = read_pair(self.pairs[index], self.label_encoding)
+        if sample is not None:
             self.void_occurs |= bool((sample.labels == self.palette.ignore_label).any())
             sample.image.setflags(write=False)  # so that augmentation cannot change cached arrays
             sample.labels.setflags(write=False)
             size = sample.image.nbytes + sample.labels.nbytes
-            if self._cached_bytes + size > CACHE_BYTES:
-                return sample
-            self._cache[index] = sample
-            self._cached_bytes += size
-        return self._cache[index]
+            if self._cached_bytes + size <= CACHE_BYTES:
+                self._cache[index] = sample
+                self._cached_bytes += size
+        return sample, errors
 
     @property
     def description(self) -> str:
@@ -164,34 +156,22 @@ class Folder:
         Args:
             progress: a function that wraps the loop over the indices, such as tqdm; it may skip some of them.
         """
-        found = []
-        for index in progress(range(len(self))):
-            pair = self.pairs[index]
-            try:
-                self[index]
-            except DataError:
-                for text in map(str, read_pair(pair, self.label_encoding)[1]):
-                    found.append(Problem(pair.labels if text.startswith(f"{pair.labels}:") else pair.image, text))
-        return found
+        pairs = ((self.pairs[index], self._read(index)[1]) for index in progress(range(len(self))))
+        return [Problem(pair.labels if str(error).startswith(f"{pair.labels}:") else pair.image, str(error))
+                for pair, errors in pairs for error in errors]  # fmt: skip
 
 
 def open_dataset(
-    data: str | PathLike[str],
-    split: str = "train",
-    *,
-    size: tuple[int, int] = (96, 128),
-    ignore: int | None = None,
-    classes: Classes = "merged",
-    progress: Progress = iter,
-) -> Dataset:
+    data: str | PathLike[str], split: str = "train", *, size: tuple[int, int] = (96, 128), ignore: int | None = None,
+    classes: Classes = "merged", progress: Progress = iter,
+) -> Dataset:  # fmt: skip
     """Open a data set by name. Raises DataError if it is not found; `Folder.problems` checks the files themselves.
 
     Args:
         data: "toy", or a folder in any layout that `Folder` recognises.
         split: "train", "val", ...
         size: (H, W) of the toy scenes; pictures on disk keep their own sizes.
-        ignore: the label value in the files that means void, or None to infer it.
-        classes, progress: see `Folder`.
+        ignore, classes, progress: see `Folder`.
     """
     if not isinstance(data, str | PathLike) or not fspath(data):  # an empty path would mean the current folder
         what = type(data).__name__ if data != "" else repr(data)

@@ -30,22 +30,16 @@ Classes = Literal["merged", "all"]
 
 
 def infer_label_encoding(
-    layout: Layout, ignore: int | None, classes: Classes, *, given: Path | None = None, progress: Progress = iter
+    layout: Layout, root: Path, ignore: int | None, classes: Classes, progress: Progress = iter
 ) -> tuple[LabelEncoding, str]:
-    """Infer the encoding from a list of classes, the layout and the label maps, and describe its source.
+    """Infer the encoding from the label maps and a list of classes in `layout.root` or `root`; describe its source.
 
-    Args:
-        layout: The label maps of all splits, and the folder that may contain a list of classes.
-        ignore: The value that means void, or None to infer it.
-        classes: "merged" or "all", see `Folder`.
-        given: Another folder that may contain the list.
-        progress: A function that wraps the loop over the label maps, such as tqdm.
+    `ignore`, `classes` and `progress` are those of `Folder`.
     """
     firsts = [pair for pairs in layout.splits.values() for pair in pairs()[:1]]
     parents = [parent for pair in firsts for path in (pair.image, pair.labels) for parent in path.parents]
     inside = [path for path in parents if path.is_relative_to(layout.root)]
-    folders = [*filter(os.path.isdir, dict.fromkeys([given or layout.root, *inside]))]
-    listed = find_class_list(folders)
+    listed = find_class_list(filter(os.path.isdir, dict.fromkeys([root, *inside])))
     colors = [color for color in listed.colors if color] if listed else []
     files = survey(layout, skip_colors=bool(colors), progress=progress)
     if not colors:
