@@ -18,11 +18,8 @@ LENGTHS = {"epochs", "iterations", "minutes"}  # of these options, only one may 
 def with_config_file(arguments: list[str], options: Mapping[str, Any]) -> list[str]:
     """Put the options in the file of --config before the arguments, except those that the arguments contain.
 
-    Args:
-        arguments: the words after `tinysegnet train`.
-        options: the type of each option that the file may contain, by its name with underscores.
-
-    Raises SettingError if the file cannot be read, or contains an unknown name or an invalid value.
+    `options` is the type of each option that the file may contain, by its name with underscores. Raises SettingError if
+    the file cannot be read, or contains an unknown name or an invalid value.
     """
     words = [part for argument in arguments for part in argument.split("=", 1)]
     if "--config" not in words[:-1]:

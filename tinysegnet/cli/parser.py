@@ -21,11 +21,7 @@ USAGE = {"train": "[OPTIONS]", "find-lr": "[OPTIONS]", "bench": "[WORD]... [OPTI
 
 
 def parse(arguments: list[str]) -> tuple[Callable[..., int], BoundArguments]:
-    """Find the command and convert its arguments. With --help, the command is to print its help page.
-
-    Raises:
-        TinySegNetError: A command or an option is unknown, or a value is wrong.
-    """
+    """Find the command, which may be to print a help page, and convert its arguments. Raises TinySegNetError."""
     name = "" if arguments[:1] == ["--install-completion"] else _command_name(arguments)
     if name == "train" and any(word.startswith("--config") for word in arguments):
         from .train_command import with_config

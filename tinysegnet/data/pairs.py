@@ -1,9 +1,8 @@
 """Pairing pictures with label maps by relative folder and file stem, or by a list, never by order.
 
-If the label maps were shifted by one against the pictures, training would run without an error and reach a global
-accuracy of 0.8, but a class accuracy of only 0.13. For a missing file, the pair contains the expected path, so that
-reading the pair reports it. Names are compared in Unicode's composed form, because some systems write "ü" as two
-characters. Names that differ only in upper and lower case are accepted if no other name fits.
+For a missing file, the pair contains the expected path, so that reading the pair reports it. Names are compared in
+Unicode's composed form, because some systems write "ü" as two characters. Names that differ only in upper and lower
+case are accepted if no other name fits.
 """
 
 import os

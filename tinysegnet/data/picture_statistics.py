@@ -1,8 +1,7 @@
 """Statistics of pictures, which reveal that a picture is unlike those on which a network was trained.
 
-A network also labels pictures that it cannot know, such as photographs if it was trained on drawings. The nine
-statistics of a picture describe its contrast, colours and edges, but not its brightness or its content. Pictures are
-first reduced to about 96 x 128 pixels in the same way as for a network.
+The nine statistics of a picture describe its contrast, colours and edges, but not its brightness or its content.
+Pictures are first reduced to about 96 x 128 pixels.
 """
 
 import math

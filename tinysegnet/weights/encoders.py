@@ -65,10 +65,9 @@ def load_encoder(model: Network, path: str | PathLike[str]) -> Encoder:
 
     The file must contain every array of the encoder in the right shape, and may contain nothing else but a classifier.
 
-    VGG16 has no batch norm, so the network's batch norms are set to the identity in inference: gamma = sqrt(running_var
-    + eps), beta = running_mean, with running statistics of 0 and 1. Each convolution then computes the same as in
-    VGG16. Training uses batch statistics, so it starts with VGG16's filters but with mean 0 and variance 1 in each
-    channel. Files of vgg16_bn, which was trained with batch norm, contain gamma, beta and statistics.
+    VGG16 has no batch norm, so the network's batch norms are set to the identity in inference: each convolution then
+    computes the same as in VGG16. Training uses batch statistics, so it starts with VGG16's filters but with mean 0 and
+    variance 1 in each channel. Files of vgg16_bn contain gamma, beta and statistics.
 
     Args:
         model: a network "vgg16", built with the preprocessing that `encoder_preprocessing` returns.
