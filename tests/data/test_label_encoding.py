@@ -101,7 +101,7 @@ def test_black_is_void_only_if_it_is_listed_as_void():
 def test_many_unlisted_colours_are_named_as_soft_edges(different):
     colors = np.zeros((30, 30, 3), np.uint8)
     colors.reshape(-1, 3)[:different] = np.stack(np.unravel_index(np.arange(different) + 1, (8, 8, 8)), -1) + (1, 2, 3)
-    with pytest.raises(DataError, match=f"x: {different} colours.*soft edges"):
+    with pytest.raises(DataError, match=f"x: {different} or more colours.*soft edges"):
         LabelEncoding.of_classes(LISTED).decode(LabelPixels(colors), "x")
 
 
@@ -146,9 +146,9 @@ def test_a_palette_that_is_not_black_means_its_void_colour():
     plain = LabelEncoding.plain(Palette(("a", "b"), COLORS[1:], 7, (9, 0, 0)))
     assert plain.decode(LabelPixels(np.array([[COLORS[2], (9, 0, 0)]], np.uint8)), "x").tolist() == [[1, 7]]
     names = ("Sky", "Bicyclist", "Void", "Wall")
-    merged = LabelEncoding.merged(ClassList(names, (*COLORS[1:], (9, 9, 9), (8, 8, 8)), ""))
+    merged = LabelEncoding.of_classes(ClassList(names, (*COLORS[1:], (9, 9, 9), (8, 8, 8)), ""), merge=True)
     colors = np.array([[*COLORS[1:], (9, 9, 9), (8, 8, 8), (0, 0, 0)]], np.uint8)
     assert merged.decode(LabelPixels(colors), "x").tolist() == [[0, 10, 11, 1, 11]]
     assert merged.decode(stored([0, 1, 2, 3, 255]), "x").tolist() == [[0, 10, 11, 1, 11]]
-    ignored = LabelEncoding.merged(ClassList(names, (None,) * 4, ""), ignore=3)
+    ignored = LabelEncoding.of_classes(ClassList(names, (None,) * 4, ""), ignore=3, merge=True)
     assert ignored.decode(stored([0, 1, 2, 3]), "x").tolist() == [[0, 10, 11, 11]]

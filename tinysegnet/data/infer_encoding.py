@@ -20,7 +20,6 @@ from .label_survey import LabelFacts, Progress, survey
 from .layouts import Layout
 from .palette import CAMVID
 
-_STRAYS = 1e-3  # one of CamVid's 701 label maps has about 200 pixels whose colour belongs to no class
 _MAX_UNLISTED = 64  # more classes than this need a list
 _RARE = 0.02  # each grey level of a soft edge has a smaller share of the pixels
 _CAMVID_NAMES = re.compile("0001TP_|0006R0_|0016E5_|Seq05VD_")  # the names of CamVid's four videos
@@ -70,10 +69,10 @@ def _encoding_of(
         example = next(file.path for file in files if VOID in file.counts)
         wrong = f"the label maps contain only 0 and 255, but {known.source} lists {len(known.names)} classes"
         raise DataError(f"{example}: {wrong}. List two classes, or add --ignore 255 if 255 means not labelled.")
-    if known.is_camvid and classes == "merged":
-        return LabelEncoding.merged(known, ignore=ignore, strays=_STRAYS), ", CamVid's 32 merged into 11"
     if known.is_camvid:
-        return LabelEncoding.of_classes(known, ignore=ignore, strays=_STRAYS), ", CamVid's 32 without void"
+        merge = classes == "merged"
+        how = f", CamVid's 32 {'merged into 11' if merge else 'without void'}"
+        return LabelEncoding.of_classes(known, ignore=ignore, merge=merge), how
     if are_masks:
         return LabelEncoding.of_mask(known), ", masks of 0 and 255"
     if layout.is_tutorial and known.names == _CAMVID_CLASSES.names and known.colors[:-1] == CAMVID.colors:
