@@ -122,12 +122,13 @@ class LabelEncoding:
 
     def _decode_colors(self, pixels: np.ndarray, where: object) -> np.ndarray:
         if not self.colors:
-            wrong = f"the colours of the classes are unknown. The label map contains {_frequent(pixels)[1]}"
+            wrong = f"the colours of the classes are unknown. The label map contains {_frequent(_key(pixels))[1]}"
             raise DataError(f"{where}: {wrong}. Add a classes.txt with a line `R G B name` for each class.")
         known = sorted((_key(np.array(color)), label) for color, label in self.colors.items())
         keys, labels = (np.array(column) for column in zip(*known, strict=True))
         result = np.empty(pixels.shape[:2], np.uint8)
         unknown = np.empty(pixels.shape[:2], bool)
+        strange: list[np.ndarray] = []  # the first unknown colours
         rows = max(1, _PART // pixels.shape[1])
         for start in range(0, len(pixels), rows):
             part = slice(start, start + rows)
@@ -135,11 +136,13 @@ class LabelEncoding:
             place = np.searchsorted(keys, own).clip(max=len(keys) - 1)
             result[part] = labels[place]
             unknown[part] = keys[place] != own
+            if sum(map(len, strange)) < _PART:
+                strange.append(own[unknown[part]])
         if unknown.any():
             row, column = _first(unknown)
             found = "{} {} {} at row {}, column {}".format(*pixels[row, column], row, column)
             if self.palette.ignore_label is None or unknown.mean() > self.strays:
-                different, examples = _frequent(pixels[unknown][:_PART])  # the first ones are enough, and fast
+                different, examples = _frequent(np.concatenate(strange))
                 if different > _SOFT:
                     wrong = f"{different} or more colours belong to no class: {examples}"
                     remedy = "Colours of few pixels come from soft edges or a JPEG: export PNG without smoothing"
@@ -213,9 +216,9 @@ def _first(where: np.ndarray) -> tuple[np.intp, ...]:
     return np.unravel_index(where.argmax(), where.shape)
 
 
-def _frequent(pixels: np.ndarray) -> tuple[int, str]:
-    """Return the number of colours of an array (..., 3), and the most frequent ones as text with their pixel counts."""
-    keys, counts = np.unique(_key(pixels), return_counts=True)
+def _frequent(colors: np.ndarray) -> tuple[int, str]:
+    """Return the number of different keys of colours, and the most frequent ones as text with their pixel counts."""
+    keys, counts = np.unique(colors, return_counts=True)
     order = np.argsort(-counts)[:_NAMED]
     found = [f"{keys[i] >> 16} {keys[i] >> 8 & 255} {keys[i] & 255} ({counts[i]} pixels)" for i in order]
     return len(keys), ", ".join(found + ["..."] * (len(keys) > _NAMED))
