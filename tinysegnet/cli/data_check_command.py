@@ -1,20 +1,14 @@
 """tinysegnet data check."""
 
-from __future__ import annotations
-
 import shlex
 import sys
 from itertools import chain, permutations
-from typing import TYPE_CHECKING
 
-from ..errors import DataError, SettingError
+from ..errors import SettingError
 from ..files import write_atomically
 from ..runtime.progress import track
 from .data_options import LabelOptions, Labels, find_problems
 from .options import FilePath, FolderPath, Quiet
-
-if TYPE_CHECKING:
-    from ..data.layouts import Layout
 
 
 def run(
@@ -47,7 +41,7 @@ def run(
     names, pairs = [*selected[0].palette.names, "void"], list(chain(*statistics))
     counted = {split: dict(zip(names, shares(found).tolist(), strict=True))
                for split, found in zip(splits, statistics, strict=True) if found}  # fmt: skip
-    rotations, missing = doubtful_rotations(folders), [split for split in ("train", "val") if not _has(layout, split)]
+    rotations, missing = doubtful_rotations(folders), [split for split in ("train", "val") if split not in splits]
     usable = f"{len(problems)} files cannot be used" if problems else "all can be used"
     usable += ", but see the line about EXIF" if rotations else ""
     if missing and not problems:
@@ -66,13 +60,6 @@ def run(
         write_atomically(sheet, viz.picture_bytes(viz.contact_sheet(folder.resolve().name, pairs, odd)))
         print(f"{sheet}: {len(odd)} of {len(pairs)} pairs look suspicious", file=sys.stderr)
     return 2 if problems else 1 if missing else 0
-
-
-def _has(layout: Layout, split: str) -> bool:
-    try:
-        return bool(layout.pairs(split))
-    except DataError:
-        return False
 
 
 def _table(shares: dict[str, dict[str, float]]) -> list[str]:
