@@ -90,7 +90,7 @@ def all_labels(out):
     """Return the label maps of an import without splits, which `Folder` divides into train and val."""
     found = {}
     for split in Folder(out, "train").layout.splits:
-        if Folder(out, "train").layout.splits[split]():
+        if Folder(out, "train").layout.splits[split]:
             names, labels = read_back(out, split)
             found |= labels
     return names, found

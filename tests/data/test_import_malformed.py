@@ -97,7 +97,7 @@ def check_import(folder, out, capsys):
     known = ("bad.json", "instances_val.json", "classes without a single pixel")
     assert [line for line in refused if not any(fact in line for fact in known)] == []
     for split in Folder(out).layout.splits:
-        if Folder(out).layout.splits[split]():
+        if Folder(out).layout.splits[split]:
             assert Folder(out, split).problems() == []
 
 

@@ -30,7 +30,7 @@ def run(
     if sheet is not None and sheet.suffix.lower() != ".png":
         raise SettingError(f"{sheet}: the contact sheet must be a PNG file. Give another --sheet, such as sheet.png")
     layout = find_layout(folder)
-    splits = [split for split in layout.splits if layout.splits[split]()]
+    splits = [split for split in layout.splits if layout.splits[split]]
     if not splits:
         layout.pairs(next(iter(layout.splits)))  # raises a DataError that describes what is missing
     folders = [Folder(folder, split, ignore=labels.ignore, classes=labels.classes, layout=layout) for split in splits]

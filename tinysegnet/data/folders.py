@@ -138,7 +138,7 @@ class Folder:
     @property
     def description(self) -> str:
         """A summary, in a few lines, of what was inferred: layout, number of pictures per split, classes and void."""
-        counts = ", ".join(f"{len(pairs())} {name}" for name, pairs in self.layout.splits.items())
+        counts = ", ".join(f"{len(pairs)} {name}" for name, pairs in self.layout.splits.items())
         names = ", ".join(self.palette.names)
         values, _, void = self.label_encoding.allowed().partition(", void ")
         if void and (void != str(VOID) or self.void_occurs):  # VOID is allowed even if no class is void

@@ -35,7 +35,7 @@ def infer_label_encoding(
 
     `ignore`, `classes` and `progress` are those of `Folder`.
     """
-    firsts = [pair for pairs in layout.splits.values() for pair in pairs()[:1]]
+    firsts = [pair for pairs in layout.splits.values() for pair in pairs[:1]]
     parents = [parent for pair in firsts for path in (pair.image, pair.labels) for parent in path.parents]
     inside = [path for path in parents if path.is_relative_to(layout.root)]
     listed = find_class_list(filter(os.path.isdir, dict.fromkeys([root, *inside])))

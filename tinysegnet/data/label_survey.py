@@ -43,7 +43,7 @@ def survey(layout: Layout, *, skip_colors: bool, progress: Progress = iter) -> l
         skip_colors: Whether to skip RGB files, which are slow to decode, because their colours are listed.
         progress: A function that wraps the loop over the files, such as tqdm.
     """
-    paths = sorted({pair.labels for pairs in layout.splits.values() for pair in pairs()})
+    paths = sorted({pair.labels for pairs in layout.splits.values() for pair in pairs})
     paths = [path for path in paths if os.path.isfile(path) and inside(path, layout.root)]
     found = (_facts(paths[i], paths[i].stat().st_mtime_ns, skip_colors) for i in progress(range(len(paths))))
     return [facts for facts in found if facts]
