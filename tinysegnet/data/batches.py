@@ -57,12 +57,10 @@ class Augment:
         height, width = H / s, W / s
         x, y = left * (W - width), top * (H - height)
         box = x, y, min(x + width, W), min(y + height, H)  # rounding must not push the box out of the picture
-        image, labels = _resize(sample, size, box)
+        image, labels = resize_sample(sample, size, box)
         if self.color_jitter:
             image = _jitter(image, *factors)
-        if flip < self.flip:
-            image, labels = (picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT) for picture in (image, labels))
-        return np.asarray(image), np.asarray(labels)
+        return (image[:, ::-1], labels[:, ::-1]) if flip < self.flip else (image, labels)
 
 
 def resize_sample(sample: Sample, size: tuple[int, int], box: Box | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -70,28 +68,24 @@ def resize_sample(sample: Sample, size: tuple[int, int], box: Box | None = None)
 
     The image is interpolated (bilinear, antialiased). Labels are copied from the nearest pixel, never mixed.
     """
-    image, labels = _resize(sample, size, box)
-    return np.asarray(image), np.asarray(labels)
-
-
-def _resize(sample: Sample, size: tuple[int, int], box: Box | None) -> tuple[Image.Image, Image.Image]:
     H, W = size  # Pillow expects the width before the height
     image = Image.fromarray(sample.image).resize((W, H), Image.Resampling.BILINEAR, box=box)
     labels = Image.fromarray(sample.labels).resize((W, H), Image.Resampling.NEAREST, box=box)
-    return image, labels
+    return np.asarray(image), np.asarray(labels)
 
 
-def _jitter(image: Image.Image, brightness: float, contrast: float, saturation: float) -> Image.Image:
+def _jitter(array: np.ndarray, brightness: float, contrast: float, saturation: float) -> np.ndarray:
     """Apply all three changes at once: each is affine in the colour, so together they form a 3x3 matrix and an offset.
 
     saturation: x -> grey(x) + saturation * (x - grey(x)).  contrast: x -> mean + contrast * (x - mean).
     brightness: x -> brightness * x.  Pillow applies the matrix and clips the result to 0..255.
     """
     mix = saturation * np.eye(3) + (1 - saturation) * np.tile(_LUMA, (3, 1))
+    image = Image.fromarray(array)
     mean = np.asarray(image.resize((1, 1), Image.Resampling.BOX))[0, 0] @ _LUMA
     offset = brightness * (1 - contrast) * mean
     matrix = np.column_stack([brightness * contrast * mix, np.full(3, offset)])
-    return image.convert("RGB", tuple(matrix.ravel().tolist()))
+    return np.asarray(image.convert("RGB", tuple(matrix.ravel().tolist())))
 
 
 def num_batches(dataset: Dataset, batch_size: int) -> int:

@@ -17,11 +17,6 @@ _SUFFIXES = PICTURES | RAW | {".apng", ".dib", ".exr", ".hdr", ".hif", ".j2k", "
 _VIDEOS = {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"}
 
 
-def find_pictures(paths: Iterable[str | PathLike[str]]) -> list[Path]:
-    """Return the pictures that `find_inputs` finds."""
-    return find_inputs(paths)[0]
-
-
 def find_inputs(paths: Iterable[str | PathLike[str]]) -> tuple[list[Path], list[Path], list[Path]]:
     """Return the pictures, the videos and the other files among the given files and directly inside the given folders.
 

@@ -1,7 +1,7 @@
 """A folder of pictures and label maps as a data set, which is recognised, checked and decoded on demand."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
@@ -14,7 +14,6 @@ from .image_files import read_image
 from .infer_encoding import Classes, infer_label_encoding
 from .label_encoding import VOID, LabelEncoding
 from .label_files import read_label_pixels
-from .label_survey import Progress
 from .layouts import Layout, find_layout
 from .pairs import FilePair, belong_together, inside
 from .palette import CAMVID
@@ -92,7 +91,6 @@ class Folder:
         ignore: the label value that means "not labelled"; None infers it.
         classes: "merged" combines CamVid's 32 original classes into the papers' eleven; "all" keeps all 32.
         layout: the pairs of files; None infers them.
-        progress: a function that wraps the loop over all label maps that inferring reads, such as tqdm.
 
     Raises:
         DataError: no pairs are found, or the classes cannot be inferred.
@@ -100,12 +98,12 @@ class Folder:
 
     def __init__(
         self, root: str | PathLike[str], split: str = "train", *, ignore: int | None = None,
-        classes: Classes = "merged", layout: Layout | None = None, progress: Progress = iter,
+        classes: Classes = "merged", layout: Layout | None = None,
     ) -> None:  # fmt: skip
         self.root, self.split = Path(root), split
         self.layout = layout or find_layout(self.root)
         self.pairs = self.layout.pairs(split)
-        self.label_encoding, self.source = infer_label_encoding(self.layout, self.root, ignore, classes, progress)
+        self.label_encoding, self.source = infer_label_encoding(self.layout, self.root, ignore, classes)
         self.palette = self.label_encoding.palette
         self.name = f"{'CamVid' if self.palette == CAMVID else self.root.resolve().name} {split}"
         self._cache: dict[int, Sample] = {}
@@ -150,7 +148,7 @@ class Folder:
                  f"values in label maps: {values}"]  # fmt: skip
         return "\n".join(line for line in lines if line)
 
-    def problems(self, *, progress: Progress = iter) -> list[Problem]:
+    def problems(self, *, progress: Callable[[range], Iterable[int]] = iter) -> list[Problem]:
         """Decode every pair, check every label value, and return the bad files.
 
         Args:
@@ -163,7 +161,7 @@ class Folder:
 
 def open_dataset(
     data: str | PathLike[str], split: str = "train", *, size: tuple[int, int] = (96, 128), ignore: int | None = None,
-    classes: Classes = "merged", progress: Progress = iter,
+    classes: Classes = "merged",
 ) -> Dataset:  # fmt: skip
     """Open a data set by name. Raises DataError if it is not found; `Folder.problems` checks the files themselves.
 
@@ -171,13 +169,13 @@ def open_dataset(
         data: "toy", or a folder in any layout that `Folder` recognises.
         split: "train", "val", ...
         size: (H, W) of the toy scenes; pictures on disk keep their own sizes.
-        ignore, classes, progress: see `Folder`.
+        ignore, classes: see `Folder`.
     """
     if not isinstance(data, str | PathLike) or not fspath(data):  # an empty path would mean the current folder
         what = type(data).__name__ if data != "" else repr(data)
         raise DataError(f'data: {what} is not a path. Give "toy", or the path of a folder.')
     if fspath(data) != "toy":
-        return Folder(data, split, ignore=ignore, classes=classes, progress=progress)
+        return Folder(data, split, ignore=ignore, classes=classes)
     if split not in _TOY:
         raise DataError(f"toy: there is no split {split!r}. Choose {' or '.join(_TOY)}.{did_you_mean(split, _TOY)}")
     from .toyscenes import ToyScenes  # imported here, so that reading pictures does not load the drawing code

@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import DataError
 from .class_lists import ClassList, find_class_list
 from .label_encoding import VOID, LabelEncoding
-from .label_survey import LabelFacts, Progress, survey
+from .label_survey import LabelFacts, survey
 from .layouts import Layout
 from .palette import CAMVID
 
@@ -28,19 +28,17 @@ _CAMVID_CLASSES = ClassList((*CAMVID.names, "void"), (*CAMVID.colors, CAMVID.ign
 Classes = Literal["merged", "all"]
 
 
-def infer_label_encoding(
-    layout: Layout, root: Path, ignore: int | None, classes: Classes, progress: Progress = iter
-) -> tuple[LabelEncoding, str]:
+def infer_label_encoding(layout: Layout, root: Path, ignore: int | None, classes: Classes) -> tuple[LabelEncoding, str]:
     """Infer the encoding from the label maps and a list of classes in `layout.root` or `root`; describe its source.
 
-    `ignore`, `classes` and `progress` are those of `Folder`.
+    `ignore` and `classes` are those of `Folder`.
     """
     firsts = [pair for pairs in layout.splits.values() for pair in pairs[:1]]
     parents = [parent for pair in firsts for path in (pair.image, pair.labels) for parent in path.parents]
     inside = [path for path in parents if path.is_relative_to(layout.root)]
     listed = find_class_list(filter(os.path.isdir, dict.fromkeys([root, *inside])))
     colors = [color for color in listed.colors if color] if listed else []
-    files = survey(layout, skip_colors=bool(colors), progress=progress)
+    files = survey(layout, skip_colors=bool(colors))
     if not colors:
         _check_palettes(files)
     numbered = [file for file in files if file.counts and not (colors and file.is_palette)]
