@@ -24,7 +24,7 @@ def parse(arguments: list[str]) -> tuple[Callable[..., int], BoundArguments]:
     """Find the command, which may be to print a help page, and convert its arguments. Raises TinySegNetError."""
     name = "" if arguments[:1] == ["--install-completion"] else _command_name(arguments)
     if name == "train" and any(word.startswith("--config") for word in arguments):
-        from .train_command import with_config
+        from .config_file import with_config
 
         arguments = [name, *with_config(arguments[1:])]
     try:

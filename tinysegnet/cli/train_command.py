@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -14,7 +14,6 @@ from ..errors import DataError, SettingError, did_you_mean
 from ..runtime.settings import convert
 from ..training.recipes import Recipe, validation_interval
 from . import training_options
-from .config_file import with_config_file
 from .data_options import LabelOptions, count_pictures, data_name, load_splits
 from .options import FilePath, OutFolder, RunFolderPath
 from .training_options import NetworkOptions
@@ -180,15 +179,6 @@ def _train(folder: "RunFolder", model: "Network", train: "Dataset", val: "Datase
 def command(arguments: list[str]) -> Callable[..., int]:
     """Return `tinysegnet train`, whose help page shows the recipe in `arguments`."""
     return training_options.command(Train, arguments)
-
-
-def with_config(arguments: list[str]) -> list[str]:
-    """Insert the options in the file of --config into the words after `tinysegnet train`."""
-    hints = get_type_hints(Train) | get_type_hints(LabelOptions) | get_type_hints(Recipe)
-    for name in ("labels", "resume", "config"):
-        del hints[name]
-    options = {name.rstrip("_"): str if Path in (hint, *get_args(hint)) else hint for name, hint in hints.items()}
-    return with_config_file(arguments, options)
 
 
 def _check_name(name: str) -> None:
