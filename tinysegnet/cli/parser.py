@@ -57,7 +57,10 @@ def _app(name: str, arguments: list[str]) -> App:
         module = f"{__package__}.{full_name.replace(' ', '_').replace('-', '_')}_command"
         command: Any = f"{module}:run"
         if full_name in ("train", "find-lr"):  # their defaults depend on the arguments
-            command = import_module(module).command(arguments[1:] if name else [])
+            from . import training_options
+
+            training = import_module(module)
+            command = training_options.command(training.OPTIONS, arguments[1:] if name else [], training.HIDDEN)
         parent = data if full_name.startswith("data ") else app
         usage = f"Usage: tinysegnet {full_name} {USAGE[full_name]}" if full_name in USAGE else None
         parent.command(command, name=full_name.split()[-1], usage=usage)

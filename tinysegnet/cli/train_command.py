@@ -3,7 +3,6 @@
 import os
 import shlex
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +12,6 @@ from cyclopts import Parameter
 from ..errors import DataError, SettingError, did_you_mean
 from ..runtime.settings import convert
 from ..training.recipes import Recipe, validation_interval
-from . import training_options
 from .data_options import LabelOptions, count_pictures, data_name, load_splits
 from .options import FilePath, OutFolder, RunFolderPath
 from .training_options import NetworkOptions
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
     from ..models import Network
     from ..training.run_folder import RunFolder
 
+HIDDEN = ()  # settings that are no options
 SAVED_OPTIONS = ("data", "recipe", "model", "width", "preprocessing", "encoder", "limit", "threads", "deterministic")
 MOST_MINUTES = 7 * 24 * 60
 
@@ -176,11 +175,6 @@ def _train(folder: "RunFolder", model: "Network", train: "Dataset", val: "Datase
     return 0
 
 
-def command(arguments: list[str]) -> Callable[..., int]:
-    """Return `tinysegnet train`, whose help page shows the recipe in `arguments`."""
-    return training_options.command(Train, arguments)
-
-
 def _check_name(name: str) -> None:
     if name in ("", ".", "..") or set(name) & set("/\\\0") or len(os.fsencode(name)) > 255:
         raise SettingError(f"--name {name!r} is not the name of a folder. Choose the folder above it with --runs")
@@ -193,3 +187,6 @@ def _checkpoints(folder: Path, history: list[dict[str, float]]) -> str:
     rows["last"] = history[-1]
     return "\n".join(f"{name}: epoch {row['epoch']}, mIoU {row['val_mIoU']:.3f}, {folder / f'{name}.safetensors'}"
                      for name, row in rows.items())  # fmt: skip
+
+
+OPTIONS = Train
