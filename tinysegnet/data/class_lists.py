@@ -24,7 +24,7 @@ LABELME_IGNORE = "__ignore__"  # labelme gives it the number -1, which becomes 2
 
 _BETWEEN = r"[\s,;]++"
 _RGB, _HEX = rf"\d+{_BETWEEN}\d+{_BETWEEN}\d+", r"\#[0-9a-fA-F]{6}\b"
-_WORDS = r'[^\W\d][^,;:=\#\t"]*?'  # other names must be quoted
+_WORDS = r'\d*[^\W\d][^,;:=\#\t"]*?'  # other names must be quoted
 _LINE = re.compile(rf"""
     (?: (?P<rgb>{_RGB}){_BETWEEN}
       | (?: (?P<number>\d+) (?:\s*[:=]\s*|[.)]\s+|{_BETWEEN}) )? (?: (?P<hex>{_HEX}){_BETWEEN} )? )
