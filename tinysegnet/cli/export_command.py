@@ -31,8 +31,8 @@ def run(
 
     targets = [(option, path) for option, path in (("--out", out), ("--onnx", onnx), ("--html", html)) if path]
     if len(targets) != 1:
-        found = " and ".join(option for option, _ in targets) or "none"
-        raise SettingError(f"export needs one of --out FILE, --onnx FILE and --html FILE, and got {found}. Give one")
+        found = f"got {' and '.join(option for option, _ in targets)}" if targets else "all are missing"
+        raise SettingError(f"export needs one of --out, --onnx and --html, but {found}. See tinysegnet export --help")
     option, path = targets[0]
     for name, value, needed in (("--half", half, "--out"), ("--fold", fold, "--out"), ("--torch", torch, "--out"),
                                 ("--argmax", argmax, "--onnx")):  # fmt: skip
