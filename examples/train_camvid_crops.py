@@ -13,7 +13,7 @@ import dataclasses
 from pathlib import Path
 
 import tinysegnet as ts
-from tinysegnet.data import CamVid, InMemory, make_crops
+from tinysegnet.data import Folder, InMemory, make_crops
 from tinysegnet.training import RunFolder
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -29,11 +29,11 @@ arguments = parser.parse_args()
 
 # 1. Make a folder of small pictures and labels in the layout of the original folder.
 small = arguments.out / "pictures"
-splits = {split: CamVid(arguments.camvid, split) for split in ("train", "val")}
+splits = {split: Folder(arguments.camvid, split) for split in ("train", "val")}
 print(make_crops(splits, (96, 128), small, crops_per_picture=2, whole=not arguments.crops))
 
 # 2. Load them into memory.
-train, val = (InMemory(CamVid(small, split)) for split in ("train", "val"))
+train, val = (InMemory(Folder(small, split)) for split in ("train", "val"))
 
 # 3. Choose a network, a recipe, and a folder for the run.
 model = ts.build("tiny", num_classes=train.palette.num_classes)

@@ -83,6 +83,6 @@ def write_pairs(root, *names, image="images/{}.png", labels="labels/{}.png"):
 def names_of(root):
     """Check every pair of a folder, and return the stems of the pictures in each split of `find_layout`."""
     layout = find_layout(root)
-    pairs = {split: found() for split, found in layout.splits.items()}
+    pairs = dict(layout.splits)
     assert all(pair.image.is_file() and pair.labels.is_file() for found in pairs.values() for pair in found)
     return {split: [pair.image.stem for pair in found] for split, found in pairs.items()}

@@ -82,7 +82,7 @@ def photos(folder, *names):
 def read_back(out, split="train"):
     """Check all files of a split, and return its label maps by the names of the pictures."""
     folder = Folder(out, split)
-    folder.check()
+    assert folder.problems() == []
     return folder.palette.names, {sample.name: sample.labels for sample in folder}
 
 
@@ -90,7 +90,7 @@ def all_labels(out):
     """Return the label maps of an import without splits, which `Folder` divides into train and val."""
     found = {}
     for split in Folder(out, "train").layout.splits:
-        if Folder(out, "train").layout.splits[split]():
+        if Folder(out, "train").layout.splits[split]:
             names, labels = read_back(out, split)
             found |= labels
     return names, found

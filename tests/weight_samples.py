@@ -181,16 +181,6 @@ def convolutions(arrays):
     return [(arrays[name], arrays[name.replace("weight", "bias")]) for name in names]
 
 
-def hed(width, prefix="module"):
-    pairs, arrays = iter(convolutions(torchvision(width))), {}
-    for stage, (word, widths) in enumerate(zip(("One", "Two", "Three", "Four", "Five"), widths_of(width), strict=True)):
-        for number in range(len(widths)):
-            place = f"{prefix}Vgg{word}.{2 * number + (stage > 0)}"
-            arrays[f"{place}.weight"], arrays[f"{place}.bias"] = next(pairs)
-        arrays[f"{prefix}Score{word}.weight"] = np.ones((1, 2, 1, 1), np.float32)
-    return arrays | {f"{prefix}Combine.0.weight": np.ones((1, 5, 1, 1), np.float32)}
-
-
 def keras(width, layout):
     """The arrays by the paths of Keras 1, 2 or 3, of Keras 3 with numbers, or of HED."""
     names = {

@@ -462,9 +462,9 @@ except ts.errors.CheckpointError as error:
 for source, name in (
     ("torchvision", "features.0.weight"),
     ("Keras", "block1_conv1/kernel:0"),
-    ("HED", "moduleVggOne.0.weight"),
+    ("HED", "block1/layers/conv2d/vars/0"),
 ):
-    print(f"{source:12} {name:24} ->", ts.encoder_preprocessing([name]))
+    print(f"{source:12} {name:27} ->", ts.encoder_preprocessing([name]))
 pixel = np.array([200.0, 100, 50]).reshape(1, 1, 1, 3)
 for kind in ("scaled", "imagenet", "caffe"):
     first = next(iter(ts.build("tiny", preprocessing=kind, dtype=np.float64).layers.values()))

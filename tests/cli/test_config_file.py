@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from tinysegnet.cli.config_file import with_config
 from tinysegnet.cli.main import main
-from tinysegnet.cli.train_command import with_config
 from tinysegnet.errors import SettingError
 
 

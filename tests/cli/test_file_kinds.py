@@ -131,7 +131,7 @@ def test_every_command_refuses_a_file_as_a_folder(told, name, kind):
     for command in ("train --data {}", "evaluate toy --data {}", "data check {}", "data crops {} --out c", "lessons {}",
                     "data baselines --data {}", "predict toy file0 --out {}", "data scenes --out {}"):  # fmt: skip
         assert f"{name}: {kind}, not a folder" in told(command.format(name))
-    assert f"{name}: {kind}, not the folder of a run" in told(f"train --resume {name}")
+    assert f"{name}: {kind}, not a folder" in told(f"train --resume {name}")
 
 
 @pytest.mark.parametrize(("name", "kind"), names("a safetensors file", "a PyTorch file", "a zip archive", "a pickle",

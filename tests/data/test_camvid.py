@@ -9,7 +9,8 @@ from PIL import Image
 
 import tinysegnet.data.folders as folders
 import tinysegnet.data.image_files as pictures
-from tinysegnet.data import CAMVID, CamVid, Dataset, Palette, open_dataset, read_image, read_labels
+from tinysegnet.data import CAMVID, Dataset, Folder, Palette, open_dataset, read_image, read_labels
+from tinysegnet.data.crops import write_classes
 from tinysegnet.data.label_encoding import LabelEncoding
 from tinysegnet.data.label_files import LabelPixels
 from tinysegnet.errors import DataError
@@ -32,6 +33,12 @@ def write_pair(root, stem, split="train", suffix=".png", seed=0):
     return image, labels
 
 
+def camvid(root):
+    """The training pictures of a folder whose list has CamVid's classes."""
+    write_classes(root / "classes.txt", CAMVID)
+    return Folder(root)
+
+
 @pytest.fixture
 def root(tmp_path):
     for stem in ("b", "a", "c"):
@@ -41,7 +48,7 @@ def root(tmp_path):
 
 def test_folders_are_paired_by_stem(tmp_path):
     written = {stem: write_pair(tmp_path, stem) for stem in ("b", "a", "c")}
-    dataset = CamVid(tmp_path)
+    dataset = camvid(tmp_path)
     assert isinstance(dataset, Dataset)
     assert (len(dataset), dataset.name, dataset.palette) == (3, "CamVid train", CAMVID)
     for index, stem in enumerate("abc"):
@@ -52,12 +59,12 @@ def test_folders_are_paired_by_stem(tmp_path):
     with pytest.raises(IndexError):
         dataset[3]
     seen = []
-    dataset.check(progress=lambda loop: (seen.append(i) or i for i in loop))
+    dataset.problems(progress=lambda loop: (seen.append(i) or i for i in loop))
     assert seen == [0, 1, 2]
 
 
 def test_samples_are_cached_and_read_only(root, monkeypatch):
-    dataset = CamVid(root)
+    dataset = camvid(root)
     assert dataset[0] is dataset[0]
     for array in (dataset[0].image, dataset[0].labels):
         with pytest.raises(ValueError, match="read-only"):
@@ -65,32 +72,29 @@ def test_samples_are_cached_and_read_only(root, monkeypatch):
     assert folders.CACHE_BYTES == 10**9
     for limit, is_cached in ((H * W * 4, True), (H * W * 4 - 1, False)):  # enough for one sample, or not
         monkeypatch.setattr(folders, "CACHE_BYTES", limit)
-        dataset = CamVid(root)
+        dataset = camvid(root)
         assert (dataset[1] is dataset[1]) == is_cached
         assert dataset[0] is not dataset[0]
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "train/{0}.png trainannot/{0}.png",
-        "/SegNet/CamVid/train/{0}.png /SegNet/CamVid/trainannot/{0}.png",
-        "C:\\Users\\me\\CamVid\\train\\{0}.png\tC:\\Users\\me\\CamVid\\trainannot\\{0}.png",
-        "../../elsewhere/train/{0}.png ./trainannot/{0}.png",
-    ],
-)
+@pytest.mark.parametrize("line", [
+    "train/{0}.png trainannot/{0}.png",
+    "/SegNet/CamVid/train/{0}.png /SegNet/CamVid/trainannot/{0}.png",
+    "C:\\Users\\me\\CamVid\\train\\{0}.png\tC:\\Users\\me\\CamVid\\trainannot\\{0}.png",
+    "../../elsewhere/train/{0}.png ./trainannot/{0}.png",
+])  # fmt: skip
 def test_lists_may_contain_the_paths_of_other_machines(root, line):
     text = "\ufeff" + "\r\n".join(line.format(stem) for stem in "cab") + "\r\n\r\n"
     (root / "train.txt").write_text(text, encoding="utf-8")
-    dataset = CamVid(root)
-    dataset.check()
+    dataset = camvid(root)
+    assert dataset.problems() == []
     assert [sample.name for sample in dataset] == ["c", "a", "b"]  # in the order of the list
 
 
 def test_the_longest_existing_tail_of_a_listed_path_is_used(root):
     inner, _ = write_pair(root / "CamVid", "a", seed=1)
     (root / "train.txt").write_text("/x/CamVid/train/a.png /x/CamVid/trainannot/a.png\n")
-    np.testing.assert_array_equal(CamVid(root)[0].image, inner)
+    np.testing.assert_array_equal(camvid(root)[0].image, inner)
 
 
 def test_lists_and_links_cannot_leave_the_folder(tmp_path):
@@ -101,35 +105,35 @@ def test_lists_and_links_cannot_leave_the_folder(tmp_path):
     for start in ("../outside/train", str(outside), ".."):
         (root / "train.txt").write_text(f"{start}/a.png {start}annot/a.png\n")
         with pytest.raises(DataError, match=r"root/.*a\.png: no such file"):
-            CamVid(root)[0]
+            camvid(root)[0]
     (root / "link").symlink_to(outside)
     (root / "train.txt").write_text("link/a.png trainannot/a.png\n")
     with pytest.raises(DataError, match=r"link/a\.png: .*link"):
-        CamVid(root)[0]
+        camvid(root)[0]
     (root / "train.txt").unlink()
     (root / "train" / "b.png").unlink()
     (root / "train" / "b.png").symlink_to(outside / "a.png")
     with pytest.raises(DataError, match=r"train/b\.png: .*link"):
-        CamVid(root)[0]
+        camvid(root)[0]
 
 
 def test_lists_accept_names_with_spaces(tmp_path):
     write_pair(tmp_path, "my street")
     (tmp_path / "train.txt").write_text("train/my street.png trainannot/my street.png\n")
-    CamVid(tmp_path).check()
+    assert camvid(tmp_path).problems() == []
 
 
 def test_listed_pairs_must_have_equal_stems(root):
     (root / "train.txt").write_text("train/a.png trainannot/b.png\n")
     with pytest.raises(DataError, match=r"train/a\.png: .*train\.txt line 1 .*trainannot/b\.png"):
-        CamVid(root)[0]
+        camvid(root)[0]
 
 
 @pytest.mark.parametrize("line", ["train/a.png", "train/a.png x trainannot/b.png"])
 def test_lists_reject_lines_without_two_paths(root, line):
     (root / "train.txt").write_text(f"train/a.png trainannot/a.png\n{line}\n")
     with pytest.raises(DataError, match=rf"train\.txt: line 2: '{line}'"):
-        CamVid(root)
+        camvid(root)
 
 
 def test_check_reports_every_bad_file(tmp_path):
@@ -145,11 +149,7 @@ def test_check_reports_every_bad_file(tmp_path):
     (tmp_path / "train" / "e.png").unlink()
     save(annot / "f.png", np.full((H, W, 3), (1, 2, 3), np.uint8))
     save(annot / "g.png", labels, format="JPEG")
-    with pytest.raises(DataError) as caught:
-        CamVid(tmp_path).check()
-    head, *lines = str(caught.value).splitlines()
-    assert "7 of 8 pairs" in head
-    assert len(lines) == 7
+    lines = [problem.text for problem in camvid(tmp_path).problems()]
     for line, (name, what) in zip(
         lines,
         [
@@ -169,21 +169,21 @@ def test_check_reports_every_bad_file(tmp_path):
 
 def test_folders_without_camvid_are_rejected(tmp_path):
     with pytest.raises(DataError, match="nowhere: no such folder"):
-        CamVid(tmp_path / "nowhere")
+        Folder(tmp_path / "nowhere")
     with pytest.raises(DataError, match=r"no pictures with label maps.*train\.txt"):
         open_dataset(tmp_path, "train")
     (tmp_path / "train.txt").write_text("\n")
     with pytest.raises(DataError, match="'train' is empty"):
-        CamVid(tmp_path)
+        camvid(tmp_path)
     (tmp_path / "train.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match="UTF-8"):
-        CamVid(tmp_path)
+        camvid(tmp_path)
 
 
 def test_two_pictures_with_one_stem_are_rejected(root):
     write_pair(root, "a", suffix=".jpg")
     with pytest.raises(DataError, match=r"a\.png: .*same stem as .*a\.jpg"):
-        CamVid(root)
+        camvid(root)
 
 
 def test_label_maps_with_a_palette_are_read_as_indices(tmp_path):
@@ -293,7 +293,7 @@ def test_real_camvid_is_read():
 )
 def test_the_official_camvid_sample_is_read():
     for split, count in (("train", 4), ("val", 2)):
-        dataset = CamVid(SHARED / "camvid-official-sample", split)
-        dataset.check()
+        dataset = Folder(SHARED / "camvid-official-sample", split)
+        assert dataset.problems() == []
         assert len(dataset) == count
         assert dataset.pairs[0].image.parent.name == split

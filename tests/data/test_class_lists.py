@@ -75,35 +75,32 @@ def test_headers_are_no_classes(tmp_path, form, header):
         ("name\napple\nleaf", "line 1: 'name'"),
         ("Label\napple\nleaf", "line 1: 'Label'"),
         ("class name\napple\nleaf", "header"),
-        ("Klasse,rot,grün,blau\napple,1,2,3\nleaf,4,5,6", "header"),
+        ("Klasse,rot,grün,blau\napple,1,2,3\nleaf,4,5,6", "line 1: 'Klasse,rot"),
         *(
             (f"name,{order}\napple,1,2,3\nleaf,4,5,6", "line 1: .*r, g, b")
             for order in ("b,g,r", "r,b,g", "blue,green,red", "red,blue,green", "color red,blue", "g")
         ),
         ("apple\n__ignore__\nleaf", "__ignore__ .*first"),
-        *(
-            (f"{start}\napple 1 2 3\nleaf 4 5 6", "header")
-            for start in ("Klasse R G B", "Name\tFarbe", "my two classes")
-        ),
+        *((f"{start}\napple 1 2 3\nleaf 4 5 6", "header") for start in ("Klasse R G B", "my two classes")),
+        ("Name\tFarbe\napple 1 2 3\nleaf 4 5 6", "line 1: 'Name"),
         *((f"{start}\napple\nleaf", f"line 1: '{start}'") for start in ("% fruit", "; fruit", "-- fruit", "My fruit:")),
         ("- apple\n- leaf", "line 1: '- apple'"),
-        *((f"apple{a}7{b}\nleaf{a}11{b}", "ends of the lines") for a, b in (("=", ""), (" = ", ""), (" (", ")"))),
+        *((f"apple{a}7\nleaf{a}11", f"line 1: 'apple{a}7'") for a in ("=", " = ", ":", ": ", ",")),
+        ("apple (7)\nleaf (11)", "ends of the lines"),
         ("apple # red\nleaf", "line 1: 'apple # red'"),
         ("leaf\napple // red", "line 2: 'apple // red'"),
         ("#f00 apple\n#ff0000 leaf", "line 1: '#f00 apple'"),
         ("#facade of my house\napple\nleaf", "begins with #"),
         ("apple 7\nleaf 11", "ends of the lines"),
-        ("apple: 7\nleaf: 11", "ends of the lines"),
-        ("apple,7\nleaf,11", "columns"),
-        ("7\n11", "ends of the lines"),
+        ("7\n11", "line 1: '7'"),
         ("0: apple\nleaf", "some lines begin with the number"),
         ("7: apple\n7: leaf", "the number 7 .*twice"),
-        ("7: apple\n256: leaf", "line 2: number .*255"),
-        ("7,road,7,flat\n11,building,2,construction", "columns"),
-        ("1 2 apple\n3 4 leaf", "line 1: 2 is not a colour"),
-        ("1 2 3 4 apple\n3 4 5 6 leaf", "line 1: 1 2 3 4 is not a colour"),
-        ("1 2 3\n4 5 6", "line 1: .*not a colour"),
-        ("s0.png\ns1.png", "line 1: s0.png .*picture"),
+        ("7: apple\n256: leaf", "line 2: a number .*255"),
+        ("7,road,7,flat\n11,building,2,construction", "line 1: '7,road"),
+        ("1 2 apple\n3 4 leaf", "line 1: '1 2 apple'"),
+        ("1 2 3 4 apple\n3 4 5 6 leaf", "line 1: '1 2 3 4 apple'"),
+        ("1 2 3\n4 5 6", "line 1: '1 2 3'"),
+        ("s0.png\ns1.png", "line 1: 's0.png'"),
     ],
 )
 def test_lists_that_could_mean_two_things_are_refused(tmp_path, text, fact):

@@ -7,7 +7,7 @@ import pytest
 
 from tinysegnet.data import (
     CAMVID,
-    CamVid,
+    Folder,
     Palette,
     PixelCounts,
     Sample,
@@ -55,7 +55,7 @@ def test_median_frequency_weights_match_the_published_eleven():
 
 @pytest.mark.skipif(not (SHARED / "camvid").is_dir(), reason="real CamVid (../shared/camvid) is not here")
 def test_class_weights_of_real_camvid():
-    counts = count_pixels(CamVid(SHARED / "camvid"))
+    counts = count_pixels(Folder(SHARED / "camvid"))
     assert counts.images.tolist() == [366, 365, 366, 367, 349, 319, 351, 173, 360, 317, 201]
     assert median_frequency_weights(counts).round(4).tolist() == TODAY
 

@@ -7,7 +7,7 @@ from folder_samples import fastai, original, write
 from PIL import Image
 
 from tinysegnet.cli.main import main
-from tinysegnet.data import CAMVID, CamVid, Folder, Sample, count_pixels, make_crops
+from tinysegnet.data import CAMVID, Folder, Sample, count_pixels, make_crops
 from tinysegnet.errors import DataError
 
 H, W = 20, 30
@@ -37,15 +37,15 @@ def test_crops_are_windows_of_their_pictures(tmp_path):
     source = {"train": Streets(3), "val": Streets(2)}
     seen = []
     counts = make_crops(
-        source, (6, 8), tmp_path / "out", crops_per_picture=5, progress=lambda done, total: seen.append((done, total))
+        source, (6, 8), tmp_path / "out", crops_per_picture=5, progress=lambda loop: (seen.append(i) or i for i in loop)
     )
     assert counts == {"train": 15, "val": 10}
-    assert seen == [(n, 5) for n in range(1, 6)]
+    assert seen == [("train", 0), ("train", 1), ("train", 2), ("val", 0), ("val", 1)]
     assert not (tmp_path / "out.part").exists()
     corners = set()
     for split, dataset in source.items():
-        crops = CamVid(tmp_path / "out", split)
-        crops.check()
+        crops = Folder(tmp_path / "out", split)
+        assert crops.problems() == []
         assert len(crops) == counts[split]
         for crop in crops:
             x, y, index = map(int, crop.image[0, 0])
@@ -78,21 +78,21 @@ class Labelled(Streets):
 def test_crops_reach_every_border_and_no_further(tmp_path):
     corners = Labelled((0, 0), (0, -1), (-1, 0), (-1, -1))
     make_crops({"train": corners}, (H - 1, W - 2), tmp_path / "out", crops_per_picture=60)
-    found = {(int(crop.image[0, 0, 1]), int(crop.image[0, 0, 0])) for crop in CamVid(tmp_path / "out")}
+    found = {(int(crop.image[0, 0, 1]), int(crop.image[0, 0, 0])) for crop in Folder(tmp_path / "out")}
     assert found == {(y, x) for y in (0, 1) for x in (0, 1, 2)} - {(0, 1), (1, 1)}  # these show no corner
 
 
 @pytest.mark.parametrize("pixel", [(0, 0), (H - 1, W - 1), (H - 1, 0), (0, W - 1)])
 def test_the_first_and_the_last_row_and_column_belong_to_crops(tmp_path, pixel):
     make_crops({"train": Labelled(pixel)}, (1, 1), tmp_path / "out", crops_per_picture=1)
-    (crop,) = CamVid(tmp_path / "out")
+    (crop,) = Folder(tmp_path / "out")
     assert crop.image[0, 0].tolist() == [pixel[1], pixel[0], 0]
     assert crop.labels.tolist() == [[10]]
 
 
 def test_a_crop_may_be_as_large_as_the_picture(tmp_path):
     make_crops({"train": Streets(1)}, (H, W), tmp_path / "out", crops_per_picture=2)
-    for crop in CamVid(tmp_path / "out"):
+    for crop in Folder(tmp_path / "out"):
         np.testing.assert_array_equal(crop.image, Streets(1)[0].image)
     for k, size in enumerate([(H + 1, W), (H, W + 1)]):
         with pytest.raises(DataError, match=r"street 0: .*smaller"):
@@ -102,14 +102,14 @@ def test_a_crop_may_be_as_large_as_the_picture(tmp_path):
 def test_four_crops_per_picture_from_seed_0_are_the_default(tmp_path):
     assert make_crops({"train": Streets(2)}, (6, 8), tmp_path / "a") == {"train": 8}
     make_crops({"train": Streets(2)}, (6, 8), tmp_path / "b", crops_per_picture=4, whole=False, seed=0)
-    for a, b in zip(CamVid(tmp_path / "a"), CamVid(tmp_path / "b"), strict=True):
+    for a, b in zip(Folder(tmp_path / "a"), Folder(tmp_path / "b"), strict=True):
         np.testing.assert_array_equal(a.image, b.image)
 
 
 def test_crops_depend_on_the_seed(tmp_path):
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         make_crops({"train": Streets(2)}, (6, 8), tmp_path / name, seed=seed)
-    a, b, c = (np.stack([s.image for s in CamVid(tmp_path / name)]) for name in "abc")
+    a, b, c = (np.stack([s.image for s in Folder(tmp_path / name)]) for name in "abc")
     np.testing.assert_array_equal(a, b)
     assert (a != c).any()
 
@@ -117,7 +117,7 @@ def test_crops_depend_on_the_seed(tmp_path):
 def test_whole_pictures_keep_the_class_shares(tmp_path):
     source = Streets(2)
     assert make_crops({"train": source}, (10, 15), tmp_path / "out", whole=True) == {"train": 2}
-    small = CamVid(tmp_path / "out")
+    small = Folder(tmp_path / "out")
     assert small[0].image.shape == (10, 15, 3)
     assert small[0].name == "street_0"
     assert abs(small[0].image[..., 0].astype(float).mean() - (W - 1) / 2) < 0.5  # all columns are visible
@@ -156,7 +156,8 @@ def test_failed_crops_leave_no_files(tmp_path):
     with pytest.raises(DataError, match=r"street 0: .*20 x 30 .*6 x 31"):
         make_crops({"train": Streets(1)}, (6, 31), tmp_path / "out")
 
-    def interrupt(done, total):
+    def interrupt(loop):
+        yield next(iter(loop))
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -196,7 +197,7 @@ def test_crops_of_any_layout_keep_pictures_labels_and_classes(tmp_path, make, op
         if "ignore" in settings:
             settings["ignore"] = int(settings["ignore"])
         before, after = Folder(tmp_path / "d", split, **settings), Folder(out, split)
-        after.check()
+        assert after.problems() == []
         assert (after.palette.names, after.palette.colors) == (before.palette.names, before.palette.colors)
         assert after.source.startswith("from classes.txt")
         assert (after.palette == CAMVID) == (before.palette == CAMVID)

@@ -35,10 +35,7 @@ def test_data_check_names_every_bad_file(tmp_path, capsys):
         assert re.search(what, line)
     assert "3 classes, from classes.txt: a, b, c" in text
     assert text.splitlines()[-1] == "5 pairs checked: 4 files cannot be used"
-    assert main(["data", "check", str(tmp_path), "--json"]) == 2
-    found = json.loads(capsys.readouterr().out)
-    assert [entry["file"] for entry in found["bad"]] == bad
-    assert found["splits"] == {"train": 4, "val": 1}
+    assert "pictures: 4 train, 1 val" in text
 
 
 def test_a_single_high_value_is_an_error_and_not_a_class(tmp_path):
@@ -155,11 +152,6 @@ def test_data_check_shows_the_share_of_each_class_per_split(tmp_path, capsys):
     assert rows == {"sky": ["75.0", "75.0"], "road": ["-", "-"], "tree": ["-", "25.0"], "void": ["25.0", "-"]}
     assert "classes of val that do not occur in train: tree" in text
     assert "classes of train" not in text
-    assert main(["data", "check", str(tmp_path), "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["shares"] == {"train": {"sky": 0.75, "road": 0, "tree": 0, "void": 0.25},
-                               "val": {"sky": 0.75, "road": 0, "tree": 0.25, "void": 0}}  # fmt: skip
-    assert (found["duplicates"], found["missing_splits"]) == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -173,8 +165,6 @@ def test_a_folder_without_training_pictures_is_not_called_usable(tmp_path, capsy
         assert f"--split {splits[0]}" in last
         assert " and ".join(missing) in last
         assert "all can be used" not in last
-    assert main(["data", "check", str(tmp_path), "--json"]) == bool(missing)
-    assert json.loads(capsys.readouterr().out)["missing_splits"] == missing
 
 
 def test_shared_pictures_are_reported_by_check_and_train(tmp_path, capsys, monkeypatch):
@@ -185,11 +175,9 @@ def test_shared_pictures_are_reported_by_check_and_train(tmp_path, capsys, monke
     )
     assert main(["data", "check", str(tmp_path / "d")]) == 0
     assert "p0 is in both" in capsys.readouterr().out.splitlines()
-    assert main(["data", "check", str(tmp_path / "d"), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["duplicates"] == ["p0 is in both"]
     assert main(["data", "baselines", "--data", str(tmp_path / "d"), "--json"]) == 0
     assert "warning: p0 is in both" in capsys.readouterr().err
-    assert given == [2, 2, 2]
+    assert given == [2, 2]
 
 
 @pytest.mark.parametrize("palette", ["own", "safe"])
@@ -219,8 +207,8 @@ def test_label_maps_drawn_on_the_stored_pixels_are_reported(tmp_path, capsys, or
             (tmp_path / path).mkdir(exist_ok=True)
             stored = upright.transpose(Image.Transpose(to_stored)) if turn else upright
             stored.save(tmp_path / path / f"p{k}.png", **({"exif": exif} if path == "images" else {}))
-    assert main(["data", "check", str(tmp_path), "--json"]) == 0
-    lines = json.loads(capsys.readouterr().out)["rotations"]
+    assert main(["data", "check", str(tmp_path)]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if "turned by EXIF" in line]
     assert len(lines) == are_stored
     assert all("labels" in line and "exiftool" in line for line in lines)
     with warnings.catch_warnings(record=True) as caught:

@@ -83,7 +83,7 @@ def test_colour_label_maps_need_a_list_of_classes(tmp_path):
         ("a", r"classes.* 1\b"),
         ("a\na\n", "the name a .*twice"),
         ("1 2 3 a\n1 2 3 b\n", r"the colour \(1, 2, 3\) .*twice"),
-        ("1 2 300 a\nb", "line 1: colour 1 2 300"),
+        ("1 2 300 a\nb", "line 1: .*above 255"),
         ("void\nignore", "fewer than two classes"),
         ("void\nroad", "classes.txt: fewer than two classes"),
     ],

@@ -151,18 +151,6 @@ def test_files_outside_the_source_are_never_read(tmp_path, capsys):
     assert [path.name for path in (tmp_path / "out" / "images").iterdir()] == ["good.png"]
 
 
-def test_embedded_pictures_are_used_if_the_file_is_missing(tmp_path):
-    for seed, name in enumerate("ab"):
-        labelme(tmp_path / "in", name, [box("apple", 0, 0, 9, 9)], picture=False, imageData=encoded(photo(seed)))
-    labelme(tmp_path / "in", "c", [box("apple", 0, 0, 9, 9)], picture=False, imageData=encoded(photo())[:48])
-    imported = import_annotations(tmp_path / "in", tmp_path / "out")
-    for seed, name in enumerate("ab"):
-        np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "out" / "images" / f"{name}.png")), photo(seed))
-    assert len(imported.refused) == 1
-    assert "c.json" in imported.refused[0]
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["classes.txt", "images", "labels"]
-
-
 def test_a_picture_of_another_size_is_refused(tmp_path):
     labelme(tmp_path / "in", "a", [box("apple", 0, 0, 9, 9)])
     labelme(tmp_path / "in", "b", [box("apple", 0, 0, 9, 9)], imageHeight=W, imageWidth=H)

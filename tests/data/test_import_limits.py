@@ -258,19 +258,3 @@ def test_polygons_have_at_least_three_points(tmp_path, outline, fact):
     few = sum(len(part) < 6 for part in outline)
     assert any(fact in line and (fact[:5] != "fewer" or line.endswith(f": {few}")) for line in told) or told == []
     assert bool(told) == bool(fact)
-
-
-@pytest.mark.parametrize("suffix", [".png", ".jpg"])
-def test_embedded_pictures_get_the_suffix_of_their_format(tmp_path, suffix):
-    content = photo()
-    labelme(tmp_path / "in", "a", [box("apple", 0, 0, 9, 9)], picture=False, imageData=encoded(content))
-    if suffix == ".jpg":
-        import base64
-        import io
-
-        buffer = io.BytesIO()
-        Image.fromarray(content).save(buffer, "JPEG")
-        jpeg = base64.b64encode(buffer.getvalue()).decode()
-        labelme(tmp_path / "in", "a", [box("apple", 0, 0, 9, 9)], picture=False, imageData=jpeg)
-    import_annotations(tmp_path / "in", tmp_path / "out")
-    assert [path.name for path in (tmp_path / "out/images").iterdir()] == [f"a{suffix}"]

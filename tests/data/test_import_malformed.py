@@ -59,7 +59,7 @@ def write_both(folder):
     mask = shape("pear", "mask", [[2, 2], [5, 4]], mask=encoded(photo_mask()))
     shapes = [box("apple", 0, 0, 9, 9), shape("pear", "circle", [[9, 9], [12, 9]]), mask]
     for name in ("good", "bad"):
-        labelme(folder / "labelme", name, shapes, imageData=encoded(photo_mask()))
+        labelme(folder / "labelme", name, shapes)
     runs = {"size": [H, W], "counts": [5 * H, H, 24 * H]}
     text = {"size": [H, W], "counts": "Q25?" + "0" * 37 + "W4"}
     for name in ("train", "val"):
@@ -97,8 +97,8 @@ def check_import(folder, out, capsys):
     known = ("bad.json", "instances_val.json", "classes without a single pixel")
     assert [line for line in refused if not any(fact in line for fact in known)] == []
     for split in Folder(out).layout.splits:
-        if Folder(out).layout.splits[split]():
-            Folder(out, split).check()
+        if Folder(out).layout.splits[split]:
+            assert Folder(out, split).problems() == []
 
 
 @pytest.mark.parametrize("kind", [0, 1], ids=["labelme", "coco"])

@@ -7,7 +7,7 @@ import pytest
 
 from tinysegnet.data import CAMVID, Palette
 from tinysegnet.data.class_lists import ClassList
-from tinysegnet.data.label_encoding import VOID, LabelEncoding, _frequent
+from tinysegnet.data.label_encoding import VOID, LabelEncoding, _frequent, _key
 from tinysegnet.data.label_files import LabelPixels
 from tinysegnet.errors import DataError, SettingError
 
@@ -125,7 +125,7 @@ def test_few_unlisted_colours_are_named_by_their_first_pixel(different):
 def test_the_four_most_frequent_colours_are_named(more):
     colors = [(1, 2, 3)] * 2 + [(200, 0, 9)] * 5 + [(0, 0, 255)] * 3 + [(255, 255, 0)] * 4 + [(7, 7, 7)] * more
     found = "200 0 9 (5 pixels), 255 255 0 (4 pixels), 0 0 255 (3 pixels), 1 2 3 (2 pixels)" + ", ..." * more
-    assert _frequent(np.array(colors, np.uint8)) == found
+    assert _frequent(_key(np.array(colors, np.uint8))) == (4 + more, found)
 
 
 @pytest.mark.parametrize(("ignore", "void"), [(None, 255), (2, 255), (3, 3), (11, 255), (12, 12), (255, 255), (0, 255)])
@@ -146,9 +146,9 @@ def test_a_palette_that_is_not_black_means_its_void_colour():
     plain = LabelEncoding.plain(Palette(("a", "b"), COLORS[1:], 7, (9, 0, 0)))
     assert plain.decode(LabelPixels(np.array([[COLORS[2], (9, 0, 0)]], np.uint8)), "x").tolist() == [[1, 7]]
     names = ("Sky", "Bicyclist", "Void", "Wall")
-    merged = LabelEncoding.merged(ClassList(names, (*COLORS[1:], (9, 9, 9), (8, 8, 8)), ""))
+    merged = LabelEncoding.of_classes(ClassList(names, (*COLORS[1:], (9, 9, 9), (8, 8, 8)), ""), merge=True)
     colors = np.array([[*COLORS[1:], (9, 9, 9), (8, 8, 8), (0, 0, 0)]], np.uint8)
     assert merged.decode(LabelPixels(colors), "x").tolist() == [[0, 10, 11, 1, 11]]
     assert merged.decode(stored([0, 1, 2, 3, 255]), "x").tolist() == [[0, 10, 11, 1, 11]]
-    ignored = LabelEncoding.merged(ClassList(names, (None,) * 4, ""), ignore=3)
+    ignored = LabelEncoding.of_classes(ClassList(names, (None,) * 4, ""), ignore=3, merge=True)
     assert ignored.decode(stored([0, 1, 2, 3]), "x").tolist() == [[0, 10, 11, 11]]

@@ -103,10 +103,9 @@ def test_numbers_above_255_do_not_count_as_explained():
 ])  # fmt: skip
 def test_a_number_is_a_class_if_half_of_the_numbers_up_to_it_occur(numbers, count):
     layout = SimpleNamespace(is_tutorial=False)
-    classes = _unlisted_classes(layout, [], [facts(numbers)], None, False, "; data.yaml is not read")
+    classes = _unlisted_classes(layout, [], [facts(numbers)], None, False)
     assert classes.names == tuple(f"class {k}" for k in range(count))
     assert classes.colors == (None,) * count
-    assert "data.yaml is not read" in classes.source
 
 
 def test_one_pixel_in_a_thousand_may_have_an_unknown_colour_in_camvid(tmp_path):

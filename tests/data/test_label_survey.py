@@ -179,11 +179,9 @@ def test_the_survey_reads_each_file_once_and_no_listed_colours(tmp_path, monkeyp
     )
     rgb = Image.fromarray(np.array(BLACK_RED_GREEN, np.uint8)[SHAPES])
     folder(tmp_path, SHAPES, rgb, SHAPES, rgb, SHAPES, classes="0 0 0 a\n128 0 0 b\n0 128 0 c")
-    seen = []
     for split in ("train", "val"):
-        dataset = Folder(tmp_path, split, progress=lambda loop: (seen.append(i) or i for i in loop))
+        dataset = Folder(tmp_path, split)
     assert read == ["p0.png", "p2.png", "p4.png"]
-    assert seen == [*range(5)] * 2
     counts = [facts.counts for facts in label_survey.survey(dataset.layout, skip_colors=True)]
     assert counts == [dict(enumerate(np.bincount(SHAPES.ravel()).tolist())), {}] * 2 + counts[:1]
 

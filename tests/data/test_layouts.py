@@ -54,7 +54,7 @@ def test_lists_of_pairs_are_found_under_any_name_of_a_split(tmp_path, name, line
     write_pairs(tmp_path, "b", "a", labels="labels/{}_L.png")
     (tmp_path / name).write_text("\n".join(line.format(stem) for stem in "ba"))
     assert names_of(tmp_path) == {"train": ["b", "a"]}
-    Folder(tmp_path).check()
+    assert Folder(tmp_path).problems() == []
 
 
 @pytest.mark.parametrize(

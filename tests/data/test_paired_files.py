@@ -43,7 +43,7 @@ def test_forms_of_unicode_are_equal(tmp_path, forms, way):
         (tmp_path / "train.txt").write_text("\n".join(lines), encoding="utf-8")
     counts = {"folders": {"train": 4, "val": 1}, "names": {"train": 3, "val": 2}, "pairs": {"train": 2}}
     assert {split: len(found) for split, found in names_of(tmp_path).items()} == counts[way]
-    Folder(tmp_path).check()
+    assert Folder(tmp_path).problems() == []
 
 
 @pytest.mark.parametrize("way", ["folders", "names", "pairs"])
@@ -57,7 +57,7 @@ def test_names_that_differ_only_in_case_are_found(tmp_path, way):
         (tmp_path / "train.txt").write_text("images/IMG_1.PNG labels/img_1.png\n")
     counts = {"folders": {"train": 4, "val": 1}, "names": {"train": 3, "val": 2}, "pairs": {"train": 1}}
     assert {split: len(found) for split, found in names_of(tmp_path).items()} == counts[way]
-    Folder(tmp_path).check()
+    assert Folder(tmp_path).problems() == []
 
 
 def test_names_in_both_cases_stay_apart(tmp_path):

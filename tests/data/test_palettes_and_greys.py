@@ -130,10 +130,3 @@ def test_splits_with_different_lists_are_refused(tmp_path):
         folder(tmp_path, *[SHAPES] * 3, layout=f"{split}/images/{{}}.png {split}/labels/{{}}.png")
         (tmp_path / split / "classes.txt").write_text(names)
     assert all(str(Path(split, "classes.txt")) in refused(tmp_path) for split in ("train", "val"))
-
-
-@pytest.mark.parametrize("name", ["classes.json", "data.yaml", "labelmap.xml"])
-def test_lists_in_other_formats_are_named(tmp_path, name):
-    folder(tmp_path, *[SHAPES] * 3)
-    (tmp_path / name).write_text("{}")
-    assert f"{name} is not read" in Folder(tmp_path).source

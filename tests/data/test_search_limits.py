@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from folder_samples import names_of, write_pairs
 
-from tinysegnet.data import find, find_pictures, open_dataset
-from tinysegnet.data.find import other_files
+from tinysegnet.data import find, open_dataset
+from tinysegnet.data.find import find_inputs
 from tinysegnet.data.layouts import find_layout
 from tinysegnet.data.pairs import FilePair, files_below, pairs_of_files, pairs_of_list, read_lines
 from tinysegnet.data.splits import hold_out
@@ -106,10 +106,10 @@ def test_files_are_in_natural_order_and_others_are_listed(tmp_path):
     for name in [*names[::-1], "z.txt", ".hidden.png"]:
         (tmp_path / name).write_text("x")
     (tmp_path / "folder.png").mkdir()
-    assert [path.name for path in find_pictures([tmp_path])] == names
-    assert [path.name for path in other_files([tmp_path, tmp_path / "2.png"])] == [".hidden.png", "z.txt"]
-    assert find_pictures([tmp_path / "b.png", tmp_path])[0].name == "b.png"
-    assert len(find_pictures([tmp_path / "b.png", tmp_path])) == len(names)
+    assert [path.name for path in find_inputs([tmp_path])[0]] == names
+    assert [path.name for path in find_inputs([tmp_path, tmp_path / "2.png"])[2]] == [".hidden.png", "z.txt"]
+    assert find_inputs([tmp_path / "b.png", tmp_path])[0][0].name == "b.png"
+    assert len(find_inputs([tmp_path / "b.png", tmp_path])[0]) == len(names)
 
 
 @pytest.mark.parametrize(("suffix", "is_picture"), [
@@ -119,7 +119,7 @@ def test_files_are_in_natural_order_and_others_are_listed(tmp_path):
 def test_pictures_are_recognised_by_their_suffixes_even_if_they_cannot_be_read(tmp_path, suffix, is_picture):
     (tmp_path / "a.png").write_bytes(b"x")
     (tmp_path / f"b{suffix}").write_bytes(b"x")
-    assert (tmp_path / f"b{suffix}" in find_pictures([tmp_path])) == is_picture
+    assert (tmp_path / f"b{suffix}" in find_inputs([tmp_path])[0]) == is_picture
 
 
 def test_folders_without_labelled_pictures_do_not_belong_to_the_data(tmp_path):
@@ -138,8 +138,8 @@ def test_a_file_that_cannot_be_read_is_no_picture_unless_its_name_says_so(tmp_pa
     for name in ("a", "b.png"):
         (tmp_path / name).write_bytes(b"x")
     monkeypatch.setattr(find, "kind_of", refuse)
-    assert [path.name for path in find_pictures([tmp_path])] == ["b.png"]
-    assert [path.name for path in other_files([tmp_path])] == ["a"]
+    assert [path.name for path in find_inputs([tmp_path])[0]] == ["b.png"]
+    assert [path.name for path in find_inputs([tmp_path])[2]] == ["a"]
 
 
 def test_a_line_may_have_2000_characters(tmp_path):
@@ -185,7 +185,7 @@ def test_the_toy_data_sets_have_450_and_200_streets_with_different_seeds():
 def test_a_folder_without_pictures_names_one_that_may_have_them(tmp_path, inner):
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(DataError, match="Try another folder"):
-        find_pictures([tmp_path])
+        find_inputs([tmp_path])
     (tmp_path / inner).mkdir()
     with pytest.raises(DataError, match=f"Try {tmp_path / inner}"):
-        find_pictures([tmp_path])
+        find_inputs([tmp_path])

@@ -11,7 +11,8 @@ import tinysegnet as ts
 from tinysegnet import viz
 from tinysegnet.cli.main import main
 from tinysegnet.cli.predict_command import _own_stems
-from tinysegnet.data import CAMVID, find_pictures, read_image, read_labels
+from tinysegnet.data import CAMVID, read_image, read_labels
+from tinysegnet.data.find import find_inputs
 from tinysegnet.errors import DataError
 from tinysegnet.prediction.predict import predict_logits
 from tinysegnet.prediction.segment_files import MAX_LOGITS
@@ -232,18 +233,18 @@ def test_predict_accepts_names_that_are_not_text(checkpoint, tmp_path, capsys):
     assert len(list((tmp_path / "out").iterdir())) == 4
 
 
-def test_find_pictures_returns_natural_order_without_duplicates(mixed):
-    assert [path.name for path in find_pictures([mixed])] == [
+def test_pictures_are_found_in_natural_order_without_duplicates(mixed):
+    assert [path.name for path in find_inputs([mixed])[0]] == [
         "p1.png",
         "p2 grey",
         "p3.rgba.png",
         "p4.jpg",
         "p10 groß.jpg",
     ]
-    assert find_pictures([mixed / "p4.jpg", mixed, mixed / "p4.jpg"])[0] == mixed / "p4.jpg"
-    assert len(find_pictures([mixed / "p4.jpg", mixed, mixed / "p4.jpg"])) == 5
+    assert find_inputs([mixed / "p4.jpg", mixed, mixed / "p4.jpg"])[0][0] == mixed / "p4.jpg"
+    assert len(find_inputs([mixed / "p4.jpg", mixed, mixed / "p4.jpg"])[0]) == 5
     with pytest.raises(DataError, match=r"no file.* is a picture"):
-        find_pictures([mixed.parent])
+        find_inputs([mixed.parent])
 
 
 def test_pictures_with_damaged_exif_are_read(tmp_path):

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 import safetensors.numpy
-from weight_samples import HED_WHEEL, convolutions, hed, hed_weights, keras, legacy_file, torchvision, zip_file
+from weight_samples import HED_WHEEL, convolutions, hed_weights, keras, legacy_file, torchvision, zip_file
 
 import tinysegnet as ts
 from tinysegnet.cli.main import main
@@ -42,8 +42,6 @@ SOURCES = {  # file, arrays, preprocessing, title
     "torchvision": ("vgg16.pth", torchvision(WIDTH), "imagenet", "torchvision's vgg16"),
     "torchvision of 2017": ("old.pth", torchvision(WIDTH), "imagenet", "torchvision's vgg16"),
     "safetensors": ("model.safetensors", torchvision(WIDTH), "imagenet", "torchvision's vgg16"),
-    "HED in torch": ("hed.pth", hed(WIDTH), "caffe", "HED (VGG16 fine-tuned for edges)"),
-    "HED in torch, renamed": ("hed.pth", hed(WIDTH, "net"), "caffe", "HED (VGG16 fine-tuned for edges)"),
     "HED in Keras": ("hed.h5", keras(WIDTH, "HED"), "caffe", "HED (VGG16 fine-tuned for edges)"),
     "Keras 1": ("notop.h5", keras(WIDTH, "1"), "caffe", "Keras's VGG16"),
     "Keras 2": ("k2.h5", keras(WIDTH, "2"), "caffe", "Keras's VGG16"),

@@ -67,7 +67,7 @@ def test_names_may_come_in_any_collection(collect, norms):
     assert ts.encoder_preprocessing(collect(imagenet)) == "imagenet"
     caffe = ["block1_conv1/kernel:0", "block1_conv1/bias:0"]
     assert ts.encoder_preprocessing(collect(caffe)) == "caffe"
-    assert ts.encoder_preprocessing(collect(["fc1/kernel:0", "moduleVggOne.0.weight"])) == "caffe"
+    assert ts.encoder_preprocessing(collect(["fc1/kernel:0", "block1/layers/conv2d/vars/0"])) == "caffe"
     with pytest.raises(CheckpointError, match="unknown VGG16: it has no arrays"):
         ts.encoder_preprocessing(collect([]))
     with pytest.raises(CheckpointError, match=r"its first array is conv1\.weight"):

@@ -2,25 +2,23 @@
 
 import json
 import tomllib
-from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from ..errors import SettingError, did_you_mean
 from ..files import is_special
 from ..runtime.settings import convert
-from ..training.recipes import validation_interval
+from ..training.recipes import Recipe, validation_interval
+from .data_options import LabelOptions
+from .train_command import Train
 
 RECORDED = {"environment", "pictures", "plans"}  # what a run's config.json contains beside options
 LENGTHS = {"epochs", "iterations", "minutes"}  # of these options, only one may be given
 
 
-def with_config_file(arguments: list[str], options: Mapping[str, Any]) -> list[str]:
-    """Put the options in the file of --config before the arguments, except those that the arguments contain.
-
-    Args:
-        arguments: the words after `tinysegnet train`.
-        options: the type of each option that the file may contain, by its name with underscores.
+def with_config(arguments: list[str]) -> list[str]:
+    """Put the options in the file of --config before the words after `tinysegnet train`, unless given there.
 
     Raises SettingError if the file cannot be read, or contains an unknown name or an invalid value.
     """
@@ -36,17 +34,19 @@ def with_config_file(arguments: list[str], options: Mapping[str, Any]) -> list[s
         given.add("validate_every")  # it follows the number of epochs
     if "environment" in values and "iterations" in values:
         given.add("epochs")  # a run's file contains both, and the iterations count
+    hints = get_type_hints(Train) | get_type_hints(LabelOptions) | get_type_hints(Recipe)
+    options = {name.rstrip("_"): str if Path in (hint, *get_args(hint)) else hint for name, hint in hints.items()
+               if name not in ("labels", "resume", "config")}  # fmt: skip
     unknown = next((name for name in values if name not in RECORDED | set(options)), None)
     if unknown is not None:
         raise SettingError(f"{path}: unknown option {unknown!r}.{did_you_mean(unknown, options)} See tinysegnet train "
                            "--help")  # fmt: skip
-    found: list[str] = []
-    for name in [name for name in values if name not in RECORDED | given]:
-        try:
-            found += _words(name, convert(name, values[name], options[name]))
-        except SettingError as error:
-            raise SettingError(f"{path}: {error}") from error
-    return [*found, *arguments]
+    chosen = {name: value for name, value in values.items() if name not in RECORDED | given}
+    try:
+        found = [_words(name, convert(name, value, options[name])) for name, value in chosen.items()]
+    except SettingError as error:
+        raise SettingError(f"{path}: {error}") from error
+    return [*chain(*found), *arguments]
 
 
 def _read(path: Path) -> dict[str, Any]:

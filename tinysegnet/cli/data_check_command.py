@@ -1,28 +1,19 @@
 """tinysegnet data check."""
 
-from __future__ import annotations
-
-import json
 import shlex
 import sys
-from itertools import permutations
-from typing import TYPE_CHECKING, Any
+from itertools import chain, permutations
 
-from ..errors import DataError, SettingError
+from ..errors import SettingError
 from ..files import write_atomically
 from ..runtime.progress import track
 from .data_options import LabelOptions, Labels, find_problems
-from .options import FilePath, FolderPath, Json, Quiet
-
-if TYPE_CHECKING:
-    from ..data import Folder
-    from ..data.layouts import Layout
+from .options import FilePath, FolderPath, Quiet
 
 
 def run(
-    folder: FolderPath, /, *, labels: Labels = LabelOptions(), sheet: FilePath | None = None, as_json: Json = False,
-    quiet: Quiet = False,
-) -> int:  # fmt: skip
+    folder: FolderPath, /, *, labels: Labels = LabelOptions(), sheet: FilePath | None = None, quiet: Quiet = False
+) -> int:
     """Check a data set: read every picture and label map, describe the folder, and list all files that cannot be used.
 
     The exit code is 2 if a file cannot be used, and 1 if there are no pictures for training or validation.
@@ -39,30 +30,26 @@ def run(
     if sheet is not None and sheet.suffix.lower() != ".png":
         raise SettingError(f"{sheet}: the contact sheet must be a PNG file. Give another --sheet, such as sheet.png")
     layout = find_layout(folder)
-    folders = [
-        Folder(folder, split, ignore=labels.ignore, classes=labels.classes, layout=layout)
-        for split in layout.splits
-        if layout.splits[split]()
-    ]
-    if not folders:
+    splits = [split for split in layout.splits if layout.splits[split]]
+    if not splits:
         layout.pairs(next(iter(layout.splits)))  # raises a DataError that describes what is missing
-    selected = [labels.select(split) for split in folders]
-    problems = [problem for split in folders for problem in find_problems(split)]
+    folders = [Folder(folder, split, ignore=labels.ignore, classes=labels.classes, layout=layout) for split in splits]
+    selected = [labels.select(data) for data in folders]
+    problems = [problem for data in folders for problem in find_problems(data)]
     progress = track("counting pixels")
     statistics = [pair_statistics(data, fits=sheet is not None, progress=progress) for data in selected]
-    names = [*selected[0].palette.names, "void"]
-    by_split = {
-        split.split: dict(zip(names, shares(pairs).tolist(), strict=True))
-        for split, pairs in zip(folders, statistics, strict=True) if pairs
-    }  # fmt: skip
-    found = {
-        **_as_dict(folders), "shares": by_split, "duplicates": shared_pictures(folders),
-        "rotations": doubtful_rotations(folders),
-        "missing_splits": [split for split in ("train", "val") if not _has(layout, split)],
-        "bad": [{"file": str(problem.file), "problem": problem.text} for problem in problems],
-    }  # fmt: skip
-    print(json.dumps(found) if as_json else _as_text(folders, found))
-    pairs = [pair for pairs in statistics for pair in pairs]
+    names, pairs = [*selected[0].palette.names, "void"], list(chain(*statistics))
+    counted = {split: dict(zip(names, shares(found).tolist(), strict=True))
+               for split, found in zip(splits, statistics, strict=True) if found}  # fmt: skip
+    rotations, missing = doubtful_rotations(folders), [split for split in ("train", "val") if split not in splits]
+    usable = f"{len(problems)} files cannot be used" if problems else "all can be used"
+    usable += ", but see the line about EXIF" if rotations else ""
+    if missing and not problems:
+        usable = (f"they can be scored (`tinysegnet evaluate CHECKPOINT --data {shlex.quote(str(folder))} --split "
+                  f"{splits[0]}`). To train, add the split {' and '.join(missing)}")  # fmt: skip
+    print(max(folders, key=lambda data: data.void_occurs).description, *_table(counted), *shared_pictures(folders),
+          *rotations, *(problem.text for problem in problems), f"{sum(map(len, folders))} pairs checked: {usable}",
+          sep="\n")  # fmt: skip
     if sheet is not None and not pairs:
         print(f"{sheet}: not written, because no pair can be used", file=sys.stderr)
     elif sheet is not None:
@@ -72,26 +59,7 @@ def run(
         sheet.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(sheet, viz.picture_bytes(viz.contact_sheet(folder.resolve().name, pairs, odd)))
         print(f"{sheet}: {len(odd)} of {len(pairs)} pairs look suspicious", file=sys.stderr)
-    return 2 if problems else 1 if found["missing_splits"] else 0
-
-
-def _has(layout: Layout, split: str) -> bool:
-    try:
-        return bool(layout.pairs(split))
-    except DataError:
-        return False
-
-
-def _as_text(folders: list[Folder], found: dict[str, Any]) -> str:
-    first, bad = folders[0], [entry["problem"] for entry in found["bad"]]
-    usable = f"{len(bad)} files cannot be used" if bad else "all can be used"
-    usable += ", but see the line about EXIF" if found["rotations"] else ""
-    if found["missing_splits"] and not bad:
-        usable = (f"they can be scored (`tinysegnet evaluate CHECKPOINT --data {shlex.quote(str(first.root))} --split "
-                  f"{first.split}`). To train, add the split {' and '.join(found['missing_splits'])}")  # fmt: skip
-    description = max(folders, key=lambda folder: folder.void_occurs).description
-    return "\n".join([description, *_table(found["shares"]), *found["duplicates"], *found["rotations"], *bad,
-                      f"{sum(map(len, folders))} pairs checked: {usable}"])  # fmt: skip
+    return 2 if problems else 1 if missing else 0
 
 
 def _table(shares: dict[str, dict[str, float]]) -> list[str]:
@@ -112,17 +80,3 @@ def _table(shares: dict[str, dict[str, float]]) -> list[str]:
         absent = [name for name in names if name != "void" and shares[here][name] and not shares[there][name]]
         lines += [f"classes of {here} that do not occur in {there}: {', '.join(absent)}"] if absent else []
     return lines
-
-
-def _as_dict(folders: list[Folder]) -> dict[str, Any]:
-    first = folders[0]
-    return {
-        "data": str(first.root),
-        "layout": first.layout.title,
-        "note": first.layout.note,
-        "splits": {folder.split: len(folder) for folder in folders},
-        "classes": list(first.palette.names),
-        "classes_from": first.source,
-        "allowed": first.label_encoding.allowed(),
-        "ignore_label": first.palette.ignore_label,
-    }

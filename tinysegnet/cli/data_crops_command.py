@@ -27,8 +27,7 @@ def run(
     from ..runtime.progress import track
 
     splits = dict(zip(SPLITS, load_splits(str(folder), SPLITS, labels=labels), strict=True))
-    shown = iter(track("writing pictures")(range(sum(map(len, splits.values())))))
     counts = make_crops(splits, size, out, crops_per_picture=per_picture, whole=whole, seed=seed,
-                        progress=lambda done, total: next(shown, None))  # fmt: skip
+                        progress=track("writing pictures"))  # fmt: skip
     print(f"{out}: " + ", ".join(f"{count} {split}" for split, count in counts.items()))
     return 0

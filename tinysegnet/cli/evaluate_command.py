@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +20,6 @@ from .options import CheckpointPath, Json, OutFolder, Quiet
 from .prediction_options import Options, PredictionOptions, UnfamiliarPictures
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from ..data import Dataset, Sample
     from ..metrics import Scores
     from ..weights.checkpoint import Checkpoint
@@ -160,11 +158,9 @@ def _check_classes(loaded: Checkpoint, data: Dataset) -> None:
     if found != num_classes:
         raise DataError(f"{data.name} has {found} classes, but the network predicts {num_classes}. "
                         "Choose other data, or give --classes, --ignore and --one-class as in training")  # fmt: skip
-    for k, (there, here) in enumerate(zip(loaded.palette.names, data.palette.names, strict=False)):
-        if there != here:
-            print(f"warning: {data.name}: the classes differ from the checkpoint's (class {k} is {there!r} in the "
-                  f"checkpoint and {here!r} in the data)", file=sys.stderr)  # fmt: skip
-            return
+    pairs = zip(loaded.palette.names, data.palette.names, strict=False)
+    if differ := [f"{there!r} in the checkpoint and {here!r} in the data" for there, here in pairs if there != here]:
+        print(f"warning: {data.name}: the names of the classes differ ({differ[0]})", file=sys.stderr)
 
 
 def _baseline(data: str, limit: int | None, labels: LabelOptions, pictures: Dataset) -> Scores | None:

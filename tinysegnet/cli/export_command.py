@@ -30,12 +30,9 @@ def run(
     from ..weights.checkpoint import open_checkpoint
 
     targets = [(option, path) for option, path in (("--out", out), ("--onnx", onnx), ("--html", html)) if path]
-    if not targets:
-        raise SettingError(
-            "--out is missing. Give one of --out FILE, --onnx FILE and --html FILE. See tinysegnet export --help"
-        )
-    if len(targets) > 1:
-        raise SettingError(f"{targets[0][0]} and {targets[1][0]} cannot be combined. Give one of them")
+    if len(targets) != 1:
+        found = f"got {' and '.join(option for option, _ in targets)}" if targets else "all are missing"
+        raise SettingError(f"export needs one of --out, --onnx and --html, but {found}. See tinysegnet export --help")
     option, path = targets[0]
     for name, value, needed in (("--half", half, "--out"), ("--fold", fold, "--out"), ("--torch", torch, "--out"),
                                 ("--argmax", argmax, "--onnx")):  # fmt: skip

@@ -1,6 +1,5 @@
 """tinysegnet find-lr."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,7 +7,6 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from ..errors import SettingError
-from . import training_options
 from .data_options import load_splits
 from .options import FilePath
 from .training_options import NetworkOptions
@@ -49,6 +47,4 @@ class FindRate(NetworkOptions):
         return 0
 
 
-def command(arguments: list[str]) -> Callable[..., int]:
-    """Return `tinysegnet find-lr`, whose help page shows the recipe in `arguments`."""
-    return training_options.command(FindRate, arguments, HIDDEN)
+OPTIONS = FindRate

@@ -20,18 +20,21 @@ def run(folder: FolderPath, /) -> int:
     Args:
         folder: The folder for the lessons. It is created if it is missing.
     """
-    notebooks = find_notebooks()
+    notebooks, copied = find_notebooks(), 0
     folder.mkdir(parents=True, exist_ok=True)
-    files = notebooks + sorted(notebooks[0].parent.glob("*.csv"))
-    copied = [file for file in files if _copied(file, folder / file.name)]
-    kept = [notebook for notebook in notebooks if notebook not in copied]
-    for file in (file for file in files if _differs(file, folder / file.name)):
-        print(f"kept    {folder / file.name}  (your file differs from the original; move it away to get a new copy)")
-    if len(kept) == len(notebooks):
-        print(f"All {len(kept)} lessons are in {folder} already, and were kept.")
+    for file in (*notebooks, *sorted(notebooks[0].parent.glob("*.csv"))):
+        target = folder / file.name
+        if not target.is_symlink() and not target.exists():
+            write_atomically(target, file.read_bytes())
+            copied += file in notebooks
+        elif not target.is_file() or target.read_bytes() != file.read_bytes():
+            print(f"kept    {target}  (your file differs from the original; move it away to get a new copy)")
+    kept = len(notebooks) - copied
+    if copied:
+        kept_too = f" The other {kept} are there already, and were kept." if kept else ""
+        print(f"Copied {copied} of {len(notebooks)} lessons to {folder}.{kept_too}")
     else:
-        kept_too = f" The other {len(kept)} are there already, and were kept." if kept else ""
-        print(f"Copied {len(notebooks) - len(kept)} of {len(notebooks)} lessons to {folder}.{kept_too}")
+        print(f"All {kept} lessons are in {folder} already, and were kept.")
     if importlib.util.find_spec("jupyterlab") is None:
         print('JupyterLab is not installed: pip install "tinysegnet[lessons]"')
     print(f"begin with    jupyter lab {shlex.quote(str(folder / notebooks[0].name))}")
@@ -46,15 +49,3 @@ def find_notebooks() -> list[Path]:
     raise DataError(
         f"{_PACKAGE / 'lessons'}: there are no notebooks here. In a clone of the project, `make lessons` builds them"
     )
-
-
-def _copied(file: Path, target: Path) -> bool:
-    """Copy a file unless the target exists. Return whether it was copied."""
-    if target.is_symlink() or target.exists():
-        return False
-    write_atomically(target, file.read_bytes())
-    return True
-
-
-def _differs(file: Path, target: Path) -> bool:
-    return not target.is_file() or target.read_bytes() != file.read_bytes()

@@ -19,15 +19,10 @@ SHORTEST = 120  # seconds; a run that ends earlier gets its final page soon, so 
 
 
 class LivePage:
-    """Writes the page of an unfinished run when `fit` calls it after an epoch.
+    """Writes the page of an unfinished run of so many `epochs` when `fit` calls it after an epoch.
 
-    The first page is written after the first epoch, and later ones at most once a minute. An error is only a warning,
-    because the page must never stop the training.
-
-    Args:
-        run: the folder of the run.
-        epochs: number of epochs of the whole run.
-        browser: whether to open the page in the web browser when it first exists.
+    If `browser` is true, the page is opened when it first exists. An error is only a warning, because the page must
+    never stop the training.
     """
 
     def __init__(self, run: RunFolder, train: Dataset, val: Dataset | None, epochs: int, *, browser: bool) -> None:

@@ -17,11 +17,9 @@ OLD_NAMES = {"data floors": "data baselines", "--no-floor": "--no-baseline",
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line `arguments` and return the exit code.
+    """Run a command line, the words after the program's name, and return the exit code.
 
-    Args:
-        arguments: The words after the program's name. Without this argument, sys.argv is used, and
-            Ctrl-C ends the process.
+    Without this argument, sys.argv is used, and Ctrl-C ends the process.
     """
     program = arguments is None
     if arguments is None:

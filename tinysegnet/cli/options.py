@@ -54,14 +54,9 @@ def _written(default: Any) -> str | None:
 def check_folder(hint: Any, path: Any) -> None:
     """Raise SettingError if the path of a folder is a file. The folder may be missing."""
     if path is not None and path != "toy" and os.path.isfile(path):
-        raise SettingError(f"{path}: {kind_of(path)}, not a folder. Choose a folder")
-
-
-def check_run_folder(hint: Any, path: Any) -> None:
-    """Raise SettingError if the path of a run's folder is a file."""
-    if path is not None and os.path.isfile(path):
-        meant = f"Did you mean {path.parent}?" if (path.parent / "config.json").exists() else "Choose a folder in runs/"
-        raise SettingError(f"{path}: {kind_of(path)}, not the folder of a run. {meant}")
+        is_in_run = (Path(path).parent / "config.json").exists()
+        meant = f"Did you mean {Path(path).parent}?" if is_in_run else "Choose a folder"
+        raise SettingError(f"{path}: {kind_of(path)}, not a folder. {meant}")
 
 
 def check_order(command: str, checkpoint: Path, pictures: Sequence[Path]) -> None:
@@ -93,7 +88,7 @@ CheckpointPath = Annotated[
 ]
 FolderPath = Annotated[Path, Parameter(name="DIR", validator=check_folder)]
 OutFolder = Annotated[Path, Parameter(metavar="DIR", validator=check_folder)]
-RunFolderPath = Annotated[Path, Parameter(metavar="DIR", validator=check_run_folder)]
+RunFolderPath = Annotated[Path, Parameter(metavar="DIR", validator=check_folder)]
 FilePath = Annotated[Path, Parameter(metavar="FILE")]
 ModelName = Annotated[str, Parameter(choices=MODELS, metavar="MODEL", help="The network.")]
 Width = Annotated[float, Parameter(metavar="NUMBER", help="A factor on the number of channels of every stage.")]

@@ -21,14 +21,10 @@ USAGE = {"train": "[OPTIONS]", "find-lr": "[OPTIONS]", "bench": "[WORD]... [OPTI
 
 
 def parse(arguments: list[str]) -> tuple[Callable[..., int], BoundArguments]:
-    """Find the command and convert its arguments. With --help, the command is to print its help page.
-
-    Raises:
-        TinySegNetError: A command or an option is unknown, or a value is wrong.
-    """
+    """Find the command, which may be to print a help page, and convert its arguments. Raises TinySegNetError."""
     name = "" if arguments[:1] == ["--install-completion"] else _command_name(arguments)
     if name == "train" and any(word.startswith("--config") for word in arguments):
-        from .train_command import with_config
+        from .config_file import with_config
 
         arguments = [name, *with_config(arguments[1:])]
     try:
@@ -61,7 +57,10 @@ def _app(name: str, arguments: list[str]) -> App:
         module = f"{__package__}.{full_name.replace(' ', '_').replace('-', '_')}_command"
         command: Any = f"{module}:run"
         if full_name in ("train", "find-lr"):  # their defaults depend on the arguments
-            command = import_module(module).command(arguments[1:] if name else [])
+            from . import training_options
+
+            training = import_module(module)
+            command = training_options.command(training.OPTIONS, arguments[1:] if name else [], training.HIDDEN)
         parent = data if full_name.startswith("data ") else app
         usage = f"Usage: tinysegnet {full_name} {USAGE[full_name]}" if full_name in USAGE else None
         parent.command(command, name=full_name.split()[-1], usage=usage)

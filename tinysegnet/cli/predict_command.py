@@ -117,11 +117,11 @@ def run(
 
 def _files(images: tuple[Path, ...], out: Path) -> list[list[Path]]:
     """Return the pictures and the videos. If their folder is also `out`, the results of an earlier run are skipped."""
-    from ..data.find import find_pictures, find_videos, other_files
+    from ..data.find import find_inputs
     from ..prediction.segment_files import SUFFIXES
 
-    both = [find_pictures(images), find_videos(images)]
-    if others := other_files(images):
+    *both, others = find_inputs(images)
+    if others:
         say(f"files that are neither pictures nor videos are left out: {len(others)}, such as {others[0]}")
     return [
         [

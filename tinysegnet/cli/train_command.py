@@ -3,18 +3,15 @@
 import os
 import shlex
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from ..errors import DataError, SettingError, did_you_mean
 from ..runtime.settings import convert
 from ..training.recipes import Recipe, validation_interval
-from . import training_options
-from .config_file import with_config_file
 from .data_options import LabelOptions, count_pictures, data_name, load_splits
 from .options import FilePath, OutFolder, RunFolderPath
 from .training_options import NetworkOptions
@@ -24,6 +21,7 @@ if TYPE_CHECKING:
     from ..models import Network
     from ..training.run_folder import RunFolder
 
+HIDDEN = ()  # settings that are no options
 SAVED_OPTIONS = ("data", "recipe", "model", "width", "preprocessing", "encoder", "limit", "threads", "deterministic")
 MOST_MINUTES = 7 * 24 * 60
 
@@ -177,20 +175,6 @@ def _train(folder: "RunFolder", model: "Network", train: "Dataset", val: "Datase
     return 0
 
 
-def command(arguments: list[str]) -> Callable[..., int]:
-    """Return `tinysegnet train`, whose help page shows the recipe in `arguments`."""
-    return training_options.command(Train, arguments)
-
-
-def with_config(arguments: list[str]) -> list[str]:
-    """Insert the options in the file of --config into the words after `tinysegnet train`."""
-    hints = get_type_hints(Train) | get_type_hints(LabelOptions) | get_type_hints(Recipe)
-    for name in ("labels", "resume", "config"):
-        del hints[name]
-    options = {name.rstrip("_"): str if Path in (hint, *get_args(hint)) else hint for name, hint in hints.items()}
-    return with_config_file(arguments, options)
-
-
 def _check_name(name: str) -> None:
     if name in ("", ".", "..") or set(name) & set("/\\\0") or len(os.fsencode(name)) > 255:
         raise SettingError(f"--name {name!r} is not the name of a folder. Choose the folder above it with --runs")
@@ -203,3 +187,6 @@ def _checkpoints(folder: Path, history: list[dict[str, float]]) -> str:
     rows["last"] = history[-1]
     return "\n".join(f"{name}: epoch {row['epoch']}, mIoU {row['val_mIoU']:.3f}, {folder / f'{name}.safetensors'}"
                      for name, row in rows.items())  # fmt: skip
+
+
+OPTIONS = Train

@@ -1,14 +1,12 @@
 """Batches of pictures and labels, in an order that can be resumed, and their random augmentation.
 
-All random numbers of an epoch are drawn when `batches` is called: one permutation, and one seed per picture. An epoch
-is therefore a function of the generator's state at its start. The generator advances by the same amount however many
-batches are read, and batch number `start` can be created without creating the batches before it.
+All random numbers of an epoch are drawn when `batches` is called: one permutation, and one seed per picture. The
+generator therefore advances by the same amount however many batches are read, and batch number `start` can be created
+without the batches before it.
 
-Flips, crops and colours are random. Scaling and cropping are done in a single resize. Enlarging the picture by s and
-cropping it to `size` gives the same view as cutting out a box with 1/s of the picture's height and width and resizing
-it to `size`. Pillow cuts and resizes in one antialiased pass and accepts fractional positions. The picture (bilinear)
-and its labels (nearest) use the same box, and both are sampled at pixel centres: output x corresponds to
-box_left + (x + 1/2) * box_width / W.
+Scaling and cropping are a single resize: enlarging a picture by s and cropping it to `size` gives the same view as
+resizing a box with 1/s of its height and width. The picture (bilinear) and its labels (nearest) use the same box, and
+both are sampled at pixel centres: output x corresponds to box_left + (x + 1/2) * box_width / W.
 """
 
 from collections.abc import Iterator
@@ -59,12 +57,10 @@ class Augment:
         height, width = H / s, W / s
         x, y = left * (W - width), top * (H - height)
         box = x, y, min(x + width, W), min(y + height, H)  # rounding must not push the box out of the picture
-        image, labels = _resize(sample, size, box)
+        image, labels = resize_sample(sample, size, box)
         if self.color_jitter:
             image = _jitter(image, *factors)
-        if flip < self.flip:
-            image, labels = (picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT) for picture in (image, labels))
-        return np.asarray(image), np.asarray(labels)
+        return (image[:, ::-1], labels[:, ::-1]) if flip < self.flip else (image, labels)
 
 
 def resize_sample(sample: Sample, size: tuple[int, int], box: Box | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -72,28 +68,24 @@ def resize_sample(sample: Sample, size: tuple[int, int], box: Box | None = None)
 
     The image is interpolated (bilinear, antialiased). Labels are copied from the nearest pixel, never mixed.
     """
-    image, labels = _resize(sample, size, box)
-    return np.asarray(image), np.asarray(labels)
-
-
-def _resize(sample: Sample, size: tuple[int, int], box: Box | None) -> tuple[Image.Image, Image.Image]:
     H, W = size  # Pillow expects the width before the height
     image = Image.fromarray(sample.image).resize((W, H), Image.Resampling.BILINEAR, box=box)
     labels = Image.fromarray(sample.labels).resize((W, H), Image.Resampling.NEAREST, box=box)
-    return image, labels
+    return np.asarray(image), np.asarray(labels)
 
 
-def _jitter(image: Image.Image, brightness: float, contrast: float, saturation: float) -> Image.Image:
+def _jitter(array: np.ndarray, brightness: float, contrast: float, saturation: float) -> np.ndarray:
     """Apply all three changes at once: each is affine in the colour, so together they form a 3x3 matrix and an offset.
 
     saturation: x -> grey(x) + saturation * (x - grey(x)).  contrast: x -> mean + contrast * (x - mean).
     brightness: x -> brightness * x.  Pillow applies the matrix and clips the result to 0..255.
     """
     mix = saturation * np.eye(3) + (1 - saturation) * np.tile(_LUMA, (3, 1))
+    image = Image.fromarray(array)
     mean = np.asarray(image.resize((1, 1), Image.Resampling.BOX))[0, 0] @ _LUMA
     offset = brightness * (1 - contrast) * mean
     matrix = np.column_stack([brightness * contrast * mix, np.full(3, offset)])
-    return image.convert("RGB", tuple(matrix.ravel().tolist()))
+    return np.asarray(image.convert("RGB", tuple(matrix.ravel().tolist())))
 
 
 def num_batches(dataset: Dataset, batch_size: int) -> int:
@@ -104,19 +96,13 @@ def num_batches(dataset: Dataset, batch_size: int) -> int:
 
 
 def batches(
-    dataset: Dataset,
-    batch_size: int,
-    *,
-    size: tuple[int, int],
-    rng: np.random.Generator | None = None,
-    augment: Augment | None = None,
-    shuffle: bool = True,
-    start: int = 0,
-) -> Iterator[Batch]:
+    dataset: Dataset, batch_size: int, *, size: tuple[int, int], rng: np.random.Generator | None = None,
+    augment: Augment | None = None, shuffle: bool = True, start: int = 0,
+) -> Iterator[Batch]:  # fmt: skip
     """Yield the batches of one epoch, each in new arrays.
 
-    Every picture occurs once. The sizes of the batches differ by at most one, and the larger ones come first. If an
-    incomplete batch came last instead, its few pictures would weigh more, and batch norm would see only them.
+    Every picture occurs once. The sizes of the batches differ by at most one, because the few pictures of an incomplete
+    last batch would weigh more, and batch norm would see only them.
 
     Args:
         batch_size: the largest number of pictures per batch.
@@ -124,8 +110,7 @@ def batches(
         rng: the random generator, required for shuffling and augmentation.
         augment: the random augmentation of each picture, or None.
         shuffle: use a random order.
-        start: the first batch to yield. If rng is in the same state as at the start of the epoch, the remaining batches
-            are identical bit for bit.
+        start: the first batch to yield. If rng has the state of the start of the epoch, the batches are the same bits.
 
     Yields:
         images (N, H, W, 3) float32 RGB in 0..255, labels (N, H, W) uint8.

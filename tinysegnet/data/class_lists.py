@@ -6,7 +6,6 @@ reveal that the names are shifted by one line.
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,23 +17,26 @@ from .palette import CAMVID_MERGE, Color
 
 _FILES = {"classes.txt", "codes.txt", "label_colors.txt", "class_dict.csv", "labelmap.txt", "labels.txt",
           "class_names.txt", "classes.csv", "_classes.csv", "classes.tsv", "categories.txt", "names.txt"}  # fmt: skip
-_UNREAD = re.compile(r"(?:.*(?:class|categor|label_?map).*|data)\.(?:json|ya?ml|xml|xlsx?|py)", re.IGNORECASE)
 _VOID_NAMES = {"void", "ignore", "ignored", "ignoreregion", "unlabelled", "unlabeled", "notlabelled", "notlabeled",
                "dontcare", "donotcare"}  # fmt: skip
 _MAX_CLASSES = 255  # a label is one byte
 LABELME_IGNORE = "__ignore__"  # labelme gives it the number -1, which becomes 255 in a label file
 
-_NUMBER = r"(?:\d+|#[0-9a-fA-F]{6}\b)"  # a decimal number or a hex colour
-_BETWEEN = r"(?:[\s,;:=]+|[.)]\s+)"
-_LINE = re.compile(rf"((?:{_NUMBER}{_BETWEEN})*)((.*?)((?:[\s,;:]+{_NUMBER})*))")  # numbers, then name and numbers
-_NUMBERED = re.compile(r"(\d+)\s*[:=]\s*(\d+\s+[^\d\s,;:#].*)")  # a number, then a name that begins with a number
-_NOT_A_NAME = re.compile(r"(^|\s)(#|//)|^\d*\.\d|^[%;*!=<{-]|[:{[]$")  # comments, other file formats and titles
-_CVAT = re.compile(r'([^"]+?):(\d+,\d+,\d+):[^:"]*:[^:"]*')  # label:color_rgb:parts:actions
+_BETWEEN = r"[\s,;]++"
+_RGB, _HEX = rf"\d+{_BETWEEN}\d+{_BETWEEN}\d+", r"\#[0-9a-fA-F]{6}\b"
+_WORDS = r'\d*[^\W\d][^,;:=\#\t"]*?'  # other names must be quoted
+_LINE = re.compile(rf"""
+    (?: (?P<rgb>{_RGB}){_BETWEEN}
+      | (?: (?P<number>\d+) (?:\s*[:=]\s*|[.)]\s+|{_BETWEEN}) )? (?: (?P<hex>{_HEX}){_BETWEEN} )? )
+    (?P<name> "(?:[^"]|"")+" | {_WORDS} | (?<=[:=]\ )\d+\ {_WORDS} )
+    (?: [\s,;:]++ (?P<after>{_RGB}|{_HEX}) (?: :[^:"]*:[^:"]* )? )?  # CVAT adds parts and actions
+    """, re.VERBOSE)  # fmt: skip
+_NOT_A_NAME = re.compile(r"//|\.(?:png|jpe?g|tiff?|bmp)$", re.IGNORECASE)
 _COMMENT = re.compile(r"//|#(?![0-9a-fA-F]{3,8}\b)")  # a short colour such as #fff is reported as an error
 _NAME_WORDS = {"name", "names", "class", "classes", "label", "labels", "category"}
 _COLUMN_WORDS = {"r", "g", "b", "red", "green", "blue", "color", "colour", "rgb", "hex", "id", "index",
                  "number", "value", "pixel"}  # fmt: skip
-_FORMS = "Write each line as `R G B name`, `name` or `index: name`"
+_FORMS = "Write each line as `R G B name`, `name` or `index: name`, and quote unusual names"
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class ClassList:
         found = [_parse(*line) for line in lines[has_header:]]
         if not 2 <= len(found) <= _MAX_CLASSES:
             raise DataError(f"{path}: the number of classes is {len(found)}. List 2 to {_MAX_CLASSES}, one per line.")
-        _check_columns(path, [line for _, line in lines[has_header:]], found, has_header)
+        _check_lines(path, [line for _, line in lines[has_header:]], found, has_header)
         names, colors, numbers = zip(*found, strict=True)
         if None in numbers:
             first = names[0] == LABELME_IGNORE
@@ -83,11 +85,7 @@ class ClassList:
 
 
 def find_class_list(folders: Iterable[Path]) -> ClassList | None:
-    """Return the list of classes in these folders, or None. Of equal lists, return the one with the most colours.
-
-    Raises:
-        DataError: A list is faulty, or two lists differ.
-    """
+    """Return the list in these folders with the most colours, or None. Raises DataError if lists are bad or differ."""
     paths = [path for folder in folders for path in visible(folder) if path.name.lower() in _FILES and path.is_file()]
     lists = [ClassList.read(path) for path in paths]
     for path, found in zip(paths, lists, strict=True):
@@ -99,11 +97,6 @@ def find_class_list(folders: Iterable[Path]) -> ClassList | None:
 def is_void_name(name: str) -> bool:
     """Return whether the name of a class means "not labelled", such as void, Unlabeled or don't care."""
     return re.sub(r"[\W_]", "", name.lower()) in _VOID_NAMES
-
-
-def unread_lists(folders: Iterable[Path]) -> list[str]:
-    """Return the names of files that may list classes in an unsupported format, such as data.yaml."""
-    return [path.name for folder in folders for path in visible(folder) if _UNREAD.fullmatch(path.name)]
 
 
 def _is_header(where: str, line: str) -> bool:
@@ -118,78 +111,38 @@ def _is_header(where: str, line: str) -> bool:
 
 
 def _parse(where: str, line: str) -> tuple[str, Color | None, int | None]:
-    cvat = _CVAT.fullmatch(line)
-    if cvat is not None:
-        return _name(where, cvat[1]), _color(where, cvat[2].split(",")), None
     if line[0] == '"':
         line = re.sub(r'(?<!")"(\d+)"(?!")', r"\1", line)  # a CSV file may also quote its numbers
-    numbered = _NUMBERED.fullmatch(line)
-    if numbered is not None:
-        return _name(where, numbered[2]), None, _byte(where, "number", numbered[1])
     match = _LINE.fullmatch(line)
-    assert match is not None
-    before, after = (re.findall(_NUMBER, match[part]) for part in (1, 4))
-    color, number, name = None, None, match[2]
-    if len(before) in (1, 2) and before[0][0] != "#":
-        number = _byte(where, "number", before.pop(0))
-    if before:
-        color = _color(where, before)
-    elif len(after) > 2 or "#" in match[4]:
-        color, name = _color(where, after), match[3]
-    if name.isdecimal() and name != line:
-        raise DataError(f"{where}: the class has no name. {_FORMS}.")
-    return _name(where, name), color, number
+    before = match and (match["rgb"] or match["hex"])
+    if match is None or (before and match["after"]) or _NOT_A_NAME.search(match["name"]):
+        raise DataError(f"{where}: {line[:50]!r} has an unknown form. {_FORMS}.")
+    name, text = match["name"].strip(), before or match["after"] or ""
+    if name[0] == '"':
+        name = name[1:-1].replace('""', '"')
+    color = [*bytes.fromhex(text[1:])] if text[:1] == "#" else [int(part) for part in re.findall(r"\d+", text)]
+    number = None if match["number"] is None else int(match["number"])
+    if max([*color, number or 0]) > 255:
+        raise DataError(f"{where}: a number or a colour is above 255. Correct the line.")
+    return name, (color[0], color[1], color[2]) if color else None, number
 
 
-def _name(where: str, text: str) -> str:
-    text = text.strip()
-    if text[:1] == '"':
-        (text, *more) = next(csv.reader([text], skipinitialspace=True))
-        wrong = f"{text!r} is followed by unknown columns" if more else ""
-    elif re.search(r"\.(png|jpe?g|tiff?|bmp)$", text, re.IGNORECASE):
-        wrong = f"{text} is the name of a picture, not of a class"
-    else:
-        wrong = f"{text!r} contains a comment, a title or a wrong colour" if _NOT_A_NAME.search(text) else ""
-    if wrong or not text:
-        raise DataError(f"{where}: {wrong or 'a class has no name'}. {_FORMS}.")
-    return text
-
-
-def _color(where: str, parts: list[str]) -> Color:
-    if len(parts) == 1 and parts[0][0] == "#":
-        parts = [str(int(parts[0][i : i + 2], 16)) for i in (1, 3, 5)]
-    if len(parts) != 3 or "#" in "".join(parts):
-        raise DataError(f"{where}: {' '.join(parts)} is not a colour. {_FORMS}.")
-    red, green, blue = (_byte(where, f"colour {' '.join(parts)}", part) for part in parts)
-    return red, green, blue
-
-
-def _byte(where: str, what: str, text: str) -> int:
-    if int(text) > 255:
-        raise DataError(f"{where}: {what} has the value {text[:9]}, which is above 255. Correct the line.")
-    return int(text)
-
-
-def _check_columns(
+def _check_lines(
     path: Path, lines: list[str], found: list[tuple[str, Color | None, int | None]], has_header: bool
 ) -> None:
     """Raise DataError if the lines have different forms, or an ambiguous form."""
     names, colors, numbers = zip(*found, strict=True)
     count, reason = len(lines), ""
     numbered, colored = count - numbers.count(None), count - colors.count(None)
-    separated = [re.search(r"[,;\t]", name) and '"' not in line for name, line in zip(names, lines, strict=True)]
-    starts_with_words = re.match(r'[^"]+[\s,;]', lines[0])
-    ends = [end for line in lines if (end := re.fullmatch(r"(.*?)[\s,:=(]+(\d+)\)?", line))]
+    is_title = " " in lines[0] and lines[0][0] != '"' and not numbered and not colors[0] and colored == count - 1
+    ends = [end for name in names if (end := re.fullmatch(r"(.*?)[\s(]+(\d+)\)?", name))]
     last = [int(end[2]) for end in ends] if len({end[1] for end in ends}) == count else []
-    last = [int(name) for name in names] if all(map(str.isdecimal, names)) else last
     if 0 < numbered < count:
         reason = "some lines begin with the number of a class, and others do not"
     elif not numbered and LABELME_IGNORE in names[1:]:
         reason = f"{LABELME_IGNORE} has no number, so it must be the first class"
-    elif has_header and not numbered + colored:
+    elif is_title or (has_header and not numbered + colored):
         reason = "the first line could be a header or a class"
-    elif all(separated) or (starts_with_words and not numbered and not colors[0] and colored == count - 1):
-        reason = "the first line could be a header, or the lines have unknown columns"
     elif not numbered + colored and last not in ([], [*range(count)]):
         reason = "the numbers at the ends of the lines could belong to the names or to the classes"
     elif colored < count and any(line[0] == "#" for line in lines):

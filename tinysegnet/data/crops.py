@@ -6,9 +6,10 @@ nine shows a bicyclist. Scaling whole pictures down preserves the class frequenc
 
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -20,19 +21,11 @@ from .new_folder import new_folder
 from .palette import Palette
 from .sample import Dataset, Sample, read_sample
 
-Crop = tuple[np.ndarray, np.ndarray]
-
 
 def make_crops(
-    datasets: Mapping[str, Dataset],
-    size: tuple[int, int],
-    out: str | PathLike[str],
-    *,
-    crops_per_picture: int = 4,
-    whole: bool = False,
-    seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
-) -> dict[str, int]:
+    datasets: Mapping[str, Dataset], size: tuple[int, int], out: str | PathLike[str], *, crops_per_picture: int = 4,
+    whole: bool = False, seed: int = 0, progress: Any = iter,
+) -> dict[str, int]:  # fmt: skip
     """Write small pictures and label maps in the SegNet tutorial's layout, which `Folder(out, split)` reads.
 
     Files are written to `out`.part, which is renamed at the end, so that `out` is either complete or absent. A picture
@@ -44,7 +37,7 @@ def make_crops(
         out: a new or empty folder.
         crops_per_picture: number of random crops per picture, each with at least one labelled pixel.
         whole: scale the whole picture to `size` instead of cropping it; see `resize_sample`.
-        progress: called with (done, total) after each picture.
+        progress: a function that wraps the loop over the pictures, such as tqdm.
 
     Returns:
         The number of pairs per split.
@@ -52,38 +45,29 @@ def make_crops(
     Raises:
         DataError: `out` exists and is not empty, or a picture is smaller than the crop.
     """
-    counts = dict.fromkeys(datasets, 0)
-    done, total = 0, sum(map(len, datasets.values()))
+    lines: dict[str, list[str]] = {split: [] for split in datasets}  # of the list files
+    pictures = [(split, index) for split, dataset in datasets.items() for index in range(len(dataset))]
     with new_folder(Path(out)) as part:
         write_classes(part / "classes.txt", next(iter(datasets.values())).palette)
-        for number, (split, dataset) in enumerate(datasets.items()):
-            for count in _write_split(part, split, dataset, size, None if whole else crops_per_picture, [seed, number]):
-                counts[split] += count
-                done += 1
-                if progress:
-                    progress(done, total)
-    return counts
-
-
-def _write_split(
-    part: Path, split: str, dataset: Dataset, size: tuple[int, int], per_picture: int | None, seed: list[int]
-) -> Iterator[int]:
-    (part / split).mkdir()
-    (part / f"{split}annot").mkdir()
-    with open(part / f"{split}.txt", "w", encoding="utf-8") as list_file:
-        for index in range(len(dataset)):
-            sample = read_sample(dataset, index)
-            rng = np.random.default_rng([*seed, index])  # a picture's crops do not depend on other pictures
-            crops = _cut(sample, size, per_picture, dataset.palette.num_classes, rng)
+        for split in datasets:
+            (part / split).mkdir()
+            (part / f"{split}annot").mkdir()
+        for split, index in progress(pictures):
+            sample, palette = read_sample(datasets[split], index), datasets[split].palette
+            # a picture's crops do not depend on other pictures
+            rng = np.random.default_rng([seed, list(datasets).index(split), index])
+            crops = [resize_sample(sample, size)] if whole else _cut(sample, size, crops_per_picture, palette, rng)
             for k, (image, labels) in enumerate(crops):
-                name = re.sub(r"[^\w.-]+", "_", sample.name) + ("" if per_picture is None else f"_{k}")
+                name = re.sub(r"[^\w.-]+", "_", sample.name) + ("" if whole else f"_{k}")
                 files = f"{split}/{name}.png", f"{split}annot/{name}.png"
-                for file, array in zip(files, (image, _numbered(labels, dataset.palette)), strict=True):
+                for file, array in zip(files, (image, _numbered(labels, palette)), strict=True):
                     if (part / file).exists():
                         raise DataError(f"{file}: two pictures have this name. Rename one of them.")
                     Image.fromarray(array).save(part / file)
-                list_file.write(" ".join(files) + "\n")
-            yield len(crops)
+                lines[split].append(" ".join(files) + "\n")
+        for split, texts in lines.items():
+            (part / f"{split}.txt").write_text("".join(texts), encoding="utf-8")
+    return {split: len(texts) for split, texts in lines.items()}
 
 
 def write_classes(path: Path, palette: Palette) -> None:
@@ -107,12 +91,10 @@ def _numbered(labels: np.ndarray, palette: Palette) -> np.ndarray:
 
 
 def _cut(
-    sample: Sample, size: tuple[int, int], per_picture: int | None, num_classes: int, rng: np.random.Generator
-) -> list[Crop]:
-    """Return random crops of one sample or, if per_picture is None, the whole sample scaled to `size`."""
-    if per_picture is None:
-        return [resize_sample(sample, size)]
-    labelled = sample.labels < num_classes
+    sample: Sample, size: tuple[int, int], count: int, palette: Palette, rng: np.random.Generator
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return random crops (image, labels) of one sample, or none if no pixel is labelled."""
+    labelled = sample.labels < palette.num_classes
     if not labelled.any():
         warnings.warn(f"{sample.name}: no pixel is labelled, so the picture is skipped", UserWarning, stacklevel=2)
         return []
@@ -120,8 +102,8 @@ def _cut(
     if h < H or w < W:
         sizes = f"the picture ({h} x {w} pixels) is smaller than the crop ({H} x {W})"
         raise DataError(f"{sample.name}: {sizes}. Choose smaller crops.")
-    crops: list[Crop] = []
-    while len(crops) < per_picture:  # this loop ends, because at least one crop contains a labelled pixel
+    crops: list[tuple[np.ndarray, np.ndarray]] = []
+    while len(crops) < count:  # this loop ends, because at least one crop contains a labelled pixel
         y, x = rng.integers(h - H + 1), rng.integers(w - W + 1)
         window = np.s_[y : y + H, x : x + W]
         if labelled[window].any():

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
 
@@ -17,47 +17,29 @@ _SUFFIXES = PICTURES | RAW | {".apng", ".dib", ".exr", ".hdr", ".hif", ".j2k", "
 _VIDEOS = {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"}
 
 
-def find_pictures(paths: Iterable[str | PathLike[str]]) -> list[Path]:
-    """Return the given files that are not videos and, in natural order, the pictures directly inside each given folder.
+def find_inputs(paths: Iterable[str | PathLike[str]]) -> tuple[list[Path], list[Path], list[Path]]:
+    """Return the pictures, the videos and the other files among the given files and directly inside the given folders.
 
-    In a folder, a file counts as a picture if it has the suffix or the content of a picture, even in a format that
-    cannot be read. Reading such a file raises an error that says why. Hidden files and all other files are skipped (see
-    `other_files`). A file given twice is returned once. Raises DataError for a folder without pictures and videos.
+    A given file is a video or a picture. In a folder, in natural order, a file counts as a picture if it has the suffix
+    or the content of a picture, even in a format that cannot be read. Reading such a file raises an error that says
+    why. Hidden files are other files. A file given twice is returned once. Raises DataError for a folder without
+    pictures and videos.
     """
-    given = list(map(Path, paths))
-    files = {path for path in given if not os.path.isdir(path)}
-    for path in (path for path in given if path not in files):
-        if not any(_looks_like_picture(file) or is_video(file) for file in visible(path)):
+    found: dict[str, dict[Path, Path]] = {"picture": {}, "video": {}, "": {}}  # by kind and resolved path
+    for path in map(Path, paths):
+        if not os.path.isdir(path):
+            found[_kind(path) or "picture"].setdefault(Path(os.path.realpath(path)), path)
+            continue
+        shown = {*visible(path)}
+        files = sorted((file for file in path.iterdir() if not os.path.isdir(file)), key=natural_key)
+        kinds = [_kind(file) if file in shown else "" for file in files]
+        if not any(kinds):
             inner = next((inner for inner in (path / "images", path / "pictures") if inner.is_dir()), "another folder")
             raise DataError(f"{path}: no file in this folder is a picture or a video. Try {inner}.")
-    return _find(given, lambda path: _looks_like_picture(path) or (path in files and not is_video(path)))
-
-
-def find_videos(paths: Iterable[str | PathLike[str]]) -> list[Path]:
-    """Return the given files that are videos and, in natural order, the videos directly inside each given folder."""
-    return _find(map(Path, paths), is_video)
-
-
-def _find(paths: Iterable[Path], accepts: Callable[[Path], bool]) -> list[Path]:
-    found: dict[Path, Path] = {}
-    for path in paths:
-        for file in sorted(visible(path), key=natural_key) if os.path.isdir(path) else [path]:
-            if accepts(file):
-                found.setdefault(Path(os.path.realpath(file)), file)
-    return list(found.values())
-
-
-def is_video(path: Path) -> bool:
-    """Return whether a file has the content of a video, or the suffix of a video and not the content of a picture."""
-    is_named_so = path.suffix.lower() in _VIDEOS and not os.path.isdir(path)
-    return (kind := _kind(path)) == "a video" or (is_named_so and not kind.endswith("picture"))
-
-
-def other_files(paths: Iterable[str | PathLike[str]]) -> list[Path]:
-    """Return the files directly inside the given folders that are neither pictures nor videos, or are hidden."""
-    entries = (entry for path in map(Path, paths) if os.path.isdir(path) for entry in sorted(path.iterdir()))
-    skipped = (path for path in entries if path.name[0] == "." or not (_looks_like_picture(path) or is_video(path)))
-    return [path for path in skipped if path.is_file()]
+        for kind, file in zip(kinds, files, strict=True):
+            found[kind].setdefault(Path(os.path.realpath(file)), file)
+    pictures, videos, others = ([*files.values()] for files in found.values())
+    return pictures, videos, others
 
 
 def natural_key(path: Path) -> tuple[list[str | int], str]:
@@ -71,13 +53,15 @@ def natural_key(path: Path) -> tuple[list[str | int], str]:
     return [int(part) if i % 2 else part for i, part in enumerate(parts)], path.name
 
 
-def _looks_like_picture(path: Path) -> bool:
-    return path.is_file() and (path.suffix.lower() in _SUFFIXES or _kind(path).endswith(("picture", "drawing")))
-
-
 def _kind(path: Path) -> str:
-    """Return what the content of a file is, or "" for files with the suffix of a picture, which are not opened."""
+    """Return "picture", "video" or "". Files with the suffix of a picture are not opened."""
+    suffix = path.suffix.lower()
+    if suffix in _SUFFIXES:
+        return "picture"
     try:
-        return "" if path.suffix.lower() in _SUFFIXES else kind_of(path)
+        kind = kind_of(path)
     except OSError:
-        return ""
+        kind = ""
+    if kind.endswith(("picture", "drawing")):
+        return "picture"
+    return "video" if kind == "a video" or suffix in _VIDEOS else ""

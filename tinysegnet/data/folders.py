@@ -1,11 +1,7 @@
-"""A folder of pictures and label maps as a data set, which is recognised, checked and decoded on demand.
-
-`layouts` finds the pairs of files, and `label_encoding` interprets their values. A `Folder` describes what was inferred
-(`description`), reads the files, and lists all bad files (`problems`).
-"""
+"""A folder of pictures and label maps as a data set, which is recognised, checked and decoded on demand."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
@@ -18,10 +14,9 @@ from .image_files import read_image
 from .infer_encoding import Classes, infer_label_encoding
 from .label_encoding import VOID, LabelEncoding
 from .label_files import read_label_pixels
-from .label_survey import Progress
-from .layouts import Layout, find_layout, tutorial_layout
+from .layouts import Layout, find_layout
 from .pairs import FilePair, belong_together, inside
-from .palette import CAMVID, Palette
+from .palette import CAMVID
 from .sample import Dataset, Sample
 
 CACHE_BYTES = 1_000_000_000  # limit for the decoded samples of one data set; CamVid's 367 training pairs take 254 MB
@@ -95,32 +90,20 @@ class Folder:
         split: "train", "val", "test", ...
         ignore: the label value that means "not labelled"; None infers it.
         classes: "merged" combines CamVid's 32 original classes into the papers' eleven; "all" keeps all 32.
-        layout, label_encoding: the pairs of files and the meaning of their values; None infers them.
-        progress: a function that wraps the loop over all label maps that inferring reads, such as tqdm.
+        layout: the pairs of files; None infers them.
 
     Raises:
         DataError: no pairs are found, or the classes cannot be inferred.
     """
 
     def __init__(
-        self,
-        root: str | PathLike[str],
-        split: str = "train",
-        *,
-        ignore: int | None = None,
-        classes: Classes = "merged",
-        layout: Layout | None = None,
-        label_encoding: LabelEncoding | None = None,
-        progress: Progress = iter,
-    ) -> None:
+        self, root: str | PathLike[str], split: str = "train", *, ignore: int | None = None,
+        classes: Classes = "merged", layout: Layout | None = None,
+    ) -> None:  # fmt: skip
         self.root, self.split = Path(root), split
         self.layout = layout or find_layout(self.root)
         self.pairs = self.layout.pairs(split)
-        self.label_encoding, self.source = (
-            (label_encoding, "given")
-            if label_encoding
-            else infer_label_encoding(self.layout, ignore, classes, given=self.root, progress=progress)
-        )
+        self.label_encoding, self.source = infer_label_encoding(self.layout, self.root, ignore, classes)
         self.palette = self.label_encoding.palette
         self.name = f"{'CamVid' if self.palette == CAMVID else self.root.resolve().name} {split}"
         self._cache: dict[int, Sample] = {}
@@ -131,25 +114,29 @@ class Folder:
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> Sample:
-        index = range(len(self))[index]  # supports negative indices and raises IndexError
-        if index not in self._cache:
-            sample, errors = read_pair(self.pairs[index], self.label_encoding)
-            if sample is None:
-                raise errors[0]
+        sample, errors = self._read(range(len(self))[index])  # a range supports negative indices and raises IndexError
+        if sample is None:
+            raise errors[0]
+        return sample
+
+    def _read(self, index: int) -> tuple[Sample | None, list[DataError]]:
+        if index in self._cache:
+            return self._cache[index], []
+        sample, errors = read_pair(self.pairs[index], self.label_encoding)
+        if sample is not None:
             self.void_occurs |= bool((sample.labels == self.palette.ignore_label).any())
             sample.image.setflags(write=False)  # so that augmentation cannot change cached arrays
             sample.labels.setflags(write=False)
             size = sample.image.nbytes + sample.labels.nbytes
-            if self._cached_bytes + size > CACHE_BYTES:
-                return sample
-            self._cache[index] = sample
-            self._cached_bytes += size
-        return self._cache[index]
+            if self._cached_bytes + size <= CACHE_BYTES:
+                self._cache[index] = sample
+                self._cached_bytes += size
+        return sample, errors
 
     @property
     def description(self) -> str:
         """A summary, in a few lines, of what was inferred: layout, number of pictures per split, classes and void."""
-        counts = ", ".join(f"{len(pairs())} {name}" for name, pairs in self.layout.splits.items())
+        counts = ", ".join(f"{len(pairs)} {name}" for name, pairs in self.layout.splits.items())
         names = ", ".join(self.palette.names)
         values, _, void = self.label_encoding.allowed().partition(", void ")
         if void and (void != str(VOID) or self.void_occurs):  # VOID is allowed even if no class is void
@@ -161,67 +148,34 @@ class Folder:
                  f"values in label maps: {values}"]  # fmt: skip
         return "\n".join(line for line in lines if line)
 
-    def problems(self, *, progress: Progress = iter) -> list[Problem]:
+    def problems(self, *, progress: Callable[[range], Iterable[int]] = iter) -> list[Problem]:
         """Decode every pair, check every label value, and return the bad files.
 
         Args:
             progress: a function that wraps the loop over the indices, such as tqdm; it may skip some of them.
         """
-        found = []
-        for index in progress(range(len(self))):
-            pair = self.pairs[index]
-            try:
-                self[index]
-            except DataError:
-                for text in map(str, read_pair(pair, self.label_encoding)[1]):
-                    found.append(Problem(pair.labels if text.startswith(f"{pair.labels}:") else pair.image, text))
-        return found
-
-    def check(self, *, progress: Progress = iter) -> None:
-        """Raise a DataError with one line per bad file, if there are any."""
-        problems = self.problems(progress=progress)
-        if problems:
-            count = f"{len({problem.file.stem for problem in problems})} of {len(self)} pairs cannot be used"
-            raise DataError("\n".join([f"{self.root}: {self.name}: {count}:", *(p.text for p in problems)]))
-
-
-class CamVid(Folder):
-    """One split of CamVid in the SegNet tutorial's layout: 367 + 101 + 233 street pictures of 480 x 360, 11 classes.
-
-    This is a `Folder` whose layout is known: train.txt, or the folders train/ and trainannot/ (see `layouts`).
-
-    Args:
-        palette: the meaning of the numbers and colours in the label maps.
-    """
-
-    def __init__(self, root: str | PathLike[str], split: str = "train", *, palette: Palette = CAMVID) -> None:
-        super().__init__(root, split, layout=tutorial_layout(Path(root)), label_encoding=LabelEncoding.plain(palette))
-        self.name = f"CamVid {split}"
+        pairs = ((self.pairs[index], self._read(index)[1]) for index in progress(range(len(self))))
+        return [Problem(pair.labels if str(error).startswith(f"{pair.labels}:") else pair.image, str(error))
+                for pair, errors in pairs for error in errors]  # fmt: skip
 
 
 def open_dataset(
-    data: str | PathLike[str],
-    split: str = "train",
-    *,
-    size: tuple[int, int] = (96, 128),
-    ignore: int | None = None,
+    data: str | PathLike[str], split: str = "train", *, size: tuple[int, int] = (96, 128), ignore: int | None = None,
     classes: Classes = "merged",
-    progress: Progress = iter,
-) -> Dataset:
+) -> Dataset:  # fmt: skip
     """Open a data set by name. Raises DataError if it is not found; `Folder.problems` checks the files themselves.
 
     Args:
         data: "toy", or a folder in any layout that `Folder` recognises.
         split: "train", "val", ...
         size: (H, W) of the toy scenes; pictures on disk keep their own sizes.
-        ignore: the label value in the files that means void, or None to infer it.
-        classes, progress: see `Folder`.
+        ignore, classes: see `Folder`.
     """
     if not isinstance(data, str | PathLike) or not fspath(data):  # an empty path would mean the current folder
         what = type(data).__name__ if data != "" else repr(data)
         raise DataError(f'data: {what} is not a path. Give "toy", or the path of a folder.')
     if fspath(data) != "toy":
-        return Folder(data, split, ignore=ignore, classes=classes, progress=progress)
+        return Folder(data, split, ignore=ignore, classes=classes)
     if split not in _TOY:
         raise DataError(f"toy: there is no split {split!r}. Choose {' or '.join(_TOY)}.{did_you_mean(split, _TOY)}")
     from .toyscenes import ToyScenes  # imported here, so that reading pictures does not load the drawing code

@@ -14,13 +14,12 @@ from typing import Literal
 import numpy as np
 
 from ..errors import DataError
-from .class_lists import ClassList, find_class_list, unread_lists
+from .class_lists import ClassList, find_class_list
 from .label_encoding import VOID, LabelEncoding
-from .label_survey import LabelFacts, Progress, survey
+from .label_survey import LabelFacts, survey
 from .layouts import Layout
 from .palette import CAMVID
 
-_STRAYS = 1e-3  # one of CamVid's 701 label maps has about 200 pixels whose colour belongs to no class
 _MAX_UNLISTED = 64  # more classes than this need a list
 _RARE = 0.02  # each grey level of a soft edge has a smaller share of the pixels
 _CAMVID_NAMES = re.compile("0001TP_|0006R0_|0016E5_|Seq05VD_")  # the names of CamVid's four videos
@@ -29,32 +28,23 @@ _CAMVID_CLASSES = ClassList((*CAMVID.names, "void"), (*CAMVID.colors, CAMVID.ign
 Classes = Literal["merged", "all"]
 
 
-def infer_label_encoding(
-    layout: Layout, ignore: int | None, classes: Classes, *, given: Path | None = None, progress: Progress = iter
-) -> tuple[LabelEncoding, str]:
-    """Infer the encoding from a list of classes, the layout and the label maps, and describe its source.
+def infer_label_encoding(layout: Layout, root: Path, ignore: int | None, classes: Classes) -> tuple[LabelEncoding, str]:
+    """Infer the encoding from the label maps and a list of classes in `layout.root` or `root`; describe its source.
 
-    Args:
-        layout: The label maps of all splits, and the folder that may contain a list of classes.
-        ignore: The value that means void, or None to infer it.
-        classes: "merged" or "all", see `Folder`.
-        given: Another folder that may contain the list.
-        progress: A function that wraps the loop over the label maps, such as tqdm.
+    `ignore` and `classes` are those of `Folder`.
     """
-    firsts = [pair for pairs in layout.splits.values() for pair in pairs()[:1]]
+    firsts = [pair for pairs in layout.splits.values() for pair in pairs[:1]]
     parents = [parent for pair in firsts for path in (pair.image, pair.labels) for parent in path.parents]
     inside = [path for path in parents if path.is_relative_to(layout.root)]
-    folders = [*filter(os.path.isdir, dict.fromkeys([given or layout.root, *inside]))]
-    listed = find_class_list(folders)
+    listed = find_class_list(filter(os.path.isdir, dict.fromkeys([root, *inside])))
     colors = [color for color in listed.colors if color] if listed else []
-    files = survey(layout, skip_colors=bool(colors), progress=progress)
+    files = survey(layout, skip_colors=bool(colors))
     if not colors:
         _check_palettes(files)
     numbered = [file for file in files if file.counts and not (colors and file.is_palette)]
     is_counted = listed is None or listed.numbers == tuple(range(len(listed.names)))
     are_masks = ignore is None and is_counted and _are_masks(numbered)
-    unread = "".join(f"; {name} is not read" for name in unread_lists(folders))
-    known = listed or _unlisted_classes(layout, files, numbered, ignore, are_masks, unread)
+    known = listed or _unlisted_classes(layout, files, numbered, ignore, are_masks)
     encoding, how = _encoding_of(known, layout, numbered, ignore, classes, are_masks)
     if colors and any(file.is_palette for file in files):
         how += ", by the colours of palettes"
@@ -77,10 +67,10 @@ def _encoding_of(
         example = next(file.path for file in files if VOID in file.counts)
         wrong = f"the label maps contain only 0 and 255, but {known.source} lists {len(known.names)} classes"
         raise DataError(f"{example}: {wrong}. List two classes, or add --ignore 255 if 255 means not labelled.")
-    if known.is_camvid and classes == "merged":
-        return LabelEncoding.merged(known, ignore=ignore, strays=_STRAYS), ", CamVid's 32 merged into 11"
     if known.is_camvid:
-        return LabelEncoding.of_classes(known, ignore=ignore, strays=_STRAYS), ", CamVid's 32 without void"
+        merge = classes == "merged"
+        how = f", CamVid's 32 {'merged into 11' if merge else 'without void'}"
+        return LabelEncoding.of_classes(known, ignore=ignore, merge=merge), how
     if are_masks:
         return LabelEncoding.of_mask(known), ", masks of 0 and 255"
     if layout.is_tutorial and known.names == _CAMVID_CLASSES.names and known.colors[:-1] == CAMVID.colors:
@@ -95,18 +85,13 @@ def _encoding_of(
 
 
 def _unlisted_classes(
-    layout: Layout,
-    files: list[LabelFacts],
-    numbered: list[LabelFacts],
-    ignore: int | None,
-    are_masks: bool,
-    unread: str,
+    layout: Layout, files: list[LabelFacts], numbered: list[LabelFacts], ignore: int | None, are_masks: bool
 ) -> ClassList:
     """Name the classes by the values that occur: a mask, the tutorial's CamVid, or classes 0..K-1.
 
     A number is a class if at least half of the numbers up to it occur, so a single 37 next to 0..11 is not a class.
     """
-    source = f"the values in the label maps (there is no classes.txt{unread})"
+    source = "the values in the label maps (there is no classes.txt)"
     if are_masks:
         return ClassList(("background", "foreground"), (None, None), source)
     numbers = sorted(_values(numbered) - {VOID, ignore})

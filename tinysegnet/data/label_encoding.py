@@ -1,8 +1,7 @@
 """The meaning of the values in label files, which are converted to class numbers and void.
 
-The numbers in a file are not always the class numbers: masks use 255 for class 1, fastai's CamVid has Void as number 30
-of 0..31, and CamVid's 32 classes become the papers' eleven. A `LabelEncoding` has two tables, one from file values to
-labels and one from colours to labels. Any other value raises an error with the file and the pixel.
+The numbers in a file are not always the class numbers: masks use 255 for class 1, for example, and CamVid's 32 classes
+become the papers' eleven. Values that are neither a class nor void raise an error with the file and the pixel.
 
 If a list of classes gives colours, a file with a colour palette is decoded by the colours of its palette, because many
 programs number the colours in the order of their first use.
@@ -24,9 +23,9 @@ from .label_files import LabelPixels, read_label_pixels
 from .palette import CAMVID, CAMVID_MERGE, Color, Palette, distinct_colors
 
 VOID = 255  # the default label for "not labelled"
+_STRAYS = 1e-3  # one of CamVid's 701 label maps has about 200 pixels whose colour belongs to no class
 _SOFT = 8  # more unknown colours than this in one file come from soft edges
 _NAMED = 4  # colours in a message
-_MANY = 1000  # counting different colours stops at about this number
 _PART = 1 << 16  # pixels whose colours are looked up at once; each needs 30 bytes
 
 
@@ -61,39 +60,33 @@ class LabelEncoding:
         return cls(palette, _table({0: 0, 1: 1, VOID: 1}), colors, by_palette=bool(colors))
 
     @classmethod
-    def of_classes(cls, classes: ClassList, *, ignore: int | None = None, strays: float = 0.0) -> LabelEncoding:
-        """Renumber the classes from 0 in list order. The number `ignore` and classes with void names become void."""
-        entries = [*zip(classes.numbers, classes.names, _fill(classes.colors), strict=True)]
-        void = {number: color for number, name, color in entries if number == ignore or is_void_name(name)}
-        kept = [entry for entry in entries if entry[0] not in void]
-        _check_names(classes, [name for _, name, _ in kept])
-        numbers, names, colors = zip(*kept, strict=True)
-        outside = ignore is not None and ignore not in void and ignore >= len(kept)
-        palette = Palette(names, colors, ignore if outside else VOID, next(iter(void.values()), (0, 0, 0)))
-        return cls._renumbered(classes, palette, {number: k for k, number in enumerate(numbers)}, ignore, strays)
+    def of_classes(cls, classes: ClassList, *, ignore: int | None = None, merge: bool = False) -> LabelEncoding:
+        """Renumber the classes from 0 in list order or, with `merge`, merge CamVid's 32 into the papers' eleven.
 
-    @classmethod
-    def merged(cls, classes: ClassList, *, ignore: int | None = None, strays: float = 0.0) -> LabelEncoding:
-        """Merge CamVid's 32 classes into the papers' eleven."""
-        label_of = {name: label for label, parts in enumerate(CAMVID_MERGE.values()) for name in parts}
-        named = zip(classes.numbers, classes.names, strict=True)
-        labels = {number: label_of[name] for number, name in named if name in label_of and number != ignore}
-        return cls._renumbered(classes, CAMVID, labels, ignore, strays)
-
-    @classmethod
-    def _renumbered(
-        cls, classes: ClassList, palette: Palette, labels: dict[int, int], ignore: int | None, strays: float
-    ) -> LabelEncoding:
-        """Renumber classes with `labels` (number in the file -> label). The other classes and `ignore` become void."""
-        assert palette.ignore_label is not None
+        The number `ignore`, classes with void names, and classes that are merged into none become void.
+        """
         if ignore is not None and not 0 <= ignore <= 255:
             raise SettingError(f"ignore: {ignore} is not a label value. Choose a number from 0 to 255.")
-        everything = {VOID if ignore is None else ignore: palette.ignore_label}
-        everything |= {number: labels.get(number, palette.ignore_label) for number in classes.numbers}
-        colored = zip(classes.colors, classes.numbers, strict=True)
-        known = {color: everything[number] for color, number in colored if color}
+        entries = [*zip(classes.numbers, classes.names, _fill(classes.colors), strict=True)]
+        if merge:
+            label_of = {name: label for label, parts in enumerate(CAMVID_MERGE.values()) for name in parts}
+            labels = {number: label_of[name] for number, name, _ in entries if name in label_of and number != ignore}
+            palette, void_label = CAMVID, CAMVID.num_classes
+        else:
+            void = {number: color for number, name, color in entries if number == ignore or is_void_name(name)}
+            kept = [entry for entry in entries if entry[0] not in void]
+            _check_names(classes, [name for _, name, _ in kept])
+            numbers, names, colors = zip(*kept, strict=True)
+            labels = {number: k for k, number in enumerate(numbers)}
+            void_label = ignore if ignore is not None and ignore not in void and ignore >= len(kept) else VOID
+            palette = Palette(names, colors, void_label, next(iter(void.values()), (0, 0, 0)))
+        everything = {VOID if ignore is None else ignore: void_label}
+        everything |= {number: labels.get(number, void_label) for number in classes.numbers}
+        colored = zip(classes.numbers, classes.colors, strict=True)
+        known = {color: everything[number] for number, color in colored if color}
         if known and palette == CAMVID:
-            known.setdefault(palette.ignore_color, palette.ignore_label)
+            known.setdefault(palette.ignore_color, void_label)
+        strays = _STRAYS if classes.is_camvid else 0.0
         return cls(palette, _table(everything), known, strays, by_palette=bool(known))
 
     def decode(self, stored: LabelPixels, where: object) -> np.ndarray:
@@ -129,13 +122,13 @@ class LabelEncoding:
 
     def _decode_colors(self, pixels: np.ndarray, where: object) -> np.ndarray:
         if not self.colors:
-            wrong = f"the colours of the classes are unknown. The label map contains {_frequent(pixels)}"
+            wrong = f"the colours of the classes are unknown. The label map contains {_frequent(_key(pixels))[1]}"
             raise DataError(f"{where}: {wrong}. Add a classes.txt with a line `R G B name` for each class.")
         known = sorted((_key(np.array(color)), label) for color, label in self.colors.items())
         keys, labels = (np.array(column) for column in zip(*known, strict=True))
         result = np.empty(pixels.shape[:2], np.uint8)
         unknown = np.empty(pixels.shape[:2], bool)
-        different: set[int] = set()  # unknown colours
+        strange: list[np.ndarray] = []  # the first unknown colours
         rows = max(1, _PART // pixels.shape[1])
         for start in range(0, len(pixels), rows):
             part = slice(start, start + rows)
@@ -143,14 +136,15 @@ class LabelEncoding:
             place = np.searchsorted(keys, own).clip(max=len(keys) - 1)
             result[part] = labels[place]
             unknown[part] = keys[place] != own
-            if len(different) < _MANY:
-                different.update(np.unique(own[unknown[part]]).tolist())
+            if sum(map(len, strange)) < _PART:
+                strange.append(own[unknown[part]])
         if unknown.any():
             row, column = _first(unknown)
             found = "{} {} {} at row {}, column {}".format(*pixels[row, column], row, column)
             if self.palette.ignore_label is None or unknown.mean() > self.strays:
-                if len(different) > _SOFT:
-                    wrong = f"{len(different)} or more colours belong to no class: {_frequent(pixels[unknown])}"
+                different, examples = _frequent(np.concatenate(strange))
+                if different > _SOFT:
+                    wrong = f"{different} or more colours belong to no class: {examples}"
                     remedy = "Colours of few pixels come from soft edges or a JPEG: export PNG without smoothing"
                     raise DataError(f"{where}: {wrong}. {remedy}. Add the others to the list of classes.")
                 wrong = f"colour {found} belongs to no class (pixels with unknown colours: {unknown.sum()})"
@@ -222,15 +216,12 @@ def _first(where: np.ndarray) -> tuple[np.intp, ...]:
     return np.unravel_index(where.argmax(), where.shape)
 
 
-def _frequent(pixels: np.ndarray) -> str:
-    """Return the most frequent colours of an array (..., 3) as text, with their numbers of pixels."""
-    keys, counts = np.unique(_key(pixels), return_counts=True)
+def _frequent(colors: np.ndarray) -> tuple[int, str]:
+    """Return the number of different keys of colours, and the most frequent ones as text with their pixel counts."""
+    keys, counts = np.unique(colors, return_counts=True)
     order = np.argsort(-counts)[:_NAMED]
-    found = [
-        f"{key >> 16} {key >> 8 & 255} {key & 255} ({count} pixels)"
-        for key, count in zip(keys[order], counts[order], strict=True)
-    ]
-    return ", ".join(found + ["..."] * (len(keys) > _NAMED))
+    found = [f"{keys[i] >> 16} {keys[i] >> 8 & 255} {keys[i] & 255} ({counts[i]} pixels)" for i in order]
+    return len(keys), ", ".join(found + ["..."] * (len(keys) > _NAMED))
 
 
 def _key(colors: np.ndarray) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 import os
 import warnings
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,8 +20,6 @@ _SMALLEST = 24  # pixels; in smaller label maps, most pixels are at edges
 _STEPS = 3  # pixels; blurred edges of up to twice this width are recognised
 _MOST = 300  # numbers per file; a file with more numbers is not a label map and would need much memory
 
-Progress = Callable[[range], Iterable[int]]
-
 
 @dataclass(frozen=True)
 class LabelFacts:
@@ -35,17 +32,14 @@ class LabelFacts:
     blurred: int = 0  # how many numbers occur almost only where interpolation or JPEG would create them
 
 
-def survey(layout: Layout, *, skip_colors: bool, progress: Progress = iter) -> list[LabelFacts]:
+def survey(layout: Layout, *, skip_colors: bool) -> list[LabelFacts]:
     """Return the facts about all label maps in all splits. Files that cannot be read are skipped.
 
-    Args:
-        layout: The layout of the folder.
-        skip_colors: Whether to skip RGB files, which are slow to decode, because their colours are listed.
-        progress: A function that wraps the loop over the files, such as tqdm.
+    `skip_colors` skips RGB files, which are slow to decode, because their colours are listed.
     """
-    paths = sorted({pair.labels for pairs in layout.splits.values() for pair in pairs()})
+    paths = sorted({pair.labels for pairs in layout.splits.values() for pair in pairs})
     paths = [path for path in paths if os.path.isfile(path) and inside(path, layout.root)]
-    found = (_facts(paths[i], paths[i].stat().st_mtime_ns, skip_colors) for i in progress(range(len(paths))))
+    found = (_facts(path, path.stat().st_mtime_ns, skip_colors) for path in paths)
     return [facts for facts in found if facts]
 
 

@@ -8,9 +8,8 @@ random division would inflate the scores.
 import itertools
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
@@ -40,8 +39,6 @@ _TRAIN_IDS = "_labelTrainIds"  # Cityscapes' classes without gaps, which are use
 _TEXTS = {".txt", ".csv", ".xml", ".json"}  # lists and other descriptions of a data set
 _INNER = 2  # the maximum number of enclosing folders that are entered
 
-Pairs = Callable[[], list[FilePair]]
-
 
 @dataclass(frozen=True)
 class Layout:
@@ -49,7 +46,7 @@ class Layout:
 
     root: Path
     title: str  # a description of the arrangement
-    splits: Mapping[str, Pairs]  # synonyms become "train", "val" and "test"; other names stay as they are
+    splits: Mapping[str, list[FilePair]]  # synonyms become "train", "val" and "test"; other names stay as they are
     note: str = ""  # how the pictures were divided into splits, and which files are left out
     is_tutorial: bool = False
 
@@ -64,18 +61,16 @@ class Layout:
             known = f"the folder needs {split}.txt, or the folders {split}/ and {split}annot/"
             known = known if self.is_tutorial else f"choose {' or '.join(self.splits)}"
             raise DataError(f"{self.root}: there is no split {split!r}; {known}.{did_you_mean(split, self.splits)}")
-        pairs = self.splits[name]()
-        if not pairs:
+        if not self.splits[name]:
             raise DataError(f"{self.root}: the split {split!r} is empty. Add pictures with label maps.")
-        return pairs
+        return self.splits[name]
 
 
 def find_layout(root: Path) -> Layout:
     """Recognise the layout of a folder. Raises DataError if it does not exist, is not recognised or is ambiguous."""
     for folder in _unpacked(root):
-        layout = tutorial_layout(folder)
-        if layout.splits:
-            return layout
+        if splits := _tutorial_splits(folder):
+            return Layout(folder, "the SegNet tutorial's layout", splits, is_tutorial=True)
     layout = _by_names(folder)
     if "train" not in layout.splits or "val" in layout.splits:
         return layout
@@ -83,11 +78,10 @@ def find_layout(root: Path) -> Layout:
         (text for name in layout.splits if name not in SPLITS and (text := did_you_mean(name, KNOWN))), ""
     ):
         raise DataError(f"{root}: there is no split for validation, but {', '.join(layout.splits)}.{meant}")
-    train, val, how = hold_out(layout.splits["train"]())
+    train, val, how = hold_out(layout.splits["train"])
     note = f"{how} the validation set; to choose others, list them in val.txt, or move them from train/ to val/"
     note += f"\n{layout.note}" if layout.note else ""
-    splits: dict[str, Pairs] = {**layout.splits, "train": partial(list, train), "val": partial(list, val)}
-    return replace(layout, splits=splits, note=note)
+    return replace(layout, splits={**layout.splits, "train": train, "val": val}, note=note)
 
 
 def _unpacked(root: Path) -> Iterator[Path]:
@@ -101,25 +95,22 @@ def _unpacked(root: Path) -> Iterator[Path]:
         yield root
 
 
-def tutorial_layout(root: Path) -> Layout:
+def _tutorial_splits(root: Path) -> dict[str, list[FilePair]]:
     """Find lists of pairs, and folders X/ and Xannot/. A list takes priority over folders of the same name."""
     if not os.path.isdir(root):  # Path.is_dir raises OSError for a name that is too long
         raise DataError(f"{root}: no such folder. Correct the path.")
-    splits: dict[str, Pairs] = {}
     entries = visible(root)
     annot = {root / path.name.removesuffix("annot"): path for path in entries if path.name.endswith("annot")}
     places = {images: labels for images, labels in annot.items() if images.is_dir() and images != root}
-    for name, images in by_split(places).items():
-        if files_of(images) or files_of(places[images]):
-            splits[name] = partial(_pairs_of_folders, root, images, places[images])
-    texts = [path for path in entries if path.suffix == ".txt" and split_name(path.stem) in {*SPLITS, *splits}]
-    lists = by_split(path for path in texts if split_name(path.stem) in splits or lists_pairs(path))
-    splits |= {name: partial(pairs_of_list, path) for name, path in lists.items()}
-    return Layout(root, "the SegNet tutorial's layout", splits, is_tutorial=True)
-
-
-def _pairs_of_folders(root: Path, images: Path, labels: Path) -> list[FilePair]:
-    return pairs_of_files(root, files_of(images), files_of(labels), (images, labels))
+    named = {name: (images, places[images]) for name, images in by_split(places).items()
+             if files_of(images) or files_of(places[images])}  # fmt: skip
+    texts = [path for path in entries if path.suffix == ".txt" and split_name(path.stem) in {*SPLITS, *named}]
+    lists = by_split(path for path in texts if split_name(path.stem) in named or lists_pairs(path))
+    splits = {name: pairs_of_list(path) for name, path in lists.items()}
+    for name, (images, labels) in named.items():
+        if name not in splits:
+            splits[name] = pairs_of_files(root, files_of(images), files_of(labels), (images, labels))
+    return splits
 
 
 class _Place(NamedTuple):
@@ -198,7 +189,7 @@ def _by_names(root: Path) -> Layout:
     used = {path for found in pairs.values() for pair in found for path in (pair.image, pair.labels)}
     unused = _count(root, [path for path in files if path not in used])
     notes += [f"files left out: {unused}"] if unused else []
-    return Layout(top, title, {name: partial(list, found) for name, found in pairs.items()}, "\n".join(notes))
+    return Layout(top, title, pairs, "\n".join(notes))
 
 
 def _groups(

@@ -1,17 +1,15 @@
 """Pairing pictures with label maps by relative folder and file stem, or by a list, never by order.
 
-If the label maps were shifted by one against the pictures, training would run without an error and reach a global
-accuracy of 0.8, but a class accuracy of only 0.13. For a missing file, the pair contains the expected path, so that
-reading the pair reports it. Names are compared in Unicode's composed form, because some systems write "ü" as two
-characters. Names that differ only in upper and lower case are accepted if no other name fits.
+For a missing file, the pair contains the expected path, so that reading the pair reports it. Names are compared in
+Unicode's composed form, because some systems write "ü" as two characters. Names that differ only in upper and lower
+case are accepted if no other name fits.
 """
 
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache, partial
 from pathlib import Path, PurePath, PurePosixPath
 from typing import TypeVar
 
@@ -177,7 +175,9 @@ def lists_pairs(path: Path) -> bool:
 def pairs_of_list(list_file: Path) -> list[FilePair]:
     """Return the pairs of a file with lines "image labels", in the same order."""
     root, pairs = list_file.parent, []
-    similar = cache(partial(_files_by_folded_path, root))
+    similar: dict[str, list[Path]] = {}  # the files by their folded paths
+    for path in files_below(root):
+        similar.setdefault(folded(path.relative_to(root).as_posix()), []).append(path)
     for number, line in enumerate(read_lines(list_file), start=1):
         if line.strip():
             image, labels = (_resolve(root, path, similar) for path in _split_line(line, f"{list_file}: line {number}"))
@@ -202,7 +202,7 @@ def find_tail(listed: str, known: Mapping[str, list[Item]]) -> list[Item]:
     return next((known[tail] for start in range(len(parts)) if (tail := "/".join(parts[start:])) in known), [])
 
 
-def _resolve(root: Path, listed: str, similar: Callable[[], dict[str, list[Path]]]) -> Path:
+def _resolve(root: Path, listed: str, similar: Mapping[str, list[Path]]) -> Path:
     """Find a listed file below root: the longest trailing part of the listed path that exists there.
 
     Published lists often contain paths from other machines. If no file exists, a file whose name differs only in its
@@ -213,15 +213,8 @@ def _resolve(root: Path, listed: str, similar: Callable[[], dict[str, list[Path]
         candidate = root.joinpath(*parts[start:])
         if os.path.isfile(candidate):  # Path.is_file raises OSError for a name that is too long
             return candidate
-    found = find_tail("/".join(parts), similar())
+    found = find_tail("/".join(parts), similar)
     return found[0] if len(found) == 1 else root.joinpath(*parts[-2:])
-
-
-def _files_by_folded_path(root: Path) -> dict[str, list[Path]]:
-    found: dict[str, list[Path]] = {}
-    for path in files_below(root):
-        found.setdefault(folded(path.relative_to(root).as_posix()), []).append(path)
-    return found
 
 
 def inside(path: Path, root: Path) -> bool:

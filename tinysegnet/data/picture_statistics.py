@@ -1,8 +1,7 @@
 """Statistics of pictures, which reveal that a picture is unlike those on which a network was trained.
 
-A network also labels pictures that it cannot know, such as photographs if it was trained on drawings. The nine
-statistics of a picture describe its contrast, colours and edges, but not its brightness or its content. Pictures are
-first reduced to about 96 x 128 pixels in the same way as for a network.
+The nine statistics of a picture describe its contrast, colours and edges, but not its brightness or its content.
+Pictures are first reduced to about 96 x 128 pixels.
 """
 
 import math
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..errors import SettingError
+from ..runtime.settings import check_at_least, convert
 from .sample import Dataset, read_sample
 
 AREA = 96 * 128  # pixels
@@ -64,14 +63,10 @@ class TrainingPictures:
     @classmethod
     def from_dict(cls, saved: Any) -> "TrainingPictures":
         """Return the statistics that `dataclasses.asdict` has made a dictionary. Raises SettingError if it is wrong."""
-        n = len(QUALITIES)
-        try:
-            found = cls(tuple(map(float, saved["mean"])), tuple(map(float, saved["std"])), int(saved["count"]))
-            finite = np.isfinite([*found.mean, *found.std]).all()
-            if not finite or not len(found.mean) == len(found.std) == n or found.count < FEWEST_PICTURES:
-                raise ValueError("wrong number of statistics or wrong values")
-        except (TypeError, ValueError, KeyError, OverflowError) as error:
-            raise SettingError(f"input: {error}. Expected mean and std with {n} numbers, and count") from error
+        values, nine = saved if isinstance(saved, dict) else {}, tuple[(float,) * len(QUALITIES)]  # type: ignore[misc]
+        mean, std = (convert(f"input: {name}", values.get(name), nine) for name in ("mean", "std"))
+        found = cls(mean, std, convert("input: count", values.get("count"), int))
+        check_at_least(found, count=FEWEST_PICTURES)
         return found
 
     def deviation(self, image: np.ndarray) -> tuple[float, str]:

@@ -1,7 +1,4 @@
-"""The interface of all data sets, and data sets kept in memory, or reduced to one class versus all others.
-
-A data set is a sequence of samples, with the palette of their labels.
-"""
+"""The interface of all data sets, and data sets kept in memory, or reduced to one class versus all others."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -89,8 +86,7 @@ def check_classes(name: str, labels: np.ndarray, palette: Palette) -> None:
 class InMemory:
     """A data set whose samples, or the first `limit` of them, are loaded or drawn at construction and kept in memory.
 
-    Args:
-        progress: a function that wraps the loop, such as tqdm.
+    `progress` wraps the loop, such as tqdm.
     """
 
     def __init__(self, dataset: Dataset, *, limit: int | None = None, progress: Any = iter) -> None:

@@ -5,9 +5,6 @@ The header contains metadata in JSON: "model" (the arguments of `build`), "palet
 parameters and running statistics and, with "progress", the optimizer's arrays "optimizer/<parameter>/<slot>". A digest
 of all arrays, "sha256", reveals damage.
 
-A checkpoint is written atomically: after a crash or on a full disk, the previous file is intact. Before memory is
-allocated, all claimed sizes are compared with the size of the file.
-
 The bundled networks are float16 checkpoints beside this file: "toy" is the network `tiny`, trained on toy streets.
 """
 
@@ -72,16 +69,10 @@ class Checkpoint:
 
 
 def save(
-    path: str | PathLike[str],
-    model: Network,
-    *,
-    palette: Palette = CAMVID,
-    training: dict[str, Any] | None = None,
-    progress: dict[str, Any] | None = None,
-    optimizer: dict[str, np.ndarray] | None = None,
-    half: bool = False,
-) -> None:
-    """Write a checkpoint.
+    path: str | PathLike[str], model: Network, *, palette: Palette = CAMVID, training: dict[str, Any] | None = None,
+    progress: dict[str, Any] | None = None, optimizer: dict[str, np.ndarray] | None = None, half: bool = False,
+) -> None:  # fmt: skip
+    """Write a checkpoint atomically: after a crash or on a full disk, the previous file is intact.
 
     Args:
         path: the file, whose folder must exist.
@@ -90,7 +81,7 @@ def save(
         half: store float16, which halves the size and suffices for prediction.
 
     Raises:
-        OSError: the file cannot be written. An older file at `path` stays intact.
+        OSError: the file cannot be written.
         SettingError: a weight is too large for float16.
     """
     parts = {"model": model.config, "layers": _kinds(model), "palette": asdict(palette), "training": training or {},
@@ -107,8 +98,8 @@ def load(path: str | PathLike[str], *, model: Network | None = None) -> Network:
     """Load the network from a checkpoint of `save` or `train`. Raises CheckpointError for any other or damaged file.
 
     Args:
-        model: a network with the same layers as the saved one, into which the arrays are copied. This argument is
-            required for networks that `tinysegnet.build` cannot make, because a file contains arrays but no code.
+        model: a network with the same layers as the saved one, into which the arrays are copied. It is required for
+            networks that `tinysegnet.build` cannot make.
     """
     return read(path, model=model).model
 

@@ -25,7 +25,7 @@ IGNORED = re.compile(
     r"(classifier|pre_logits\.fc\d|head\.fc)\..+"
     r"|features\.\d+\.num_batches_tracked"
     r"|(model_weights/)?(fc\d|predictions)/.+|(layers|_layer_checkpoint_dependencies)/dense(_\d)?/vars/\d"
-    r"|(module|net)(Score(One|Two|Three|Four|Five)|Combine)\..+|(dsn[1-5]|fuse)/vars/[01]"
+    r"|(dsn[1-5]|fuse)/vars/[01]"
 )
 ANY = "(?:layers|_layer_checkpoint_dependencies)"
 KERAS = (  # one pattern per version of Keras
@@ -65,10 +65,9 @@ def load_encoder(model: Network, path: str | PathLike[str]) -> Encoder:
 
     The file must contain every array of the encoder in the right shape, and may contain nothing else but a classifier.
 
-    VGG16 has no batch norm, so the network's batch norms are set to the identity in inference: gamma = sqrt(running_var
-    + eps), beta = running_mean, with running statistics of 0 and 1. Each convolution then computes the same as in
-    VGG16. Training uses batch statistics, so it starts with VGG16's filters but with mean 0 and variance 1 in each
-    channel. Files of vgg16_bn, which was trained with batch norm, contain gamma, beta and statistics.
+    VGG16 has no batch norm, so the network's batch norms are set to the identity in inference: each convolution then
+    computes the same as in VGG16. Training uses batch statistics, so it starts with VGG16's filters but with mean 0 and
+    variance 1 in each channel. Files of vgg16_bn contain gamma, beta and statistics.
 
     Args:
         model: a network "vgg16", built with the preprocessing that `encoder_preprocessing` returns.
@@ -122,16 +121,14 @@ def _recognize(names: list[str]) -> _Source:
     if any(name.startswith("features.") for name in names):
         norms = any(name.endswith(".running_mean") for name in names)
         return _Source("torchvision's vgg16_bn" if norms else "torchvision's vgg16", "imagenet", _features(norms))
-    if hed := next((match for name in names if (match := re.match("(module|net)Vgg", name))), None):
-        return _Source(HED, "caffe", _hed(hed[1]))
     if keras := {name: own for name in names if (own := _keras(name))}:
         title = HED if any(re.fullmatch(KERAS_HED, name) for name in names) else "Keras's VGG16"
         usual = {f"block{stage}_conv{n} {key}": f"encoder{stage}.conv{n}.{own}" for stage, n in CONVOLUTIONS
                  for key, own in (("kernel", "weight"), ("bias", "bias"))}  # fmt: skip
         return _Source(title, "caffe", usual | keras, torch_layout=False)
     first = f"its first array is {names[0]}" if names else "it has no arrays"
-    raise CheckpointError(f"unknown VGG16: {first}. Give a file with features.0.weight (torchvision), "
-                          "block1_conv1 (Keras) or moduleVggOne.0.weight (HED)")  # fmt: skip
+    raise CheckpointError(f"unknown VGG16: {first}. Give a file with features.0.weight (torchvision) or block1_conv1 "
+                          "(Keras)")  # fmt: skip
 
 
 def _features(norms: bool) -> dict[str, str]:
@@ -145,16 +142,6 @@ def _features(norms: bool) -> dict[str, str]:
             names |= {f"features.{place + 1}.{key}": f"encoder{stage}.bn{n}.{own}" for key, own in STATISTICS.items()}
         place += 2 + norms
     return names
-
-
-def _hed(prefix: str) -> dict[str, str]:
-    """Map HED's names, which number pools, convolutions and ReLUs within each stage, to ours."""
-    words = "One", "Two", "Three", "Four", "Five"
-    return {
-        f"{prefix}Vgg{words[stage - 1]}.{2 * (n - 1) + (stage > 1)}.{key}": f"encoder{stage}.conv{n}.{key}"
-        for stage, n in CONVOLUTIONS
-        for key in ("weight", "bias")
-    }
 
 
 def _keras(name: str) -> str | None:

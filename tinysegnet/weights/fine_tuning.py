@@ -9,20 +9,11 @@ from .checkpoint import Checkpoint
 
 
 def start_from(saved: Checkpoint, palette: Palette, *, seed: int = 0) -> tuple[Network, str]:
-    """Build a network for the classes of `palette` with the weights of a trained network.
+    """Build a network for the classes of `palette` with the weights of a trained network, and say what was kept.
 
     All weights are kept except the classifier, which is new unless the class names are the same in the same order. Two
-    classes get a single logit if the trained network has one.
-
-    Args:
-        saved: a checkpoint of a network that `build` made.
-        seed: the seed of the new classifier's weights, and of dropout.
-
-    Returns:
-        The network, and a line that says what was kept.
-
-    Raises:
-        SettingError: the network was exported without batch norm, or is a custom network.
+    classes get a single logit if the trained network has one. `seed` is that of the new classifier and of dropout.
+    Raises SettingError if the network was exported without batch norm, or is a custom network.
     """
     old = saved.model.config
     if old["name"] == CUSTOM or old.get("folded"):

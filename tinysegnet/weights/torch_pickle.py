@@ -64,72 +64,88 @@ def read_pickle(stream: BinaryIO, storages: dict[str, Storage] | None = None) ->
     The stream must be in memory and limited in size. Every storage that the value uses is added to the dict
     `storages` under its key. Raises CheckpointError for anything but data. Malformed pickles raise Python's own errors.
     """
-    machine = _Machine(storages if storages is not None else {})
+    stack: list[Any] = []  # the values since the last mark
+    below: list[list[Any]] = []  # the stacks below the marks
+    memo: dict[int, Any] = {}  # values for later use
+    storages = {} if storages is None else storages
+
+    def argument() -> Any:
+        return instruction.arg.reader(stream)
+
+    def pop(count: int) -> list[Any]:
+        return [stack.pop() for _ in range(count)][::-1]
+
     for _ in range(MAX_INSTRUCTIONS):
-        instruction = _OPCODES.get(stream.read(1))
+        instruction: Any = _OPCODES.get(stream.read(1))
         if instruction is None:
             raise ValueError("its pickle is incomplete or has an unknown instruction")
-        if instruction.name == "STOP":
-            return machine.stack.pop()
-        if instruction.name not in _ACTIONS:  # refused before its argument is read
-            raise CheckpointError(f"its pickle instruction {instruction.name} is refused, because tensors do not need "
-                                  "it. No code was run. Get the file from a source that you trust")  # fmt: skip
-        argument = instruction.arg and instruction.arg.reader(stream)
-        _ACTIONS[instruction.name](machine, argument)
+        match instruction.name:
+            case "STOP":
+                return stack.pop()
+            case "PROTO" | "FRAME":
+                argument()
+            case ("BININT" | "BININT1" | "BININT2" | "LONG1" | "BINFLOAT" | "BINUNICODE" | "SHORT_BINUNICODE"
+                  | "BINSTRING" | "SHORT_BINSTRING"):  # fmt: skip
+                stack.append(argument())
+            case name if name in _CONSTANTS:
+                stack.append(_CONSTANTS[name]())
+            case "BINPUT" | "LONG_BINPUT":
+                memo[argument()] = stack[-1]
+            case "MEMOIZE":
+                memo[len(memo)] = stack[-1]
+            case "BINGET" | "LONG_BINGET":
+                stack.append(memo[argument()])
+            case "MARK":
+                if len(below) >= MAX_MARKS:
+                    raise CheckpointError("its pickle is nested too deeply")
+                below.append(stack)
+                stack = []
+            case "TUPLE":
+                items, stack = stack, below.pop()
+                stack.append(tuple(items))
+            case "TUPLE1" | "TUPLE2" | "TUPLE3":
+                stack.append(tuple(pop(int(instruction.name[-1]))))
+            case "APPEND":
+                items = pop(1)
+                stack[-1] += items
+            case "APPENDS":
+                items, stack = stack, below.pop()
+                stack[-1] += items
+            case "SETITEM":
+                items = pop(2)
+                _fill(items, stack[-1])
+            case "SETITEMS":
+                items, stack = stack, below.pop()
+                _fill(items, stack[-1])
+            case "GLOBAL":
+                stack.append(_import(argument().replace(" ", ".")))  # pickletools puts a space before the name
+            case "STACK_GLOBAL":
+                stack.append(_import(".".join(pop(2))))
+            case "REDUCE" | "NEWOBJ":
+                function, arguments = pop(2)
+                if type(function) is not _Import:
+                    raise TypeError("it calls something that is not a function")
+                if function.name not in _CALLS:
+                    _refuse_call(function.name)
+                stack.append(_CALLS[function.name](*arguments))
+            case "INST":
+                _refuse_call(argument().replace(" ", "."))
+            case "BUILD":
+                stack.pop()  # a dict's versions of its modules, or a Parameter's flag
+            case "BINPERSID":
+                stack.append(_storage(stack.pop(), storages))
+            case _:  # refused before its argument is read
+                raise CheckpointError(
+                    f"its pickle instruction {instruction.name} is refused, because tensors do not need it. No code was"
+                    " run. Get the file from a source that you trust"
+                )
     raise CheckpointError(f"its pickle has more than {MAX_INSTRUCTIONS:,} instructions")
 
 
-class _Machine:
-    def __init__(self, storages: dict[str, Storage]) -> None:
-        self.stack: list[Any] = []  # the values since the last mark
-        self.below: list[list[Any]] = []  # the stacks below the marks
-        self.memo: dict[int, Any] = {}  # values for later use
-        self.storages = storages
-
-    def push(self, value: Any) -> None:
-        self.stack.append(value)
-
-    def pop_to_mark(self) -> list[Any]:
-        items, self.stack = self.stack, self.below.pop()
-        return items
-
-    def mark(self, _: Any) -> None:
-        if len(self.below) >= MAX_MARKS:
-            raise CheckpointError("its pickle is nested too deeply")
-        self.below.append(self.stack)
-        self.stack = []
-
-    def remember(self, index: Any) -> None:
-        self.memo[len(self.memo) if index is None else index] = self.stack[-1]
-
-    def pop_last(self, count: int) -> list[Any]:
-        return [self.stack.pop() for _ in range(count)][::-1]
-
-    def extend(self, items: Sequence[Any]) -> None:
-        self.stack[-1] += items
-
-    def import_name(self, name: str) -> None:
-        name = name.replace(" ", ".")  # pickletools puts a space between module and name
-        if name not in _CALLS and name not in DTYPES:
-            _refuse_call(name)
-        self.push(_Import(name))
-
-    def import_from_stack(self, _: Any) -> None:
-        self.import_name(".".join(self.pop_last(2)))
-
-    def call(self, _: Any) -> None:
-        function, arguments = self.pop_last(2)
-        if type(function) is not _Import:
-            raise TypeError("it calls something that is not a function")
-        if function.name not in _CALLS:
-            _refuse_call(function.name)
-        self.push(_CALLS[function.name](*arguments))
-
-    def storage(self, _: Any) -> None:
-        storage = _storage(self.stack.pop())
-        if self.storages.setdefault(storage.key, storage) != storage:
-            raise damaged(f"its storage {shown(storage.key)} has two sizes or types")
-        self.push(storage)
+def _import(name: str) -> _Import:
+    if name not in _CALLS and name not in DTYPES:
+        _refuse_call(name)
+    return _Import(name)
 
 
 def _refuse_call(name: str) -> NoReturn:
@@ -156,12 +172,15 @@ def _is_count(value: Any) -> bool:
     return type(value) is int and 0 <= value <= MAX_COUNT
 
 
-def _storage(value: Any) -> Storage:
+def _storage(value: Any, storages: dict[str, Storage]) -> Storage:
     kind, dtype, key, place, count, *view = value
     known = kind == "storage" and type(dtype) is _Import and dtype.name in DTYPES and view in ([], [None])
     if not known or type(key) is not str or type(place) is not str or not _is_count(count):
         raise CheckpointError("it has a storage of a kind that torch.save does not write for a network")
-    return Storage(key, np.dtype(DTYPES[dtype.name]), count)
+    storage = Storage(key, np.dtype(DTYPES[dtype.name]), count)
+    if storages.setdefault(key, storage) != storage:
+        raise damaged(f"its storage {shown(key)} has two sizes or types")
+    return storage
 
 
 def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tensor:
@@ -173,42 +192,15 @@ def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tenso
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True)) if count else offset - 1
     if last >= storage.length or count > storage.length:
         shape = " x ".join(map(str, size))
-        raise damaged(
-            f"a tensor of {shape}, offset {offset}, strides {stride} exceeds its storage of {storage.length:,}"
-        )
+        raise damaged(f"a tensor of {shape}, offset {offset}, strides {stride} exceeds its {storage.length:,} values")
     return Tensor(storage, offset, tuple(size), tuple(stride))
 
 
 _OPCODES = {opcode.code.encode("latin-1"): opcode for opcode in pickletools.opcodes}
-_LITERALS = ("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE", "BINSTRING",
-             "SHORT_BINSTRING")  # fmt: skip
-_ACTIONS: dict[str, Callable[[_Machine, Any], object]] = {
-    **dict.fromkeys(_LITERALS, _Machine.push),
-    "NONE": lambda machine, _: machine.push(None),
-    "NEWTRUE": lambda machine, _: machine.push(True),
-    "NEWFALSE": lambda machine, _: machine.push(False),
-    "EMPTY_TUPLE": lambda machine, _: machine.push(()),
-    "EMPTY_LIST": lambda machine, _: machine.push([]),
-    "EMPTY_DICT": lambda machine, _: machine.push({}),
-    **dict.fromkeys(("PROTO", "FRAME"), lambda machine, _: None),
-    "MARK": _Machine.mark,
-    **dict.fromkeys(("BINPUT", "LONG_BINPUT", "MEMOIZE"), _Machine.remember),
-    **dict.fromkeys(("BINGET", "LONG_BINGET"), lambda machine, index: machine.push(machine.memo[index])),
-    "TUPLE": lambda machine, _: machine.push(tuple(machine.pop_to_mark())),
-    "TUPLE1": lambda machine, _: machine.push(tuple(machine.pop_last(1))),
-    "TUPLE2": lambda machine, _: machine.push(tuple(machine.pop_last(2))),
-    "TUPLE3": lambda machine, _: machine.push(tuple(machine.pop_last(3))),
-    "APPEND": lambda machine, _: machine.extend(machine.pop_last(1)),
-    "APPENDS": lambda machine, _: machine.extend(machine.pop_to_mark()),
-    "SETITEM": lambda machine, _: _fill(machine.pop_last(2), machine.stack[-1]),
-    "SETITEMS": lambda machine, _: _fill(machine.pop_to_mark(), machine.stack[-1]),
-    "GLOBAL": _Machine.import_name,
-    "INST": lambda _, name: _refuse_call(name.replace(" ", ".")),
-    "STACK_GLOBAL": _Machine.import_from_stack,
-    **dict.fromkeys(("REDUCE", "NEWOBJ"), _Machine.call),
-    "BUILD": lambda machine, _: machine.stack.pop(),  # a dict's versions of its modules, or a Parameter's flag
-    "BINPERSID": _Machine.storage,
-}
+_CONSTANTS: dict[str, Callable[[], Any]] = {
+    "NONE": lambda: None, "NEWTRUE": lambda: True, "NEWFALSE": lambda: False, "EMPTY_TUPLE": tuple, "EMPTY_LIST": list,
+    "EMPTY_DICT": dict,
+}  # fmt: skip
 _CALLS: dict[str, Callable[..., Any]] = {
     "collections.OrderedDict": _ordered_dict,
     "torch._utils._rebuild_tensor": _tensor,

@@ -7,8 +7,8 @@
     encoder1.bn1.gamma, beta             encoder1.bn1.weight, bias
     encoder1.bn1.running_mean, _var      the same, and num_batches_tracked
 
-This module does not need PyTorch. In PyTorch, `module.load_state_dict({name: torch.from_numpy(a) for name, a in
-state.items()})` loads the arrays, and `{name: t.numpy() for name, t in module.state_dict().items()}` returns PyTorch's.
+In PyTorch, `module.load_state_dict({name: torch.from_numpy(a) for name, a in state.items()})` loads the arrays, and
+`{name: t.numpy() for name, t in module.state_dict().items()}` returns PyTorch's.
 """
 
 from collections.abc import Mapping

@@ -3,9 +3,8 @@
     read_arrays(path) returns {"features.0.weight": array (64, 3, 3, 3), ...}
 
 The format is recognised by the content of the file, not by its name. Nothing in a file is executed, and claimed sizes
-are compared with the size of the file before memory is allocated. Keras's files need h5py, which pip install
-"tinysegnet[pretrained]" installs. HDF5 can also refer to other files and compress data, but files that do so are
-refused.
+are compared with the size of the file before memory is allocated. Keras's HDF5 files that refer to other files or
+compress data are refused.
 """
 
 import struct

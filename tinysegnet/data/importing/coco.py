@@ -58,7 +58,7 @@ def read_coco(path: Path, record: dict[str, Any], root: Path, split: str, import
                     imported.dropped["polygons with fewer than three points"] += len(polygons) - len(shape)
                 if shape:
                     shapes.append((known[number][0], partial(_draw, shape)))
-            drawings.append(Drawing(where, split, picture, None, (image.get("height"), image.get("width")), shapes))
+            drawings.append(Drawing(where, split, picture, (image.get("height"), image.get("width")), shapes))
     imported.categories = known
     return drawings
 

@@ -22,12 +22,12 @@ def read_labelme(path: Path, record: dict[str, Any], root: Path, split: str, imp
 
     Raises DataError if the picture is missing or ambiguous, and other errors if the annotations are damaged.
     """
-    listed, embedded = record["imagePath"], record.get("imageData")
+    listed = record["imagePath"]
     direct = path.parent / listed.replace("\\", "/")
     picture = direct if os.path.isfile(direct) and inside(direct, root) else find_picture(listed, [path.parent], root)
-    if picture is None and not embedded:
+    if picture is None:
         raise DataError(f"{path}: there is no picture {listed!r} in {root}. Put it beside the JSON file.")
-    if picture is not None and not belong_together(picture, path):  # the JSON file may be a copy of another one
+    if not belong_together(picture, path):  # the JSON file may be a copy of another one
         suffixes = [*PICTURES, *map(str.upper, PICTURES)]
         own = [folder / (path.stem + suffix) for folder in (path.parent, picture.parent) for suffix in suffixes]
         for other in filter(os.path.isfile, own):
@@ -43,7 +43,7 @@ def read_labelme(path: Path, record: dict[str, Any], root: Path, split: str, imp
             draw = partial(_paste, points, shape["mask"]) if kind == "mask" else partial(_draw, kind, points)
             shapes.append((label, draw))
     size = record.get("imageHeight"), record.get("imageWidth")
-    return Drawing(str(path), split, picture or path, None if picture else embedded, size, shapes)
+    return Drawing(str(path), split, picture, size, shapes)
 
 
 def _draw(kind: str, points: np.ndarray, height: int, width: int) -> np.ndarray:

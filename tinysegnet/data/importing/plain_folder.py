@@ -1,6 +1,5 @@
 """Pictures with annotated shapes, and their conversion to a plain folder, which `Folder` reads."""
 
-import base64
 import os
 import re
 import shutil
@@ -37,7 +36,6 @@ class Drawing:
     where: str  # for messages
     split: str
     picture: Path
-    embedded: str | None  # the picture in base64, if only the JSON file `picture` contains it
     size: tuple[int | None, int | None]  # (H, W), if the annotations contain them
     shapes: Sequence[tuple[str, Callable[[int, int], np.ndarray]]]  # label, and a function (H, W) -> mask (H, W) bool
 
@@ -130,10 +128,7 @@ def write_plain_folder(
                 if len(same := annotators[drawing.picture.resolve()]) > 1:
                     other = same[same[0] == drawing.where]
                     raise DataError(f"{drawing.where}: {other} annotates the same picture. Remove one of them.")
-                picture = part / "embedded" if drawing.embedded else drawing.picture
-                if drawing.embedded:
-                    picture.write_bytes(base64.b64decode(drawing.embedded))
-                image = Image.fromarray(labels := _draw_labels(drawing, picture, numbers, imported))
+                image = Image.fromarray(labels := _draw_labels(drawing, numbers, imported))
                 image.putpalette(np.array(list(colors.values()), np.uint8).tobytes())
                 split = "" if one_split else drawing.split
                 for kind in ("images", "labels"):
@@ -142,11 +137,9 @@ def write_plain_folder(
                 while (target := part / "labels" / split / f"{name}.png").exists():
                     name += "_"
                 image.save(target)
-                suffix = picture.suffix or (".png" if picture.read_bytes()[:4] == b"\x89PNG" else ".jpg")
-                shutil.copyfile(picture, part / "images" / split / (name + suffix))
+                shutil.copyfile(drawing.picture, part / "images" / split / (name + (drawing.picture.suffix or ".png")))
                 drawn |= set(np.unique(labels).tolist())
                 imported.counts[split] += 1
-        (part / "embedded").unlink(missing_ok=True)
         if len(drawn) == 2:
             facts = ["no class has a pixel" if drawings else "no JSON files of labelme or COCO"]
             facts += [f"{what}: {count}" for what, count in (+imported.dropped).items()]
@@ -159,13 +152,13 @@ def write_plain_folder(
         write_classes(part / "classes.txt", Palette(imported.classes, tuple(class_colors), VOID, void_color))
 
 
-def _draw_labels(drawing: Drawing, picture: Path, numbers: dict[str, int], imported: Imported) -> np.ndarray:
+def _draw_labels(drawing: Drawing, numbers: dict[str, int], imported: Imported) -> np.ndarray:
     """Return the label map (H, W) uint8 of the upright picture."""
-    height, width = read_image(picture).shape[:2]
+    height, width = read_image(drawing.picture).shape[:2]
     if drawing.size[0] not in (None, height) or drawing.size[1] not in (None, width):
         wrong = f"{drawing.size[1]} x {drawing.size[0]} pixels, but the upright picture has {width} x {height}"
         raise DataError(f"{drawing.where}: the annotations are for {wrong}. Use the picture that was annotated.")
-    turned = rotation_of(picture)
+    turned = rotation_of(drawing.picture)
     unproven = turned is not None and (turned in _SAME_SIZE or width == height or None in drawing.size)
     imported.dropped["pictures turned upright by EXIF (shapes must have been drawn on upright pictures)"] += unproven
     labels = np.zeros((height, width), np.uint8)

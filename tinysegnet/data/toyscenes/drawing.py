@@ -1,10 +1,9 @@
 """The graphics of the toy scenes: a camera, a canvas, flat sheets to draw on, and the light.
 
-Positions are in metres: x to the right, y up, z away from the camera, with the ground at y = 0. `Camera` projects a
-point onto the picture. `Canvas` contains two drawings of the same polygons, the picture in colours and the label map in
-class numbers, both enlarged by `OVERSAMPLING`. `Sheet` is a plane in the scene (a wall, the ground, a cardboard figure)
-with two coordinates. `develop` reduces both drawings: a pixel's colour is the mean of its fine pixels, so edges are
-smooth, and its label is the class of the central fine pixel, so labels are exact.
+Positions are in metres: x to the right, y up, z away from the camera, with the ground at y = 0. `Canvas` contains two
+drawings of the same polygons, the picture and the label map, both enlarged by `OVERSAMPLING`. `develop` reduces them: a
+pixel's colour is the mean of its fine pixels, so edges are smooth, and its label is the class of the central fine
+pixel, so labels are exact.
 """
 
 from __future__ import annotations
@@ -29,12 +28,11 @@ SKY, BUILDING, POLE, ROAD, PAVEMENT, TREE, SIGN, FENCE, CAR, PEDESTRIAN, CYCLIST
 VOID = 11
 assert CAMVID.ignore_label == VOID
 
-# The texture of each class: fine grain, horizontal strokes, vertical strokes or dabs, and its strength in grey levels.
+# The texture of five classes: fine grain, horizontal or vertical strokes, or dabs, and its strength in grey levels.
 FINE, ACROSS, DOWN, DABS = range(4)
 STROKES, STRENGTH = np.zeros(256, np.int64), np.zeros(256, np.float32)
-for _label, _stroke, _strength in ((BUILDING, ACROSS, 12), (ROAD, FINE, 3), (PAVEMENT, DABS, 10), (TREE, DABS, 20),
-                                   (FENCE, DOWN, 15)):  # fmt: skip
-    STROKES[_label], STRENGTH[_label] = _stroke, _strength
+STROKES[[BUILDING, ROAD, PAVEMENT, TREE, FENCE]] = ACROSS, FINE, DABS, DABS, DOWN
+STRENGTH[[BUILDING, ROAD, PAVEMENT, TREE, FENCE]] = 12, 3, 10, 20, 15
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,10 @@
 """Toy scenes: drawn streets with exact labels, an offline substitute for photographs of streets.
 
-A scene is determined by its seed, its index and its size. It shows a street in perspective with the eleven classes of
-CamVid and some void. The camera, the light and the colours vary, and objects of any class may have any colour. A
-pixel's position and colour therefore do not determine its class (`metrics.baselines` measures how far they help), and a
-network must learn shape, texture and context.
+A scene shows a street in perspective with the eleven classes of CamVid and some void. The camera, the light and the
+colours vary, and objects of any class may have any colour. A pixel's position and colour therefore do not determine its
+class (`metrics.baselines` measures how far they help), and a network must learn shape, texture and context.
 
-The other files are `paints` (colours), `drawing` (camera, canvas, light), `houses` and `street_objects` (the objects),
-`street` (the empty street); this file decides where the objects stand.
+This file decides where the objects stand; the other files draw them.
 """
 
 from collections.abc import Callable, Sequence
