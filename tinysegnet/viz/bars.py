@@ -8,8 +8,7 @@ from matplotlib.figure import Figure
 
 from ..data.palette import Palette
 from ..metrics import Scores
-from .curves import inches, shortened
-from .figures import LIGHT, Theme, both_themes, new_figure, style_axes
+from .figures import LIGHT, Theme, both_themes, new_figure, shortened, style_axes
 from .legend import class_name
 
 
@@ -18,10 +17,8 @@ def per_class_figure(scores: Scores, palette: Palette, *, theme: Theme = LIGHT) 
     """Draw the IoU per class as bars in the class colours, best first, and mark classes without pixels as absent."""
     order = np.argsort(-np.nan_to_num(scores.IoU, nan=-1), kind="stable")
     names = [shortened(class_name(palette, int(k))) for k in order]
-    width, height = 7.5, 0.3 * len(names) + 1.15  # inches
-    figure = new_figure(width, height, theme)
-    left = 0.3 + max(inches(figure, name, 10) for name in names)
-    axes = figure.add_axes((left / width, 0.5 / height, max(0.5, width - left - 0.2) / width, 1 - 1.15 / height))
+    figure = new_figure(7.5, 0.3 * len(names) + 1.15, theme, fit=True)
+    axes = figure.subplots()
     style_axes(axes, theme, "IoU per class")
     axes.grid(visible=False)
     axes.grid(axis="x", color=theme.grid, linewidth=0.8)

@@ -10,8 +10,7 @@ from matplotlib.patches import Rectangle
 
 from ..data.palette import Palette
 from ..metrics import Scores
-from .curves import inches, shortened
-from .figures import LIGHT, NotebookFigure, Theme, both_themes, new_figure
+from .figures import LIGHT, NotebookFigure, Theme, both_themes, inches, new_figure, shortened
 from .legend import class_name, percent
 from .themes import readable
 
@@ -66,8 +65,7 @@ def confusion_figure(scores: Scores, palette: Palette, *, theme: Theme = LIGHT) 
 
 def _square_axes(names: list[str], cell: float, theme: Theme) -> tuple[NotebookFigure, Axes]:
     """Create a figure with a K x K table of cells, names to the left and above, and room for notes on the right."""
-    probe = new_figure(1, 1, theme)
-    label = max(inches(probe, name, 9) for name in names) + 0.5
+    label = max(inches(name, 9) for name in names) + 0.5
     title, notes, edge = 0.8, 1.0, 0.25  # inches, like all sizes below
     side = cell * len(names)
     W = max(edge + label + side + notes, 5.6)  # wide enough for title and subtitle
