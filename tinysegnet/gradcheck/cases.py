@@ -10,6 +10,7 @@ A case draws its arguments from a generator, so they differ for every seed. The 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -45,8 +46,12 @@ def cases_of(op: str) -> list[Case]:
 
 def add(ops: str, draw: Callable[..., Arguments], rows: Mapping[str, list], *, gradient: bool = True) -> None:
     """Add a case for each of the ops, separated by spaces, and each row: `draw(rng, *row)` draws its arguments."""
-    for op in ops.split():
-        CASES.extend(Case(op, name, lambda rng, row=row: draw(rng, *row), gradient) for name, row in rows.items())
+    for op, name in product(ops.split(), rows):
+        CASES.append(Case(op, name, partial(_drawn, draw, rows[name]), gradient))
+
+
+def _drawn(draw: Callable[..., Arguments], row: list, rng: np.random.Generator) -> Arguments:
+    return draw(rng, *row)
 
 
 # --- convolutions: the shapes of x and weight, settings, and whether there is a bias ----------------------------------
