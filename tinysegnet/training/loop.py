@@ -22,7 +22,7 @@ from ..data.picture_statistics import TrainingPictures
 from ..errors import CheckpointError, SettingError
 from ..metrics import Scores
 from ..models import Network, check_network
-from ..prediction import evaluate
+from ..prediction.evaluate import evaluate
 from ..runtime.progress import TrainingProgress, hidden, say
 from ..weights.checkpoint import Checkpoint
 from .batchnorm_statistics import recompute_statistics
