@@ -1,13 +1,11 @@
-from .bars import per_class_figure
 from .contact_sheet import contact_sheet
-from .curves import curves_figure
+from .curves import curves_figure, rate_curve_figure
 from .figures import save_figure
 from .image_bytes import Animation, index_picture, picture_bytes
 from .legend import legend_strip
-from .matrix import confusion_figure
 from .overlay import colour_map, error_picture, overlay
 from .panels import labelled_picture, overlays_picture
-from .rate_curve import rate_curve_figure
+from .score_figures import confusion_figure, per_class_figure
 from .themes import DARK, LIGHT, Theme
 from .uncertainty import uncertainty_picture
 
