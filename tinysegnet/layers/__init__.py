@@ -8,8 +8,7 @@ thread. The classes are named as in torch.nn.
 """
 
 from .batchnorm2d import BatchNorm2d, BatchNormReLU2d
-from .conv2d import Conv2d
-from .convolution_layer import ConvTranspose2d, DepthwiseConv2d
+from .convolution_layers import Conv2d, ConvTranspose2d, DepthwiseConv2d
 from .layer import Interval, Layer, he_normal
 from .layer_trace import LayerTrace, Windows
 from .max_pool2d import FixedUnpool2d, MaxPool2d, MaxUnpool2d
