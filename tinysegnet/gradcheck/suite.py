@@ -49,8 +49,7 @@ def check_op(op: str, variant: str | None = None, *, seed: int = 0, pair: tuple[
         backward: another backward to check, which takes the caches of the NumPy forward.
         settings: as for `check`.
 
-    Raises:
-        ShapeError: for an unknown name, or an op without a case.
+    Raises ShapeError for an unknown name, or an op without a case.
     """
     own = ", backward=..." if backward is not None else ", pair=..." if pair else ""
     if backward is not None:

@@ -35,8 +35,7 @@ class LargePicture:
     Attributes:
         size: the height and width of the upright picture in pixels.
 
-    Raises:
-        DataError: the file cannot be read in bands, or pyvips is not installed.
+    Raises DataError if the file cannot be read in bands, or pyvips is not installed.
     """
 
     def __init__(self, path: Path) -> None:

@@ -76,8 +76,7 @@ def predict_samples(
     Returns:
         mean and variance of the probabilities, each (H, W, num_classes) float32.
 
-    Raises:
-        SettingError: the network has no dropout, or a setting is out of range.
+    Raises SettingError if the network has no dropout, or a setting is out of range.
     """
     mean, variance = _sample(model, image, samples, seed, size)
     return _resized(mean, image.shape[:2]), _resized(variance, image.shape[:2])

@@ -19,8 +19,7 @@ def uncertainty_picture(uncertainty: np.ndarray, *, narrowest: int = 480) -> Ima
             percentile, or at the maximum if that percentile is 0.
         narrowest: the minimum width of the canvas in pixels.
 
-    Raises:
-        ShapeError: if the array is empty or not (H, W).
+    Raises ShapeError if the array is empty or not (H, W).
     """
     uncertainty = np.asarray(uncertainty, np.float32)
     if uncertainty.ndim != 2 or not uncertainty.size:
