@@ -26,11 +26,10 @@ from ..prediction.evaluate import evaluate
 from ..runtime.progress import TrainingProgress, hidden, say
 from ..weights.checkpoint import Checkpoint
 from .batchnorm_statistics import recompute_statistics
-from .divergence import describe_divergence
 from .recipes import Recipe, recipe_for
 from .run_folder import SCORE_COLUMNS, RunFolder, has_stalled
 from .signals import stop_requests
-from .training_step import TrainingStep, check_training
+from .training_step import TrainingStep, check_training, describe_divergence
 from .weight_average import WeightAverage
 
 
