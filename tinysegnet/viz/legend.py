@@ -18,7 +18,6 @@ def legend_strip(
     *,
     counts: np.ndarray | None = None,
     font_size: int = 14,
-    void: bool = True,
     every: bool = False,
     rest: str = "not labelled",
     theme: Theme = LIGHT,
@@ -31,9 +30,8 @@ def legend_strip(
         labels: (H, W) class numbers; only classes that occur are listed, largest first, each with its share of all
             pixels. None lists all classes in the palette's order.
         counts: (K + 1,) numbers of pixels per class and of unlabelled pixels, instead of labels.
-        void: also list the unlabelled pixels, if the labels or the palette have any.
         every: list all classes in the palette's order, so that a place does not depend on the labels.
-        rest: the name of the unlabelled pixels.
+        rest: the name of the unlabelled pixels, which are also listed, if the labels or the palette have any.
         theme: colours of text and background.
     """
     font = load_font(font_size)
@@ -41,7 +39,7 @@ def legend_strip(
     # Lines of names are at most 16 em wide, so that one very long name does not reduce the number of columns.
     share_room = 0 if labels is None and counts is None else gap + text_width("100.0 %", font)
     room = max(min(width - 3 * gap - swatch - share_room, 16 * font_size), font_size)
-    found = listed(palette, labels, void, rest, counts, every)
+    found = listed(palette, labels, rest, counts, every)
     entries = [(_broken(name, font, room), share, color) for name, share, color in found]
     widest = max((text_width(text, font) for lines, _, _ in entries for text in lines), default=0)
     column_gap = 2 * font_size
@@ -80,8 +78,8 @@ def percent(fraction: float) -> str:
 
 
 def listed(
-    palette: Palette, labels: np.ndarray | None, void: bool = True, rest: str = "not labelled",
-    counts: np.ndarray | None = None, every: bool = False,
+    palette: Palette, labels: np.ndarray | None, rest: str = "not labelled", counts: np.ndarray | None = None,
+    every: bool = False,
 ) -> list[tuple[str, str, Color | None]]:  # fmt: skip
     """Return name, share and colour of each entry in order; unlabelled pixels have no colour."""
     K = palette.num_classes
@@ -90,9 +88,8 @@ def listed(
         classes = np.where(is_class(labels, palette), labels.astype(np.int64), K)
         counts = np.bincount(classes.ravel(), minlength=K + 1)
     if counts is None:
-        order = list(range(K + (void and palette.ignore_label is not None)))
-        return [(names[k], "", colors[k]) for k in order]
-    order = [*sorted(range(K), key=lambda k: 0 if every else -counts[k]), *([K] if void else [])]
+        return [(names[k], "", colors[k]) for k in range(K + (palette.ignore_label is not None))]
+    order = [*sorted(range(K), key=lambda k: 0 if every else -counts[k]), K]
     shown = [k for k in order if counts[k] or (every and k < K)]
     return [(names[k], percent(counts[k] / counts.sum()), colors[k]) for k in shown]
 
