@@ -29,35 +29,9 @@ A file imports only from its own folder and from folders above it in this list.
 
 from .runtime.lazy_imports import import_lazily
 
-TYPE_CHECKING = False  # as in `typing`, which takes time to import
-if TYPE_CHECKING:
-    from . import data, errors, gradcheck, layers, metrics, ops, runtime, viz
-    from .models import Network, build, fold_batchnorm, models
-    from .prediction import evaluate, predict, predict_probs, predict_samples, predict_with_uncertainty  # type: ignore[no-redef]
-    from .report import write_report
-    from .training import Recipe, fit, optim, paper_recipe, recompute_statistics
-    from .walk import walk
-    from .weights import encoder_preprocessing, from_torch_state, load, load_bundled, load_encoder, save, to_torch_state
-
 __version__ = "0.2.0"
 
-__all__ = ["Network", "Recipe", "build", "data", "encoder_preprocessing", "errors", "evaluate", "fit",
-           "fold_batchnorm", "from_torch_state", "gradcheck", "layers", "load", "load_bundled", "load_encoder",
-           "metrics", "models", "ops", "optim", "paper_recipe", "predict", "predict_probs", "predict_samples",
-           "predict_with_uncertainty", "recompute_statistics", "runtime", "save", "to_torch_state", "viz", "walk",
-           "write_report"]  # fmt: skip
-
-# Each public name is imported on first use from the subpackage given here.
-import_lazily(
-    __name__,
-    models="Network build fold_batchnorm",
-    prediction="evaluate predict predict_probs predict_samples predict_with_uncertainty",
-    report="write_report",
-    training="Recipe fit optim paper_recipe recompute_statistics",
-    weights="encoder_preprocessing from_torch_state load load_bundled load_encoder save to_torch_state",
-    **dict.fromkeys(("bench", "data", "errors", "files", "gradcheck", "layers", "metrics", "ops", "runtime", "viz",
-                     "walk"), ""),
-)  # fmt: skip
+import_lazily(__name__)  # the public names
 
 # The names of version 0.1 still work, with a warning.
 _OLD_NAMES = {"load_ready": "load_bundled", "predict_with_doubt": "predict_with_uncertainty"}

@@ -8,7 +8,7 @@ from forms import LONG, amount
 
 import tinysegnet as ts
 from tinysegnet.errors import ShapeError
-from tinysegnet.gradcheck import GradientError, check, check_op, find_ops
+from tinysegnet.gradcheck import check, check_op, find_ops
 from tinysegnet.gradcheck.cases import cases_of
 
 RNG = np.random.default_rng(0)
@@ -51,7 +51,6 @@ def test_check_accepts_right_gradients():
     assert report.checked == 12 + 9 + 3
     assert report.verdict == "ok"
     assert report.taylor is None  # linear
-    assert report.raise_if_failed() is report
     assert check(*tanh_pair(), LINEAR[0]).taylor == pytest.approx(2, abs=0.05)
 
 
@@ -60,8 +59,7 @@ def test_check_rejects_wrong_gradients(slope):
     report = check(*tanh_pair(slope), LINEAR[0])
     assert not report.ok
     assert report.verdict == "bug"
-    with pytest.raises(GradientError, match=r"argument0|x"):
-        report.raise_if_failed()
+    assert "x" in str(report)
 
 
 def test_check_names_a_single_wrong_entry():

@@ -22,7 +22,7 @@ from tinysegnet.layers import (
     Tape,
     Upsample,
 )
-from tinysegnet.layers.convolution_layer import bilinear_weight
+from tinysegnet.layers.convolution_layers import bilinear_weight
 from tinysegnet.layers.layer import he_normal
 from tinysegnet.layers.tape import thread_tape
 

@@ -15,9 +15,10 @@ from tinysegnet import viz
 from tinysegnet.data.palette import Palette
 from tinysegnet.errors import ShapeError
 from tinysegnet.metrics import Scores
-from tinysegnet.viz.curves import column, spread
+from tinysegnet.viz.curves import column
 from tinysegnet.viz.figures import figure_bytes
 from tinysegnet_lessons import figures
+from tinysegnet_lessons.figures.end_labels import spread
 
 
 def history(epochs: int, **changes) -> list[dict[str, object]]:
@@ -69,7 +70,7 @@ def test_line_crosses_epochs_without_a_value_and_few_values_are_dots():
     assert line.get_marker() in ("", "None")
     few = [{"epoch": k, "val_mIoU": k / 50 if k % 5 == 0 else None} for k in range(1, 51)]
     assert viz.curves_figure(few).axes[1].get_lines()[2].get_marker() == "o"
-    assert "mIoU 0.500" in [t.get_text() for t in scores.texts]
+    assert "mIoU 0.500" in [t.get_text() for t in scores.get_legend().get_texts()]
 
 
 def test_spread_keeps_order_and_distance():

@@ -14,6 +14,7 @@ from tinysegnet import viz
 from tinysegnet.data import CAMVID, Palette
 from tinysegnet.viz.overlay import class_boundaries, colour_map
 from tinysegnet_lessons import figures
+from tinysegnet_lessons.figures.samples import named_map
 
 TWO = Palette(("grass", "cow"), ((0, 200, 0), (200, 0, 100)), ignore_label=9)
 X = np.random.default_rng(0).integers(-4, 5, (4, 5))
@@ -54,7 +55,7 @@ def test_curves_are_told_apart_by_dashes_on_the_axes_and_at_the_names(count):
 def test_classes_are_told_apart_by_dashes(count):
     rows = [{"epoch": e, **{f"IoU {k}": 0.05 * k for k in range(count)}} for e in (1, 2)]
     axes = viz.curves_figure(rows, panels=["classes"]).axes[0]
-    assert_told_apart(axes.get_lines()[:count], samples(axes))
+    assert_told_apart(axes.get_lines()[:count], axes.get_legend().get_lines())
 
 
 def samples(axes):
@@ -98,7 +99,7 @@ def test_areas_have_outlines_and_names_inside_them(seed):
     coarse = rng.integers(0, 11, (3, 4))
     coarse[0, :2] = 4  # is called Pavement, and is large
     labels = coarse.repeat(40, 0).repeat(80, 1)
-    drawn = np.asarray(viz.panels.named_map(labels, CAMVID)).astype(int)
+    drawn = np.asarray(named_map(labels, CAMVID)).astype(int)
     changed = (drawn != colour_map(labels, CAMVID)).any(-1)
     edges = class_boundaries(labels)
     assert (changed | (colour_map(labels, CAMVID).max(-1) == 0))[edges].all()
@@ -115,7 +116,7 @@ def test_areas_have_outlines_and_names_inside_them(seed):
 def test_small_areas_have_no_name():
     labels = np.zeros((60, 90), int)
     labels[20:28, 20:50] = 1
-    drawn = np.asarray(viz.panels.named_map(labels, TWO))
+    drawn = np.asarray(named_map(labels, TWO))
     assert (drawn[21:27, 21:49] == TWO.colors[1]).all()
 
 

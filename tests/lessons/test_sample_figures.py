@@ -28,7 +28,8 @@ def assert_legible(figure):
     """Check that no text leaves the figure or touches another."""
     figure.canvas.draw()
     W, H = figure.canvas.get_width_height()
-    boxes = [(t.get_text(), t.get_window_extent()) for t in figure.findobj(Text) if t.get_text().strip()]
+    texts = (t for t in figure.findobj(Text) if t.get_text().strip() and t.get_visible())
+    boxes = [(t.get_text(), t.get_window_extent()) for t in texts]
     for text, box in boxes:
         assert -1 <= box.x0 <= box.x1 <= W + 1, text
         assert -1 <= box.y0 <= box.y1 <= H + 1, text

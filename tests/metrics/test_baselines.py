@@ -176,14 +176,6 @@ def test_baselines_equal_their_definition_for_every_candidate(seed):
         assert any(np.array_equal(found[kind].confusion, matrix) for matrix in matrices)
 
 
-def test_chunks_end_with_the_picture_that_exceeds_their_size(monkeypatch):
-    module = import_module("tinysegnet.metrics.baselines")
-    monkeypatch.setattr(module, "CHUNK", 24)
-    pictures = [(None, np.zeros((2, 6))) for _ in range(7)]  # of 12 pixels
-    assert [len(chunk) for chunk in module._chunks(pictures)] == [3, 3, 1]
-    assert [len(chunk) for chunk in module._chunks(pictures[:6])] == [3, 3]
-
-
 def test_counts_are_kept_in_32_bits():
     module = import_module("tinysegnet.metrics.baselines")
     image, labels = np.zeros((2, 3, 3), np.uint8), np.array([[0, 1, 9], [1, 1, 0]])
@@ -217,14 +209,6 @@ def test_the_baseline_favours_mIoU_over_accuracy():
 
     scores = _scored(color_classifier, _pictures(paint, 0), _pictures(paint, 1))
     assert scores.IoU[1] > 0.3
-
-
-def test_the_size_of_chunks_does_not_affect_the_scores(monkeypatch):
-    train, val = _pictures(_by_both, 0), _pictures(_by_place, 1)
-    at_once = _scored(baselines, train, val)
-    monkeypatch.setattr(import_module("tinysegnet.metrics.baselines"), "CHUNK", 3 * 24 * 32)  # three pictures
-    for name, scores in _scored(baselines, train, val).items():
-        np.testing.assert_array_equal(scores.IoU, at_once[name].IoU)
 
 
 def test_data_without_labelled_pixels_are_rejected():

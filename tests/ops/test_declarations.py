@@ -33,7 +33,7 @@ def test_every_op_is_complete(op):
     assert (getattr(ops, f"{op}_forward"), getattr(ops, f"{op}_backward")) == (declared.forward, declared.backward)
     assert issubclass(declared.cache, tuple)
     assert declared.cache._fields
-    assert [case for case in cases_of(op) if case.gradient], f"{op} has no case in tinysegnet/gradcheck/cases.py"
+    assert [case for case in cases_of(op) if case.gradient], f"{op} has no case in tinysegnet/gradcheck/cases.toml"
 
 
 def unregistered(modules, registry, exported):

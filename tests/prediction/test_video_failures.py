@@ -11,7 +11,7 @@ from video_samples import moving_picture, read_clip, sound_of, write_clip
 import tinysegnet as ts
 from tinysegnet.cli.main import main
 from tinysegnet.prediction import video_files
-from tinysegnet.prediction.smoothing import SmoothedPrediction
+from tinysegnet.prediction.video_files import SmoothedPrediction
 from tinysegnet.weights.checkpoint import save
 
 av = pytest.importorskip("av", reason="videos need PyAV")

@@ -12,11 +12,10 @@ from tinysegnet.cli.main import main
 from tinysegnet.data import CAMVID, InMemory
 from tinysegnet.data.toyscenes import ToyScenes
 from tinysegnet.errors import NonFiniteError
-from tinysegnet.training.divergence import describe_divergence
 from tinysegnet.training.loop import fit
 from tinysegnet.training.recipes import Recipe, papers
 from tinysegnet.training.run_folder import RunFolder
-from tinysegnet.training.training_step import TrainingStep
+from tinysegnet.training.training_step import TrainingStep, describe_divergence
 
 FOLDERS = Recipe(
     batch_size=4, optimizer="sgd", learning_rate=0.1, weight_decay=5e-4, scale=(1.0, 2.0), color_jitter=0.4

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from tinysegnet.viz.png_rows import PngRows
+from tinysegnet.viz.image_bytes import PngRows
 
 
 @given(width=st.integers(1, 40), heights=st.lists(st.integers(0, 9), min_size=1), in_colour=st.booleans())

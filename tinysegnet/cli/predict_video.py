@@ -76,8 +76,7 @@ def _predict_video(
 ) -> bool:  # fmt: skip
     """Segment one video, and return whether it is undamaged. Ctrl-C keeps the frames so far, in a complete file."""
     from .. import viz
-    from ..prediction.smoothing import SmoothedPrediction
-    from ..prediction.video_files import VideoReader, VideoWriter
+    from ..prediction.video_files import SmoothedPrediction, VideoReader, VideoWriter
     from ..viz.frame_composer import FrameComposer
 
     began, written, interrupted, limit = time.perf_counter(), 0, False, video.seconds or math.inf

@@ -2,10 +2,4 @@
 
 from ..runtime.lazy_imports import import_lazily
 
-TYPE_CHECKING = False  # as in `typing`, which takes time to import
-if TYPE_CHECKING:
-    from .onnx_file import to_onnx
-
-__all__ = ["to_onnx"]
-
-import_lazily(__name__, onnx_file="to_onnx")
+import_lazily(__name__)

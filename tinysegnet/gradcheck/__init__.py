@@ -11,8 +11,8 @@ not do), checker, hints (what a wrong gradient looks like), results, cases and s
 from .cases import CASES, Case
 from .checker import check
 from .network_check import check_model
-from .results import GradientError, Report, TensorReport, table
+from .results import Report, TensorReport, table
 from .suite import check_all, check_op, find_ops, find_variants, run
 
-__all__ = ["CASES", "Case", "GradientError", "Report", "TensorReport", "check", "check_all", "check_model", "check_op",
+__all__ = ["CASES", "Case", "Report", "TensorReport", "check", "check_all", "check_model", "check_op",
            "find_ops", "find_variants", "run", "table"]  # fmt: skip

@@ -37,8 +37,7 @@ def check(forward: Callable, backward: Callable, *arrays: Any, seed: int = 0, h:
         kwargs: further arguments of forward, such as labels, strides and masks. They are never differentiated. Wrap a
             layer in a lambda if one of its keywords is named like an argument of `check`.
 
-    Raises:
-        ShapeError: if forward or backward returns anything other than described above.
+    Raises ShapeError if forward or backward returns anything other than described above.
     """
     subject, rule = Subject(forward, backward, arrays, kwargs, outputs, names), Rule(h, rtol, floor)
     with np.errstate(all="ignore"):

@@ -54,8 +54,14 @@ def _zero(analytic, numeric) -> Iterator[str]:
         yield "the true gradient is zero everywhere: does the result depend on this argument?"
 
 
+def _ratio(analytic, numeric, axes) -> np.ndarray:
+    """Return the factors c, one for all entries along `axes`, for which c * analytic is closest to numeric."""
+    c = (analytic * numeric).sum(axes, keepdims=True) / (analytic**2).sum(axes, keepdims=True)
+    return np.nan_to_num(c)  # 0 / 0 means 0
+
+
 def _factor(analytic, numeric, sizes) -> Iterator[str]:
-    c = float((analytic * numeric).sum() / (analytic**2).sum())
+    c = float(_ratio(analytic, numeric, None).item())
     if not _same(numeric, c * analytic):
         return
     if abs(c - 1) < CLOSE:
@@ -125,8 +131,7 @@ def _shifted(analytic, numeric) -> Iterator[str]:
 def _factor_per_channel(analytic, numeric, arguments) -> Iterator[str]:
     if analytic.ndim < 2:
         return
-    leading = tuple(range(analytic.ndim - 1))
-    c = np.nan_to_num((analytic * numeric).sum(leading) / (analytic**2).sum(leading))  # 0 / 0 means 0
+    c = _ratio(analytic, numeric, tuple(range(analytic.ndim - 1))).ravel()
     if _same(numeric, c * analytic):
         for name, value in arguments.items():
             if isinstance(value, np.ndarray) and value.shape == c.shape:
@@ -140,7 +145,7 @@ def _factor_per_channel(analytic, numeric, arguments) -> Iterator[str]:
 def _factor_per_pixel(analytic, numeric) -> Iterator[str]:
     if analytic.ndim < 2 or analytic.shape[-1] < 2:
         return
-    c = np.nan_to_num((analytic * numeric).sum(-1, keepdims=True) / (analytic**2).sum(-1, keepdims=True))
+    c = _ratio(analytic, numeric, -1)
     if _same(numeric, c * analytic):
         values = np.unique(np.round(c[np.abs(analytic).max(-1, keepdims=True) > 0], 6))
         if 0 in values:
@@ -158,7 +163,7 @@ def _statistics(analytic, numeric, x) -> Iterator[str]:
     if _same(missing, np.broadcast_to(missing.mean(0), missing.shape)):
         yield "numeric - analytic is one value per channel: is the term through the mean missing?"
     values = values - values.mean(0)
-    slope = np.nan_to_num((missing * values).sum(0) / (values**2).sum(0))
+    slope = _ratio(values, missing, 0)
     if _same(missing, slope * values):
         yield "numeric - analytic is a multiple of x - mean in each channel: is the term through the variance missing?"
     if _same(missing, missing.mean(0) + slope * values):

@@ -38,8 +38,7 @@ def check_model(model: Any, x: np.ndarray | None = None, labels: np.ndarray | No
         seed, h, rtol, floor: as for `check`.
         directions, entries: how many random unit directions and entries of each tensor are checked.
 
-    Raises:
-        ShapeError: for a model that is not float64.
+    Raises ShapeError for a model that is not float64.
     """
     for name, array in model.named_parameters():
         if array.dtype != np.float64:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import TinySegNetError
 from .differences import Probe
 
 MOST_CROSSED = 0.02  # the maximum share of the probes
@@ -16,10 +15,6 @@ MOST_ROWS, MOST_REFUSALS = 8, 3  # limits for notebooks, since a network has a h
 # Phrases in the problems that `contract` reports, and the law that each of them says is broken.
 LAWS = {"not linear in dout": "linear in dout", "called again": "repeatable", "after another forward": "repeatable",
         "writes to": "arguments unwritten"}  # fmt: skip
-
-
-class GradientError(TinySegNetError, AssertionError):
-    """The error of a failed gradient check. Its message is the report."""
 
 
 @dataclass
@@ -149,12 +144,6 @@ class Report:
         """The slope furthest from 2, or None if every loss was linear."""
         slopes = [t.taylor for t in self.all_tensors() if t.taylor is not None]
         return max(slopes, key=lambda slope: abs(slope - 2) if slope == slope else np.inf, default=None)
-
-    def raise_if_failed(self) -> Report:
-        """Raise GradientError, with the report as its message, if a check failed; otherwise return the report."""
-        if not self.ok:
-            raise GradientError(f"\n{self}")
-        return self
 
     def _lines(self) -> Iterator[str]:
         note = f"   ({self.refused} cases not supported)" if self.refused else ""

@@ -49,8 +49,7 @@ def check_op(op: str, variant: str | None = None, *, seed: int = 0, pair: tuple[
         backward: another backward to check, which takes the caches of the NumPy forward.
         settings: as for `check`.
 
-    Raises:
-        ShapeError: for an unknown name, or an op without a case.
+    Raises ShapeError for an unknown name, or an op without a case.
     """
     own = ", backward=..." if backward is not None else ", pair=..." if pair else ""
     if backward is not None:
@@ -58,7 +57,7 @@ def check_op(op: str, variant: str | None = None, *, seed: int = 0, pair: tuple[
     forward, backward = pair or _pair(op, variant)
     cases = [case for case in cases_of(op) if case.gradient]
     if not cases:
-        raise ShapeError(f"{op} has no case with a gradient in tinysegnet/gradcheck/cases.py")
+        raise ShapeError(f"{op} has no case with a gradient in tinysegnet/gradcheck/cases.toml")
     title = op + (f" [{variant}]" if variant else "")
     arguments = list(inspect.signature(REGISTRY[op].forward).parameters)
     parts, refused = [], 0

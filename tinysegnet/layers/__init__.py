@@ -8,15 +8,13 @@ thread. The classes are named as in torch.nn.
 """
 
 from .batchnorm2d import BatchNorm2d, BatchNormReLU2d
-from .conv2d import Conv2d
-from .convolution_layer import ConvTranspose2d, DepthwiseConv2d
+from .convolution_layers import Conv2d, ConvTranspose2d, DepthwiseConv2d
 from .layer import Interval, Layer, he_normal
 from .layer_trace import LayerTrace, Windows
-from .max_pool2d import FixedUnpool2d, MaxPool2d, MaxUnpool2d
 from .pixelwise_layers import Dropout, LocalResponseNorm, Normalize, ReLU
+from .pooling_layers import FixedUnpool2d, MaxPool2d, MaxUnpool2d, Upsample
 from .skip import SkipAdd, SkipSource
 from .tape import Tape, thread_tape
-from .upsample_layer import Upsample
 
 __all__ = [
     "BatchNorm2d", "BatchNormReLU2d", "Conv2d", "ConvTranspose2d", "DepthwiseConv2d", "Dropout", "FixedUnpool2d",

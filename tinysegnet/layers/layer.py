@@ -98,8 +98,7 @@ class Layer:
             tape: the tape of the forward pass. Default: this thread's tape.
             input_gradient: if False, dx may be None, which saves computing it.
 
-        Raises:
-            StateError: if there is no matching forward pass in training or with `Tape.keep`.
+        Raises StateError if there is no matching forward pass in training or with `Tape.keep`.
         """
         self._check_array("dout", dout)
         tape = thread_tape() if tape is None else tape

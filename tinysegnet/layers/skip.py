@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..errors import ShapeError, StateError
-from .conv2d import Conv2d
+from .convolution_layers import Conv2d
 from .layer import Layer
 
 

@@ -11,7 +11,7 @@ and larger values favour C and mIoU. The setting below with the best mIoU on the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +25,6 @@ LEVELS = (8, 16, 32)  # levels in each of R, G and B
 JOINT = ((8, (6, 8)), (8, (12, 16)), (16, (3, 4)), (16, (6, 8)), (16, (12, 16)))  # colour levels and grid
 BALANCES = (0.0, 0.5, 1.0)
 CONFIDENCE = 10.0  # the weight of a bin's coarser estimate, in pixels
-CHUNK = 4_000_000  # pixels counted at a time
 
 POSITION, COLOR, COLOR_AND_POSITION = "position prior", "colour", "colour and position"
 Labelled = Iterable[tuple[np.ndarray, np.ndarray]]  # image (H, W, 3) uint8, labels (H, W) uint8
@@ -104,24 +103,11 @@ def _count(
 ) -> dict[_Binning, np.ndarray]:
     """Count the labelled training pixels of each class in each bin: (bins, K) float32 for each binning."""
     totals = {binning: np.zeros(binning.bins * num_classes, np.int64) for binning in binnings}
-    for chunk in _chunks(train):
+    for image, labels in train:
         for binning, total in totals.items():
-            pairs = [(binning.encode(image) * num_classes + labels)[labels != ignore_label] for image, labels in chunk]
-            total += np.bincount(np.concatenate(pairs), minlength=len(total))
+            np.add.at(total, (binning.encode(image) * num_classes + labels)[labels != ignore_label], 1)
     _check_labelled("training", totals[EVERYTHING])
     return {b: total.reshape(b.bins, num_classes).astype(np.float32) for b, total in totals.items()}
-
-
-def _chunks(pictures: Labelled) -> Iterator[list[tuple[np.ndarray, np.ndarray]]]:
-    """Yield lists of pictures with about CHUNK pixels, since the time of each count grows with the number of bins."""
-    chunk: list[tuple[np.ndarray, np.ndarray]] = []
-    for picture in pictures:
-        chunk.append(picture)
-        if sum(labels.size for _, labels in chunk) > CHUNK:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
 
 
 def _tables(binning: _Binning, counts: dict[_Binning, np.ndarray]) -> list[np.ndarray]:

@@ -8,8 +8,7 @@
 
 The score of a picture is the mean of F1 over its classes, and BF is the mean over pictures. Lesson 10 explains why
 `boundary_f1` matches pixels one to one. Where the window of `boundary_map` contains void, the true boundary is unknown,
-so the pixel is removed from T and P: a prediction that is right on all labelled pixels scores 1. A predicted boundary
-close to void counts as wrong even if the true one may lie in the void.
+so the pixel is removed from T and P.
 """
 
 from collections.abc import Callable
@@ -52,9 +51,8 @@ def boundary_f1(
     """Return the mean boundary F1 over the classes of one picture, with boundary pixels matched one to one.
 
     As in the SegNet authors' script, a class counts if it has a boundary in the ground truth *or* in the prediction. If
-    only one of the two has a boundary, the class scores 0. The paper counts only classes "present in the ground
-    truth". The script's matcher (BSDS's correspondPixels) minimises the sum of distances with a penalty for unmatched
-    pixels. Here, the number of pairs is maximal, so the score is never lower than the script's.
+    only one of the two has a boundary, the class scores 0. The script's matcher (BSDS's correspondPixels) minimises the
+    sum of distances; here, the number of pairs is maximal, so the score is never lower than the script's.
 
     Args:
         labels, predictions: (H, W). Values, further arguments and errors are as for `confusion_matrix`.

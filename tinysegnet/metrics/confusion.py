@@ -8,9 +8,7 @@ section 3.3). With t_i = sum_j n[i, j] pixels of class i and p_i = sum_j n[j, i]
     mIoU  mean intersection    mean over i of  n[i, i] / (t_i + p_i - n[i, i])
           over union
 
-The matrices of several pictures can be added, but averages of scores cannot be combined. Therefore, accumulate
-`matrix += confusion_matrix(...)` over a data set and score the sum. The 3 K numbers of `class_counts` suffice for the
-scores and can also be added.
+The matrices of several pictures can be added, and so can the 3 K numbers of `class_counts`. Scores cannot.
 """
 
 import numpy as np

@@ -1,23 +1,20 @@
 """Confidence intervals of scores, by resampling blocks of pictures (Efron's bootstrap) with Student's t.
 
-The given pictures are a sample of all possible pictures. Drawing with replacement imitates a new sample, and the scores
-of many draws vary about as much as the score of a new sample would. Neighbouring pictures of a video are alike, so
-whole blocks of consecutive pictures are drawn. If draw r contains block b of B w_rb times,
+Drawing the given pictures with replacement imitates a new sample of pictures. Neighbouring pictures of a video are
+alike, so whole blocks of consecutive pictures are drawn. If draw r contains block b of B w_rb times,
 
     w_r ~ Multinomial(B; 1/B, ..., 1/B)
     n_r = sum_b w_rb sum_(pictures i in b) n_i        counts of draw r, from which G, C and mIoU follow
     BF_r = sum_b w_rb sum_(i in b) BF_i / sum_b w_rb |b|
 
-The interval between quantiles of the draws is too narrow if there are few blocks, for two reasons: the variance of the
-draws is (B - 1) / B times the variance of a new sample's score, and it is itself an estimate from B blocks. Therefore,
-with the standard deviation s_r over the draws and the score p of all pictures,
+The interval between quantiles of the draws is too narrow if there are few blocks. Therefore, with the standard
+deviation s_r over the draws and the score p of all pictures,
 
     s = sqrt(B / (B - 1)) s_r
     logit(p) +- t s / (p (1 - p))                     t: quantile of Student's distribution, B - 1 degrees of freedom
 
-are the bounds on the scale logit(p) = ln(p / (1 - p)), whose derivative is 1 / (p (1 - p)). On this scale the bounds of
-a score close to 0 or 1 are less skewed, and they stay within 0..1. For a difference of two scores, both are computed
-from the same draws, and the bounds are d +- t s. Matrix products replace a loop over draws.
+are the bounds on the scale logit(p) = ln(p / (1 - p)), whose derivative is 1 / (p (1 - p)). On this scale they stay
+within 0..1. For a difference d of two scores, both come from the same draws, and the bounds are d +- t s.
 
 examples/interval_coverage.py simulates how often the intervals contain the true score: in 93 % to 96 % of the trials.
 """
@@ -43,9 +40,7 @@ def bootstrap_intervals(
     resamples: int = 1000,
     level: float = LEVEL,
 ) -> dict[str, tuple[float, float]] | None:
-    """Return the intervals of G, C and mIoU, and of the means of other scores.
-
-    The intervals are not valid for pictures of a different kind.
+    """Return the intervals of G, C and mIoU, and of the means of other scores, for pictures of the same kind.
 
     Args:
         counts: (N, 3, K), the `class_counts` of the N pictures, in the order of the pictures.
@@ -82,11 +77,10 @@ def difference_interval(
 ) -> tuple[float, float] | None:  # fmt: skip
     """Return the interval of the mIoU of `counts` minus that of `others`, which belong to the same pictures.
 
-    The same blocks are drawn for both, so that pictures that are difficult for both do not widen the interval. The
-    other arguments and the cases of None and NaN are as for `bootstrap_intervals`.
-
     Args:
         counts, others: (N, 3, K), the `class_counts` of two networks on the same N pictures.
+
+    The other arguments and the cases of None and NaN are as for `bootstrap_intervals`.
     """
     counts, others = np.asarray(counts), np.asarray(others)
     if counts.shape != others.shape or not np.array_equal(counts[:, 1], others[:, 1]):

@@ -47,8 +47,7 @@ def build(name: str, num_classes: int = 11, *, seed: int = 0, width: float = 1.0
         preprocessing: one of `PREPROCESSING`. Default: the preprocessing of the architecture.
         folded: whether to omit batch norm, as `fold_batchnorm` does.
 
-    Raises:
-        SettingError: if a name is unknown or a number is out of range.
+    Raises SettingError if a name is unknown or a number is out of range.
     """
     _check_name("model", name, models)
     num_classes, seed = convert("num_classes", num_classes, int), convert("seed", seed, int)

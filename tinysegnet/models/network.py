@@ -61,8 +61,7 @@ class Network:
         Returns:
             The logits, (N, H, W, num_classes), or (N, H, W, 1) for two classes.
 
-        Raises:
-            ShapeError: if x is not a batch of pictures, or the network cannot process pictures of this size.
+        Raises ShapeError if x is not a batch of pictures, or the network cannot process pictures of this size.
         """
         self._check_pictures(x)
         everything = (*self.layers.values(), *self.fused_layers)

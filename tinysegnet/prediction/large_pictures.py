@@ -14,8 +14,8 @@ from ..data.image_files import check_tiff_file
 from ..errors import DataError
 from ..files import kind_of, new_file
 from ..models import Network
+from ..viz.image_bytes import PngRows
 from ..viz.panels import scaled_legend
-from ..viz.png_rows import PngRows
 from .tiles import predict_bands
 
 MAX_SIDE = 100_000  # pixels; bands are as wide as the picture
@@ -35,8 +35,7 @@ class LargePicture:
     Attributes:
         size: the height and width of the upright picture in pixels.
 
-    Raises:
-        DataError: the file cannot be read in bands, or pyvips is not installed.
+    Raises DataError if the file cannot be read in bands, or pyvips is not installed.
     """
 
     def __init__(self, path: Path) -> None:

@@ -76,8 +76,7 @@ def predict_samples(
     Returns:
         mean and variance of the probabilities, each (H, W, num_classes) float32.
 
-    Raises:
-        SettingError: the network has no dropout, or a setting is out of range.
+    Raises SettingError if the network has no dropout, or a setting is out of range.
     """
     mean, variance = _sample(model, image, samples, seed, size)
     return _resized(mean, image.shape[:2]), _resized(variance, image.shape[:2])
@@ -150,8 +149,7 @@ def resized_picture(model: Network, image: np.ndarray, size: Size | None, scale:
     if not is_array or image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
         kind = f"shape {image.shape} and dtype {image.dtype}" if is_array else type(image).__name__
         raise ShapeError(f"image: expected an array of shape (H, W, 3) and dtype uint8, got {kind}.")
-    whole = isinstance(size, tuple | list) and all(isinstance(n, int | np.integer) and n > 0 for n in size)
-    if size is not None and not (whole and len(size) == 2):
+    if (size := convert("size", size, Size | None)) and min(size) < 1:
         raise SettingError(f"size: {size!r} is not a size. Give (H, W), two positive whole numbers, or None.")
     return _resize(image, network_size(model, image.shape[:2], size, scale))
 

@@ -6,6 +6,7 @@ one process: while the network runs on a picture, the next one is decoded and th
 
 import io
 import math
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
@@ -138,20 +139,17 @@ class Segmenter:
     def _tile(self, path: Path, size: tuple[int, int], working: tuple[int, int]) -> int | None:
         """Return the size of tiles for a picture of this size and the network's input, or None to predict it whole."""
         settings, (h, w) = self.settings, working
-        whole = settings.samples is not None or settings.tiles is False
         if not settings.tiles and h * w <= MAX_WORKING_PIXELS:
             return None
-        own_size = working == size and len(settings.averaging["scales"]) == 1
-        most = MAX_WORKING_PIXELS if whole else math.inf if own_size else MAX_LOGITS // self.palette.num_classes
+        if settings.samples is not None or settings.tiles is False:
+            most, others = MAX_WORKING_PIXELS, ", or leave out --no-tiles" if settings.tiles is False else ""
+        elif working == size and len(settings.averaging["scales"]) == 1:  # no logits of the whole picture are stored
+            most, others = sys.maxsize, ""
+        else:
+            most = MAX_LOGITS // self.palette.num_classes
+            others = ", or --full-size and --test-scales 1 without --scale"
         if h * w > most:
             factor = math.floor(1000 * settings.scale * math.sqrt(most / (h * w))) / 1000
-            others = (
-                ", or leave out --no-tiles"
-                if settings.tiles is False
-                else ""
-                if whole or own_size
-                else ", or --full-size and --test-scales 1 without --scale"
-            )
             raise SettingError(f"{path}: {h} x {w} pixels are too many for the network, which takes {most / 1e6:.1f} "
                                f"Mpx with these settings. Give --scale {factor:g} or less{others}")  # fmt: skip
         self._check_tiles(path, working)

@@ -5,8 +5,7 @@ beyond the crop, so the logits there are wrong. A neighbouring crop provides the
 the halo.
 
 Crops begin at multiples of the network's stride, so their pooling windows are those of the whole picture. The distance
-between a crop's end and the picture's end is such a multiple, too. Therefore a mirrored crop is a crop of the mirrored
-picture, and layers whose windows depend on whether a size is even or odd place them as in the whole picture.
+between a crop's end and the picture's end is such a multiple, too, so that this also applies to the mirrored picture.
 """
 
 import math

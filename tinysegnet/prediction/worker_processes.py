@@ -30,8 +30,7 @@ def segment_in_processes(
     If a process dies, each of its pictures is segmented again, alone in a new process. If a process dies with one
     picture, the outcome of this picture is a DataError. If the iteration is ended early, the processes end.
 
-    Raises:
-        StateError: a process could not start.
+    Raises StateError if a process could not start.
     """
     queue, known, jobs = deque(tasks), dict[int, Outcome](), min(jobs, len(tasks))
     processes: list[_Process] = []

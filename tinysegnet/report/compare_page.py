@@ -16,7 +16,8 @@ from ..metrics import Scores, difference_interval
 from ..metrics.confusion import averages
 from ..prediction import evaluate, predict
 from ..runtime.progress import track
-from ..viz.curves import Curve, Panel, column, lines_figure, shortened
+from ..viz.curves import Curve, Panel, column, lines_figure
+from ..viz.figures import shortened
 from ..weights.checkpoint import Checkpoint
 from .page_parts import DRAWING_SIZE, classes_of, flattened, in_both_themes, render, sample_of
 from .run_report import chosen_pictures
@@ -80,7 +81,7 @@ def _scores(run: RunResult, val: Dataset) -> Scores:
 
 
 def _drawing(title: str, name: str, runs: Sequence[RunResult]) -> dict[str, str]:
-    curves = [Curve(shortened(run.name, 22), column(run.history, "epoch"), column(run.history, name), "")
+    curves = [Curve(shortened(run.name, 22), column(run.history, "epoch"), column(run.history, name))
               for run in runs]  # fmt: skip
     panel = Panel(title, "", curves, 1.005 if name == "val_mIoU" else None)
     return in_both_themes(title, lambda theme: lines_figure(panel, theme=theme, size=DRAWING_SIZE))

@@ -41,8 +41,7 @@ def render_script_page(package: str, modules: Mapping[str, Traversable], style: 
         style: the name of the page's own CSS file.
         values: the values of the template.
 
-    Raises:
-        ValueError: if a script or a style would end its element early.
+    Raises ValueError if a script or a style would end its element early.
     """
     loader = ChoiceLoader([PackageLoader(package, "page_source"), PackageLoader(__package__, "")])
     templates = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
@@ -61,8 +60,7 @@ def render_script_page(package: str, modules: Mapping[str, Traversable], style: 
 def inline(text: str) -> Markup:
     """Mark code as safe for a `<script>` or `<style>` element, where characters cannot be escaped.
 
-    Raises:
-        ValueError: if the code would end its element early, or make the browser read past its end.
+    Raises ValueError if the code would end its element early, or make the browser read past its end.
     """
     found = re.search(r"<(?:!--|/?script|/?style)", text, re.IGNORECASE)
     if found:

@@ -1,8 +1,7 @@
 """The report of a training run: scores beside baselines, curves, overlays, classes, confusions, how to reproduce it.
 
-report.html is a single file that can be mailed, archived and opened offline. It contains its pictures and style, makes
-no requests and runs no scripts. It follows the reader's light or dark setting and fits on a phone. Its template is
-`run_page.html.jinja`, its style `page.css`.
+report.html is a single file, which makes no requests and runs no scripts. It follows the reader's light or dark setting
+and fits on a phone. Its template is `run_page.html.jinja`, its style `page.css`.
 """
 
 import math
@@ -43,7 +42,7 @@ def write_report(run: RunFolder, model: Network, train: Dataset, val: Dataset | 
         result = ts.fit(model, train, val, run=run)
         ts.write_report(run, model, train, val, result)
 
-    Warns if a baseline that needs no network has a higher mIoU on `val`.
+    Returns the path of report.html. Warns if a baseline that needs no network has a higher mIoU on `val`.
 
     Args:
         run: the folder that `fit` has written to; it stays locked while the report is written.
@@ -52,11 +51,7 @@ def write_report(run: RunFolder, model: Network, train: Dataset, val: Dataset | 
         val: the validation data; None leaves out scores and pictures.
         result: what `fit` returned.
 
-    Returns:
-        The path of report.html.
-
-    Raises:
-        DataError: if another training run is writing to the folder.
+    Raises DataError if another training run is writing to the folder.
     """
     with run.held(), run.finishing():
         baselines = (

@@ -29,14 +29,21 @@ class LazyPackage(ModuleType):  # type: ignore[valid-type, misc]
         return sorted({*self.__dict__, *self.__dict__["_homes"]})
 
 
-def import_lazily(package: str, **submodules: str) -> None:
-    """Make submodules and the public names in them attributes of a package that are imported on first use.
+def import_lazily(package: str) -> None:
+    """Make the names in a package's stub `__init__.pyi` its attributes, which are imported on first use.
 
-    Args:
-        package: The `__name__` of the package.
-        submodules: For each submodule, the names that it defines, separated by spaces. If a submodule defines its
-            own name, the package has this definition instead of the submodule.
+    Type checkers read the stub, too. It consists of imports from submodules, and `__all__`. If a submodule defines its
+    own name, the package has this definition instead of the submodule.
     """
     module = sys.modules[package]
-    module.__dict__["_homes"] = {name: home for home, names in submodules.items() for name in (home, *names.split())}
+    with open(f"{module.__path__[0]}/__init__.pyi", encoding="utf-8") as file:
+        imports, _, public = file.read().partition("\n\n__all__")
+    module.__dict__["__all__"] = public.split('"')[1::2]
+    homes: dict[str, str] = {}
+    for statement in imports.removeprefix("from .").split("\nfrom ."):  # such as "bars import per_class_figure"
+        home, _, names = statement.partition("import ")
+        for name in (words.split()[0] for words in names.split(",")):  # "as" may follow a name
+            submodule = home.strip() or name
+            homes |= {name: submodule, submodule: submodule}
+    module.__dict__["_homes"] = homes
     module.__class__ = LazyPackage

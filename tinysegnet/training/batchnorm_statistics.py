@@ -28,8 +28,7 @@ def recompute_statistics(
     but dropout is off. Only the running statistics change, and only at the end, so errors leave the network unchanged.
 
     The running averages of training depend mostly on the last batches and lack the spread between batches. The authors'
-    compute_bn_statistics.py also omits this spread. That script reads N // B + N % B batches of B pictures from N, so
-    it uses some pictures twice, and its correction m / (m - 1) is an integer division and always 1.
+    compute_bn_statistics.py also omits this spread.
 
     Args:
         size: (H, W) of the pictures, as in training.

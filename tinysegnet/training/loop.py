@@ -22,15 +22,14 @@ from ..data.picture_statistics import TrainingPictures
 from ..errors import CheckpointError, SettingError
 from ..metrics import Scores
 from ..models import Network, check_network
-from ..prediction import evaluate
+from ..prediction.evaluate import evaluate
 from ..runtime.progress import TrainingProgress, hidden, say
 from ..weights.checkpoint import Checkpoint
 from .batchnorm_statistics import recompute_statistics
-from .divergence import describe_divergence
 from .recipes import Recipe, recipe_for
 from .run_folder import SCORE_COLUMNS, RunFolder, has_stalled
 from .signals import stop_requests
-from .training_step import TrainingStep, check_training
+from .training_step import TrainingStep, check_training, describe_divergence
 from .weight_average import WeightAverage
 
 

@@ -7,8 +7,7 @@
     curves.png, overlays.png, per_class.png, report.html      written at the end by `tinysegnet.report.write_report`
     .lock                locked by the training run that writes to the folder
 
-Every file is written atomically. Metrics and checkpoints are written after every epoch, so an interrupted run keeps all
-finished epochs.
+Every file is written atomically. Metrics and checkpoints are written after every epoch.
 """
 
 from __future__ import annotations
@@ -51,7 +50,6 @@ class RunFolder:
         path: a new folder, or an existing one without a run in it.
         config: values that can be saved as JSON, including "size", the (H, W) of the training pictures.
         palette: the palette of the training data.
-
         resumed: the checkpoint from which training continues, or None for a new run.
         input: the `TrainingPictures` as a dictionary, which every checkpoint contains.
 

@@ -1,10 +1,10 @@
-"""The checks before training, and one step: forward, loss, backward, update.
+"""The checks before training, one step (forward, loss, backward, update), and how to recognise divergence.
 
 An error about a non-finite value names the first layer in which one occurs.
 """
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,12 @@ from ..data import Dataset, check_dataset, num_batches, read_sample
 from ..errors import DataError, NonFiniteError, SettingError
 from ..models import Network
 from . import optim
-from .divergence import lower_rate
 from .optim import schedule
 from .recipes import Recipe
 from .training_loss import TrainingLoss, check_loss_fits
+
+PATIENCE = 3  # epochs; the first steps at a high learning rate may be worse than guessing
+EXPLODED = 24  # then an average pixel's true class has a probability below K^-24; float32's rounding unit is 2^-24
 
 
 def check_training(model: Network, data: Dataset, val: Dataset | None, recipe: Recipe) -> None:
@@ -92,6 +94,27 @@ class TrainingStep:
         epoch = step // self.steps_per_epoch + 1
         return NonFiniteError(f"training has diverged in epoch {epoch}: {what} at step {step + 1}, {where}.{kept} "
                               f"{lower_rate(self.recipe.learning_rate)}")  # fmt: skip
+
+
+def describe_divergence(history: Sequence[Mapping[str, float]], guess: float, learning_rate: float) -> str:
+    """Return a line with the epoch since which training has diverged and the remedy, or "" if it has not diverged.
+
+    An epoch is bad if its loss is more than twice the loss of guessing. Training has diverged if the last PATIENCE
+    epochs are bad, or if one of the latest bad epochs exceeds EXPLODED times that loss. `history` has rows with "epoch"
+    and "train_loss". `guess` is the loss of equal probabilities for all classes, ln K times the mean class weight.
+    """
+    factors = [row["train_loss"] / guess for row in history]
+    good = max((i for i, factor in enumerate(factors, 1) if factor <= 2), default=0)  # epochs up to the last good one
+    if len(factors) - good < PATIENCE and all(factor <= EXPLODED for factor in factors[good:]):
+        return ""
+    epoch, loss = history[good]["epoch"], history[good]["train_loss"]
+    return (f"training has diverged since epoch {epoch}: its loss was {loss:.3g}, but guessing gives {guess:.3g}. Only "
+            f"checkpoints of earlier epochs are useful. {lower_rate(learning_rate)}")  # fmt: skip
+
+
+def lower_rate(learning_rate: float) -> str:
+    """Return the advice to start again, because a resumed run keeps its learning rate."""
+    return f"Lower the learning rate ({learning_rate:g}): start a new run with --learning-rate {learning_rate / 10:g}."
 
 
 def make_optimizer(model: Network, recipe: Recipe) -> optim.Optimizer:

@@ -7,8 +7,7 @@ factors, as in Adam's bias correction (Kingma & Ba 2015), and so does not contai
 
 The average over many steps varies less than the parameters of any one of them (Polyak & Juditsky 1992; Tarvainen &
 Valpola 2017). Its activations differ from those in training, so batch norm's statistics are recomputed before every
-validation and at the end. Elsewhere, such as in a checkpoint in the middle of an epoch, training's running statistics
-stand in for them.
+validation and at the end.
 """
 
 import numpy as np

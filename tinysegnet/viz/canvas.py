@@ -9,15 +9,10 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from .themes import LIGHT, Theme
+from .themes import LIGHT
 
-INK, MUTED, PAPER, EDGE = (28, 28, 32), (106, 106, 114), (255, 255, 255), (150, 150, 150)
+EDGE = 150, 150, 150  # the colour of thin outlines
 MAX_SIDE = 2400  # pixels; without this limit an enlarged strip of 1 x 600 pixels would become huge
-
-
-def inks(theme: Theme) -> tuple[Any, Any, Any]:
-    """Return Pillow's colours for text, for less important text and for the background."""
-    return (INK, MUTED, PAPER) if theme == LIGHT else (theme.ink, theme.muted, theme.paper)
 
 
 @lru_cache(maxsize=16)
@@ -41,7 +36,9 @@ def fitted(text: str, size: int, room: int) -> str:
     return shown
 
 
-def text_row(texts: Sequence[tuple[float, str, Any, str]], width: int, size: int, paper: Any = PAPER) -> Image.Image:
+def text_row(
+    texts: Sequence[tuple[float, str, Any, str]], width: int, size: int, paper: str = LIGHT.paper
+) -> Image.Image:
     """Draw one line of texts, each (x, text, colour, Pillow's anchor: "lm" starts at x, "rm" ends there)."""
     row = Image.new("RGB", (width, round(1.9 * size)), paper)
     for x, text, color, anchor in texts:
@@ -49,7 +46,7 @@ def text_row(texts: Sequence[tuple[float, str, Any, str]], width: int, size: int
     return row
 
 
-def stacked(pictures: Sequence[Image.Image], width: int, paper: Any = PAPER) -> Image.Image:
+def stacked(pictures: Sequence[Image.Image], width: int, paper: str = LIGHT.paper) -> Image.Image:
     """Stack pictures from top to bottom, each centred."""
     canvas = Image.new("RGB", (width, sum(p.height for p in pictures)), paper)
     y = 0
@@ -59,7 +56,7 @@ def stacked(pictures: Sequence[Image.Image], width: int, paper: Any = PAPER) -> 
     return canvas
 
 
-def tiled(tiles: Sequence[Image.Image], columns: int, gap: int, paper: Any = PAPER) -> Image.Image:
+def tiled(tiles: Sequence[Image.Image], columns: int, gap: int, paper: str = LIGHT.paper) -> Image.Image:
     """Arrange pictures of one size in rows, `gap` pixels apart; the last row may be shorter."""
     W, H = tiles[0].size
     rows = -(-len(tiles) // columns)

@@ -7,10 +7,11 @@ from PIL import Image, ImageOps
 
 from ..data.pair_statistics import PairStatistics, shares
 from ..data.palette import ERROR_RED
-from .canvas import INK, MUTED, PAPER, fitted, fitted_size, load_font, resized, stacked, text_row, text_width, tiled
+from .canvas import fitted, fitted_size, load_font, resized, stacked, text_row, text_width, tiled
 from .legend import class_name, legend_strip, percent
 from .overlay import as_uint8
 from .panels import scaled_image, truth_panel
+from .themes import LIGHT
 
 _PANEL, _GAP, _MARGIN = (300, 225), 6, 24  # pixels: the size of a panel, the gap between panels, the margin of pairs
 _CARD = 2 * _PANEL[0] + _GAP
@@ -42,7 +43,7 @@ def contact_sheet(title: str, pairs: Sequence[PairStatistics], found: Mapping[Pa
 
 def _heading(text: str, note: str) -> list[Image.Image]:
     name = fitted(text, 20, _WIDTH - 2 * _MARGIN - text_width(f"  {note}", load_font(20)))
-    texts = [(_MARGIN, name, INK, "lm"), (_WIDTH - _MARGIN, note, MUTED, "rm")]
+    texts = [(_MARGIN, name, LIGHT.ink, "lm"), (_WIDTH - _MARGIN, note, LIGHT.muted, "rm")]
     return [text_row([], _WIDTH, 10), text_row(texts, _WIDTH, 20)]
 
 
@@ -53,6 +54,6 @@ def _card(pair: PairStatistics, reason: str) -> Image.Image:
     image = scaled_image(as_uint8(sample.image), size)
     painted = truth_panel(image, resized(sample.labels, size), pair.data.palette)
     name = fitted(sample.name, 13, _CARD - text_width(f"  {reason}", load_font(13)))
-    texts = text_row([(0, name, INK, "lm"), (_CARD, reason, ERROR_RED, "rm")], _CARD, 13)
-    panels = [ImageOps.pad(Image.fromarray(array), _PANEL, color=PAPER) for array in (image, painted)]
+    texts = text_row([(0, name, LIGHT.ink, "lm"), (_CARD, reason, ERROR_RED, "rm")], _CARD, 13)
+    panels = [ImageOps.pad(Image.fromarray(array), _PANEL, color=LIGHT.paper) for array in (image, painted)]
     return stacked([texts, tiled(panels, 2, _GAP)], _CARD)

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatterSciNotation
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from ..files import write_atomically
 from .themes import DARK, LIGHT, Theme
@@ -75,9 +75,23 @@ def both_themes(function: Drawing) -> Drawing:
     return cast(Drawing, draw)
 
 
-def new_figure(width: float, height: float, theme: Theme, *, dpi: float = 120) -> NotebookFigure:
-    """Create an empty figure of width x height inches."""
-    return NotebookFigure(figsize=(width, height), dpi=dpi, facecolor=theme.paper)
+def new_figure(width: float, height: float, theme: Theme, *, fit: bool = False) -> NotebookFigure:
+    """Create an empty figure of width x height inches. fit: shrink its axes until all texts have room."""
+    layout = ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.12) if fit else None
+    return NotebookFigure(figsize=(width, height), dpi=120, facecolor=theme.paper, layout=layout)
+
+
+@functools.cache  # a figure is drawn twice, for light and for dark pages
+def inches(text: str, fontsize: float) -> float:
+    """Return the width of a text in a figure, in inches."""
+    figure = new_figure(1, 1, LIGHT)
+    return figure.text(0, 0, text, fontsize=fontsize, parse_math=False).get_window_extent().width / figure.dpi
+
+
+def shortened(name: str, longest: int = 34) -> str:
+    """Return the name on one line, without its middle if it has more than `longest` characters."""
+    name = " ".join(name.split())
+    return name if len(name) <= longest else f"{name[: longest // 2]}…{name[-longest // 2 + 1 :]}"
 
 
 def figure_bytes(figure: Figure, format: str = "png") -> bytes:
@@ -95,17 +109,6 @@ def figure_bytes(figure: Figure, format: str = "png") -> bytes:
 def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Write the figure to `path` (.png or .svg) atomically."""
     write_atomically(path, figure_bytes(figure, Path(path).suffix.lstrip(".").lower() or "png"))
-
-
-class PlainNumbers(LogFormatterSciNotation):
-    """Labels of a logarithmic axis as plain numbers such as 0.001, or as powers of ten if that needs many zeros."""
-
-    def __call__(self, x: float, pos: int | None = None) -> str:
-        text = super().__call__(x, pos)  # empty where a label would be too close to others
-        low, high = sorted(self.axis.get_view_interval())  # type: ignore[union-attr]
-        if not text or low < 10**-4.5 or high > 10**5.5:
-            return text
-        return f"{x:,.6f}".rstrip("0").rstrip(".") if x < 1 else f"{x:,g}"
 
 
 def style_axes(axes: Axes, theme: Theme, title: str, subtitle: str = "") -> None:

@@ -3,25 +3,13 @@
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from ..data.palette import Palette
-from .canvas import (
-    enlarge,
-    fitted,
-    fitted_size,
-    fitting_scale,
-    inks,
-    load_font,
-    resized,
-    stacked,
-    text_row,
-    text_width,
-    tiled,
-)
-from .legend import class_name, legend_strip, percent
-from .overlay import as_uint8, class_boundaries, colour_map, error_picture, is_class, overlay
-from .themes import LIGHT, Theme, readable
+from .canvas import enlarge, fitted, fitted_size, fitting_scale, resized, stacked, text_row, tiled
+from .legend import legend_strip, percent
+from .overlay import as_uint8, colour_map, error_picture, is_class, overlay
+from .themes import LIGHT, Theme
 
 Compared = tuple[np.ndarray, np.ndarray, np.ndarray, str]  # image, labels, prediction, name
 HEADINGS = ("Image", "Ground truth", "Prediction", "Errors (red)")
@@ -52,41 +40,19 @@ def scaled_legend(
     return legend_strip(palette, width, labels, counts=counts, font_size=max(15, round(width / 56)))
 
 
-def named_map(labels: np.ndarray, palette: Palette) -> Image.Image:
-    """Paint labels (H, W) with dark outlines between areas, and write the names of classes where they fit.
-
-    Some class colours look alike to colour-blind readers.
-    """
-    panel = colour_map(labels, palette)
-    edges = class_boundaries(labels)
-    panel[edges] = panel[edges] * 0.45
-    from scipy.ndimage import distance_transform_cdt, minimum_filter  # imported here because it is slow to import
-
-    picture, font = Image.fromarray(panel), load_font(12)
-    for k in range(palette.num_classes):
-        name, inside = class_name(palette, k), labels == k
-        free = minimum_filter(inside, (18, text_width(name, font) + 6), mode="constant")  # centres of fitting boxes
-        if free.any():
-            depth = distance_transform_cdt(np.pad(inside, 1))[1:-1, 1:-1]
-            y, x = np.unravel_index(int(np.where(free, depth, -1).argmax()), depth.shape)
-            ink = readable(np.array(palette.colors[k]) / 255, LIGHT)
-            ImageDraw.Draw(picture).text((int(x), int(y)), name, ink, font, anchor="mm")
-    return picture
-
-
 def overlays_picture(samples: Sequence[Compared], palette: Palette, *, theme: Theme = LIGHT) -> Image.Image:
     """Draw one row of image, ground truth, prediction and errors per sample, and a legend of all classes.
 
     samples: tuples (image, labels, prediction, name). Each row has the name and the pixel accuracy above it.
     """
     panel, size, gap = 400, 16, 10  # panel width, font size, and gap between panels
-    ink, muted, paper = inks(theme)
-    width = 4 * panel + 5 * gap
+    paper, width = theme.paper, 4 * panel + 5 * gap
     middles = [gap + i * (panel + gap) + panel / 2 for i in range(4)]
-    rows = [text_row([(x, text, ink, "mm") for x, text in zip(middles, HEADINGS, strict=True)], width, size, paper)]
+    headings = [(x, text, theme.ink, "mm") for x, text in zip(middles, HEADINGS, strict=True)]
+    rows = [text_row(headings, width, size, paper)]
     for sample in samples:
         name = fitted(sample[3], size, width // 2)
-        texts = [(gap, name, ink, "lm"), (width - gap, caption(sample, palette), muted, "rm")]
+        texts = [(gap, name, theme.ink, "lm"), (width - gap, caption(sample, palette), theme.muted, "rm")]
         panels = [stacked([picture], panel, paper) for picture in compared_panels(sample, palette, panel, 480)]
         rows += [text_row(texts, width, size, paper), tiled(panels, 4, gap, paper),
                  Image.new("RGB", (width, gap), paper)]  # fmt: skip

@@ -5,7 +5,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ..errors import ShapeError
-from .canvas import EDGE, INK, PAPER, enlarge, fitting_scale, load_font, stacked, text_width
+from .canvas import EDGE, enlarge, fitting_scale, load_font, stacked, text_width
+from .themes import LIGHT
 
 MEANING = "uncertainty: variance of the class probabilities, averaged over the classes"
 
@@ -18,8 +19,7 @@ def uncertainty_picture(uncertainty: np.ndarray, *, narrowest: int = 480) -> Ima
             percentile, or at the maximum if that percentile is 0.
         narrowest: the minimum width of the canvas in pixels.
 
-    Raises:
-        ShapeError: if the array is empty or not (H, W).
+    Raises ShapeError if the array is empty or not (H, W).
     """
     uncertainty = np.asarray(uncertainty, np.float32)
     if uncertainty.ndim != 2 or not uncertainty.size:
@@ -41,7 +41,7 @@ def _scale_strip(most: float, width: int) -> Image.Image:
     """Draw a colour bar from 0 to `most`, with its meaning below."""
     size = max(15, round(width / 56))
     font, gap = load_font(size), round(0.6 * size)
-    strip = Image.new("RGB", (width, round(2.6 * size) + 3 * gap), PAPER)
+    strip = Image.new("RGB", (width, round(2.6 * size) + 3 * gap), LIGHT.paper)
     draw = ImageDraw.Draw(strip)
     least, largest = "0", f"≥ {most:.2g}"
     left, right, height = gap + 2 * size, width - 2 * gap - round(font.getlength(largest)), round(1.3 * size)
@@ -49,10 +49,10 @@ def _scale_strip(most: float, width: int) -> Image.Image:
     strip.paste(Image.fromarray(bar.repeat(height, axis=0)), (left, gap))
     draw.rectangle((left - 1, gap - 1, right, gap + height), outline=EDGE)
     middle = gap + height / 2
-    draw.text((left - gap, middle), least, INK, font, anchor="rm")
-    draw.text((right + gap, middle), largest, INK, font, anchor="lm")
+    draw.text((left - gap, middle), least, LIGHT.ink, font, anchor="rm")
+    draw.text((right + gap, middle), largest, LIGHT.ink, font, anchor="lm")
     while text_width(MEANING, font) > width - 2 * gap:
         size -= 1
         font = load_font(size)
-    draw.text((width / 2, 2 * gap + height + 0.6 * size), MEANING, INK, font, anchor="mm")
+    draw.text((width / 2, 2 * gap + height + 0.6 * size), MEANING, LIGHT.ink, font, anchor="mm")
     return strip

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tinysegnet.errors import ShapeError
-from tinysegnet.viz.figures import LIGHT, Theme, both_themes, new_figure
+from tinysegnet.viz.figures import LIGHT, Theme, both_themes
 
 from .grid import CELL, Grid, as_numbers, box_of, inches, number_texts, rounded_path
 
@@ -129,7 +129,6 @@ def _lay_out(laid: list[_Panel], indices: bool, titles: bool, theme: Theme) -> t
     """Place the panels in a row, centred vertically; return the grid's width and height."""
     tallest = max(panel.array.shape[0] for panel in laid if panel.array is not None)
     top = EDGE + (ABOVE if titles else 0) + (0.5 if indices else 0)
-    probe = new_figure(1, 1, theme)
     x, after_array = EDGE, False
     for panel in laid:
         if panel.array is None:
@@ -138,7 +137,7 @@ def _lay_out(laid: list[_Panel], indices: bool, titles: bool, theme: Theme) -> t
             continue
         H, W = panel.array.shape
         panel.x, panel.y = x + (GAP if after_array else 0) + (0.5 if indices else 0), top + (tallest - H) / 2
-        words = inches(probe, panel.title, 11.5) / CELL if titles else 0
+        words = inches(panel.title, 11.5) / CELL if titles else 0
         x, after_array = panel.x + max(W, words), True
     return x + EDGE, top + tallest + EDGE
 

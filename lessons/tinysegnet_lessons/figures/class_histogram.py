@@ -10,8 +10,7 @@ from matplotlib.figure import Figure
 
 from tinysegnet.data.palette import Palette
 from tinysegnet.errors import ShapeError
-from tinysegnet.viz.curves import inches, shortened
-from tinysegnet.viz.figures import LIGHT, Theme, both_themes, new_figure, write_title
+from tinysegnet.viz.figures import LIGHT, Theme, both_themes, inches, new_figure, shortened, write_title
 from tinysegnet.viz.legend import class_name, percent
 
 __all__ = ["class_histogram_figure"]
@@ -45,8 +44,8 @@ def class_histogram_figure(
 def _bar_axes(figure: Figure, names: list[str], theme: Theme) -> Axes:
     """Return axes for horizontal bars with names on their left and numbers on their right."""
     W, H = figure.get_size_inches()
-    left = 0.35 + max(inches(figure, name, 10) for name in names)
-    right = 0.3 + inches(figure, "100.0 %  000,000,000,000", 10)
+    left = 0.35 + max(inches(name, 10) for name in names)
+    right = 0.3 + inches("100.0 %  000,000,000,000", 10)
     axes = figure.add_axes((left / W, 0.2 / H, max(0.5, W - left - right) / W, (H - 0.9) / H))
     axes.set_facecolor(theme.paper)
     axes.set(xticks=[], yticks=[])

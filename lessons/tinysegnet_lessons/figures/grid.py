@@ -16,8 +16,7 @@ from matplotlib.path import Path
 from matplotlib.patheffects import Stroke, withStroke
 
 from tinysegnet.errors import ShapeError
-from tinysegnet.viz.curves import inches
-from tinysegnet.viz.figures import Theme, new_figure, signed_colors
+from tinysegnet.viz.figures import Theme, inches, new_figure, signed_colors
 from tinysegnet.viz.themes import readable
 
 __all__ = ["MINUS", "MOST_CELLS", "TIMES", "Grid", "as_numbers", "box_of", "cell_size", "number_texts", "rounded_path",
@@ -127,7 +126,7 @@ class Grid:
 
     def words(self, text: str, size: float = 11) -> float:
         """Return the width of a text in cells."""
-        return inches(self.figure, text, size) / self.cell
+        return inches(text, size) / self.cell
 
     def fitting_size(self, texts: list[str], room: float = 0.84) -> float:
         """Return the size in points at which each text fits into `room` cells."""

@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from tinysegnet.errors import ShapeError
-from tinysegnet.viz.curves import inches, shortened
-from tinysegnet.viz.figures import LIGHT, PlainNumbers, Theme, both_themes, new_figure, style_axes
+from tinysegnet.viz.figures import LIGHT, Theme, both_themes, inches, new_figure, shortened, style_axes
+
+from .end_labels import PlainNumbers
 
 __all__ = ["show_ladder"]
 
@@ -32,13 +33,13 @@ def show_ladder(rungs: Sequence[tuple[str, float]], *, theme: Theme = LIGHT, wid
     height = ROW * len(rungs) + TOP + BOTTOM
     figure = new_figure(width, height, theme)
     names = [shortened(name) for name, _ in rungs]
-    left = 0.3 + max(inches(figure, name, 9.5) for name in names)
+    left = 0.3 + max(inches(name, 9.5) for name in names)
     size = (width - left - RIGHT) / width, (height - TOP - BOTTOM) / height
     axes = figure.add_axes((left / width, BOTTOM / height, *size))
     times = [1e3 * seconds for _, seconds in rungs]
     words = [_words(times[max(0, row - 1) : row + 1]) for row in range(len(times))]
     figure.alt = "Times of the same work: " + "; ".join(map(" ".join, zip(names, words, strict=True)))
-    room = max(inches(figure, text, 9) for text in words) + 0.3
+    room = max(inches(text, 9) for text in words) + 0.3
     _dress(axes, times, room / (width - left - RIGHT), theme)
     _draw(axes, names, words, times, theme)
     return figure

@@ -12,8 +12,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from tinysegnet.errors import ShapeError
-from tinysegnet.viz.curves import SAMPLE, inches, label_end, spread
-from tinysegnet.viz.figures import LIGHT, PlainNumbers, Theme, both_themes, new_figure, style_axes
+from tinysegnet.viz.figures import LIGHT, Theme, both_themes, inches, new_figure, style_axes
+
+from .end_labels import SAMPLE, PlainNumbers, label_end, spread
 
 __all__ = ["show_plot"]
 
@@ -48,7 +49,7 @@ def show_plot(
     if not points:
         raise ShapeError("show_plot: give at least one curve in a dict of names and lists of numbers")
     figure = new_figure(*size, theme)
-    room = 0.35 + SAMPLE + max(inches(figure, name, 9) for name in points)
+    room = 0.35 + SAMPLE + max(inches(name, 9) for name in points)
     width, height = size[0] - LEFT - room, size[1] - TOP - BOTTOM
     axes = figure.add_axes((LEFT / size[0], BOTTOM / size[1], width / size[0], height / size[1]))
     style_axes(axes, theme, title, y)

@@ -26,8 +26,7 @@ from tinysegnet.layers import (
 )
 from tinysegnet.models import Network
 from tinysegnet.models.summary import Summary
-from tinysegnet.viz.curves import inches, shortened
-from tinysegnet.viz.figures import LIGHT, Theme, both_themes, new_figure
+from tinysegnet.viz.figures import LIGHT, Theme, both_themes, inches, new_figure, shortened
 
 __all__ = ["show_costs", "show_network"]
 
@@ -77,7 +76,7 @@ def show_network(model: Network, size: tuple[int, int], *, theme: Theme = LIGHT)
         _draw_block(axes, block, middle, theme)
     _write_sizes(figure, axes, blocks, middle, theme)
     for depth, (start, end, text, maps) in enumerate(sorted(crossings, key=lambda c: c[1].x - c[0].x)):
-        room = end.x - start.x - inches(figure, text, 8.5)
+        room = end.x - start.x - inches(text, 8.5)
         _draw_crossing(axes, start, end, maps, middle, y := bottom - 0.15 - BELOW * depth, theme)
         _name_crossing(axes, start.centre, end.centre, y, text, room > 0.4, "#c04a86" if maps else theme.C, theme)
     _draw_key(figure, axes, blocks, theme)
@@ -170,8 +169,8 @@ def _write_sizes(figure: Figure, axes: Axes, blocks: list[_Block], middle: float
         centre = (run[0].x + run[-1].x + run[-1].width) / 2
         H, W = run[0].shape[1:3]
         text = f"{H} x {W}"
-        text = text if inches(figure, text, 8.5) + 0.04 < after - before else str(H)
-        half = inches(figure, text, 8.5) / 2 + 0.02
+        text = text if inches(text, 8.5) + 0.04 < after - before else str(H)
+        half = inches(text, 8.5) / 2 + 0.02
         centre = float(np.clip(centre, before + half, after - half))
         y = middle + max(block.height for block in run) / 2 + 0.08
         axes.text(centre, y, text, ha="center", va="bottom", fontsize=8.5, color=theme.muted)
@@ -219,7 +218,7 @@ def _draw_key(figure: Figure, axes: Axes, blocks: list[_Block], theme: Theme) ->
     for text, color in _key(blocks, theme):
         axes.text(x, 0.16, "■", fontsize=9, color=color, va="center")
         axes.text(x + 0.15, 0.16, text, fontsize=8.5, color=theme.muted, va="center")
-        x += inches(figure, text, 8.5) + 0.42
+        x += inches(text, 8.5) + 0.42
 
 
 def _key(blocks: list[_Block], theme: Theme) -> list[tuple[str, str]]:
@@ -228,8 +227,7 @@ def _key(blocks: list[_Block], theme: Theme) -> list[tuple[str, str]]:
 
 def _key_width(blocks: list[_Block], theme: Theme) -> float:
     """Return where the last text ends, in inches."""
-    probe = new_figure(1, 1, theme)
-    return EDGE + sum(inches(probe, text, 8.5) + 0.42 for text, _ in _key(blocks, theme)) - 0.27
+    return EDGE + sum(inches(text, 8.5) + 0.42 for text, _ in _key(blocks, theme)) - 0.27
 
 
 @both_themes
@@ -241,7 +239,7 @@ def show_costs(model: Network, size: tuple[int, int], *, theme: Theme = LIGHT) -
     rows = list(_grouped(model.summary(size)))
     names = [shortened(name) for name, _ in rows]
     figure = new_figure(WIDEST, height := 0.23 * len(rows) + 0.85, theme)
-    left = 0.3 + max(inches(figure, name, 9) for name in names)
+    left = 0.3 + max(inches(name, 9) for name in names)
     width = (WIDEST - left) / len(COSTS)
     told = []
     for number, (column, (title, unit, one)) in enumerate(COSTS.items()):

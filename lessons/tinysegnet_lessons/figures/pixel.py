@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 
 from tinysegnet.data.palette import Palette
 from tinysegnet.errors import ShapeError
-from tinysegnet.viz.curves import inches, shortened
-from tinysegnet.viz.figures import LIGHT, Theme, both_themes, new_figure
+from tinysegnet.viz.figures import LIGHT, Theme, both_themes, inches, new_figure, shortened
 from tinysegnet.viz.legend import class_name
 from tinysegnet.viz.overlay import as_uint8
 
@@ -45,8 +44,7 @@ def show_pixel(
     names = [shortened(class_name(palette, k), 22) + ("  (label)" if k == label else "") for k in range(K)]
     told = [f"{title}: " + ", ".join(f"{name} {number:.2f}" for name, number in zip(names, numbers, strict=True))
             for title, numbers in values.items()]  # fmt: skip
-    probe = new_figure(1, 1, theme)
-    words = max(inches(probe, name, 9.5) for name in names) + 0.15
+    words = max(inches(name, 9.5) for name in names) + 0.15
     tall = max(ROW * K, PICTURE * image.shape[0] / image.shape[1])
     size = 2 * EDGE + PICTURE + 0.3 + words + (PANEL + 0.25) * len(values), TOP + tall + EDGE
     figure = new_figure(*size, theme)

@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from tinysegnet.viz.curves import inches, spread
-from tinysegnet.viz.figures import LIGHT, PlainNumbers, Theme, both_themes, new_figure, style_axes
+from tinysegnet.viz.figures import LIGHT, Theme, both_themes, inches, new_figure, style_axes
+
+from .end_labels import PlainNumbers, spread
 
 __all__ = ["RooflineDot", "roofline_figure"]
 
@@ -131,8 +132,8 @@ def _explain_marks(axes: Axes, dots: Sequence[RooflineDot], theme: Theme) -> Non
     """Explain the colours and hollow dots at the upper right, next to the title."""
     named = [(f"● {kind}", getattr(theme, color)) for kind, color in KINDS.items() if any(d.kind == kind for d in dots)]
     named += [("○ PyTorch", theme.muted)] if any(dot.peer for dot in dots) else []
-    figure, right = axes.get_figure(root=True), 0.0
+    right = 0.0
     for text, color in reversed(named):
         axes.annotate(text, (1, 1), (-right, 9), xycoords="axes fraction", textcoords="offset points", ha="right",
                       fontsize=9, color=color)  # fmt: skip
-        right += 72 * inches(figure, text, 9) + 14  # type: ignore[arg-type]
+        right += 72 * inches(text, 9) + 14

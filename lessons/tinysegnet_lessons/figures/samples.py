@@ -8,25 +8,29 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from tinysegnet.data.palette import Palette
 from tinysegnet.data.sample import Dataset, Sample
 from tinysegnet.errors import SettingError, ShapeError
 from tinysegnet.prediction.predict import predict
-from tinysegnet.viz.canvas import enlarge, fitted, fitted_size, fitting_scale, inks, resized, stacked, text_row, tiled
-from tinysegnet.viz.figures import LIGHT, NotebookFigure, Theme, both_themes
-from tinysegnet.viz.legend import legend_strip, listed
-from tinysegnet.viz.overlay import as_uint8
-from tinysegnet.viz.panels import (
-    Compared,
-    caption,
-    named_map,
-    overlays_picture,
-    pixel_accuracy,
-    scaled_image,
-    truth_panel,
+from tinysegnet.viz.canvas import (
+    enlarge,
+    fitted,
+    fitted_size,
+    fitting_scale,
+    load_font,
+    resized,
+    stacked,
+    text_row,
+    text_width,
+    tiled,
 )
+from tinysegnet.viz.figures import LIGHT, NotebookFigure, Theme, both_themes
+from tinysegnet.viz.legend import class_name, legend_strip, listed
+from tinysegnet.viz.overlay import as_uint8, class_boundaries, colour_map
+from tinysegnet.viz.panels import Compared, caption, overlays_picture, pixel_accuracy, scaled_image, truth_panel
+from tinysegnet.viz.themes import readable
 
 __all__ = ["overlays_figure", "show_batch", "show_labels", "show_picture", "show_sample", "show_worst"]
 
@@ -49,10 +53,32 @@ def show_labels(labels: np.ndarray, palette: Palette, *, rest: str = "not labell
     return _with_legend(panel, labels, palette, "Label map", theme, rest)
 
 
+def named_map(labels: np.ndarray, palette: Palette) -> Image.Image:
+    """Paint labels (H, W) with dark outlines between areas, and write the names of classes where they fit.
+
+    Some class colours look alike to colour-blind readers.
+    """
+    panel = colour_map(labels, palette)
+    edges = class_boundaries(labels)
+    panel[edges] = panel[edges] * 0.45
+    from scipy.ndimage import distance_transform_cdt, minimum_filter  # imported here because it is slow to import
+
+    picture, font = Image.fromarray(panel), load_font(12)
+    for k in range(palette.num_classes):
+        name, inside = class_name(palette, k), labels == k
+        free = minimum_filter(inside, (18, text_width(name, font) + 6), mode="constant")  # centres of fitting boxes
+        if free.any():
+            depth = distance_transform_cdt(np.pad(inside, 1))[1:-1, 1:-1]
+            y, x = np.unravel_index(int(np.where(free, depth, -1).argmax()), depth.shape)
+            ink = readable(np.array(palette.colors[k]) / 255, LIGHT)
+            ImageDraw.Draw(picture).text((int(x), int(y)), name, ink, font, anchor="mm")
+    return picture
+
+
 @both_themes
 def show_sample(sample: Sample, palette: Palette, *, theme: Theme = LIGHT) -> Figure:
     """Draw a sample's picture and its label map as in `show_labels` side by side, with name and legend."""
-    ink, muted, paper = inks(theme)
+    ink, muted, paper = theme.ink, theme.muted, theme.paper
     scale = fitting_scale(sample.labels.shape, 400)
     panels = Image.fromarray(enlarge(as_uint8(sample.image), scale)), named_map(enlarge(sample.labels, scale), palette)
     pair = tiled(panels, 2, 8, paper)
@@ -99,7 +125,7 @@ def show_batch(
         shown = scaled_image(as_uint8(image), size)
         painted = truth_panel(shown, resized(map_, size), palette)
         tiles.append(stacked([Image.fromarray(shown), Image.fromarray(painted)], size[0]))
-    picture, told = tiled(tiles, columns, 8, inks(theme)[2]), f"Batch of {len(images)} pictures with their labels"
+    picture, told = tiled(tiles, columns, 8, theme.paper), f"Batch of {len(images)} pictures with their labels"
     return _with_legend(picture, labels.reshape(-1, labels.shape[2]), palette, told, theme)
 
 
@@ -136,7 +162,7 @@ def worst(model: Any, data: Dataset, *, count: int = 4, progress: Any = iter, **
 def _with_legend(picture: Image.Image, labels: np.ndarray, palette: Palette, told: str, theme: Theme,
                  rest: str = "not labelled") -> NotebookFigure:  # fmt: skip
     """Return the picture as a figure, above the classes that occur in labels (H, W), with their shares."""
-    width, paper = max(picture.width, 480), inks(theme)[2]
+    width, paper = max(picture.width, 480), theme.paper
     legend = Image.fromarray(legend_strip(palette, width, labels, rest=rest, theme=theme))
     figure = _figure_of(stacked([picture, legend], width, paper))
     classes = (f"{name} {share}" for name, share, _ in listed(palette, labels, rest=rest))

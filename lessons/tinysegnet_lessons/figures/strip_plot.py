@@ -12,8 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from tinysegnet.errors import ShapeError
-from tinysegnet.viz.curves import inches
-from tinysegnet.viz.figures import LIGHT, Theme, both_themes, new_figure
+from tinysegnet.viz.figures import LIGHT, Theme, both_themes, inches, new_figure
 
 __all__ = ["show_strip_plot"]
 
@@ -53,7 +52,7 @@ def show_strip_plot(
     _check(values, names, ties, others)
     height = ABOVE + ROW * len(names) + TICKS + KEY
     figure = new_figure(width, height, theme)
-    left = 0.25 + max(inches(figure, name, 9) for name in names)
+    left = 0.25 + max(inches(name, 9) for name in names)
     each = (width - left - EDGE - GAP * (len(values) - 1)) / len(values)
     for number, (title, rows) in enumerate(values.items()):
         box = left + number * (each + GAP), KEY + TICKS, each, ROW * len(names)

@@ -1,0 +1,3 @@
+from .onnx_file import to_onnx
+
+__all__ = ["to_onnx"]
