@@ -64,11 +64,16 @@ def kernel(function: Callable | None = None, *, inline: bool = False) -> Callabl
     if not JIT:
         return function
     # "contract", which fuses products and sums, is the only fast-math option that neither loses NaN nor reorders sums
-    compiled = numba.njit(function, nogil=True, fastmath={"contract"}, error_model="numpy",
-                          parallel=PARALLEL and not inline, forceinline=inline)  # fmt: skip
-    if not inline:
+    compiled = numba.njit(function, nogil=True, fastmath={"contract"}, error_model="numpy", no_cfunc_wrapper=True,
+                          parallel=PARALLEL and not inline, forceinline=inline, no_cpython_wrapper=inline)  # fmt: skip
+    from .lean_compiling import Helper, compile_lean
+
+    if inline:
+        compiled.__class__ = Helper
+    else:
         from .safe_cache import enable_cache
 
+        compile_lean(compiled)
         enable_cache(compiled)
         compiled_kernels.append(compiled)
         if PARALLEL:

@@ -25,7 +25,12 @@ def _sources_hash() -> str:
     digest = hashlib.sha256()
     package = Path(__file__).parents[1]
     here = package / "runtime"
-    for path in (here / "jit.py", here / "safe_cache.py", *sorted((package / "ops").rglob("*.py"))):
+    for path in (
+        here / "jit.py",
+        here / "lean_compiling.py",
+        here / "safe_cache.py",
+        *sorted((package / "ops").rglob("*.py")),
+    ):
         digest.update(path.read_bytes())
     names = (name for name in os.environ if name.startswith(("NUMBA_", "TINYSEGNET_PARALLEL")))
     settings = sorted(f"{name}={os.environ[name]}" for name in names if not name.startswith(SAME_CODE))
