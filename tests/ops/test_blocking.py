@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tinysegnet import ops, runtime
 from tinysegnet.errors import ShapeError
 from tinysegnet.gradcheck import find_variants
-from tinysegnet.ops import conv, depthwise, softmax
+from tinysegnet.ops import batchnorm, conv, depthwise, softmax
 from tinysegnet.ops.engine import direct, winograd
 
 TILE_ROWS, TILE_COLUMNS, LANES = 6, 32, 8  # of a register tile in float64
@@ -168,6 +168,13 @@ def test_pixels_may_fill_several_tasks(task, more):
         compare(op, logits, *([] if op == "softmax" else [labels.astype(np.uint8)]))
 
 
+@pytest.mark.parametrize("K", around(LANES, 2 * LANES))
+def test_classes_may_fill_several_vectors(K):
+    logits = np.random.default_rng(0).standard_normal((softmax.ROWS_PER_TASK + 3, K))
+    compare("softmax", logits)
+    compare("softmax_cross_entropy", logits, np.arange(len(logits)) % K, class_weights=np.arange(1.0, K + 1))
+
+
 @pytest.mark.parametrize("K", [*around(128, 256), 300])
 def test_last_class_counts_however_many_classes_there_are(K):
     """Labels of more than 127 and more than 255 classes do not fit in small integers."""
@@ -180,12 +187,16 @@ def test_last_class_counts_however_many_classes_there_are(K):
         np.testing.assert_allclose(backward(1.0, cache)[..., -1], -K / 2 / 6, rtol=1e-12)
 
 
-@pytest.mark.parametrize("width", range(1, 10))
-def test_rows_of_batchnorm2d_may_have_any_width(width):
-    """The backward pass reads four pixels at a time."""
-    rng = np.random.default_rng(0)
-    for op in ("batchnorm2d", "batchnorm2d_relu"):
-        compare(op, rng.standard_normal((2, 3, width, 3)) + 1, *rng.standard_normal((2, 3)))
+@pytest.mark.parametrize("channels", [1, 3, *around(batchnorm.TILE)])
+@pytest.mark.parametrize("tiles", [1, 2])
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_rows_of_batchnorm2d_may_fill_several_tiles(channels, tiles, more):
+    """A tile is as many pixels as have about TILE numbers, or one pixel of more channels."""
+    width = tiles * max(batchnorm.TILE // channels, 1) + more
+    if width > 0:
+        rng = np.random.default_rng(0)
+        for op in ("batchnorm2d", "batchnorm2d_relu"):
+            compare(op, rng.standard_normal((2, 3, width, channels)) + 1, *rng.standard_normal((2, channels)))
 
 
 @pytest.mark.parametrize("half", around(3))
@@ -193,8 +204,8 @@ def test_window_of_local_response_norm_may_cover_all_channels(half):
     compare("local_response_norm", np.random.default_rng(0).standard_normal((2, 3, 4)), size=2 * half + 1, alpha=1.0)
 
 
-@pytest.mark.parametrize("channels", around(4, 8))
-def test_channels_of_pooling_may_fill_several_bytes(channels):
+@pytest.mark.parametrize("channels", around(4, 8, LANES, 2 * LANES))
+def test_channels_of_pooling_may_fill_several_bytes_and_vectors(channels):
     x = np.random.default_rng(0).standard_normal((1, 5, 7, channels))
     compare("max_pool2d", x)
     (out, indices), _ = ops.max_pool2d_forward(x)

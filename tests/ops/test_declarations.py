@@ -18,7 +18,7 @@ from tinysegnet import ops, runtime
 from tinysegnet.gradcheck import find_variants
 from tinysegnet.gradcheck.cases import CASES, cases_of
 
-NEED_NUMBA = ("simd", "gemm_microkernel")
+NEED_NUMBA = ("simd", "gemm_microkernel", "window_vectors")
 MODULES = [importlib.import_module(info.name) for info in pkgutil.walk_packages(ops.__path__, "tinysegnet.ops.")
            if runtime.HAS_NUMBA or not info.name.endswith(NEED_NUMBA)]  # fmt: skip
 

@@ -27,7 +27,7 @@ from collections import namedtuple
 import numpy as np
 
 from ..errors import ShapeError
-from ..runtime import empty, empty_like, kernel, prange
+from ..runtime import empty_like, kernel, prange
 from .array_checks import check_dout, check_floats
 from .op import Op, Variant
 
@@ -109,93 +109,134 @@ def relu_mask(cache):
 
 
 # --- numba -----------------------------------------------------------------------------------------------------------
-# A task processes one row of the picture, and the sums of the rows are added in order. Therefore the result does not
-# depend on the number of threads, and short sums accumulate less rounding error than a long one. The statistics read
-# each row twice, but from memory only once, because it stays in the processor's cache.
+# The kernels view an array (N, H, W, C) as (tasks, tiles, numbers). A tile has a few whole pixels, and the values per
+# channel are repeated for each of its pixels. So the inner loops are long for any number of channels, and the compiler
+# vectorises them. The sums of the tasks are added in order, so the result does not depend on the number of threads, and
+# short sums accumulate less rounding error than a long one.
+
+TILE = 256  # numbers in a tile, if a pixel has at most that many channels
+TILES = 128  # in a task
 
 
 @kernel
-def _moments(x, row_means, row_squares):
-    """Compute the mean and the sum of squared differences from it for each row and channel."""
-    N, H, W, C = x.shape
-    for row in prange(N * H):
-        mean, squares, pixels = row_means[row], row_squares[row], x[row // H, row % H]
-        lost = np.zeros(C, x.dtype)
-        mean[:] = 0
-        squares[:] = 0
-        for column in range(W):
-            for c in range(C):
-                mean[c] += pixels[column, c]
+def _moments(x, tiles, means, squares):
+    """Compute the mean and the sum of squared differences from it for each task and channel.
+
+    x is (tasks, pixels, C), and `tiles` has the same numbers as (tasks, tiles, numbers). With d = x - shift, the mean is
+    shift + average of d, and the sum is sum of d^2 - (sum of d)^2 / pixels. The shift is the mean of the first tile, so
+    few digits cancel, and the task reads its numbers once.
+    """
+    tasks, pixels, C = x.shape
+    count, size = tiles.shape[1:]
+    in_tile, in_task = x.dtype.type(size // C), x.dtype.type(pixels)
+    for task in prange(tasks):
+        shift, sums, products = np.empty(size, x.dtype), np.zeros(size, x.dtype), np.zeros(size, x.dtype)
         for c in range(C):
-            mean[c] /= W
-        for column in range(W):
+            means[task, c] = 0
+        for p in range(size // C):
             for c in range(C):
-                d = pixels[column, c] - mean[c]
-                lost[c] += d
-                squares[c] += d * d
-        for c in range(C):  # correct the rounding of the first sum
-            mean[c] += lost[c] / W
-            squares[c] -= lost[c] * lost[c] / W
-
-
-@kernel
-def _normalize(x, mean, inv_std, gamma, beta, relu, out):
-    N, H, W, C = x.shape
-    for row in prange(N * H):
-        pixels, result = x[row // H, row % H], out[row // H, row % H]
-        for column in range(W):
+                means[task, c] += x[task, p, c]
+        shifts = shift.reshape(-1, C)
+        for p in range(size // C):
             for c in range(C):
-                value = gamma[c] * ((pixels[column, c] - mean[c]) * inv_std[c]) + beta[c]
-                result[column, c] = 0 if relu and value <= 0 else value  # NaN <= 0 is False, so a NaN stays NaN
+                shifts[p, c] = means[task, c] / in_tile
+        for t in range(count):
+            for k in range(size):
+                d = tiles[task, t, k] - shift[k]
+                sums[k] += d
+                products[k] += d * d
+        _add_pixels(sums, means, task)
+        _add_pixels(products, squares, task)
+        for c in range(C):
+            squares[task, c] -= means[task, c] * means[task, c] / in_task
+            means[task, c] = shift[c] + means[task, c] / in_task
 
 
 @kernel(inline=True)
-def _sum_columns(pixels, grads, first, count, mean, inv_std, gamma, beta, relu, dbeta, dgamma):
-    """Add `count` pixels to the sums. ReLU passes a gradient on where its input was positive."""
-    for c in range(dbeta.size):
-        sum_dout, sum_product = dbeta[c], dgamma[c]
-        for column in range(first, first + count):
-            x_hat = (pixels[column, c] - mean[c]) * inv_std[c]
-            d = 0 if relu and gamma[c] * x_hat + beta[c] <= 0 else grads[column, c]
-            sum_dout += d
-            sum_product += d * x_hat
-        dbeta[c], dgamma[c] = sum_dout, sum_product
+def _add_pixels(tile, totals, task):
+    """Set the totals (tasks, C) of a task to the sums of the pixels of a tile."""
+    C = totals.shape[1]
+    pixels = tile.reshape(-1, C)
+    for c in range(C):
+        totals[task, c] = 0
+    for p in range(len(pixels)):
+        for c in range(C):
+            totals[task, c] += pixels[p, c]
 
 
 @kernel
-def _gradient_sums(x, dout, mean, inv_std, gamma, beta, relu, row_dbeta, row_dgamma):
-    """Sum dout and dout * x_hat over each row."""
-    N, H, W, _ = x.shape
-    for row in prange(N * H):
-        dbeta, dgamma, pixels, grads = row_dbeta[row], row_dgamma[row], x[row // H, row % H], dout[row // H, row % H]
-        dbeta[:] = 0
-        dgamma[:] = 0
-        for first in range(0, W - 3, 4):  # a channel's values are loaded once for four pixels
-            _sum_columns(pixels, grads, first, 4, mean, inv_std, gamma, beta, relu, dbeta, dgamma)
-        for column in range(W // 4 * 4, W):
-            _sum_columns(pixels, grads, column, 1, mean, inv_std, gamma, beta, relu, dbeta, dgamma)
+def _normalize(x, mean, scale, beta, relu, out):
+    """Compute out = (x - mean) * scale + beta, and then ReLU if relu is True."""
+    (tasks, tiles, size), zero = x.shape, x.dtype.type(0)
+    for task in prange(tasks):
+        for t in range(tiles):
+            for k in range(size):
+                value = (x[task, t, k] - mean[k]) * scale[k] + beta[k]
+                out[task, t, k] = zero if relu and value <= zero else value  # NaN <= 0 is False, so a NaN stays NaN
 
 
 @kernel
-def _input_gradient(dout, x, mean, inv_std, gamma, beta, relu, mean_dout, mean_product, dx):
-    """Compute dx = gamma * inv_std * (dout - mean_dout - x_hat * mean_product)."""
-    N, H, W, C = x.shape
-    for row in prange(N * H):
-        pixels, grads, result = x[row // H, row % H], dout[row // H, row % H], dx[row // H, row % H]
-        for column in range(W):
-            for c in range(C):
-                x_hat = (pixels[column, c] - mean[c]) * inv_std[c]
-                d = 0 if relu and gamma[c] * x_hat + beta[c] <= 0 else grads[column, c]
-                result[column, c] = gamma[c] * inv_std[c] * (d - mean_dout[c] - x_hat * mean_product[c])
+def _gradient_sums(x, dout, mean, scale, beta, relu, dbeta, products):
+    """Sum dout and dout * (x - mean) over the pixels of each task."""
+    (tasks, tiles, size), zero = x.shape, x.dtype.type(0)
+    for task in prange(tasks):
+        sum_dout, sum_product = np.zeros(size, x.dtype), np.zeros(size, x.dtype)
+        for t in range(tiles):
+            for k in range(size):
+                centred = x[task, t, k] - mean[k]
+                d = zero if relu and centred * scale[k] + beta[k] <= zero else dout[task, t, k]
+                sum_dout[k] += d
+                sum_product[k] += d * centred
+        _add_pixels(sum_dout, dbeta, task)
+        _add_pixels(sum_product, products, task)
+
+
+@kernel
+def _input_gradient(dout, x, mean, scale, beta, relu, mean_dout, slope, dx):
+    """Compute dx = scale * (dout - mean_dout - (x - mean) * slope)."""
+    (tasks, tiles, size), zero = x.shape, x.dtype.type(0)
+    for task in prange(tasks):
+        for t in range(tiles):
+            for k in range(size):
+                centred = x[task, t, k] - mean[k]
+                d = zero if relu and centred * scale[k] + beta[k] <= zero else dout[task, t, k]
+                dx[task, t, k] = scale[k] * (d - mean_dout[k] - centred * slope[k])
+
+
+def _divisor(number, most):
+    """Return the largest divisor that is not above `most`."""
+    return next(d for d in range(min(number, most), 0, -1) if number % d == 0)
+
+
+def _split(x):
+    """Return the shape (tasks, tiles, numbers) for x."""
+    C, pixels = x.shape[3], x.size // x.shape[3]
+    in_tile = _divisor(pixels, max(TILE // C, 1))
+    return -1, _divisor(pixels // in_tile, TILES), in_tile * C
+
+
+def _repeat(x, shape, *per_channel):
+    """Repeat each array (C,) for every pixel of a tile."""
+    tiles = np.empty((len(per_channel), shape[2] // x.shape[3], x.shape[3]), x.dtype)
+    for tile, values in zip(tiles, per_channel, strict=True):
+        tile[...] = values
+    return tiles.reshape(len(per_channel), -1)
 
 
 def _statistics(x):
-    """Combine the moments of rows of equal length into the moments of each channel (Chan, Golub & LeVeque 1979)."""
-    rows = empty((2, x.shape[0] * x.shape[1], x.shape[3]), x.dtype)
-    _moments(x, *rows)
-    mean = rows[0].mean(0)
-    mean = mean + (rows[0] - mean).mean(0)
-    return mean, rows[1].mean(0) / x.shape[2] + ((rows[0] - mean) ** 2).mean(0)
+    """Combine the moments of tasks of equal size into the moments of each channel (Chan, Golub & LeVeque 1979).
+
+    The mean is the average of the tasks' means, and the variance is the average of their variances plus the variance of
+    their means.
+    """
+    tiles = x.reshape(_split(x))
+    tasks, C = len(tiles), x.shape[3]
+    means, squares = np.empty((2, tasks, C), x.dtype)
+    _moments(x.reshape(tasks, -1, C), tiles, means, squares)
+    mean = means.sum(0) / x.dtype.type(tasks)
+    mean = mean + (means - mean).sum(0) / x.dtype.type(tasks)
+    squares_of_means = ((means - mean) ** 2).sum(0)
+    return mean, squares.sum(0) / x.dtype.type(x.size // C) + squares_of_means / x.dtype.type(tasks)
 
 
 def _fast(relu):
@@ -207,23 +248,26 @@ def _fast(relu):
         x, from_batch = np.ascontiguousarray(x), mean is None
         if from_batch:
             mean, var = _statistics(x)
-        inv_std, out = 1 / np.sqrt(var + x.dtype.type(eps)), empty_like(x)
-        mean_, inv_std, gamma, beta = map(np.ascontiguousarray, (mean, inv_std, gamma, beta))
-        _normalize(x, mean_, inv_std, gamma, beta, relu, out)
-        return (out, mean, var), BatchNorm2dCache(x, gamma, beta, mean_, inv_std, from_batch)
+        inv_std, out, shape = 1 / np.sqrt(var + x.dtype.type(eps)), empty_like(x), _split(x)
+        per_channel = _repeat(x, shape, mean, gamma * inv_std, beta)
+        _normalize(x.reshape(shape), *per_channel, relu, out.reshape(shape))
+        return (out, mean, var), BatchNorm2dCache(x, gamma, beta, mean, inv_std, from_batch)
 
     def backward(dout, cache):
         """Compute the sums in two reads, then dx in two reads and a write. ReLU's mask is recomputed from x."""
         check_dout("batchnorm2d_relu" if relu else "batchnorm2d", dout, cache.x.shape, cache.x.dtype)
-        x, gamma, beta, mean, inv_std = map(np.ascontiguousarray, cache[:5])
-        dout, rows = np.ascontiguousarray(dout), empty((2, x.shape[0] * x.shape[1], x.shape[3]), x.dtype)
-        _gradient_sums(x, dout, mean, inv_std, gamma, beta, relu, *rows)
-        dbeta, dgamma = rows.sum(1)
-        if not cache.from_batch:
-            return gamma * inv_std * (np.where(relu_mask(cache), 0, dout) if relu else dout), dgamma, dbeta
-        mean_dout, mean_product = (np.stack([dbeta, dgamma]) / (x.size // x.shape[3])).astype(x.dtype)
-        dx = empty_like(x)
-        _input_gradient(dout, x, mean, inv_std, gamma, beta, relu, mean_dout, mean_product, dx)
+        x, gamma, beta, mean, inv_std, from_batch = cache
+        shape, scale = _split(x), gamma * inv_std
+        x, dout = np.ascontiguousarray(x).reshape(shape), np.ascontiguousarray(dout)
+        sums = np.empty((2, len(x), len(mean)), x.dtype)
+        _gradient_sums(x, dout.reshape(shape), *_repeat(cache.x, shape, mean, scale, beta), relu, *sums)
+        dbeta, products = sums.sum(1)
+        dgamma = products * inv_std
+        if not from_batch:
+            return scale * (np.where(relu_mask(cache), 0, dout) if relu else dout), dgamma, dbeta
+        m, dx = x.dtype.type(x.size // len(mean)), empty_like(dout)
+        per_channel = _repeat(cache.x, shape, mean, scale, beta, dbeta / m, dgamma / m * inv_std)
+        _input_gradient(dout.reshape(shape), x, *per_channel[:3], relu, *per_channel[3:], dx.reshape(shape))
         return dx, dgamma, dbeta
 
     return Variant(forward, backward)

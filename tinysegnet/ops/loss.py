@@ -24,11 +24,12 @@ from collections import namedtuple
 import numpy as np
 
 from ..errors import DataError, SettingError, ShapeError
-from ..runtime import empty, empty_like, kernel, prange
+from ..runtime import empty_like, kernel, prange
 from ..runtime.settings import convert
 from .array_checks import check_dloss, check_floats, check_rows
+from .engine.fast_exp import softmax_row
 from .op import Op, Variant
-from .softmax import ROWS_PER_TASK, exponentials
+from .softmax import ROWS_PER_TASK
 
 # classes: the labels, with -1 for unlabelled pixels
 SoftmaxCrossEntropyCache = namedtuple("SoftmaxCrossEntropyCache", "probs classes weights divisor label_smoothing")
@@ -123,46 +124,50 @@ def softmax_cross_entropy_backward_numpy(dloss, cache):
 
 
 @kernel
-def _probs_and_sums(logits, classes, weights, smoothing, probs, sums):
-    """Compute probs and, for each task, the sums of losses and of weights, and the number of labelled pixels."""
+def _probs_and_sums(logits, classes, weights, own, spread, probs, sums):
+    """Compute probs and, for each task, the sums of losses and of weights, and the number of labelled pixels.
+
+    A pixel of class y has the loss own[y] * NLL + sum over k of spread[k] * (-log p_k).
+    """
+    (rows, K), zero, smooth = logits.shape, logits.dtype.type(0), spread.any()
+    numbers, results = logits.reshape(-1), probs.reshape(-1)
     for task in prange(len(sums)):
-        mine = slice(task * ROWS_PER_TASK, (task + 1) * ROWS_PER_TASK)
-        x, result, labels = logits[mine], probs[mine], classes[mine]
-        largest = np.empty(ROWS_PER_TASK, logits.dtype)
-        exponentials(x, result, largest)
-        sums[task] = 0
-        for p in range(len(x)):
-            total, y = result[p].sum(), labels[p]
-            share = 1 / total
-            for k in range(x.shape[1]):
-                result[p, k] *= share
+        first, end = task * ROWS_PER_TASK, min((task + 1) * ROWS_PER_TASK, rows)
+        largest, totals = np.empty(ROWS_PER_TASK, logits.dtype), np.empty(ROWS_PER_TASK, logits.dtype)
+        for p in range(first, end):
+            largest[p - first], totals[p - first] = softmax_row(numbers, results, p * K, K, (end - p) * K)
+        loss, weight, count = zero, zero, 0
+        for p in range(first, end):
+            y = classes[p]
             if y >= 0:
-                log_sum = np.log(total)
-                nll = weights[y] * (log_sum - (x[p, y] - largest[p]))
-                if smoothing > 0:
-                    nll *= 1 - smoothing
-                    for k in range(x.shape[1]):
-                        nll += smoothing / x.shape[1] * weights[k] * (log_sum - (x[p, k] - largest[p]))
-                sums[task, 0] += nll
-                sums[task, 1] += weights[y]
-                sums[task, 2] += 1
+                log_sum, most = np.log(totals[p - first]), largest[p - first]
+                loss += own[y] * (log_sum - (logits[p, y] - most))
+                if smooth:
+                    for k in range(K):
+                        loss += spread[k] * (log_sum - (logits[p, k] - most))
+                weight += weights[y]
+                count += 1
+        sums[task, 0], sums[task, 1], sums[task, 2] = loss, weight, count
 
 
 @kernel
-def _logits_gradient(probs, classes, scale, e, dlogits):
-    """Compute dlogits = (1 - e) * scale[y] * (probs - one_hot(y)) + e / K * (probs * sum(scale) - scale)."""
-    pixels, K = probs.shape
-    total = scale.sum()
+def _logits_gradient(probs, classes, own, spread, dlogits):
+    """Compute dlogits = own[y] * (probs - one_hot(y)) + sum(spread) * probs - spread."""
+    (pixels, K), one, common = probs.shape, probs.dtype.type(1), spread.sum()
     for p in prange(pixels):
         y = classes[p]
         if y < 0:
             dlogits[p] = 0
         else:
+            rate = own[y] + common
             for k in range(K):
-                dlogits[p, k] = scale[y] * (probs[p, k] - (1 if k == y else 0))
-            if e > 0:
-                for k in range(K):
-                    dlogits[p, k] = (1 - e) * dlogits[p, k] + e / K * (probs[p, k] * total - scale[k])
+                dlogits[p, k] = rate * probs[p, k] - spread[k]
+            dlogits[p, y] = own[y] * (probs[p, y] - one) + (common * probs[p, y] - spread[y])
+
+
+def _split(weights, smoothing):
+    """Return the weights of a pixel's own class and of all classes, both (K,)."""
+    return weights * weights.dtype.type(1 - smoothing), weights * weights.dtype.type(smoothing / weights.size)
 
 
 def softmax_cross_entropy_forward_numba(logits, labels, *, class_weights=None, ignore_label=None, normalizer="count",
@@ -172,8 +177,9 @@ def softmax_cross_entropy_forward_numba(logits, labels, *, class_weights=None, i
     weights, classes = check_loss(op, logits, labels, K, class_weights, ignore_label, normalizer)
     smoothing = check_smoothing(label_smoothing)
     logits = np.ascontiguousarray(logits)
-    probs, sums = empty_like(logits), empty((-(-classes.size // ROWS_PER_TASK), 3), logits.dtype)
-    _probs_and_sums(logits.reshape(-1, K), classes.reshape(-1), weights, smoothing, probs.reshape(-1, K), sums)
+    probs, sums = empty_like(logits), np.empty((-(-classes.size // ROWS_PER_TASK), 3), logits.dtype)
+    rows = logits.reshape(-1, K), classes.reshape(-1), weights, *_split(weights, smoothing), probs.reshape(-1, K)
+    _probs_and_sums(*rows, sums)
     weighted_nll, weight, count = sums.sum(0)
     divisor = weight if normalizer == "weights" else count
     loss = weighted_nll / divisor if divisor else logits.dtype.type(0)
@@ -187,7 +193,7 @@ def softmax_cross_entropy_backward_numba(dloss, cache):
     scale = weights * weights.dtype.type(dloss / divisor if divisor else 0)
     probs, K = np.ascontiguousarray(probs), probs.shape[-1]
     dlogits = empty_like(probs)
-    _logits_gradient(probs.reshape(-1, K), classes.reshape(-1), scale, smoothing, dlogits.reshape(-1, K))
+    _logits_gradient(probs.reshape(-1, K), classes.reshape(-1), *_split(scale, smoothing), dlogits.reshape(-1, K))
     return dlogits
 
 

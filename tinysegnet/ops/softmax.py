@@ -11,7 +11,7 @@ import numpy as np
 
 from ..runtime import empty_like, kernel, prange
 from .array_checks import check_dout, check_floats, check_rows
-from .engine.fast_exp import exp
+from .engine.fast_exp import softmax_row
 from .op import Op, Variant
 
 SoftmaxCache = namedtuple("SoftmaxCache", "probs")
@@ -34,34 +34,16 @@ def softmax_backward_numpy(dout, cache):
 
 
 # --- numba -----------------------------------------------------------------------------------------------------------
-ROWS_PER_TASK = 256  # so few that their exponentials stay in the processor's cache
-
-
-@kernel(inline=True)
-def exponentials(x, exps, largest):
-    """Compute exps = exp(x - largest) for each row of x (rows, K), and the largest value of the row."""
-    for p in range(len(x)):
-        most = x[p, 0]
-        for k in range(1, x.shape[1]):
-            most = max(most, x[p, k])
-        largest[p] = most
-        for k in range(x.shape[1]):
-            exps[p, k] = x[p, k] - most
-    flat = exps.reshape(-1)
-    for k in range(flat.size):  # a separate loop, which the compiler vectorises
-        flat[k] = exp(flat[k])
+ROWS_PER_TASK = 256
 
 
 @kernel
 def _softmax(x, probs):
-    for task in prange((len(x) + ROWS_PER_TASK - 1) // ROWS_PER_TASK):
-        mine = slice(task * ROWS_PER_TASK, (task + 1) * ROWS_PER_TASK)
-        result = probs[mine]
-        exponentials(x[mine], result, np.empty(ROWS_PER_TASK, x.dtype))
-        for p in range(len(result)):
-            share = 1 / result[p].sum()
-            for k in range(x.shape[1]):
-                result[p, k] *= share
+    (rows, K), numbers, results = x.shape, x.reshape(-1), probs.reshape(-1)
+    for task in prange(-(-rows // ROWS_PER_TASK)):
+        end = min((task + 1) * ROWS_PER_TASK, rows)
+        for p in range(task * ROWS_PER_TASK, end):
+            softmax_row(numbers, results, p * K, K, (end - p) * K)
 
 
 @kernel

@@ -1,92 +1,115 @@
 """Pooling and unpooling with packed indices, for the 2x2 windows of SegNet that tile the picture.
 
 A task processes one row of windows, which is two rows of the picture. Indices take two bits in memory. Each task
-unpacks a whole row of them into bytes, `positions`, so packing and unpacking are simple loops over bytes. In
-`positions`, the number of channels is rounded up to a multiple of four, and the extra entries stay 0.
+unpacks a whole row of them into bytes, `positions`, so packing and unpacking are simple loops. In `positions`, the
+number of channels is rounded up to a multiple of four, and the extra entries are 0.
+
+A window has few channels, too few for loops that the compiler vectorises. Therefore `largest`, `put` and `take` are
+written with the vectors of `simd`: each processes one vector of channels of a window, or the rest of the channels. They
+get the starts of the window's four pixels in the flat picture, and the starts of its channels in the pooled picture and
+in `positions`. A clipped window has the same start twice, and its first pixel in reading order counts.
 """
 
 import numpy as np
 
-from ...runtime import kernel, prange
+from ...runtime import JIT, kernel, prange
+
+if not JIT:
+
+    def lanes(array):
+        """Return how many channels are processed together: here, all of them."""
+        return array.shape[3]
+
+    def largest(picture, a, b, c, d, pooled, at, positions, place, count):
+        """Store the maximum of the pixels at a, b, c and d, and its position."""
+        values = np.stack([picture[start : start + count] for start in (a, b, c, d)])
+        positions[place : place + count] = values.argmax(0)  # the first maximum, or the first NaN
+        pooled[at : at + count] = np.take_along_axis(values, values.argmax(0)[None], 0)[0]
+
+    def put(picture, a, b, c, d, pooled, at, positions, place, count):
+        """Store the values at their positions, and 0 in the other pixels."""
+        for k, start in reversed(list(enumerate((a, b, c, d)))):
+            chosen = positions[place : place + count] == k
+            picture[start : start + count] = np.where(chosen, pooled[at : at + count], 0)
+
+    def take(picture, a, b, c, d, pooled, at, positions, place, count):
+        """Load the values at the positions."""
+        values = np.stack([picture[start : start + count] for start in (a, b, c, d)])
+        pooled[at : at + count] = np.take_along_axis(values, positions[None, place : place + count], 0)[0]
+
+else:
+    from .window_vectors import lanes, largest, put, take
 
 
 @kernel(inline=True)
-def _pack(positions, packed):
-    for k in range(packed.size):
-        packed[k] = positions[4 * k] | positions[4 * k + 1] << 2 | positions[4 * k + 2] << 4 | positions[4 * k + 3] << 6
+def _starts(task, column, picture):
+    """Return the starts of the four pixels of a window in the flat picture."""
+    _, H, W, C = picture.shape
+    h = (H + 1) // 2
+    upper, left = (task // h * H + task % h * 2) * W, 2 * column
+    lower = upper + (W if task % h * 2 + 1 < H else 0)
+    right = min(left + 1, W - 1)
+    return (upper + left) * C, (upper + right) * C, (lower + left) * C, (lower + right) * C
 
 
 @kernel(inline=True)
 def _unpack(packed, positions):
+    """Spread the four positions of each byte over the four bytes of a 32-bit number."""
+    numbers = positions[: 4 * packed.size].view(np.uint32)
     for k in range(packed.size):
-        four = packed[k]
-        positions[4 * k] = four & 3
-        positions[4 * k + 1] = four >> 2 & 3
-        positions[4 * k + 2] = four >> 4 & 3
-        positions[4 * k + 3] = four >> 6
+        four = np.uint32(packed[k])
+        numbers[k] = (four | four << np.uint32(6) | four << np.uint32(12) | four << np.uint32(18)) & np.uint32(0x03030303)
+
+
+@kernel(inline=True)
+def _pack(positions, packed):
+    """Collect the positions in the four bytes of each 32-bit number in one byte."""
+    numbers = positions[: 4 * packed.size].view(np.uint32)
+    for k in range(packed.size):
+        four = numbers[k]
+        packed[k] = (four | four >> np.uint32(6) | four >> np.uint32(12) | four >> np.uint32(18)) & np.uint32(255)
 
 
 @kernel
 def pool(x, out, packed):
     """Pool x (N, H, W, C) into out (N, h, w, C) and packed (N, h, w, ceil(C / 4)), with clipping at the border."""
-    N, H, W, C = x.shape
-    h, w, groups = packed.shape[1:]
-    for task in prange(N * h):
-        n, y = task // h, task % h
-        positions = np.zeros((w, 4 * groups), packed.dtype)
-        below = min(2 * y + 1, H - 1)  # a clipped window reads its only row or column twice; the first reading wins
+    C, (w, groups), width = x.shape[3], packed.shape[2:], lanes(x)
+    picture, pooled, bytes_of_rows = x.reshape(-1), out.reshape(-1), packed.reshape(-1, w * groups)
+    for task in prange(len(bytes_of_rows)):
+        positions = np.zeros(4 * w * groups + width, np.uint8)
         for column in range(w):
-            right = min(2 * column + 1, W - 1)
-            upper_left, upper_right = x[n, 2 * y, 2 * column], x[n, 2 * y, right]
-            lower_left, lower_right = x[n, below, 2 * column], x[n, below, right]
-            best, position = out[n, y, column], positions[column]
-            for c in range(C):
-                # the next value wins if it is larger or the first NaN, for which <= and == are always False
-                value, winner = upper_left[c], 0
-                wins = not upper_right[c] <= value and value == value
-                value, winner = (upper_right[c] if wins else value), (1 if wins else winner)
-                wins = not lower_left[c] <= value and value == value
-                value, winner = (lower_left[c] if wins else value), (2 if wins else winner)
-                wins = not lower_right[c] <= value and value == value
-                best[c], position[c] = (lower_right[c] if wins else value), (3 if wins else winner)
-        _pack(positions.reshape(-1), packed[n, y].reshape(-1))
+            a, b, c, d = _starts(task, column, x)
+            at, place = (task * w + column) * C, 4 * column * groups
+            for k in range(0, C, width):
+                largest(picture, a + k, b + k, c + k, d + k, pooled, at + k, positions, place + k, C - k)
+        _pack(positions, bytes_of_rows[task])
 
 
 @kernel
 def scatter(x, packed, out):
     """Put x (N, h, w, C) at its packed positions in out (N, H, W, C), and zeros elsewhere."""
-    N, H, W, C = out.shape
-    h, w, groups = packed.shape[1:]
-    for task in prange(N * h):
-        n, y = task // h, task % h
-        positions = np.empty((w, 4 * groups), packed.dtype)
-        _unpack(packed[n, y].reshape(-1), positions.reshape(-1))
-        for i in range(min(2, H - 2 * y)):
-            row = out[n, 2 * y + i]
-            for column in range(w):
-                value, position = x[n, y, column], positions[column]
-                for j in range(min(2, W - 2 * column)):
-                    pixel = row[2 * column + j]
-                    for c in range(C):
-                        pixel[c] = value[c] if position[c] == 2 * i + j else 0
+    C, (w, groups), width = x.shape[3], packed.shape[2:], lanes(x)
+    picture, pooled, bytes_of_rows = out.reshape(-1), x.reshape(-1), packed.reshape(-1, w * groups)
+    for task in prange(len(bytes_of_rows)):
+        positions = np.empty(4 * w * groups + width, np.uint8)
+        _unpack(bytes_of_rows[task], positions)
+        for column in range(w):
+            a, b, c, d = _starts(task, column, out)
+            at, place = (task * w + column) * C, 4 * column * groups
+            for k in range(0, C, width):
+                put(picture, a + k, b + k, c + k, d + k, pooled, at + k, positions, place + k, C - k)
 
 
 @kernel
 def gather(dout, packed, dx):
     """Set dx (N, h, w, C) to the values of dout (N, H, W, C) at the packed positions."""
-    N, H, W, C = dout.shape
-    h, w, groups = packed.shape[1:]
-    for task in prange(N * h):
-        n, y = task // h, task % h
-        positions = np.empty((w, 4 * groups), packed.dtype)
-        _unpack(packed[n, y].reshape(-1), positions.reshape(-1))
-        below = min(2 * y + 1, H - 1)  # no index of a clipped window points to the second reading
+    C, (w, groups), width = dx.shape[3], packed.shape[2:], lanes(dx)
+    picture, pooled, bytes_of_rows = dout.reshape(-1), dx.reshape(-1), packed.reshape(-1, w * groups)
+    for task in prange(len(bytes_of_rows)):
+        positions = np.empty(4 * w * groups + width, np.uint8)
+        _unpack(bytes_of_rows[task], positions)
         for column in range(w):
-            right = min(2 * column + 1, W - 1)
-            upper_left, upper_right = dout[n, 2 * y, 2 * column], dout[n, 2 * y, right]
-            lower_left, lower_right = dout[n, below, 2 * column], dout[n, below, right]
-            value, position = dx[n, y, column], positions[column]
-            for c in range(C):
-                upper = upper_right[c] if position[c] == 1 else upper_left[c]
-                lower = lower_right[c] if position[c] == 3 else lower_left[c]
-                value[c] = lower if position[c] >= 2 else upper
+            a, b, c, d = _starts(task, column, dout)
+            at, place = (task * w + column) * C, 4 * column * groups
+            for k in range(0, C, width):
+                take(picture, a + k, b + k, c + k, d + k, pooled, at + k, positions, place + k, C - k)
