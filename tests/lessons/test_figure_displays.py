@@ -237,6 +237,7 @@ PAGES = {  # attributes of <html> and <body>, whether the system is dark, and wh
 }
 
 
+@pytest.mark.long
 def test_pages_show_the_picture_of_their_theme(tmp_path):
     demand(missing())
     text = figures.show_plot({"a": [1, 2]})._repr_mimebundle_()["text/html"]

@@ -9,9 +9,11 @@ from tinysegnet_lessons.grader import exercises
 GRADED = [exercise for exercise in exercises().values() if exercise.cases()]
 
 
-@pytest.mark.parametrize("exercise", GRADED, ids=lambda exercise: exercise.name)
+@pytest.mark.parametrize("exercise", GRADED[:: amount(4, 1)], ids=lambda exercise: exercise.name)
 def test_styles_are_accepted_and_corruptions_are_refused_and_named(exercise):
-    """About 15 corruptions change a number, at least 24 an array. The short form corrupts the first result."""
+    """About 15 corruptions change a number, at least 24 an array. The short form corrupts the first result of every
+    fourth exercise.
+    """
     found = row(exercise, amount(1, None))
     assert found.accepted == list(STYLES)
     assert not found.missed

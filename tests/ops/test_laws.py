@@ -158,6 +158,7 @@ print(all(one == found[0] for one in found))
 
 
 @pytest.mark.skipif(not runtime.JIT, reason="numba does not compile here")
+@pytest.mark.long
 def test_number_of_threads_does_not_change_a_convolution():
     done = subprocess.run([sys.executable, "-c", THREADS], env={**os.environ, "TINYSEGNET_PARALLEL": "1"},
                           capture_output=True, text=True, timeout=500, check=False)  # fmt: skip

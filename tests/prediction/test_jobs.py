@@ -25,6 +25,12 @@ from tinysegnet.weights.checkpoint import save
 POSIX = pytest.mark.skipif(os.name != "posix", reason="signals of processes")
 
 
+@pytest.fixture(autouse=True)
+def one_backend(monkeypatch):
+    """Let other processes run the same variant of the ops as this one."""
+    monkeypatch.setenv("TINYSEGNET_BACKEND", amount("numpy", "numba"))
+
+
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     path = tmp_path_factory.mktemp("net") / "net.safetensors"
@@ -46,7 +52,6 @@ def contents(folder):
 
 def test_results_and_lines_do_not_depend_on_the_number_of_processes(checkpoint, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TINYSEGNET_BACKEND", amount("numpy", "numba"))  # in the other processes as in this one
     draw(tmp_path / "x", *(f"p{k}.png" for k in range(9)))
     draw(tmp_path / "y", "p1.jpg", "p3.png")  # whose stems are taken
     Image.fromarray(noise(300, 400)).save("x/p0.png")  # takes the longest, and comes first

@@ -53,9 +53,11 @@ def results(folder, stem="p"):
 
 
 FORMATS = [
-    ("PNG", "RGB", {}), ("PNG", "RGBA", {}), ("PNG", "P", {}), ("PNG", "L", {}), ("PNG", "LA", {}), ("PNG", "1", {}),
-    ("JPEG", "RGB", {}), ("JPEG", "L", {}), ("TIFF", "RGB", {}), ("TIFF", "RGB", {"compression": "tiff_lzw"}),
-    ("TIFF", "P", {}), ("TIFF", "1", {}), ("WEBP", "RGB", {}), ("WEBP", "RGBA", {"lossless": True}),
+    ("PNG", "RGBA", {}), ("PNG", "P", {}), ("JPEG", "L", {}), ("TIFF", "RGB", {"compression": "tiff_lzw"}),
+    ("TIFF", "1", {}), ("WEBP", "RGB", {}), *amount([], [
+        ("PNG", "RGB", {}), ("PNG", "L", {}), ("PNG", "LA", {}), ("PNG", "1", {}), ("JPEG", "RGB", {}),
+        ("TIFF", "RGB", {}), ("TIFF", "P", {}), ("WEBP", "RGBA", {"lossless": True}),
+    ]),
 ]  # fmt: skip
 
 
