@@ -174,6 +174,7 @@ else:
 """
 
 
+@pytest.mark.long
 def test_the_package_imports_its_rooms_on_first_use():
     subprocess.run([sys.executable, "-c", LAZY], check=True, timeout=100)
 

@@ -25,7 +25,7 @@ every_fragment = pytest.mark.parametrize("name", fragments.NAMES)
 # --- every fragment ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.smoke] * (n == "pooling")) for n in fragments.NAMES])
+@every_fragment
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_fragment_opens_without_errors_and_requests(browser, tmp_path, name, dark):
     with Shown(browser, tmp_path, name, dark=dark) as shown:
