@@ -12,6 +12,9 @@ ASSEMBLYSCRIPT := 0.28.20
 ASC := .venv/assemblyscript-$(ASSEMBLYSCRIPT)/node_modules/.bin/asc
 KERNELS := tinysegnet/export/page_source/kernels
 
+# Tests and lessons start hundreds of processes, each of which would otherwise compile all modules that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: train test test-all bounds coverage shuffle torture mutants gradcheck lessons site bundled kernels lint package oracle clean
 
 train: .venv/.run

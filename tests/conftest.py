@@ -5,8 +5,8 @@ import signal
 
 from forms import LONG, amount
 
-# These variables must be set before tinysegnet is imported. Kernels without threads take half the time to compile. In
-# the short form, only tests about threads use others.
+# These variables must be set before tinysegnet is imported. Kernels without threads take half the time to compile. The
+# short form runs no others.
 os.environ.setdefault("NUMBA_NUM_THREADS", "4")
 os.environ.setdefault("TINYSEGNET_PARALLEL", amount("0", "1"))
 
