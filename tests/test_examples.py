@@ -178,6 +178,7 @@ def test_show_predictions_ranks_only_labelled_pictures(tmp_path, run):
     assert heights[0] == heights[1]
 
 
+@pytest.mark.long
 def test_show_streets_and_pool_arrows_draw_all_variants(tmp_path, run):
     run("show_streets.py")
     run("show_pool_arrows.py")
@@ -214,6 +215,7 @@ def test_show_walk_writes_the_page_and_its_pictures(tmp_path):
     assert len(list(tmp_path.glob("walk*.png"))) == 4 * bool(shutil.which("chromium"))
 
 
+@pytest.mark.long
 def test_every_model_trains_each_model_once(run):
     for _ in range(2):
         table = run("every_model.py", "--width", 0.05, "--epochs", 1, "--limit", 2, "--out", "table", "tiny",
@@ -279,6 +281,7 @@ def test_decoder_study_refuses_in_one_line(tmp_path, refused):
     assert (tmp_path / "results" / "runs.csv").read_bytes() == (EXAMPLES / "results" / "runs.csv").read_bytes()
 
 
+@pytest.mark.long
 def test_camvid_ablation_keeps_trained_networks(tmp_path, run, monkeypatch):
     """Train a network on one picture for one epoch. The second call finds the trained network."""
     fit = ts.fit

@@ -86,7 +86,7 @@ def test_comparison_with_the_library_agrees_with_pytorchs_answers(bug):
     assert (compare_op(bug.op, *bug.pair) > 1e-10) == bug.seen_by_comparison
 
 
-@pytest.mark.parametrize("op", OPS)
+@pytest.mark.parametrize("op", OPS[: amount(2, None)])
 def test_real_ops_pass_checker_and_comparison(op):
     pair = find_variants(op)["numpy"]
     assert check_op(op, pair=pair).ok

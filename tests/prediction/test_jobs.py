@@ -86,6 +86,7 @@ def test_samples_of_a_picture_do_not_depend_on_the_others(checkpoint, tmp_path):
 
 
 @POSIX
+@pytest.mark.long
 def test_a_picture_that_ends_its_process_is_reported_and_the_others_are_segmented(
     checkpoint, tmp_path, capsys, monkeypatch
 ):
@@ -121,9 +122,8 @@ def test_an_error_of_the_disk_ends_all_processes_with_the_same_line(checkpoint, 
 
 
 @POSIX
-@pytest.mark.parametrize(("number", "whole_group"), [
-    (signal.SIGINT, True), pytest.param(signal.SIGTERM, False, marks=pytest.mark.long),
-])  # fmt: skip
+@pytest.mark.long
+@pytest.mark.parametrize(("number", "whole_group"), [(signal.SIGINT, True), (signal.SIGTERM, False)])
 def test_a_signal_ends_all_processes_and_counts_the_results(checkpoint, tmp_path, number, whole_group):
     """Ctrl-C in a terminal sends SIGINT to all processes of the command."""
     folder = draw(tmp_path / "x", *(f"p{k}.png" for k in range(60)), size=(300, 400))

@@ -51,8 +51,8 @@ def errors(capsys):
 
 
 @pytest.mark.parametrize(("suffix", "sound"), [
-    (".mp4", "aac"), (".webm", "libopus"), (".mp4", None),
-    *amount([], [(".mov", "aac"), (".mkv", "flac"), (".avi", "libmp3lame")]),
+    (".webm", "libopus"), (".mp4", None),
+    *amount([], [(".mp4", "aac"), (".mov", "aac"), (".mkv", "flac"), (".avi", "libmp3lame")]),
 ])  # fmt: skip
 def test_videos_keep_their_frames_their_times_and_their_sound(predict, network, tmp_path, suffix, sound):
     clip = write_clip(tmp_path / f"clip{suffix}", FRAMES, sound=sound)
