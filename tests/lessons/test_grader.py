@@ -5,7 +5,6 @@ import re
 
 import numpy as np
 import pytest
-from backends import numpy_in_the_short_form  # noqa: F401
 from forms import amount
 from lesson_runs import build
 

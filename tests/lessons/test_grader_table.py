@@ -1,7 +1,6 @@
 """Every exercise accepts three styles of the right answer, refuses mechanical corruptions of it, and names them."""
 
 import pytest
-from backends import numpy_in_the_short_form  # noqa: F401
 from forms import amount
 from grader_table import STYLES, row
 
