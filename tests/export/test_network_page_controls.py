@@ -48,17 +48,14 @@ def test_the_pointer_and_the_arrow_keys_name_the_class_of_a_pixel(browser, toy_p
 def test_all_controls_work_with_the_keyboard(browser, toy_page):
     with LivePage(browser, toy_page) as live:
         page = live.finished("street.png").page
-        waiting = {"theme", "choose", "camera", "sample", "draw", "save", "frame", "opacity", "classes"}
         page.locator("body").press("Tab")
+        reached = []
         for _ in range(60):
-            waiting.discard(page.evaluate("document.activeElement.id || document.activeElement.closest('[id]')?.id"))
-            if not waiting:
-                break  # after the last control, the browser would move the focus at a later moment
+            reached.append(page.evaluate("document.activeElement.id || document.activeElement.closest('[id]')?.id"))
             page.keyboard.press("Tab")
-        assert waiting == set()
+        assert {"theme", "choose", "camera", "sample", "draw", "save", "frame", "opacity", "classes"} <= set(reached)
         before = live.pixels("picture")
         page.locator("#draw").press("Enter")
-        page.locator("#draw[aria-pressed=true]").wait_for()
         page.locator("#frame").press(" ")  # paints a dot
         assert (live.finished("street.png").pixels("picture") != before).any()
 
