@@ -12,6 +12,9 @@ ASSEMBLYSCRIPT := 0.28.20
 ASC := .venv/assemblyscript-$(ASSEMBLYSCRIPT)/node_modules/.bin/asc
 KERNELS := tinysegnet/export/page_source/kernels
 
+# Tests and lessons start hundreds of processes, each of which would otherwise compile all modules that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: train test test-all bounds coverage shuffle torture mutants gradcheck lessons site bundled kernels lint package oracle clean
 
 train: .venv/.run
@@ -21,7 +24,7 @@ train: .venv/.run
 test: .venv/.test
 	$(PYTEST)
 
-# The same tests with more examples, and the tests that have no short form. Then the kernels with bounds checks.
+# All tests, with more examples. Then the kernels with bounds checks.
 test-all: .venv/.nbgrader
 	TINYSEGNET_TESTS=long $(PYTEST)
 	$(MAKE) bounds
@@ -29,23 +32,22 @@ test-all: .venv/.nbgrader
 # numba checks bounds only in kernels without threads, and its cache ignores the setting: so a new cache is used.
 bounds: .venv/.test
 	rm -rf build/bounds
-	NUMBA_BOUNDSCHECK=1 TINYSEGNET_PARALLEL=0 TINYSEGNET_CACHE=$(CURDIR)/build/bounds $(PYTEST) $(KERNEL_TESTS) \
-		--deselect tests/ops/test_laws.py::test_number_of_threads_does_not_change_a_convolution
-KERNEL_TESTS := tests/ops tests/gradcheck tests/layers tests/training/test_optim.py tests/prediction
+	NUMBA_BOUNDSCHECK=1 TINYSEGNET_PARALLEL=0 TINYSEGNET_CACHE=$(CURDIR)/build/bounds $(PYTEST) $(KERNEL_TESTS)
+KERNEL_TESTS := tests/ops tests/gradcheck tests/layers/test_threads.py tests/training/test_optim.py \
+	tests/prediction/test_tiles.py
 
 # The share of lines and branches of the package that the tests run. Kernels run as plain Python, because numba runs no
 # lines; compiling and launching them is for a second run, with a new cache. Two of the tests left out list what a command
-# imports, to which coverage adds its own imports, and the other two would take an hour.
+# imports, to which coverage adds its own imports, and the third would take very long.
 coverage: .venv/.test
 	$(PIP) coverage
 	rm -rf build/coverage
 	NUMBA_DISABLE_JIT=1 $(COVERED) --timeout 3000 --ignore tests/lessons \
 		--deselect tests/cli/test_start_up.py::test_help_imports_nothing_heavy \
 		--deselect tests/cli/test_start_up.py::test_commands_import_only_what_they_use \
-		--deselect tests/gradcheck/test_network_check.py::test_gradients_of_every_model_are_right \
-		--deselect tests/test_examples.py::test_own_pictures_runs_block_by_block
+		--deselect tests/gradcheck/test_network_check.py::test_gradients_of_every_model_are_right
 	TINYSEGNET_CACHE=$(CURDIR)/build/coverage/kernels TINYSEGNET_TESTS=long $(COVERED) --timeout 3000 \
-		tests/runtime tests/lessons/test_lessons_command.py \
+		tests/runtime tests/lessons/test_lessons_command.py tests/prediction/test_jobs.py \
 		tests/cli/test_cli.py::test_warmup_compiles_the_kernels
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report

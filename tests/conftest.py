@@ -5,8 +5,8 @@ import signal
 
 from forms import LONG, amount
 
-# These variables must be set before tinysegnet is imported. Kernels without threads take half the time to compile. In
-# the short form, only tests about threads use others.
+# These variables must be set before tinysegnet is imported. Kernels without threads take half the time to compile. The
+# short form runs no others.
 os.environ.setdefault("NUMBA_NUM_THREADS", "4")
 os.environ.setdefault("TINYSEGNET_PARALLEL", amount("0", "1"))
 
@@ -31,9 +31,15 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 KERNELS = ("tests/gradcheck/", "tests/lessons/test_lessons.py", "tests/ops/", "tests/training/test_optim.py")
 
 
+def is_long(item):
+    """Return whether only the long form runs this test."""
+    drives_a_browser = "browser" in item.fixturenames and not item.get_closest_marker("smoke")
+    return drives_a_browser or item.get_closest_marker("long")
+
+
 def pytest_collection_modifyitems(config, items):
     """Deselect the tests of the long form, unless it was asked for."""
-    long = [] if LONG else [item for item in items if item.get_closest_marker("long")]
+    long = [] if LONG else [item for item in items if is_long(item)]
     if long:
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if item not in set(long)]

@@ -1,7 +1,12 @@
 """Two forms of the tests: `make test` runs the short one, `make test-all` the long one (TINYSEGNET_TESTS=long).
 
-A test that draws examples takes `amount(short, long)` of them, so that the short form makes the same claim. Mark a
-test `long` only if another test makes its claim in the short form.
+The short form is for each change. It tests the mathematics, the contract of each command, and one example of each kind,
+in at most four minutes on two cores. The long form, which continuous integration always runs as well, contains all
+tests: above all those that drive a browser, start many processes, or run whole lessons.
+
+A test that draws examples takes `amount(short, long)` of them. A test that takes more than three seconds is marked
+`long`. A test that drives a browser (with the fixture `browser`) is long without a mark, unless it is marked `smoke`:
+each kind of page has one such test.
 """
 
 import os

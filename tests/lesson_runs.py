@@ -16,6 +16,7 @@ import tempfile
 import time
 import traceback
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 
 import nbformat
@@ -69,8 +70,12 @@ class Cell:
 
 def cells(source: Path) -> list[Cell]:
     """Return the cells of a source, each with the line where its text begins."""
-    heads = [number for number, line in enumerate(source.read_text(encoding="utf-8").splitlines(), 1)
-             if line.startswith("# %%")]  # fmt: skip
+    return _cells(source, source.read_text(encoding="utf-8"))
+
+
+@cache
+def _cells(source: Path, text: str) -> list[Cell]:
+    heads = [number for number, line in enumerate(text.splitlines(), 1) if line.startswith("# %%")]
     found = build.read(source).cells
     assert len(heads) == len(found), f"{source.name}: {len(heads)} lines with # %%, but {len(found)} cells"
     return [Cell(source.stem, number, line + 1, cell.source, cell.cell_type == "code")

@@ -85,8 +85,8 @@ def blocks(page, *kinds):
             if kind in kinds]  # fmt: skip
 
 
+@pytest.mark.long
 def test_own_pictures_runs_block_by_block(tmp_path, monkeypatch):
-    """The short form trains a smaller network for one epoch."""
     monkeypatch.chdir(tmp_path)
     labelme(tmp_path / "photos", "bowl", [box("apple", 2, 3, 9, 9), box("banana", 12, 3, 19, 9)])
     (tmp_path / "photos" / "labels.txt").write_text("_background_\napple\nbanana\n")
@@ -99,8 +99,6 @@ def test_own_pictures_runs_block_by_block(tmp_path, monkeypatch):
         for line in block.splitlines():
             program, *arguments = line.split()
             assert program == "tinysegnet"
-            if arguments[0] == "train":
-                arguments += amount(["--epochs", "1", "--width", "0.5"], [])
             assert main(arguments) == 0, line
     assert "banana" in (tmp_path / "bowls" / "classes.txt").read_text()
     assert (tmp_path / "runs" / "fruit" / "report.html").exists()
@@ -180,6 +178,7 @@ def test_show_predictions_ranks_only_labelled_pictures(tmp_path, run):
     assert heights[0] == heights[1]
 
 
+@pytest.mark.long
 def test_show_streets_and_pool_arrows_draw_all_variants(tmp_path, run):
     run("show_streets.py")
     run("show_pool_arrows.py")
@@ -216,6 +215,7 @@ def test_show_walk_writes_the_page_and_its_pictures(tmp_path):
     assert len(list(tmp_path.glob("walk*.png"))) == 4 * bool(shutil.which("chromium"))
 
 
+@pytest.mark.long
 def test_every_model_trains_each_model_once(run):
     for _ in range(2):
         table = run("every_model.py", "--width", 0.05, "--epochs", 1, "--limit", 2, "--out", "table", "tiny",
@@ -281,6 +281,7 @@ def test_decoder_study_refuses_in_one_line(tmp_path, refused):
     assert (tmp_path / "results" / "runs.csv").read_bytes() == (EXAMPLES / "results" / "runs.csv").read_bytes()
 
 
+@pytest.mark.long
 def test_camvid_ablation_keeps_trained_networks(tmp_path, run, monkeypatch):
     """Train a network on one picture for one epoch. The second call finds the trained network."""
     fit = ts.fit

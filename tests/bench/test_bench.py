@@ -2,12 +2,10 @@
 
 import json
 import os
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from backends import numpy_unless_long, ops_run_as
-from forms import LONG
 
 from tinysegnet import build, runtime
 from tinysegnet.bench import costs, ours, table, workers
@@ -231,11 +229,9 @@ def test_peaks_are_operations_and_bytes_per_second(monkeypatch):
     assert ours.peaks() == (rows * columns * inner * 2000 * runtime.threads(), 4 * (1 << 12))
 
 
+@pytest.mark.long
 def test_bench_measures_a_workload_with_its_workers(monkeypatch, capsys):
-    if not LONG:
-        monkeypatch.setattr(Bench, "peaks", lambda self: PEAKS)
-    workload = SMALL if LONG else replace(SMALL, backward=False)
-    monkeypatch.setattr("tinysegnet.bench.workloads.find_workloads", lambda words: [workload])
+    monkeypatch.setattr("tinysegnet.bench.workloads.find_workloads", lambda words: [SMALL])
     monkeypatch.setattr("tinysegnet.bench.measure.SAMPLE", 0.01)
     assert main(["bench", "small", "--rounds", "1", "--json", "--threads", "1"]) == 0
     (workload,) = json.loads(capsys.readouterr().out)["workloads"]

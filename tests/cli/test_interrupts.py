@@ -43,7 +43,7 @@ def duration(script, command, folder):
 @pytest.mark.skipif(os.name != "posix", reason="signals of processes")
 @pytest.mark.parametrize(("command", "count"), [
     ("--help", amount(4, 60)),
-    ("doctor", amount(2, 100)),
+    pytest.param("doctor", 100, marks=pytest.mark.long),
     pytest.param("gradcheck relu", 60, marks=pytest.mark.long),
     pytest.param("predict toy scenes/images --out out", 60, marks=pytest.mark.long),
     pytest.param("predict toy scenes/images --out out --jobs 2", 20, marks=pytest.mark.long),

@@ -7,7 +7,6 @@ import subprocess
 import sys
 
 import pytest
-from forms import amount
 from run_samples import write_run
 
 import tinysegnet as ts
@@ -98,25 +97,20 @@ def test_names_that_help_shows_without_importing_networks_are_right():
 # --- imports ---------------------------------------------------------------------------------------------------------
 
 HEAVY = ("numpy", "numba", "scipy", "matplotlib", "PIL", "jinja2", "tqdm", "safetensors", "rich.markdown", "av")
-# Run each command line in a fork of a process that has imported only the parser.
+# Run command lines one after the other, and print which modules are imported after each.
 IMPORTS = """
-import io, os, sys
+import io, sys
 import tinysegnet.cli.main
 assert not {{"cyclopts", "numpy", "typing"}} & set(sys.modules), "the entry is not light"
-import tinysegnet.cli.parser
+output, sys.stdout = sys.stdout, io.StringIO()
 for command in {commands!r}:
-    sys.stdout.flush()
-    if os.fork() == 0:
-        output, sys.stdout = sys.stdout, io.StringIO()
-        code = tinysegnet.cli.main.main(command.split())
-        print(command, code, *(name for name in {heavy!r} if name in sys.modules), sep=";", file=output, flush=True)
-        os._exit(0)
-    os.wait()
+    code = tinysegnet.cli.main.main(command.split())
+    print(command, code, *(name for name in {heavy!r} if name in sys.modules), sep=";", file=output)
 """
 
 
 def imports_of(commands, folder, **environment):
-    """Return the exit code of each command and the heavy modules that it imports."""
+    """Return the exit code of each command, and the heavy modules that it or a command before it imports."""
     done = subprocess.run(
         [sys.executable, "-c", IMPORTS.format(commands=commands, heavy=HEAVY)], cwd=folder,
         env={**os.environ, **environment}, capture_output=True, text=True, timeout=300, check=True,
@@ -125,29 +119,34 @@ def imports_of(commands, folder, **environment):
     return {command: (int(code), set(modules)) for command, code, *modules in rows}
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 def test_help_imports_nothing_heavy(tmp_path):
     pages = ["--help", "--version", "data --help", *(f"{command} --help" for command in COMMANDS)]
     found = imports_of(pages, tmp_path)
     assert found == dict.fromkeys(pages, (0, set()))
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
-def test_commands_import_only_what_they_use(tmp_path):
-    arrays = {"numpy", "PIL"}
+ARRAYS = {"numpy", "PIL"}
+# In a row, each command may import what those before it may.
+DATA_COMMANDS = {
+    "lessons copy": set(),
+    "doctor --clear-cache": set(),
+    "data check streets": ARRAYS | {"tqdm"},
+    "data scenes --out scenes --count 2 --size 16x16": ARRAYS | {"tqdm", "matplotlib"},
+}
+NETWORK_COMMANDS = {
+    "summary tiny": ARRAYS | {"numba", "scipy"},  # numba imports SciPy if it is installed
+    "doctor": ARRAYS | {"numba", "scipy", "safetensors"},
+    "predict toy streets/images --out out --scale 0.2": ARRAYS
+    | {"numba", "scipy", "safetensors", "matplotlib", "tqdm"},
+    "compare first second": ARRAYS | {"numba", "scipy", "safetensors", "matplotlib", "tqdm", "jinja2"},
+}
+
+
+@pytest.mark.parametrize("allowed", [DATA_COMMANDS, pytest.param(NETWORK_COMMANDS, marks=pytest.mark.long)], ids=len)
+def test_commands_import_only_what_they_use(tmp_path, allowed):
+    assert main(["data", "scenes", "--out", str(tmp_path / "streets"), "--count", "2", "--size", "16x16"]) == 0
     for name in ("first", "second"):
         write_run(tmp_path / name, data="gone")
-    allowed = {
-        "lessons copy": set(),
-        "doctor --clear-cache": set(),
-        "data scenes --out scenes --count 2 --size 16x16": arrays | {"matplotlib", "tqdm"},
-        "data check scenes": arrays | {"tqdm"},
-        "doctor": arrays | {"numba", "scipy", "safetensors"},  # numba imports SciPy if it is installed
-        "summary tiny": arrays | {"numba", "scipy"},
-        "compare first second": arrays | {"numba", "scipy", "matplotlib", "safetensors", "jinja2", "tqdm"},
-        "predict toy scenes/images --out out --scale 0.2": arrays
-        | {"numba", "scipy", "matplotlib", "safetensors", "tqdm"},
-    }
     found = imports_of(list(allowed), tmp_path, TINYSEGNET_CACHE=str(tmp_path / "cache"), TINYSEGNET_BACKEND="numpy")
     assert {command: code for command, (code, _) in found.items()} == dict.fromkeys(allowed, 0)
     extra = {command: found[command][1] - modules for command, modules in allowed.items()}
@@ -175,6 +174,7 @@ else:
 """
 
 
+@pytest.mark.long
 def test_the_package_imports_its_rooms_on_first_use():
     subprocess.run([sys.executable, "-c", LAZY], check=True, timeout=100)
 
@@ -199,7 +199,8 @@ for command in ("data scenes --count 1 --out scenes", "gradcheck relu"):
 """
 
 
-@pytest.mark.parametrize("settings", SETTINGS[: amount(1, None)], ids=lambda settings: " ".join(settings.values()))
+@pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: " ".join(settings.values()))
+@pytest.mark.long
 def test_wrong_settings_of_the_environment_cost_one_line_each(tmp_path, settings):
     done = subprocess.run(
         [sys.executable, "-c", DRAW_AND_COMPILE], cwd=tmp_path, env={**os.environ, **settings},
@@ -226,6 +227,7 @@ def test_invalid_settings_of_numba_are_removed_with_one_line(monkeypatch, capsys
 
 
 @pytest.mark.skipif(not runtime.JIT, reason="numba is not installed")
+@pytest.mark.long
 def test_a_missing_threading_layer_is_refused_in_one_line(tmp_path):
     pytest.importorskip("numba")
     if importlib.util.find_spec("tbb"):

@@ -273,6 +273,7 @@ def toy_page():
         yield browser
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", [(96, 128), (45, 61), (37, 53)])
 def test_a_browser_computes_the_toy_networks_logits_and_classes(size, toy_page):
     picture = random_picture(*size)

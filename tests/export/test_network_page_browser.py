@@ -23,6 +23,7 @@ def wrong(labels, image, loaded=None):
     return wrong_classes(labels, predict_logits(rounded(loaded.model), image, size=loaded.size))
 
 
+@pytest.mark.smoke
 def test_the_sample_is_segmented_as_by_predict(browser, toy_page):
     loaded = toy()
     with LivePage(browser, toy_page) as live:

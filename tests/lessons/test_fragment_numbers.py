@@ -23,6 +23,7 @@ def browser():
 # --- convolution ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.smoke
 def test_convolution_is_the_librarys(browser, tmp_path):
     with Shown(browser, tmp_path, "convolution") as shown:
         for _ in range(amount(20, 100)):

@@ -14,6 +14,7 @@ from tinysegnet_lessons.grader import Challenge, WrongAnswer, exercise, exercise
 
 CHALLENGES = [one for one in exercises().values() if isinstance(one, Challenge)]
 EXERCISES = [one for one in exercises().values() if one not in CHALLENGES]
+TRAINING = {"learning_rates", "measure_of_doubt", "frugal_segnet", "training_plan", "attribution"}  # they take seconds
 
 
 def refusal(name, answer):
@@ -71,7 +72,9 @@ def test_grader_refuses_none(exercise):
     assert "None" in refusal(exercise.name, lambda *_: None)
 
 
-@pytest.mark.parametrize("challenge", CHALLENGES, ids=lambda challenge: challenge.name)
+@pytest.mark.parametrize("challenge", [
+    pytest.param(one, id=one.name, marks=[pytest.mark.long] * (one.name in TRAINING)) for one in CHALLENGES
+])  # fmt: skip
 def test_reference_answer_reaches_the_goal_of_a_challenge(challenge, capsys):
     for one, two in zip(challenge.cases(), challenge.cases(), strict=True):
         np.testing.assert_equal(one, two)

@@ -1,8 +1,8 @@
 """The lessons: every source and every student's copy run to the end; the copy says which answers are not written.
 
-The short form runs the solved lessons, except for the longest, in one process without numba, in the fast mode: a cell
-with "fast" in its metadata runs that text instead of its own. The long form also runs the longest, and the students'
-copies in Jupyter kernels, with numba; building the site does the same with all solved lessons.
+The solved lessons run in one process without numba, in the fast mode: a cell with "fast" in its metadata runs that text
+instead of its own. The short form runs one of them. The long form also runs the students' copies in Jupyter kernels,
+with numba; building the site does the same with all solved lessons.
 TINYSEGNET_LESSONS=full runs both with the lessons' own numbers and prints the times.
 """
 
@@ -23,9 +23,9 @@ MAX_LINES = 15
 FULL = os.environ.get("TINYSEGNET_LESSONS") == "full"
 in_kernels = pytest.mark.usefixtures() if FULL else pytest.mark.long
 every_lesson = pytest.mark.parametrize("source", build.SOURCES, ids=lambda source: source.stem)
-LONGEST = {"08", "09a", "10", "11", "12", "14", "16"}  # together more than half of the time
+EXAMPLE_LESSON = "04"
 solved_lesson = pytest.mark.parametrize("source", [
-    pytest.param(source, id=source.stem, marks=[pytest.mark.long] * (build.number(source) in LONGEST))
+    pytest.param(source, id=source.stem, marks=[pytest.mark.long] * (build.number(source) != EXAMPLE_LESSON))
     for source in build.SOURCES
 ])  # fmt: skip
 ROOMS = ("", ".ops", ".layers", ".models", ".metrics", ".training.optim", ".data", ".viz", ".gradcheck")
@@ -276,6 +276,7 @@ grader.grade("output_size", my_output_size)
 """
 
 
+@pytest.mark.long
 def test_notebook_shows_a_wrong_answer_without_the_graders_traceback(tmp_path):
     """A wrong answer shows only the message; an error shows the learner's lines and none of the grader's."""
     (tmp_path / "98_graded.py").write_text(GRADED)

@@ -101,6 +101,7 @@ def test_lessons_reports_an_installation_without_lessons(tmp_path, capsys, monke
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.long
 def test_wheel_contains_notebooks_and_graders_but_no_solutions(tmp_path):
     pytest.importorskip("hatchling")
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]

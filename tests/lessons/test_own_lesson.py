@@ -33,8 +33,8 @@ def run_lesson(folder, **environment):
     assert failure is None, failure["shown"]
 
 
-@pytest.mark.parametrize("names", [pytest.param((), id="none", marks=pytest.mark.long), pytest.param(FIVE, id="five"),
-                                   pytest.param((*OPS, *MORE), id="all", marks=pytest.mark.long)])  # fmt: skip
+@pytest.mark.long
+@pytest.mark.parametrize("names", [(), FIVE, (*OPS, *MORE)], ids=["none", "five", "all"])
 def test_lesson_runs_with_the_answers_that_are_kept(names, tmp_path, capsys):
     kept(tmp_path, names)
     count = len(read_ops(tmp_path).mine)

@@ -43,6 +43,7 @@ from __future__ import annotations
 import golden_values
 import numpy as np
 import pytest
+from forms import amount
 
 from tinysegnet.gradcheck import check_op, find_variants
 from tinysegnet.ops.loss import softmax_cross_entropy_backward_numpy, softmax_cross_entropy_forward_numpy
@@ -66,7 +67,7 @@ def test_table_in_this_docstring_matches_the_bugs():
     assert table == {bug.number: (bug.seen_by_checker, bug.seen_by_comparison) for bug in bugs.values()}
 
 
-@pytest.mark.parametrize("bug", bugs.values(), ids=lambda bug: f"{bug.number} {bug.name}")
+@pytest.mark.parametrize("bug", list(bugs.values())[:: amount(4, 1)], ids=lambda bug: f"{bug.number} {bug.name}")
 def test_planted_bug_is_caught_as_declared(bug):
     report = check_op(bug.op, pair=bug.pair)
     assert report.ok == (not bug.seen_by_checker), f"\n{report}"
@@ -85,7 +86,7 @@ def test_comparison_with_the_library_agrees_with_pytorchs_answers(bug):
     assert (compare_op(bug.op, *bug.pair) > 1e-10) == bug.seen_by_comparison
 
 
-@pytest.mark.parametrize("op", OPS)
+@pytest.mark.parametrize("op", OPS[: amount(2, None)])
 def test_real_ops_pass_checker_and_comparison(op):
     pair = find_variants(op)["numpy"]
     assert check_op(op, pair=pair).ok

@@ -184,6 +184,7 @@ BAD = """<!doctype html><meta charset="utf-8"><a href="gone.html">a</a><a href="
 <script>console.error("told"); setTimeout(() => fetch("https://example.invalid/").catch(() => 0))</script>"""
 
 
+@pytest.mark.long
 def test_a_bad_page_is_found(tmp_path):
     demand(missing())
     path = tmp_path / "bad.html"

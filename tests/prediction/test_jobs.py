@@ -25,6 +25,12 @@ from tinysegnet.weights.checkpoint import save
 POSIX = pytest.mark.skipif(os.name != "posix", reason="signals of processes")
 
 
+@pytest.fixture(autouse=True)
+def one_backend(monkeypatch):
+    """Let other processes run the same variant of the ops as this one."""
+    monkeypatch.setenv("TINYSEGNET_BACKEND", amount("numpy", "numba"))
+
+
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     path = tmp_path_factory.mktemp("net") / "net.safetensors"
@@ -46,7 +52,6 @@ def contents(folder):
 
 def test_results_and_lines_do_not_depend_on_the_number_of_processes(checkpoint, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TINYSEGNET_BACKEND", amount("numpy", "numba"))  # in the other processes as in this one
     draw(tmp_path / "x", *(f"p{k}.png" for k in range(9)))
     draw(tmp_path / "y", "p1.jpg", "p3.png")  # whose stems are taken
     Image.fromarray(noise(300, 400)).save("x/p0.png")  # takes the longest, and comes first
@@ -81,6 +86,7 @@ def test_samples_of_a_picture_do_not_depend_on_the_others(checkpoint, tmp_path):
 
 
 @POSIX
+@pytest.mark.long
 def test_a_picture_that_ends_its_process_is_reported_and_the_others_are_segmented(
     checkpoint, tmp_path, capsys, monkeypatch
 ):
@@ -116,9 +122,8 @@ def test_an_error_of_the_disk_ends_all_processes_with_the_same_line(checkpoint, 
 
 
 @POSIX
-@pytest.mark.parametrize(("number", "whole_group"), [
-    (signal.SIGINT, True), pytest.param(signal.SIGTERM, False, marks=pytest.mark.long),
-])  # fmt: skip
+@pytest.mark.long
+@pytest.mark.parametrize(("number", "whole_group"), [(signal.SIGINT, True), (signal.SIGTERM, False)])
 def test_a_signal_ends_all_processes_and_counts_the_results(checkpoint, tmp_path, number, whole_group):
     """Ctrl-C in a terminal sends SIGINT to all processes of the command."""
     folder = draw(tmp_path / "x", *(f"p{k}.png" for k in range(60)), size=(300, 400))

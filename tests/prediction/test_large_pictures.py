@@ -53,9 +53,11 @@ def results(folder, stem="p"):
 
 
 FORMATS = [
-    ("PNG", "RGB", {}), ("PNG", "RGBA", {}), ("PNG", "P", {}), ("PNG", "L", {}), ("PNG", "LA", {}), ("PNG", "1", {}),
-    ("JPEG", "RGB", {}), ("JPEG", "L", {}), ("TIFF", "RGB", {}), ("TIFF", "RGB", {"compression": "tiff_lzw"}),
-    ("TIFF", "P", {}), ("TIFF", "1", {}), ("WEBP", "RGB", {}), ("WEBP", "RGBA", {"lossless": True}),
+    ("PNG", "RGBA", {}), ("PNG", "P", {}), ("JPEG", "L", {}), ("TIFF", "RGB", {"compression": "tiff_lzw"}),
+    ("TIFF", "1", {}), ("WEBP", "RGB", {}), *amount([], [
+        ("PNG", "RGB", {}), ("PNG", "L", {}), ("PNG", "LA", {}), ("PNG", "1", {}), ("JPEG", "RGB", {}),
+        ("TIFF", "RGB", {}), ("TIFF", "P", {}), ("WEBP", "RGBA", {"lossless": True}),
+    ]),
 ]  # fmt: skip
 
 
@@ -79,7 +81,7 @@ def test_the_results_are_those_of_a_picture_in_memory(kind, mode, options, check
     np.testing.assert_array_equal(read_labels(tmp_path / "bands" / "p_labels.png"), found["labels"])
 
 
-@pytest.mark.parametrize("orientation", amount((2, 3, 6, 7), range(1, 9)))
+@pytest.mark.parametrize("orientation", amount((3, 7), range(1, 9)))
 def test_large_pictures_are_turned_upright(orientation, checkpoint, tmp_path, request):
     exif = Image.Exif()
     exif[0x112] = orientation

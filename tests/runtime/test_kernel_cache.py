@@ -167,6 +167,7 @@ def run(cache, *arguments):
     return done.stderr.splitlines()
 
 
+@pytest.mark.long
 def test_a_new_process_announces_compiling_and_keeps_the_cache_private(tmp_path):
     (line,) = run(tmp_path)
     assert "Compiling" in line

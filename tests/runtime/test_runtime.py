@@ -93,6 +93,7 @@ def test_without_numba_the_numbers_are_the_same(usual):
     assert run(NO_NUMBA) == ["numpy", "conv2d_forward", usual[2], "True"]
 
 
+@pytest.mark.long
 def test_the_whole_package_works_without_numba():
     printed = run(NO_NUMBA, EVERYTHING)
     assert "numpy" in printed
@@ -111,6 +112,7 @@ def test_kernels_as_plain_python_train_the_same(usual):
 
 
 @pytest.mark.skipif(not runtime.JIT, reason="numba is not installed")
+@pytest.mark.long
 def test_kernels_without_threads_compute_the_same():
     assert run(program=ONE_KERNEL, TINYSEGNET_PARALLEL="0") == ["2.0"]
 
@@ -160,6 +162,7 @@ def run_workers(folder, method, used, **environment):
 @needs_fork
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere OpenMP survives a fork")
 @needs_threads
+@pytest.mark.long
 def test_a_forked_child_without_threads_fails_with_one_line(tmp_path):
     done = run_workers(tmp_path, "fork", "used", NUMBA_THREADING_LAYER="omp", TINYSEGNET_PARALLEL="1")
     assert done.returncode == 1
@@ -171,9 +174,9 @@ def test_a_forked_child_without_threads_fails_with_one_line(tmp_path):
 
 @needs_fork
 @pytest.mark.parametrize(("method", "used", "environment"), [
-    ("fork", "unused", {}),
+    pytest.param("fork", "unused", {}, marks=pytest.mark.long),
     pytest.param("forkserver", "used", {}, marks=pytest.mark.long),
-    ("spawn", "used", {}),
+    pytest.param("spawn", "used", {}, marks=pytest.mark.long),
     ("fork", "used", {"TINYSEGNET_BACKEND": "numpy"}),
 ])  # fmt: skip
 def test_child_processes_compute_what_their_parent_does(method, used, environment, tmp_path):
@@ -197,11 +200,13 @@ print(*ThreadPoolExecutor(4).map(work, range(4)))
 
 
 @needs_threads
+@pytest.mark.long
 def test_kernels_on_the_workqueue_are_launched_one_at_a_time():
     assert run(program=FOUR_THREADS, NUMBA_THREADING_LAYER="workqueue", TINYSEGNET_PARALLEL="1") == ["True"] * 4
 
 
 @needs_threads
+@pytest.mark.long
 def test_the_workqueue_alone_ends_the_process():
     direct = "from tinysegnet.runtime import launch; launch.OneAtATime.__call__ = launch.Dispatcher.__call__"
     with pytest.raises(AssertionError, match=r"[Cc]oncurrent"):
@@ -221,6 +226,7 @@ print(*names, type(relu).__name__, relu.py_func.__name__, len(relu.signatures))
 
 
 @needs_threads
+@pytest.mark.long
 def test_a_kernel_is_numbas_own_dispatcher_once_threads_have_started():
     """Therefore a safe launch costs nothing, and a kernel has all attributes of a dispatcher."""
     found = run(program=BEFORE_AND_AFTER, NUMBA_THREADING_LAYER="omp", TINYSEGNET_PARALLEL="1")

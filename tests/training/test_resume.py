@@ -194,6 +194,7 @@ def wait_for_training(process, run, step):
         time.sleep(0.005)
 
 
+@pytest.mark.usefixtures() if "TINYSEGNET_KILLS" in os.environ else pytest.mark.long
 def test_a_run_killed_at_random_moments_resumes_bit_for_bit(tmp_path, record_property, without_report):
     """The run is killed and resumed until it ends, and another run follows until all kills are done."""
     whole, run, rng = tmp_path / "whole", tmp_path / "killed", random.Random(0)

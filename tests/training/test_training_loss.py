@@ -136,8 +136,9 @@ def test_the_command_refuses_what_the_loss_cannot_use(tmp_path, capsys, options,
 def test_the_command_takes_a_number_per_class(tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr("tinysegnet.cli.train_command._train", lambda *passed: seen.append(passed[4]) or 0)
-    assert main(["train", "--class-weights", *map(str, OWN), "--loss", "focal", "--focal-gamma", "0"]) == 0
-    assert main(["train", "--class-weights", "none", "--weight-average", "0.99"]) == 0
-    assert main(["train", "--class-weights", "none", "--loss", "dice", "--recipe", "paper-basic"]) == 0
+    train = "train", "--limit", "2", "--size", "20x28"
+    assert main([*train, "--class-weights", *map(str, OWN), "--loss", "focal", "--focal-gamma", "0"]) == 0
+    assert main([*train, "--class-weights", "none", "--weight-average", "0.99"]) == 0
+    assert main([*train, "--class-weights", "none", "--loss", "dice", "--recipe", "paper-basic"]) == 0
     assert [(s.class_weights, s.loss, s.weight_average) for s in seen] == [
         (OWN, "focal", 0.0), ("none", "cross_entropy", 0.99), ("none", "dice", 0.0)]  # fmt: skip

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from forms import amount
 
 from tinysegnet.data import CAMVID, Palette
 from tinysegnet.data.palette import distinct_colors
@@ -14,7 +15,7 @@ def legend_of(composer, labels):
     return np.asarray(composer.frame(picture, labels), int)[composer.place[0] :]
 
 
-@pytest.mark.parametrize("place", [(480, 640), (481, 641), (200, 10), (96, 1280), (1080, 1920)])
+@pytest.mark.parametrize("place", [(480, 640), (481, 641), (200, 10), *amount([], [(96, 1280), (1080, 1920)])])
 @pytest.mark.parametrize("count", [1, 2, 11, 40])
 def test_all_classes_are_listed_at_places_that_do_not_depend_on_the_labels(place, count):
     palette = Palette(tuple(f"class {k}" for k in range(count)), distinct_colors(count))

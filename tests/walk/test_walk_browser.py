@@ -63,6 +63,7 @@ def test_every_sum_of_every_network_adds_up(browser, tmp_path, name):
             assert opened.page.locator(".bad").count() == 0
 
 
+@pytest.mark.smoke
 def test_click_shows_the_sum_of_the_pixel(browser, tiny_walk):
     with Opened(browser, tiny_walk, address="#forward:decoder2.conv1") as opened:
         assert opened.step == "forward:decoder2.conv1"

@@ -42,11 +42,13 @@ export class Drawing {
     context.lineCap = context.lineJoin = "round";
     for (const { color, width, points } of this.strokes) {
       const [[x, y], ...more] = points;
-      context.strokeStyle = color;
+      context.strokeStyle = context.fillStyle = color;
       context.lineWidth = Math.max(1, width * W);
       context.beginPath();
+      context.arc(x * W, y * H, context.lineWidth / 2, 0, 2 * Math.PI); // some browsers paint no line of one point
+      context.fill();
+      context.beginPath();
       context.moveTo(x * W, y * H);
-      context.lineTo(x * W, y * H); // a single point is a dot
       for (const [u, v] of more) context.lineTo(u * W, v * H);
       context.stroke();
     }
