@@ -2,8 +2,10 @@
 
 import { chooseChannel } from "walk/channels.js";
 import { legend } from "walk/classes.js";
-import { el, table } from "walk/elements.js";
+import { el, table, toggle } from "walk/elements.js";
+import { playJourney } from "walk/film.js";
 import { formula, headline } from "walk/headline.js";
+import { journey } from "walk/journey.js";
 import { networkMap } from "walk/network_map.js";
 import { format } from "walk/numbers.js";
 import { panel, readout } from "walk/panel.js";
@@ -35,8 +37,12 @@ export function startView(step, node) {
       readout(`x[${y}, ${x}]`, values, tensor, [y, x], "its colours ↓"),
       el("div", { class: "sum" },
         el("section", { class: "derivation", tabindex: -1 }, el("h2", {}, `One pixel: row ${y}, column ${x}`),
-          table(["colour", "value"], colours)),
+          table(["colour", "value"], colours),
+          el("p", { class: "choices" },
+            toggle("show its journey", state.journey, () => { state.journey = !state.journey; }),
+            el("button", { type: "button", class: "choice", onclick: playJourney }, "play its journey"))),
         whatIf(step, node, null, [y, x, channel]))),
+    state.journey ? journey(y, x) : null,
     formula(step),
   ];
 }

@@ -42,8 +42,8 @@ export function stepView(step, node) {
   const named = result.names && result.C > 1 ? ` (${result.names[channel]})` : "";
   const dots = result.grid.map((axis) => axis.length).join(" × ");
   const which = state.commonScale ? "the largest 99.5th percentile of any channel" : "each channel's 99.5th percentile";
-  const how = `Orange is above zero, and blue is below. Colours saturate at ${which}. ` +
-    `The ${dots} dots mark pixels whose numbers can be explained. A click selects the nearest dot.`;
+  const how = `Orange is above zero, and blue is below. Colours saturate at ${which}. `;
+  const click = `The ${dots} dots mark pixels whose numbers can be explained. A click selects the nearest dot.`;
   return [
     el("div", { class: "sight" },
       el("div", { class: "look" },
@@ -53,7 +53,7 @@ export function stepView(step, node) {
         el("p", { class: "choices" },
           toggle("one scale for all channels", state.commonScale, () => { state.commonScale = true; }),
           toggle("one scale per channel", !state.commonScale, () => { state.commonScale = false; })),
-        el("p", { class: "quiet" }, how),
+        el("p", { class: "quiet" }, how, el("span", { class: "screen-only" }, click)),
         arrows(step, node, y, x, channel),
         saveButtons()),
       readout(explanation.name, format(explanation.shown) + named, result, [y, x]),

@@ -1,0 +1,82 @@
+"""Measure the page of a walk: python tests/walk/walk_speed.py [NETWORK ...]
+
+For each network, "toy" for the bundled one or an architecture of full width with random weights, the script opens the
+page of a toy street of 96x128 pixels as a file. It prints the page's size, the time until the first step is drawn with
+all of its maps, and the time per step, both when it is drawn for the first time and again.
+"""
+
+import statistics
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from browser import launched
+from walk_pages import Opened, enlivened
+
+import tinysegnet as ts
+
+OPENINGS = 3
+PAINTED = """async () => {
+  await (await import("walk/main.js")).ready;
+  const maps = Array.from(document.querySelectorAll(".stage canvas"));
+  while (maps.some((map) => map.width === 300)) await new Promise((resolve) => setTimeout(resolve)); // not painted yet
+  return performance.now();
+}"""
+STEPS = """(await (async () => {
+  const times = [];
+  for (const step of steps) {
+    const start = performance.now();
+    await go(step.index);
+    document.body.getBoundingClientRect(); // ends the layout
+    times.push(performance.now() - start);
+  }
+  return times;
+})())"""
+
+
+@dataclass
+class Speed:
+    """Bytes, and milliseconds: the shortest time of some openings, and the times of all steps, first and again."""
+
+    size: int
+    first_picture: float
+    first: list[float]
+    again: list[float]
+
+
+def measure(browser, path, openings=OPENINGS) -> Speed:
+    """Open a page several times and draw all of its steps twice."""
+    pictures = []
+    for _ in range(openings):
+        with Opened(browser, path, is_walk=False, viewport={"width": 1280, "height": 800}) as opened:
+            pictures.append(opened.page.evaluate(PAINTED))
+            first, again = opened.evaluate(STEPS), opened.evaluate(STEPS)
+    return Speed(path.stat().st_size, min(pictures), first, again)
+
+
+def toy_walk(network, folder):
+    """Write the walk of a toy street, and return its path."""
+    street = ts.data.open_dataset("toy", "val")[0]
+    classes = int(street.labels.max()) + 1
+    model = ts.load_bundled("toy") if network == "toy" else enlivened(ts.build(network, classes))
+    palette = ts.data.open_dataset("toy", "val").palette
+    path = Path(folder) / f"{network}.html"
+    ts.walk(model, street.image, street.labels, palette=palette).save(path)
+    return path
+
+
+if __name__ == "__main__":
+    print(
+        "| network | page | first picture | steps | a step at first, median and slowest | again |\n|---|---|---|---|---|---|"
+    )
+    with tempfile.TemporaryDirectory() as folder, launched() as browser:
+        for network in sys.argv[1:] or ["toy"]:
+            speed = measure(browser, toy_walk(network, folder))
+            first, again = (
+                f"{statistics.median(times):.0f} ms, {max(times):.0f} ms" for times in (speed.first, speed.again)
+            )
+            print(f"| `{network}` | {speed.size / 1e6:.1f} MB | {speed.first_picture / 1000:.2f} s | {len(speed.first)} "
+                  f"| {first} | {again} |", flush=True)  # fmt: skip
