@@ -248,6 +248,19 @@ def test_pointer_shows_place_and_value(browser, tiny_walk):
         assert float(value.replace("\N{MINUS SIGN}", "-")) == pytest.approx(relu[channel], abs=0.02)
 
 
+def test_pointer_shows_the_window_of_the_pixel(browser, tiny_walk):
+    for step, box in (("forward:encoder2.conv1", [3, 3, 3, 3]), ("forward:encoder2.pool", [8, 8, 2, 2])):
+        with Opened(browser, tiny_walk, address=f"#{step}", viewport=viewport(DESKTOP)) as opened:
+            picture = opened.page.locator("section.panel[data-letter=out] .picture")
+            place = picture.bounding_box()
+            H, W = opened.evaluate("(({ H, W }) => [H, W])((await nodeOf(steps[state.step].node)).out)")
+            picture.hover(position={"x": 4.5 / W * place["width"], "y": 4.5 / H * place["height"]})
+            near = opened.page.locator("section.panel[data-letter=x] .near")
+            assert [int(near.get_attribute(name)) for name in ("y", "x", "height", "width")] == box
+            opened.page.mouse.move(0, 0)
+            assert near.count() == 0
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_page_is_accessible(browser, tiny_walk, scheme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python").Axe()

@@ -12,7 +12,7 @@ import { softmaxAt } from "walk/loss.js";
 import { chosenPixel } from "walk/navigation.js";
 import { smallMap } from "walk/network_map.js";
 import { format } from "walk/numbers.js";
-import { clickable, panel, readout } from "walk/panel.js";
+import { clickable, frame, panel, readout } from "walk/panel.js";
 import { data } from "walk/payload.js";
 import { saveButtons } from "walk/picture_file.js";
 import { state } from "walk/state.js";
@@ -120,14 +120,22 @@ function arraysOf(step, node) {
  * @param {number} x
  */
 function panels(step, node, y, x) {
-  const arrays = arraysOf(step, node);
-  return arrays.map(([letter, from, tensor], k) => {
+  const arrays = arraysOf(step, node), last = arrays.length - 1;
+  /** @type {import("walk/panel.js").Look} */
+  const look = (pixel) => made.slice(0, last).forEach((element, k) => {
+    element.querySelector(".near")?.remove();
+    const box = pixel && boxOf(step, node, arrays[k][2], ...pixel);
+    if (box) element.querySelector(".picture svg")?.append(frame(box, "mark near"));
+  });
+  const made = arrays.map(([letter, from, tensor], k) => {
     // the result, and the gradient that a skip source passes on unchanged, belong to the chosen pixel and channel
-    const own = k === arrays.length - 1 || (node.kind === "skip_source" && letter === "dout");
+    const own = k === last || (node.kind === "skip_source" && letter === "dout");
     const sameChannel = own || !mixesChannels(node), choose = sameChannel ? chooseChannel : chooseReading;
     const channel = Math.min(sameChannel ? state.channel : state.reading, tensor.shown - 1);
-    return panel({ letter, from, tensor, channel, choose, box: own ? [y, x, 1, 1] : boxOf(step, node, tensor, y, x) });
+    const box = own ? /** @type {Box} */ ([y, x, 1, 1]) : boxOf(step, node, tensor, y, x);
+    return panel({ letter, from, tensor, channel, choose, box, look: k === last ? look : undefined });
   });
+  return made;
 }
 
 /**
