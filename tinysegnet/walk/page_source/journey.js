@@ -58,10 +58,10 @@ export function journey(y, x) {
     const list = el("ol", {}, some.map((step) => stop(step, place)));
     return some.length ? [el("h3", {}, title), list] : [];
   };
-  return el("section", { class: "journey" },
+  return el("section", { class: "journey", tabindex: -1 },
     el("h2", {}, `The journey of the pixel in row ${y}, column ${x}`),
-    el("p", { class: "quiet" }, "Each card shows the maps at this place, in the channel whose number is largest here at " +
-      "the end of the stage. The ring marks the pixel. A card opens its step."),
+    el("p", { class: "quiet" }, "Each card shows a map, in the channel whose number is largest at this pixel at the end " +
+      "of the stage. The ring marks the pixel. A card opens its step."),
     part(data.labelled ? "From the picture to the loss" : "From the picture to the prediction", forward),
     part("The gradient's way back", backward));
 }
@@ -74,7 +74,7 @@ export function journey(y, x) {
  */
 function stop(step, place) {
   const canvas = el("canvas", {}), ring = el("i", { class: "ring" }), number = el("b", {}), text = el("span", {});
-  const name = step.way === "start" ? "picture" : step.layer ? step.name : step.shown;
+  const name = { start: "picture", answer: "prediction" }[/** @type {string} */ (step.way)] ?? step.shown;
   const onclick = () => goOnJourney(step.index, { push: true });
   const card = el("button", { type: "button", class: wayClass(step), "data-step": step.id, onclick },
     el("small", {}, name), el("span", { class: "view" }, canvas, ring), number, text);

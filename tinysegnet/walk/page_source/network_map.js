@@ -90,9 +90,10 @@ export function smallMap() {
  * @param {boolean} changed
  */
 function explanationOf(backward, changed) {
-  const which = "Each stage shows the channel with the largest standard deviation. Sizes are height × width × channels. ";
-  const bars = "The amber number is the root mean square of the gradients of a stage's maps. All bars have the same logarithmic " +
-    "scale: each tenth of their length is a factor of 4.";
+  const which = "Each stage shows the channel with the largest standard deviation. Sizes are height × width × " +
+    "channels. ";
+  const bars = "The amber number is the root mean square of the gradients of a stage's maps. All bars have the same " +
+    "logarithmic scale: each tenth of their length is a factor of 4.";
   if (changed) return "The maps follow from your changes, in the same channels and colours as the feature maps.";
   return which + (backward ? "Gradients flow from the loss back to the picture. " : "") + (data.labelled ? bars : "");
 }
@@ -116,7 +117,7 @@ function stageCard(stage, step, backward, changed) {
   return card({
     name, current: stageOf(step) === stage, target: stepOf(first, backward), title: `opens ${opens}`,
   }, canvas, el("b", {}, name), el("small", {}, times(shape)),
-  pooled ? el("small", {}, `pooled: ${times(pooled)}`) : null,
+  pooled ? el("small", {}, `pooled ${pooled.join("×")}`) : null,
   data.labelled && !changed ? bar : null,
   nodes.length > 1 ? el("small", { class: "opens" }, `opens ${opens.slice(name.length + 1)}`) : null);
 }

@@ -82,9 +82,8 @@ export function clickable(picture, label, tensor, box, channel, look) {
     look?.([row, column]);
     hover.style.cssText = `left: ${100 * across}%; top: ${100 * down}%; translate: ${side} 0.9rem`;
   };
-  const onpointerleave = () => look?.(null);
-  const attributes = { class: "picture", role: "img", "aria-label": label, onclick, onpointermove, onpointerleave, style };
-  return el("div", attributes, picture, above, hover);
+  const handlers = { onclick, onpointermove, onpointerleave: () => look?.(null) };
+  return el("div", { class: "picture", role: "img", "aria-label": label, style, ...handlers }, picture, above, hover);
 }
 
 /**

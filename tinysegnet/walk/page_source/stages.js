@@ -10,7 +10,8 @@ import { steps } from "walk/steps.js";
  * The layers whose names begin alike, such as encoder1.conv1 and encoder1.pool. `node` is the last one with maps of the
  * stage's full size. `pooled` is the shape after the stage if it is smaller. `level` is 0 for the largest maps.
  *
- * @typedef {{ name: string, nodes: number[], node: number, pooled: number[] | null, left: boolean, level: number }} Stage
+ * @typedef {{ name: string, nodes: number[], node: number, pooled: number[] | null, left: boolean, level: number
+ *   }} Stage
  */
 
 /** What a stage passes to a later stage beside the network's main path. */

@@ -2,7 +2,7 @@
 
 import { chooseChannel } from "walk/channels.js";
 import { legend } from "walk/classes.js";
-import { el, table, toggle } from "walk/elements.js";
+import { el, table } from "walk/elements.js";
 import { playJourney } from "walk/film.js";
 import { formula, headline } from "walk/headline.js";
 import { journey } from "walk/journey.js";
@@ -11,7 +11,7 @@ import { format } from "walk/numbers.js";
 import { panel, readout } from "walk/panel.js";
 import { data } from "walk/payload.js";
 import { saveButtons } from "walk/picture_file.js";
-import { state } from "walk/state.js";
+import { redraw, state } from "walk/state.js";
 import { pixelAt } from "walk/store.js";
 import { whatIf } from "walk/what_if_view.js";
 
@@ -39,12 +39,29 @@ export function startView(step, node) {
         el("section", { class: "derivation", tabindex: -1 }, el("h2", {}, `One pixel: row ${y}, column ${x}`),
           table(["colour", "value"], colours),
           el("p", { class: "choices" },
-            toggle("show its journey", state.journey, () => { state.journey = !state.journey; }),
-            el("button", { type: "button", class: "choice", onclick: playJourney }, "play its journey"))),
+            choice("show its journey", toggleJourney, String(state.journey)),
+            choice("play its journey", playJourney))),
         whatIf(step, node, null, [y, x, channel]))),
     state.journey ? journey(y, x) : null,
     formula(step),
   ];
+}
+
+/**
+ * @param {string} text
+ * @param {() => Promise<void>} onclick
+ * @param {string} [pressed]
+ */
+const choice = (text, onclick, pressed) =>
+  el("button", { type: "button", class: "choice", "aria-pressed": pressed, onclick }, text);
+
+/** Show the journey and scroll to it, or hide it. */
+async function toggleJourney() {
+  state.journey = !state.journey;
+  await redraw();
+  const section = /** @type {HTMLElement | null} */ (document.querySelector(".journey"));
+  section?.scrollIntoView({ block: "start" });
+  section?.focus({ preventScroll: true });
 }
 
 function overview() {
