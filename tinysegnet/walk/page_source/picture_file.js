@@ -30,6 +30,8 @@ function contents() {
       canvas.replaceWith(image);
     });
     copy.querySelectorAll(LEFT_OUT).forEach((element) => element.remove());
+    copy.querySelectorAll("[role=img]").forEach((element) =>
+      element.setAttribute("aria-label", (element.getAttribute("aria-label") ?? "").replace(/\. Click.*/, "")));
     copy.querySelectorAll("button").forEach((button) =>
       button.replaceWith(el("span", { class: button.className.replace("follow", "") }, ...button.childNodes)));
     return copy;
@@ -66,6 +68,7 @@ async function drawing() {
   const sheet = svg("style", {});
   sheet.textContent = style;
   root.dataset.theme = theme();
+  root.style.background = "var(--paper)"; // also below a fraction of a pixel
   frame.append(contents());
   root.append(sheet, frame);
   return { height, text: new XMLSerializer().serializeToString(root) };
