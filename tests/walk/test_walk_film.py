@@ -79,6 +79,18 @@ def test_journey_follows_one_pixel_there_and_back(browser, tiny_walk):
         assert page.locator(".clicked code").inner_text().endswith(f", {channels['forward', 'encoder2.relu1']}]")
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_journey_is_accessible(browser, tiny_walk, scheme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python").Axe()
+    with Opened(browser, tiny_walk, viewport=viewport(DESKTOP), color_scheme=scheme) as opened:
+        opened.page.get_by_role("button", name="show its journey").click()
+        opened.page.locator(".journey li:last-child b", has_text=re.compile(".")).last.wait_for()
+        found = axe.run(opened.page).response["violations"]
+        assert [(v["id"], [n["html"][:200] for n in v["nodes"]][:3]) for v in found] == []
+        section = opened.page.locator(".journey").bounding_box()
+        assert 0 <= section["y"] < DESKTOP[1], "the page scrolls to the journey"
+
+
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desk", "phone"])
 def test_journey_fits_the_screen(browser, tiny_walk, size):
     with Opened(browser, tiny_walk, viewport=viewport(size)) as opened:

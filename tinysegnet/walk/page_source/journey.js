@@ -60,8 +60,8 @@ export function journey(y, x) {
   };
   return el("section", { class: "journey", tabindex: -1 },
     el("h2", {}, `The journey of the pixel in row ${y}, column ${x}`),
-    el("p", { class: "quiet" }, "Each card shows a map, in the channel whose number is largest at this pixel at the end " +
-      "of the stage. The ring marks the pixel. A card opens its step."),
+    el("p", { class: "quiet" }, "Each card shows a map, in the channel whose number is largest at this pixel at the " +
+      "end of the stage. The ring marks the pixel. A card opens its step."),
     part(data.labelled ? "From the picture to the loss" : "From the picture to the prediction", forward),
     part("The gradient's way back", backward));
 }
