@@ -117,7 +117,7 @@ function stageCard(stage, step, backward, changed) {
   return card({
     name, current: stageOf(step) === stage, target: stepOf(first, backward), title: `opens ${opens}`,
   }, canvas, el("b", {}, name), el("small", {}, times(shape)),
-  pooled ? el("small", {}, `pooled ${pooled.join("×")}`) : null,
+  pooled ? el("small", { class: "pooled" }, `pooled ${pooled.join("×")}`) : null,
   data.labelled && !changed ? bar : null,
   nodes.length > 1 ? el("small", { class: "opens" }, `opens ${opens.slice(name.length + 1)}`) : null);
 }
