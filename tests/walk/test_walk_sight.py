@@ -1,14 +1,11 @@
-"""What a walk shows at first sight: the network on one screen, the sum beside the pictures, the film."""
+"""What a walk shows at first sight: the network on one screen, the sum beside the pictures."""
 
-import io
-import itertools
 import re
 
 import numpy as np
 import pytest
 from browser import DESKTOP, PHONE
 from forms import amount
-from PIL import Image
 from walk_pages import EVERY_KIND, IMAGE, Opened, labels_for, lively, network
 
 import tinysegnet as ts
@@ -23,6 +20,12 @@ def viewport(size):
     return dict(zip(("width", "height"), size, strict=True))
 
 
+def times(layers, name):
+    """Return the shape of a layer's output as the page writes it."""
+    shape = next(layer for layer in layers if layer.name == name).out.shape[1:]
+    return " \N{MULTIPLICATION SIGN} ".join(map(str, shape))
+
+
 def test_map_shows_every_stage_with_its_strongest_channel(browser, tiny_walk):
     walk = trace(lively("tiny", width=1 / 8), IMAGE, None)
     relu = next(layer for layer in walk.layers if layer.name == "encoder2.relu1").out[0]
@@ -31,7 +34,14 @@ def test_map_shows_every_stage_with_its_strongest_channel(browser, tiny_walk):
         names = [card.get_attribute("data-stage") for card in cards.all()]
         assert names == ["picture", "input", "encoder1", "decoder1", "classifier", "prediction", "loss", "encoder2",
                          "decoder2", "encoder3", "decoder3", "encoder4", "decoder4"]  # fmt: skip
-        assert opened.page.locator(".crossing").all_inner_texts() == ["indices"] * 4 + ["maps"]
+        *crossings, bottom = opened.page.locator(".crossing").all_inner_texts()
+        assert crossings == ["indices"] * 4
+        assert bottom.split("\n") == ["bottleneck", times(walk.layers, "encoder4.pool")]
+        texts = {name: opened.page.locator(f"[data-stage={name}]").inner_text().split("\n") for name in names}
+        for k in range(1, 5):
+            assert texts[f"encoder{k}"][1] == times(walk.layers, f"encoder{k}.relu1")
+            assert texts[f"encoder{k}"][2] == f"pooled {times(walk.layers, f'encoder{k}.pool').replace(' ', '')}"
+            assert texts[f"decoder{k}"][1] == times(walk.layers, f"decoder{k}.relu1")
         canvas = "document.querySelector('[data-stage=encoder2] canvas')"
         while opened.page.evaluate(f"{canvas}.width") != relu.shape[1]:
             opened.page.wait_for_timeout(20)
@@ -46,27 +56,46 @@ def test_map_leads_to_a_stage_and_marks_it(browser, tiny_walk):
     with Opened(browser, tiny_walk, viewport=viewport(DESKTOP)) as opened:
         page = opened.page
         assert page.locator(".stage[aria-current]").get_attribute("data-stage") == "picture"
-        page.locator("[data-stage=encoder3]").click()
-        opened.wait_for_step("forward:encoder3.relu1")
+        card = page.locator("[data-stage=encoder3]")
+        assert card.inner_text().split("\n")[-1] == "opens conv1"
+        card.click()
+        opened.wait_for_step("forward:encoder3.conv1")
         assert page.locator(".small-map").get_attribute("aria-label").endswith("encoder3")
         page.locator(".small-map").click()
         opened.wait_for_step("start")
         page.get_by_role("button", name="gradients").click()
         opened.settled()
-        page.locator("[data-stage=encoder3]").click()
-        opened.wait_for_step("backward:encoder3.relu1")
+        assert card.inner_text().split("\n")[-1] == "opens pool"  # the first one that the gradient reaches
+        card.click()
+        opened.wait_for_step("backward:encoder3.pool")
 
 
 def test_bars_of_the_map_show_the_sizes_of_gradients(browser, tiny_walk):
     model = lively("tiny", width=1 / 8)
     walk = trace(model, IMAGE, labels_for(model), ignore_label=255)
     names = {"encoder1": "encoder1.relu1", "decoder3": "decoder3.relu1", "classifier": "classifier"}
-    with Opened(browser, tiny_walk) as opened:
-        for stage, layer in names.items():
-            size = next(found for found in walk.layers if found.name == layer).dout.std()
-            title = opened.page.locator(f"[data-stage={stage}]").get_attribute("title")
-            shown = float(re.search(r"about (\S+)", title)[1].replace("\N{MINUS SIGN}", "-"))
-            assert shown == pytest.approx(size, rel=0.06)
+    with Opened(browser, tiny_walk, viewport=viewport(DESKTOP)) as opened:
+        sizes = {stage: np.sqrt(np.mean(next(found for found in walk.layers if found.name == layer).dout ** 2))
+                 for stage, layer in names.items()}  # fmt: skip
+        widths = set()
+        for stage, size in sizes.items():
+            card = opened.page.locator(f"[data-stage={stage}]")
+            assert float(card.locator(".size").inner_text()) == pytest.approx(size, rel=0.06)
+            whole, bar = (card.locator(f".size {part}").bounding_box()["width"] for part in ("span", "i"))
+            widths.add(round(whole))
+            share = 1 + np.log10(size / largest_gradient(walk)) / 6
+            assert bar / whole == pytest.approx(share, abs=0.02)
+        assert len(widths) == 1  # the bars share one scale
+
+
+def largest_gradient(walk):
+    """Return the largest root mean square of the gradients that the bars show."""
+    last = {}  # the last layer of each stage with maps of the stage's full size
+    for layer in walk.layers:
+        stage = layer.name.split(".")[0]
+        if layer.out.shape[1] >= last.get(stage, layer).out.shape[1]:
+            last[stage] = layer
+    return max(np.sqrt(np.mean(layer.dout**2)) for layer in last.values())
 
 
 @pytest.mark.parametrize("name", [EVERY_KIND, "article", "fcn-basic", "fixed-index"])
@@ -119,10 +148,15 @@ def test_path_of_links_leads_back(browser, tiny_walk):
         assert page.locator(".trail").count() == 0
         page.locator(".derivation table .follow").first.click()
         opened.wait_for_step("forward:decoder1.relu1")
+        page.locator(".trail button").first.wait_for()
+        second = re.findall(r"\d+", page.locator(".clicked code").inner_text())
         page.locator(".derivation table .follow").first.click()
         opened.wait_for_step("forward:decoder1.bn1")
         page.locator(".trail button").nth(1).wait_for()
-        assert page.locator(".trail button").first.inner_text() == first
+        assert page.locator(".trail button").first.get_attribute("title") == first
+        row, column, channel = second
+        assert page.locator(".trail button").nth(1).inner_text() == (
+            f"decoder1.relu1, channel {channel}, row {row}, column {column}")  # fmt: skip
         page.locator(".trail button").first.click()
         opened.wait_for_step("forward:classifier")
         page.locator(".trail").wait_for(state="detached")
@@ -214,72 +248,17 @@ def test_pointer_shows_place_and_value(browser, tiny_walk):
         assert float(value.replace("\N{MINUS SIGN}", "-")) == pytest.approx(relu[channel], abs=0.02)
 
 
-def test_film_goes_on_by_itself_until_the_reader_acts(browser, tiny_walk):
-    with Opened(browser, tiny_walk, address="#forward:encoder1.conv1") as opened:
-        page = opened.page
-        page.clock.install()
-        page.keyboard.press("p")
-        page.wait_for_selector("#film:not([hidden]) p")
-        assert re.search(r"27|18|12 products add up", page.locator("#film p").inner_text())
-        page.clock.run_for(4100)
-        opened.wait_for_step("forward:encoder1.bn1")
-        page.locator("#film", has_text="encoder1.bn1").wait_for()
-        page.keyboard.press("ArrowRight")
-        opened.wait_for_step("forward:encoder1.relu1")
-        assert page.locator("#film").is_hidden()
-        page.clock.run_for(9000)
-        assert opened.step == "forward:encoder1.relu1"
-
-
-def test_film_shows_the_steps_of_one_op(browser, tiny_walk):
-    with Opened(browser, tiny_walk, address="#forward:encoder1.conv1") as opened:
-        page = opened.page
-        page.clock.install()
-        page.keyboard.press("p")
-        page.locator("#film select").select_option("max-pooling")
-        for step in ("forward:encoder1.pool", "forward:encoder2.pool", "forward:encoder3.pool"):
-            page.locator("#film", has_text=opened.step.split(":")[1]).wait_for()
-            page.clock.run_for(4100)
-            opened.wait_for_step(step)
-
-
-def test_step_is_saved_as_a_picture(browser, tiny_walk):
-    with Opened(browser, tiny_walk, address="#forward:encoder2.conv1", viewport=viewport(DESKTOP)) as opened:
-        with opened.page.expect_download() as found:
-            opened.page.get_by_role("button", name="save as PNG").click()
-        assert found.value.suggested_filename == "forward_encoder2.conv1.png"
-        with open(found.value.path(), "rb") as file:
-            picture = np.asarray(Image.open(io.BytesIO(file.read())).convert("RGB"))
-        assert picture.shape[1] > 2 * 1000
-        assert len(np.unique(picture.reshape(-1, 3)[::101], axis=0)) > 50
-        with opened.page.expect_download() as found:
-            opened.page.get_by_role("button", name="save as SVG").click()
-        with open(found.value.path(), encoding="utf-8") as file:
-            text = file.read()
-        assert "encoder2.conv1" in text
-        assert text.count("data:image/png") >= 2
-        opened.complaints.clear()  # the picture of the step is a data: URL
-
-
-def test_played_sum_is_saved_as_an_animation(browser, tiny_walk):
-    with Opened(browser, tiny_walk, address="#forward:encoder2.conv1", viewport=viewport(DESKTOP)) as opened:
-        positions = opened.page.locator(".stack > div:not(.outside)").count()
-        opened.evaluate("document.documentElement.setAttribute('data-theme', 'light')")
-        with opened.page.expect_download() as found:
-            opened.page.get_by_role("button", name="save it as GIF").click()
-        with Image.open(found.value.path()) as film:
-            assert film.n_frames == positions + 2  # the beginning and the end
-            assert film.info["loop"] == 0
-            frames = []
-            for number in range(film.n_frames):
-                film.seek(number)
-                frames.append(np.asarray(film.convert("RGB"), int))
-        with opened.page.expect_download() as found:
-            opened.page.get_by_role("button", name="save as PNG").click()
-        end = np.asarray(Image.open(found.value.path()).convert("RGB").resize(frames[0].shape[1::-1]), int)
-        assert np.abs(frames[-1] - end).mean() < 6
-        assert all((one != other).any() for one, other in itertools.pairwise(frames))
-        opened.complaints.clear()  # the pictures of the step are data: URLs
+def test_pointer_shows_the_window_of_the_pixel(browser, tiny_walk):
+    for step, box in (("forward:encoder2.conv1", [3, 3, 3, 3]), ("forward:encoder2.pool", [8, 8, 2, 2])):
+        with Opened(browser, tiny_walk, address=f"#{step}", viewport=viewport(DESKTOP)) as opened:
+            picture = opened.page.locator("section.panel[data-letter=out] .picture")
+            place = picture.bounding_box()
+            H, W = opened.evaluate("(({ H, W }) => [H, W])((await nodeOf(steps[state.step].node)).out)")
+            picture.hover(position={"x": 4.5 / W * place["width"], "y": 4.5 / H * place["height"]})
+            near = opened.page.locator("section.panel[data-letter=x] .near")
+            assert [int(near.get_attribute(name)) for name in ("y", "x", "height", "width")] == box
+            opened.page.mouse.move(0, 0)
+            assert near.count() == 0
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -1,27 +1,34 @@
-// The film: the chosen pixel from the picture to the loss, and its gradient on the way home, one step after another.
+// The film: one step after another, from the picture to the loss and back. It shows all steps, those of one op, or the
+// journey of one pixel.
 
 import { byId, el, svg } from "walk/elements.js";
-import { explain } from "walk/explain.js";
+import { captionOf } from "walk/captions.js";
+import { goOnJourney } from "walk/journey.js";
 import { chosenPixel, go } from "walk/navigation.js";
-import { short } from "walk/numbers.js";
-import { data } from "walk/payload.js";
 import { state } from "walk/state.js";
 import { resultOf, steps } from "walk/steps.js";
 import { nodeOf } from "walk/store.js";
 
-/** @import { Explanation } from "walk/explanation.js" */
-/** @import { LoadedNode } from "walk/store.js" */
-
 const SPEEDS = [0.5, 1, 2, 4], DURATION = 4000; // milliseconds per step at speed 1
-const film = { playing: false, speed: 1, timer: 0, op: "" };
+const ALL = "all steps", JOURNEY = "this pixel's journey";
+const film = { playing: false, speed: 1, timer: 0, shows: ALL };
 const ops = [...new Set(steps.filter((step) => step.layer).map((step) => step.title))]; // such as convolution
 
 /** Start the film at the present step, or pause it. */
 export function playOrPause() {
   film.playing = !film.playing;
-  if (film.playing && state.step === steps.length - 1) return go(0, { film: true }).then(show);
+  if (film.playing && state.step === steps.length - 1) return goTo(0).then(show);
   return show();
 }
+
+/** Start the film of the journey of the pixel that is shown, at the picture. */
+export function playJourney() {
+  Object.assign(film, { playing: true, shows: JOURNEY });
+  return goTo(0).then(show);
+}
+
+/** @param {number} index */
+const goTo = (index) => (film.shows === JOURNEY ? goOnJourney : go)(index, { film: true });
 
 /** Pause the film, because the reader does something else. */
 export function pause() {
@@ -40,7 +47,7 @@ async function show() {
   if (!film.playing) return;
   const step = steps[state.step], speed = el("button", { type: "button", class: "choice", onclick: changeSpeed },
     `speed ${film.speed}×`);
-  bar.replaceChildren(el("p", {}, el("b", {}, step.shown), ": ", await caption()), opChoice(), speed);
+  bar.replaceChildren(el("p", {}, el("b", {}, step.shown), ": ", await caption()), choice(), speed);
   film.timer = window.setTimeout(advance, DURATION / film.speed);
 }
 
@@ -50,14 +57,15 @@ function pauseSign() {
   return sign;
 }
 
-/** Let the reader choose the op whose steps the film shows. */
-function opChoice() {
-  const select = el("select", { "aria-label": "steps of the film" }, ["", ...ops].map((op) =>
-    el("option", { value: op, selected: op === film.op }, op || "all steps")));
+/** Let the reader choose what the film shows. */
+function choice() {
+  const select = el("select", { "aria-label": "steps of the film" }, [ALL, JOURNEY, ...ops].map((text) =>
+    el("option", { value: text, selected: text === film.shows }, text)));
   select.onfocus = () => clearTimeout(film.timer); // an open list must stay
   select.onchange = () => {
-    film.op = select.value;
-    show();
+    if (select.value === JOURNEY) return playJourney();
+    film.shows = select.value;
+    return show();
   };
   return select;
 }
@@ -68,37 +76,16 @@ function changeSpeed() {
 }
 
 async function advance() {
-  const next = steps.findIndex((step, k) => k > state.step && (!film.op || step.title === film.op));
+  const ofOp = ops.includes(film.shows);
+  const next = steps.findIndex((step, k) => k > state.step && (!ofOp || step.title === film.shows));
   if (next < 0) return pause();
-  await go(next, { film: true });
+  await goTo(next);
   return show();
 }
 
 /** Return a sentence on how the present step computes the chosen pixel's number. */
 async function caption() {
   const step = steps[state.step], node = await nodeOf(step.node), result = resultOf(step, node);
-  const [y, x] = chosenPixel(result), c = Math.min(state.channel, result.shown - 1);
-  if (step.way === "start") return `the journey of the pixel in row ${y}, column ${x} begins.`;
-  return sentence(node, explain(step, node, y, x, c));
-}
-
-/**
- * @param {LoadedNode} node
- * @param {Explanation} explanation
- */
-function sentence(node, { name, shown, note, sum, softmax, label, lines }) {
-  if (sum) return `${sum.terms.length} products add up to ${name} = ${short(shown)}.`;
-  if (softmax && label !== undefined) {
-    const { name: right } = data.classes[label], p = short(softmax.probs[label]);
-    return `p of ${right}, the true class, is ${p}, so ${name} = ${short(shown)}.`;
-  }
-  if (softmax && softmax.best >= 0) {
-    const best = softmax.probs[softmax.best], { name: predicted } = data.classes[softmax.best];
-    return `the largest of ${softmax.probs.length} probabilities is ${short(best)}, for ${predicted}.`;
-  }
-  if (!lines) return `${name} = ${short(shown)}. ${note ?? ""}`;
-  const [, value, remark] = lines[0], pools = node.kind === "max_pool2d" && name.startsWith("out");
-  if (pools) return `the largest of ${lines.length - 1} numbers is ${name} = ${short(shown)}.`;
-  const from = typeof value === "number" ? `${short(value)} becomes ` : "", last = lines[lines.length - 1][2];
-  return `${from}${name} = ${short(shown)}${remark || last ? ` (${remark || last})` : ""}.`;
+  const [y, x] = chosenPixel(result);
+  return captionOf(step, node, y, x, Math.min(state.channel, result.shown - 1));
 }

@@ -45,5 +45,5 @@ export function linksNote(sources) {
   let text = `${how} ${count - links} of the ${count} numbers here have no link, ${why}`;
   if (links === count) text = how;
   if (!links) text = `These numbers have no links, ${why}`;
-  return el("p", { class: "quiet" }, text);
+  return el("p", { class: "quiet screen-only" }, text);
 }

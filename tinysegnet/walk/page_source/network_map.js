@@ -3,9 +3,9 @@
 import { colourOf, paint } from "walk/colours.js";
 import { el, svg, toggle } from "walk/elements.js";
 import { go } from "walk/navigation.js";
-import { format, short, times } from "walk/numbers.js";
+import { format, plain, times } from "walk/numbers.js";
 import { data } from "walk/payload.js";
-import { crossings, stageOf, stages } from "walk/stages.js";
+import { bottleneck, crossings, stageOf, stages } from "walk/stages.js";
 import { state } from "walk/state.js";
 import { steps, wayClass } from "walk/steps.js";
 import { tensorOf } from "walk/store.js";
@@ -17,9 +17,12 @@ import { coloursOfClasses, paintRgb } from "walk/what_if_view.js";
 /** @import { Step } from "walk/steps.js" */
 /** @import { StageMap } from "walk/what_if.js" */
 
-/** The sizes of the gradients of all stages, 0..1 on a logarithmic scale over six powers of ten. */
+/** The root mean squares of all stages' gradients, also as 0..1 on a logarithmic scale over six powers of ten. */
 const gradientSizes = (() => {
-  const sizes = stages.map(({ node }) => data.tensors[data.nodes[node].dresult ?? -1]?.statistics.std ?? 0);
+  const sizes = stages.map(({ node }) => {
+    const { mean, std } = data.tensors[data.nodes[node].dresult ?? -1]?.statistics ?? {};
+    return Math.hypot(mean ?? 0, std ?? 0);
+  });
   const most = Math.max(...sizes);
   return new Map(stages.map((stage, k) =>
     [stage, { size: sizes[k], share: sizes[k] > 0 ? Math.max(0.02, 1 + Math.log10(sizes[k] / most) / 6) : 0 }]));
@@ -41,7 +44,7 @@ export function networkMap() {
       el("div", { class: "left" }, level === 0 ? pictureCard(step, changed) : null, cards(left)),
       el("div", { class: "crossings" }, crossings.filter(({ from, to }) => left.includes(from) && right.includes(to))
         .map(({ what }) => el("span", { class: "crossing" }, cut && what === "indices" ? "no indices" : what)),
-        level === levels[levels.length - 1] ? el("span", { class: "crossing main" }, "maps") : null),
+        level === levels[levels.length - 1] ? bottom() : null),
       el("div", { class: "right" }, cards(right), level === 0 ? endCards(step, changed) : null));
   });
   const choose = (/** @type {typeof state.mapShows} */ what) => () => { state.mapShows = what; };
@@ -53,6 +56,12 @@ export function networkMap() {
       state.changes.length ? toggle("with your changes", changed, choose("changes")) : null),
     el("div", { style: `--columns: ${2 * half}` }, rows),
     el("p", { class: "quiet" }, explanationOf(backward, changed)));
+}
+
+/** Return the arrow at the bottom of the U, with the size of the smallest maps. */
+function bottom() {
+  if (!bottleneck) return el("span", { class: "crossing main" }, "maps");
+  return el("span", { class: "crossing main" }, el("b", {}, "bottleneck"), el("small", {}, times(bottleneck)));
 }
 
 /** Return a button with a small drawing of the network and a dot at the current stage. It leads to the network. */
@@ -81,11 +90,12 @@ export function smallMap() {
  * @param {boolean} changed
  */
 function explanationOf(backward, changed) {
-  const which = "Each stage shows the channel with the largest standard deviation.";
-  const bars = " The bar below it shows the standard deviation of its gradients, on a logarithmic scale: each tenth " +
-    "of its length is a factor of 4.";
+  const which = "Each stage shows the channel with the largest standard deviation. Sizes are height × width × " +
+    "channels. ";
+  const bars = "The amber number is the root mean square of the gradients of a stage's maps. All bars have the same " +
+    "logarithmic scale: each tenth of their length is a factor of 4.";
   if (changed) return "The maps follow from your changes, in the same channels and colours as the feature maps.";
-  return backward ? `${which} Gradients flow from the loss back to the picture.` : which + (data.labelled ? bars : "");
+  return which + (backward ? "Gradients flow from the loss back to the picture. " : "") + (data.labelled ? bars : "");
 }
 
 /**
@@ -100,14 +110,16 @@ function stageCard(stage, step, backward, changed) {
   const canvas = el("canvas", { style: `aspect-ratio: ${shape[1]} / ${shape[0]}` });
   const painted = tensorOf(index).then((tensor) => paint(canvas, tensor, strongest));
   if (changed) painted.then(changedRun).then(({ maps }) => repaint(canvas, maps.get(stage.name), index, strongest));
-  const { size = 0, share = 0 } = gradientSizes.get(stage) ?? {};
-  const length = el("span", { class: "size" }, el("i", { style: `width: ${100 * share}%` }));
-  const bar = data.labelled && !changed ? length : null;
-  const note = data.labelled ? `, gradients of about ${short(size)}` : "";
+  const { size = 0, share = 0 } = gradientSizes.get(stage) ?? {}, { name, nodes, pooled } = stage;
+  const bar = el("span", { class: "size", title: "root mean square of the gradients" },
+    el("span", {}, el("i", { style: `width: ${100 * share}%` })), plain(size));
+  const first = backward ? nodes[nodes.length - 1] : nodes[0], opens = data.nodes[first].name;
   return card({
-    name: stage.name, current: stageOf(step) === stage, target: stepOf(stage.node, backward),
-    title: `${stage.name}: ${times(shape)}${note}`,
-  }, canvas, el("b", {}, stage.name), el("small", {}, times(shape)), bar);
+    name, current: stageOf(step) === stage, target: stepOf(first, backward), title: `opens ${opens}`,
+  }, canvas, el("b", {}, name), el("small", {}, times(shape)),
+  pooled ? el("small", { class: "pooled" }, `pooled ${pooled.join("×")}`) : null,
+  data.labelled && !changed ? bar : null,
+  nodes.length > 1 ? el("small", { class: "opens" }, `opens ${opens.slice(name.length + 1)}`) : null);
 }
 
 /**

@@ -18,6 +18,19 @@ export function format(value) {
  */
 export const short = (value) => written(value, 3, 1e-3, 1e4);
 
+const SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹";
+
+/**
+ * Write a size with two significant digits and without an exponent or, if it is very small, as in 1.2 × 10⁻⁷.
+ *
+ * @param {number} size  at least 0
+ */
+export function plain(size) {
+  if (size === 0 || size >= 1e-6 || !Number.isFinite(size)) return String(Number(size.toPrecision(2)));
+  const [digits, power] = size.toExponential(1).split("e-");
+  return `${digits} × 10⁻${Array.from(power, (digit) => SUPERSCRIPTS[Number(digit)]).join("")}`;
+}
+
 /**
  * Write a number with a true minus sign and, if it is smaller than `least` or at least `most`, with an exponent.
  *

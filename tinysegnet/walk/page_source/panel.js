@@ -10,6 +10,7 @@ import { redraw, state } from "walk/state.js";
 /** @import { Tensor } from "walk/store.js" */
 
 /** @typedef {[y: number, x: number, height: number, width: number]} Box  of pixels */
+/** @typedef {(pixel: [y: number, x: number] | null) => void} Look  called for the pixel under the pointer */
 
 const FEW_CHANNELS = 16; // number of channels that are shown until the reader asks for all
 
@@ -22,20 +23,28 @@ const channelName = (tensor, channel) => (tensor.names ? tensor.names[channel] :
 /**
  * Show an array with its letter (x, out, dout, ...), its origin or destination (from), and a frame around the box.
  *
- * @param {{ letter: string, from: string, tensor: Tensor, channel: number, choose: (channel: number) => void, box: Box
- *   }} what
+ * @param {{ letter: string, from: string, tensor: Tensor, channel: number, choose: (channel: number) => void, box: Box,
+ *   look?: Look }} what
  */
-export function panel({ letter, from, tensor, channel, choose, box }) {
+export function panel({ letter, from, tensor, channel, choose, box, look }) {
   const canvas = el("canvas", { "aria-hidden": "true" });
   paint(canvas, tensor, channel);
   const label = `${letter}, ${channelName(tensor, channel)}. Click a pixel to see how its number was computed`;
   return el("section", { class: "panel", "data-letter": letter },
     el("h2", {}, el("b", {}, letter), ` ${times(tensor.shape)}`, el("small", {}, from)),
-    clickable(canvas, label, tensor, box, channel),
+    clickable(canvas, label, tensor, box, channel, look),
     scaleBar(tensor, channel),
     smallPictures(tensor, channel, choose),
     statistics(tensor.statistics));
 }
+
+/**
+ * Return a frame around pixels.
+ *
+ * @param {Box} box
+ * @param {string} kind
+ */
+export const frame = ([y, x, height, width], kind) => svg("rect", { x, y, width, height, class: kind });
 
 /**
  * Show a picture that can be clicked, with a dot at each pixel that can be explained and a frame around a box.
@@ -45,14 +54,15 @@ export function panel({ letter, from, tensor, channel, choose, box }) {
  * @param {Tensor} tensor
  * @param {Box} box
  * @param {number} [channel]  whose numbers are shown beside the pointer
+ * @param {Look} [look]
  */
-export function clickable(picture, label, tensor, [y, x, height, width], channel) {
+export function clickable(picture, label, tensor, box, channel, look) {
   const { H, W, grid: [rows, columns] } = tensor;
   const above = svg("svg", { viewBox: `0 0 ${W} ${H}`, preserveAspectRatio: "none" }), r = Math.min(0.35, W / 250);
   for (const row of rows) {
     for (const column of columns) above.append(svg("circle", { cx: column + 0.5, cy: row + 0.5, r, class: "dot" }));
   }
-  above.append(svg("rect", { x, y, width, height, class: "mark" }));
+  above.append(frame(box, "mark"));
   const onclick = (/** @type {MouseEvent} */ event) => {
     const bounds = picture.getBoundingClientRect();
     state.place = [(event.clientY - bounds.top) / bounds.height, (event.clientX - bounds.left) / bounds.width];
@@ -69,10 +79,11 @@ export function clickable(picture, label, tensor, [y, x, height, width], channel
     const column = Math.min(W - 1, Math.max(0, Math.floor(across * W)));
     hover.textContent = `[${row}, ${column}] ${readable(tensor, row, column, channel)}`;
     const side = across > 0.6 ? "-105%" : "0.8rem";
+    look?.([row, column]);
     hover.style.cssText = `left: ${100 * across}%; top: ${100 * down}%; translate: ${side} 0.9rem`;
   };
-  const attributes = { class: "picture", role: "img", "aria-label": label, onclick, onpointermove, style };
-  return el("div", attributes, picture, above, hover);
+  const handlers = { onclick, onpointermove, onpointerleave: () => look?.(null) };
+  return el("div", { class: "picture", role: "img", "aria-label": label, style, ...handlers }, picture, above, hover);
 }
 
 /**

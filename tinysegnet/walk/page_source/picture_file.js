@@ -1,12 +1,14 @@
-// Saves the present step as a picture, SVG or PNG, as it is on the screen, or its sum as an animated GIF.
+// Saves the present step as a picture, SVG or PNG, or its sum as an animated GIF. All have the same width on every
+// screen.
 
 import { theme } from "walk/colours.js";
 import { el, svg } from "walk/elements.js";
 import { encodeGif } from "walk/gif.js";
+import { data } from "walk/payload.js";
 import { state } from "walk/state.js";
 import { steps } from "walk/steps.js";
 
-const SCALE = 2; // pixels of the PNG per pixel of the page
+const WIDTH = 1280; // pixels
 const GIF_DELAY = 800; // milliseconds per frame
 
 /** Return the buttons that save the present step. */
@@ -14,25 +16,62 @@ export const saveButtons = () => el("p", { class: "choices" },
   el("button", { type: "button", class: "choice", onclick: saveSvg }, "save as SVG"),
   el("button", { type: "button", class: "choice", onclick: savePng }, "save as PNG"));
 
-/** Return the present step as SVG: the page's own elements and style, with canvases as pictures. */
-function drawing() {
-  const shown = /** @type {HTMLElement} */ (document.querySelector(".sight, .network-map"));
-  const { width } = shown.getBoundingClientRect(), copy = /** @type {HTMLElement} */ (shown.cloneNode(true));
-  const canvases = shown.querySelectorAll("canvas");
-  copy.querySelectorAll("canvas").forEach((canvas, k) => {
-    const image = el("img", { src: canvases[k].toDataURL(), alt: "", style: canvas.getAttribute("style") });
-    canvas.replaceWith(image);
+// Not part of a picture: controls, and what belongs to further questions. Links in sentences and tables become text.
+const LEFT_OUT = [".choices", ".thumbs", ".statistics", ".readout", ".small-map", ".trail", ".what-if", ".gradient",
+  ".dot", ".hover", ".opens", ".screen-only", "button:not(.stage, .follow)", "select", "input"].join();
+
+/** Return the step's title, pictures and calculation without controls. Canvases become images. */
+function contents() {
+  const parts = steps[state.step].way === "start" ? "main > .headline, main > .network-map" : "main > .sight";
+  const copies = Array.from(document.querySelectorAll(parts), (part) => {
+    const copy = /** @type {HTMLElement} */ (part.cloneNode(true)), canvases = part.querySelectorAll("canvas");
+    copy.querySelectorAll("canvas").forEach((canvas, k) => {
+      const image = el("img", { src: canvases[k].toDataURL(), alt: "", style: canvas.getAttribute("style") });
+      canvas.replaceWith(image);
+    });
+    copy.querySelectorAll(LEFT_OUT).forEach((element) => element.remove());
+    copy.querySelectorAll("[role=img]").forEach((element) =>
+      element.setAttribute("aria-label", (element.getAttribute("aria-label") ?? "").replace(/\. Click.*/, "")));
+    copy.querySelectorAll("button").forEach((button) =>
+      button.replaceWith(el("span", { class: button.className.replace("follow", "") }, ...button.childNodes)));
+    return copy;
   });
-  const column = /** @type {HTMLElement | null} */ (shown.querySelector(".sum"));
-  const height = Math.max(shown.scrollHeight, column?.scrollHeight ?? 0) + 40;
-  const root = svg("svg", { width: Math.ceil(width + 40), height: Math.ceil(height) }), style = svg("style", {});
-  style.textContent = [...document.querySelectorAll("style")].map((element) => element.textContent).join("\n");
+  return el("div", { class: "picture-file" }, copies, el("p", { class: "quiet" }, `${data.title} · tinysegnet`));
+}
+
+/**
+ * Return the height of a page as wide as the picture.
+ *
+ * @param {HTMLElement} content
+ * @param {string} style
+ */
+async function heightOf(content, style) {
+  const frame = el("iframe", { width: WIDTH, height: 800, style: "position: fixed; left: -9999px; border: 0" });
+  document.body.append(frame);
+  const page = /** @type {Document} */ (frame.contentDocument), sheet = page.createElement("style");
+  page.write("<!doctype html>"); // without it, tables would have other sizes
+  page.close();
+  sheet.textContent = style;
+  page.head.append(sheet);
+  page.body.replaceWith(page.adoptNode(content));
+  await Promise.all(Array.from(content.querySelectorAll("img"), (image) => image.decode()));
+  const { height } = content.getBoundingClientRect();
+  frame.remove();
+  return Math.ceil(height);
+}
+
+/** Return the present step as SVG, in the page's own elements and style. */
+async function drawing() {
+  const style = [...document.querySelectorAll("style")].map((element) => element.textContent).join("\n");
+  const height = await heightOf(contents(), style);
+  const root = svg("svg", { width: WIDTH, height }), frame = svg("foreignObject", { width: WIDTH, height });
+  const sheet = svg("style", {});
+  sheet.textContent = style;
   root.dataset.theme = theme();
-  root.style.background = getComputedStyle(document.body).backgroundColor;
-  const frame = svg("foreignObject", { width: "100%", height: "100%" });
-  frame.append(el("div", { class: "picture-file" }, copy));
-  root.append(style, frame);
-  return { width: width + 40, height, text: new XMLSerializer().serializeToString(root) };
+  root.style.background = "var(--paper)"; // also below a fraction of a pixel
+  frame.append(contents());
+  root.append(sheet, frame);
+  return { height, text: new XMLSerializer().serializeToString(root) };
 }
 
 /** @param {string} text */
@@ -47,24 +86,22 @@ function download(href, ending) {
   link.click();
 }
 
-const saveSvg = () => download(urlOf(drawing().text), "svg");
+async function saveSvg() {
+  download(urlOf((await drawing()).text), "svg");
+}
 
-/**
- * Draw the present step on a canvas.
- *
- * @param {number} scale
- */
-async function painted(scale) {
-  const { text, width, height } = drawing(), image = new Image();
+/** Draw the present step on a canvas. */
+async function painted() {
+  const { text, height } = await drawing(), image = new Image();
   image.src = urlOf(text);
   await image.decode();
-  const canvas = el("canvas", { width: scale * width, height: scale * height });
-  canvas.getContext("2d")?.drawImage(image, 0, 0, canvas.width, canvas.height);
+  const canvas = el("canvas", { width: WIDTH, height });
+  canvas.getContext("2d")?.drawImage(image, 0, 0);
   return canvas;
 }
 
 async function savePng() {
-  download((await painted(SCALE)).toDataURL("image/png"), "png");
+  download((await painted()).toDataURL("image/png"), "png");
 }
 
 /**
@@ -76,7 +113,7 @@ export async function saveGif(states) {
   const frames = [];
   for (const show of states) {
     show();
-    const canvas = await painted(1), frame = canvas.getContext("2d")?.getImageData(0, 0, canvas.width, canvas.height);
+    const canvas = await painted(), frame = canvas.getContext("2d")?.getImageData(0, 0, canvas.width, canvas.height);
     if (frame) frames.push(frame);
   }
   const url = URL.createObjectURL(encodeGif(frames, GIF_DELAY));

@@ -8,9 +8,10 @@ import { steps } from "walk/steps.js";
 
 /**
  * The layers whose names begin alike, such as encoder1.conv1 and encoder1.pool. `node` is the last one with maps of the
- * stage's full size. `level` is 0 for the largest maps.
+ * stage's full size. `pooled` is the shape after the stage if it is smaller. `level` is 0 for the largest maps.
  *
- * @typedef {{ name: string, nodes: number[], node: number, left: boolean, level: number }} Stage
+ * @typedef {{ name: string, nodes: number[], node: number, pooled: number[] | null, left: boolean, level: number
+ *   }} Stage
  */
 
 /** What a stage passes to a later stage beside the network's main path. */
@@ -32,15 +33,18 @@ function groupLayers() {
   const found = [...groups].map(([name, nodes]) => {
     const most = Math.max(...nodes.map((index) => heightOf(layers[index])));
     const node = nodes.findLast((index) => heightOf(layers[index]) === most) ?? nodes[0];
-    return { name, nodes, node, most };
+    const last = layers[nodes[nodes.length - 1]], pooled = heightOf(last) < most ? data.tensors[last.out].shape : null;
+    return { name, nodes, node, pooled, most };
   });
   const heights = [...new Set(found.map(({ most }) => most))].sort((a, b) => b - a);
-  const turn = found.findLastIndex(({ nodes, most }) => heightOf(layers[nodes[nodes.length - 1]]) < most);
-  return found.map(({ name, nodes, node, most }, k) =>
-    ({ name, nodes, node, left: k <= turn, level: heights.indexOf(most) }));
+  const turn = found.findLastIndex(({ pooled }) => pooled);
+  return found.map(({ most, ...stage }, k) => ({ ...stage, left: k <= turn, level: heights.indexOf(most) }));
 }
 
 export const stages = groupLayers();
+
+/** The smallest maps, which the last stage on the left passes on. */
+export const bottleneck = stages.findLast(({ pooled }) => pooled)?.pooled ?? null;
 
 /** @param {number} node */
 const stageWith = (node) => /** @type {Stage} */ (stages.find((stage) => stage.nodes.includes(node)));

@@ -3,13 +3,15 @@
 import { chooseChannel } from "walk/channels.js";
 import { legend } from "walk/classes.js";
 import { el, table } from "walk/elements.js";
+import { playJourney } from "walk/film.js";
 import { formula, headline } from "walk/headline.js";
+import { journey } from "walk/journey.js";
 import { networkMap } from "walk/network_map.js";
 import { format } from "walk/numbers.js";
 import { panel, readout } from "walk/panel.js";
 import { data } from "walk/payload.js";
 import { saveButtons } from "walk/picture_file.js";
-import { state } from "walk/state.js";
+import { redraw, state } from "walk/state.js";
 import { pixelAt } from "walk/store.js";
 import { whatIf } from "walk/what_if_view.js";
 
@@ -35,10 +37,31 @@ export function startView(step, node) {
       readout(`x[${y}, ${x}]`, values, tensor, [y, x], "its colours ↓"),
       el("div", { class: "sum" },
         el("section", { class: "derivation", tabindex: -1 }, el("h2", {}, `One pixel: row ${y}, column ${x}`),
-          table(["colour", "value"], colours)),
+          table(["colour", "value"], colours),
+          el("p", { class: "choices" },
+            choice("show its journey", toggleJourney, String(state.journey)),
+            choice("play its journey", playJourney))),
         whatIf(step, node, null, [y, x, channel]))),
+    state.journey ? journey(y, x) : null,
     formula(step),
   ];
+}
+
+/**
+ * @param {string} text
+ * @param {() => Promise<void>} onclick
+ * @param {string} [pressed]
+ */
+const choice = (text, onclick, pressed) =>
+  el("button", { type: "button", class: "choice", "aria-pressed": pressed, onclick }, text);
+
+/** Show the journey and scroll to it, or hide it. */
+async function toggleJourney() {
+  state.journey = !state.journey;
+  await redraw();
+  const section = /** @type {HTMLElement | null} */ (document.querySelector(".journey"));
+  section?.scrollIntoView({ block: "start" });
+  section?.focus({ preventScroll: true });
 }
 
 function overview() {

@@ -45,6 +45,8 @@ export const state = {
   mapShows: "maps",
   /** @type {Change[]} the changes that the reader tries */
   changes: [],
+  /** whether the first step shows the journey of the chosen pixel */
+  journey: false,
   /** whether all channels have small pictures */
   allChannels: false,
 };

@@ -12,7 +12,7 @@ import { softmaxAt } from "walk/loss.js";
 import { chosenPixel } from "walk/navigation.js";
 import { smallMap } from "walk/network_map.js";
 import { format } from "walk/numbers.js";
-import { clickable, panel, readout } from "walk/panel.js";
+import { clickable, frame, panel, readout } from "walk/panel.js";
 import { data } from "walk/payload.js";
 import { saveButtons } from "walk/picture_file.js";
 import { state } from "walk/state.js";
@@ -42,8 +42,8 @@ export function stepView(step, node) {
   const named = result.names && result.C > 1 ? ` (${result.names[channel]})` : "";
   const dots = result.grid.map((axis) => axis.length).join(" × ");
   const which = state.commonScale ? "the largest 99.5th percentile of any channel" : "each channel's 99.5th percentile";
-  const how = `Orange is above zero, and blue is below. Colours saturate at ${which}. ` +
-    `The ${dots} dots mark pixels whose numbers can be explained. A click selects the nearest dot.`;
+  const how = `Orange is above zero, and blue is below. Colours saturate at ${which}. `;
+  const click = `The ${dots} dots mark pixels whose numbers can be explained. A click selects the nearest dot.`;
   return [
     el("div", { class: "sight" },
       el("div", { class: "look" },
@@ -53,7 +53,7 @@ export function stepView(step, node) {
         el("p", { class: "choices" },
           toggle("one scale for all channels", state.commonScale, () => { state.commonScale = true; }),
           toggle("one scale per channel", !state.commonScale, () => { state.commonScale = false; })),
-        el("p", { class: "quiet" }, how),
+        el("p", { class: "quiet" }, how, el("span", { class: "screen-only" }, click)),
         arrows(step, node, y, x, channel),
         saveButtons()),
       readout(explanation.name, format(explanation.shown) + named, result, [y, x]),
@@ -120,14 +120,22 @@ function arraysOf(step, node) {
  * @param {number} x
  */
 function panels(step, node, y, x) {
-  const arrays = arraysOf(step, node);
-  return arrays.map(([letter, from, tensor], k) => {
+  const arrays = arraysOf(step, node), last = arrays.length - 1;
+  /** @type {import("walk/panel.js").Look} */
+  const look = (pixel) => made.slice(0, last).forEach((element, k) => {
+    element.querySelector(".near")?.remove();
+    const box = pixel && boxOf(step, node, arrays[k][2], ...pixel);
+    if (box) element.querySelector(".picture svg")?.append(frame(box, "mark near"));
+  });
+  const made = arrays.map(([letter, from, tensor], k) => {
     // the result, and the gradient that a skip source passes on unchanged, belong to the chosen pixel and channel
-    const own = k === arrays.length - 1 || (node.kind === "skip_source" && letter === "dout");
+    const own = k === last || (node.kind === "skip_source" && letter === "dout");
     const sameChannel = own || !mixesChannels(node), choose = sameChannel ? chooseChannel : chooseReading;
     const channel = Math.min(sameChannel ? state.channel : state.reading, tensor.shown - 1);
-    return panel({ letter, from, tensor, channel, choose, box: own ? [y, x, 1, 1] : boxOf(step, node, tensor, y, x) });
+    const box = own ? /** @type {Box} */ ([y, x, 1, 1]) : boxOf(step, node, tensor, y, x);
+    return panel({ letter, from, tensor, channel, choose, box, look: k === last ? look : undefined });
   });
+  return made;
 }
 
 /**

@@ -3,8 +3,9 @@
 import { familyOf } from "walk/channels.js";
 import { el } from "walk/elements.js";
 import { go } from "walk/navigation.js";
+import { data } from "walk/payload.js";
 import { state } from "walk/state.js";
-import { readIndex, resultIndex, steps } from "walk/steps.js";
+import { readIndex, resultIndex, steps, wayClass } from "walk/steps.js";
 
 /** @import { Stop } from "walk/state.js" */
 /** @import { Step } from "walk/steps.js" */
@@ -35,12 +36,24 @@ function show(trail, index, place, channel) {
   return go(index, { push: true, sum: true, trail });
 }
 
+/**
+ * Return the place of a number in words, such as "encoder1.conv1, channel 3, row 4, column 7".
+ *
+ * @param {Stop} stop
+ */
+export function placeName({ step: index, place, channel }) {
+  const step = steps[index], { shape: [H, W, C], names } = data.tensors[resultIndex(step)];
+  const way = wayClass(step) === "backward" ? `gradient of ${step.name}` : step.layer ? step.name : step.shown;
+  const which = C === 1 ? [] : [names ? names[channel] : `channel ${channel}`];
+  return [way, ...which, `row ${Math.floor(place[0] * H)}`, `column ${Math.floor(place[1] * W)}`].join(", ");
+}
+
 /** Show the path, if there is one. */
 export function breadcrumb() {
   if (!state.trail.length) return null;
-  const links = state.trail.map(({ name, step, place, channel }, k) => {
-    const onclick = () => show(state.trail.slice(0, k), step, place, channel);
-    return el("li", {}, el("button", { type: "button", onclick, title: steps[step].shown }, name));
+  const links = state.trail.map((stop, k) => {
+    const { name, step, place, channel } = stop, onclick = () => show(state.trail.slice(0, k), step, place, channel);
+    return el("li", {}, el("button", { type: "button", onclick, title: name }, placeName(stop)));
   });
   return el("nav", { class: "trail", "aria-label": "numbers that you came from" }, el("ol", {}, links));
 }

@@ -1,0 +1,98 @@
+"""Measure the page of a walk: python tests/walk/walk_speed.py [NETWORK ...]
+
+For each network, "toy" for the bundled one or an architecture of full width with random weights, the script opens the
+page of a toy street of 96x128 pixels as a file. It prints the page's size, the time until the first step is drawn with
+all of its maps, and the time per step, both when it is drawn for the first time and again. Times are processor times of
+the page's process, which depend little on other programs. The elapsed time until the first picture follows in brackets.
+"""
+
+import statistics
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from browser import launched
+from walk_pages import Opened, enlivened
+
+import tinysegnet as ts
+
+OPENINGS = 3
+PAINTED = """async () => {
+  await (await import("walk/main.js")).ready;
+  const maps = Array.from(document.querySelectorAll(".stage canvas"));
+  while (maps.some((map) => map.width === 300)) await new Promise((resolve) => setTimeout(resolve)); // not painted yet
+  return performance.now();
+}"""
+STEP = "(await go({}), document.body.getBoundingClientRect().height)"  # with its layout
+
+
+@dataclass
+class Speed:
+    """Bytes, and milliseconds: the shortest times of some openings, and the times of all steps, first and again."""
+
+    size: int
+    picture: float
+    elapsed: float  # until the first picture
+    first: list[float]
+    again: list[float]
+
+
+def measure(browser, path, openings=OPENINGS) -> Speed:
+    """Open a page several times, and draw all of its steps twice."""
+    pictures, elapsed = [], []
+    for k in range(openings):
+        with Opened(browser, path, is_walk=False, viewport={"width": 1280, "height": 800}) as opened:
+            elapsed.append(opened.page.evaluate(PAINTED))
+            used = _processor_time(opened)
+            pictures.append(used())
+            if k == 0:
+                count = opened.count
+                first, again = ([_timed(opened, used, STEP.format(step)) for step in range(count)] for _ in range(2))
+    return Speed(path.stat().st_size, min(pictures), min(elapsed), first, again)
+
+
+def _processor_time(opened):
+    """Return a function that returns the milliseconds of processor time that the page's process has used."""
+    session = opened.context.new_cdp_session(opened.page)
+    session.send("Performance.enable")
+
+    def used():
+        metrics = {metric["name"]: metric["value"] for metric in session.send("Performance.getMetrics")["metrics"]}
+        return 1000 * metrics["ProcessTime"]
+
+    return used
+
+
+def _timed(opened, used, expression):
+    start = used()
+    opened.evaluate(expression)
+    return used() - start
+
+
+def toy_walk(network, folder):
+    """Write the walk of a toy street, and return its path."""
+    street = ts.data.open_dataset("toy", "val")[0]
+    classes = int(street.labels.max()) + 1
+    model = ts.load_bundled("toy") if network == "toy" else enlivened(ts.build(network, classes))
+    palette = ts.data.open_dataset("toy", "val").palette
+    path = Path(folder) / f"{network}.html"
+    ts.walk(model, street.image, street.labels, palette=palette).save(path)
+    return path
+
+
+if __name__ == "__main__":
+    print("| network | page | first picture | steps | median and slowest step | drawn again |")
+    print("|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder, launched() as browser:
+        for network in sys.argv[1:] or ["toy"]:
+            speed = measure(browser, toy_walk(network, folder))
+            cells = [
+                f"`{network}`",
+                f"{speed.size / 1e6:.1f} MB",
+                f"{speed.picture / 1000:.2f} s ({speed.elapsed / 1000:.2f} s)",
+            ]
+            steps = [f"{statistics.median(times):.0f}, {max(times):.0f} ms" for times in (speed.first, speed.again)]
+            print("|", " | ".join([*cells, str(len(speed.first)), *steps]), "|", flush=True)
