@@ -17,10 +17,9 @@ from .peers import PEERS
 from .workers import Worker
 from .workloads import Workload
 
-#: The largest accepted |found - reference| / |reference| (2-norms of whole arrays) in float32. In single ops, rounding
-#: errors grow with the length of the sums, and gradients have the longest sums. In networks, rounding can decide which
-#: of two almost equal pixels in a pooling window is larger, so that unpooling moves a value. If one value in 10,000
-#: moves, the logits have an error of 1e-2 (PyTorch: up to 7e-3). Such errors cancel in the loss, but not in gradients.
+#: The largest accepted |found - reference| / |reference| (2-norms of whole arrays) in float32. In networks, rounding
+#: can decide which of two almost equal pixels in a pooling window is larger, so that unpooling moves a value. If one
+#: value in 10,000 moves, the logits have an error of 1e-2. Such errors cancel in the loss, but not in gradients.
 BOUNDS = {"out": 1e-4, "logits": 5e-2, "loss": 1e-3, "next loss": 1e-2}
 GRADIENT = 1e-3  #: The bound for gradients.
 
@@ -50,8 +49,7 @@ def distance(found: np.ndarray, reference: np.ndarray) -> float:
     """Return |found - reference| / |reference|: infinite if the shapes differ, NaN if there is a NaN."""
     if found.shape != reference.shape:
         return float("inf")
-    size = float(np.linalg.norm(reference.ravel()))
-    return float(np.linalg.norm((found - reference).ravel())) / (size or 1.0)
+    return float(np.linalg.norm((found - reference).ravel()) / (np.linalg.norm(reference.ravel()) or 1.0))
 
 
 OURS = "tinysegnet"
@@ -102,8 +100,9 @@ class Result:
 
     def share(self, limits: Limits) -> float | None:
         """Return operations per second, or bytes per second without matrix products, as a share of their limit."""
-        memory = costs.bound_by_memory(self.workload)
-        fastest = costs.traffic(self.workload) / limits[1] if memory else costs.flops(self.workload) / limits[0]
+        _, product, copy, _ = limits
+        work, memory = self.workload, costs.bound_by_memory(self.workload)
+        fastest = costs.traffic(work) / copy if memory else costs.flops(work) / product
         return fastest / self.ours.seconds if self.ours.seconds else None
 
     def as_dict(self) -> dict[str, Any]:
@@ -121,24 +120,19 @@ class Bench(ExitStack):
         MeasurementError: if a process fails, but a peer that fails before it is timed is only noted in the result.
     """
 
-    def __init__(self, settings: BenchSettings, start: Callable[[str, int], Worker] = Worker) -> None:
+    def __init__(self, settings: BenchSettings, start: Callable[..., Worker] = Worker) -> None:
         super().__init__()
         self.settings, self.start = settings, partial(start, threads=settings.threads)
         self.sample = SAMPLE / 3 if settings.quick else SAMPLE
         self.workers = {name: self.enter_context(self.start(name)) for name in (OURS, *settings.against)}
 
-    def limits(self) -> Limits:
-        """Return the limits of this machine; see `ours.limits`."""
-        return self.workers[OURS].ask("limits")
-
     def measure(self, workload: Workload) -> Result:
         """Check the results, then measure time and, for networks, memory."""
         found, reference = _outputs(self.workers[OURS], workload), self._reference(workload)
-        ours, notes = validate(found, reference) if reference else Measurement(), []
+        ours = validate(found, reference) if reference else Measurement()
         if ours.wrong:
-            return Result(workload, ours)
-        if not reference and not self.settings.against:
-            notes.append("not checked, since NumPy would take too long; --against checks it")
+            return Result(workload, ours, notes=(f"not timed, because its result is wrong: {ours.wrong}",))
+        notes = [] if reference or self.settings.against else ["not checked, since NumPy would take too long"]
         sides = {OURS: ours}
         for name in self.settings.against:
             if trials := self._trials(name, workload, reference or found):
@@ -166,7 +160,7 @@ class Bench(ExitStack):
         compiled = not self.settings.quick and (self.settings.compiled or workload.kind == "infer")
         for variant in PEERS[name].variants(workload.kind, compiled):
             try:
-                trial = validate(_outputs(worker, workload, variant), reference)
+                trial = validate(_outputs(worker, workload, variant, limit=PATIENCE), reference)
                 seconds = None if trial.wrong else min(worker.ask("seconds", self.sample) for _ in range(TRIALS))
                 trials.append(replace(trial, variant=variant, seconds=seconds))
             except MeasurementError as error:
@@ -175,25 +169,26 @@ class Bench(ExitStack):
 
     def _timed(self, workload: Workload, sides: dict[str, Measurement]) -> dict[str, Measurement]:
         """Measure our variant and the fastest correct variants of the peers in turns."""
-        workers = {name: self.workers[name] for name, side in sides.items() if not side.wrong}
-        for name, worker in workers.items():
-            _outputs(worker, workload, sides[name].variant)
-        samples = [{name: worker.ask("seconds", self.sample) for name, worker in workers.items()}
-                   for _ in range(self.settings.rounds)]  # fmt: skip
-        medians = {name: median(sample[name] for sample in samples) for name in workers}
-        return {name: replace(side, seconds=medians.get(name)) for name, side in sides.items()}
+        samples: dict[str, list[float]] = {name: [] for name, side in sides.items() if not side.wrong}
+        for name in samples:
+            _outputs(self.workers[name], workload, sides[name].variant)
+        for _ in range(self.settings.rounds):
+            for name, seconds in samples.items():
+                seconds.append(self.workers[name].ask("seconds", self.sample))
+        return {name: replace(side, seconds=median(samples[name]) if name in samples else None)
+                for name, side in sides.items()}  # fmt: skip
 
     def _with_memory(self, name: str, workload: Workload, side: Measurement) -> Measurement:
         with self.start(name) as worker:
             if side.wrong or (before := worker.ask("peak_memory")) is None:
                 return side
             worker.ask("prepare", workload, side.variant)
-            worker.ask("seconds", 0)
+            worker.ask("seconds", 0)  # one run
             worker.ask("seconds", 0)
             return replace(side, bytes=worker.ask("peak_memory") - before)
 
 
-def _outputs(worker: Worker, workload: Workload, *settings: str) -> dict[str, np.ndarray]:
+def _outputs(worker: Worker, *settings: Any, limit: float | None = None) -> dict[str, np.ndarray]:
     """Prepare a workload, and return the results of its first run."""
-    worker.ask("prepare", workload, *settings, limit=PATIENCE)
-    return worker.ask("outputs", limit=PATIENCE)
+    worker.ask("prepare", *settings, limit=limit)
+    return worker.ask("outputs", limit=limit)

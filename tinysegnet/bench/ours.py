@@ -1,7 +1,4 @@
-"""The workloads as tinysegnet computes them, and the measured limits of this machine.
-
-The functions are those of peers/. With the NumPy variants and in float64, they compute the reference.
-"""
+"""The workloads as tinysegnet computes them, also as a reference in NumPy, and the measured limits of this machine."""
 
 import timeit
 from collections.abc import Callable
@@ -11,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import ops, runtime
-from ..layers import Tape
+from ..layers import BatchNorm2d, BatchNormReLU2d, Conv2d, MaxPool2d, MaxUnpool2d, Tape
 from ..models import Network, build
 from ..ops.engine.gemm import multiply
 from ..runtime import kernel, prange
@@ -23,15 +20,16 @@ PRODUCT = (48, 64, 192)  #: Rows, columns and inner dimension; both operands fit
 COPIED = 32 << 20  #: Number of float32 values, 128 MB, which is larger than common caches.
 CACHED = 1 << 20  #: Number of float32 values, 4 MB, which most caches of two cores hold twice.
 
-Array, Results = np.ndarray, dict[str, Any]
+Array = np.ndarray
+Results = dict[str, Any]
 
 
 class Limits(NamedTuple):
     """The measured limits of this machine."""
 
+    product_flops_per_second_1_thread: float
     product_flops_per_second: float  # all threads
     copy_bytes_per_second: float  # arrays of 128 MB
-    product_flops_per_second_1_thread: float
     cached_copy_bytes_per_second: float  # arrays of 4 MB
 
 
@@ -52,22 +50,18 @@ def _copy(source, target):
 
 
 def limits() -> Limits:
-    """Measure products of matrices in the cache, and copies, which read and write each value.
-
-    The best of several samples counts, since other processes can only slow the machine down.
-    """
+    """Measure products of matrices in the cache, and copies. The fastest sample counts, since other work only slows."""
     threads, (rows, cols, inner), repeats = runtime.threads(), PRODUCT, 2000
-    products, copies = [], []
-    for tasks in (threads, 1):
+    found = []
+    for tasks in (1, threads):
         runtime.set_threads(tasks)
         a, b, out = (np.ones(tasks * n, np.float32) for n in (rows * inner, inner * cols, rows * cols))
         seconds = _shortest(_multiply_repeatedly, a, b, out, rows, cols, inner, repeats)
-        products.append(2 * rows * cols * inner * tasks * repeats / seconds)
-    runtime.set_threads(threads)
+        found.append(2 * rows * cols * inner * tasks * repeats / seconds)
     for count in (COPIED, CACHED):
         source, target = np.ones((2, 4 * threads, count // (4 * threads)), np.float32)
-        copies.append(2 * source.nbytes / _shortest(_copy, source, target))
-    return Limits(products[0], copies[0], products[1], copies[1])
+        found.append(2 * source.nbytes / _shortest(_copy, source, target))
+    return Limits(*found)
 
 
 def _shortest(function: Callable[..., Any], *arguments: Any) -> float:
@@ -82,55 +76,47 @@ def prepare(workload: Workload, variant: str = "", dtype: str = "float32") -> Ca
     The variant is "" for the fast variants of the ops, or "numpy" for their definitions.
     """
     runtime.keep_freed_memory()
-    arrays = inputs(workload, dtype)
-    op = partial(_op, definitions=variant == "numpy")
+    arrays, tape = inputs(workload, dtype), Tape(training=workload.kind != "infer", definitions=variant == "numpy")
+    loss_op = LOSS.variants["numpy"] if tape.definitions else LOSS
+    if workload.kind == "loss":
+        return partial(_loss, loss_op, **arrays)
     if not workload.model:
-        return partial(OPS[workload.kind], workload, op, **arrays)
-    model, tape = build(workload.model, CLASSES, dtype=dtype), Tape(definitions=variant == "numpy")
+        layers = LAYERS[workload.kind](workload)
+        layers[0].params.update({name: arrays.pop(name) for name in layers[0].params})
+        return partial(_single_op, workload, layers, tape, **arrays)
+    model = build(workload.model, CLASSES, dtype=dtype)
     model.load_state(build(workload.model, CLASSES).state())  # the weights of the reference are also rounded to float32
     if workload.kind == "infer":
-        return lambda: {"logits": model.forward(arrays["pictures"], tape=tape)}
-    optimizer = optim.SGD(model, learning_rate=0.01, momentum=0.9)
-    return partial(_train, model, optimizer, tape, op("softmax_cross_entropy"), **arrays)
+        return lambda: {"logits": model.forward(arrays["pictures"], tape=tape if tape.definitions else None)}
+    return partial(_train, model, optim.SGD(model, learning_rate=0.01, momentum=0.9), tape, loss_op, **arrays)
 
 
-def _op(name: str, definitions: bool) -> Any:
-    return ops.REGISTRY[name].variants["numpy"] if definitions else ops.REGISTRY[name]
+LOSS = ops.REGISTRY["softmax_cross_entropy"]
+LAYERS: dict[str, Callable[[Workload], list[Any]]] = {
+    "conv": lambda workload: [Conv2d(workload.shape[3], workload.features, workload.kernel, rng=None)],
+    "batchnorm_relu": lambda workload: [BatchNormReLU2d(BatchNorm2d(workload.shape[3]))],
+    "pool_unpool": lambda workload: [pool := MaxPool2d(), MaxUnpool2d(pool)],
+}
 
 
-def _conv(workload: Workload, op: Callable, x: Array, weight: Array, bias: Array, dout: Array) -> Results:
-    out, cache = op("conv2d").forward(x, weight, bias)
+def _loss(loss_op: Any, logits: Array, labels: Array) -> Results:
+    loss, cache = loss_op.forward(logits, labels)
+    return {"loss": loss, "dlogits": loss_op.backward(1.0, cache)}
+
+
+def _single_op(workload: Workload, layers: list[Any], tape: Tape, x: Array, dout: Array) -> Results:
+    for layer in layers:
+        x = layer.forward(x, tape)
     if not workload.backward:
-        return {"out": out}
-    dx, dweight, dbias = op("conv2d").backward(dout, cache, input_gradient=workload.input_gradient)
-    return {"out": out, "dx": dx, "dweight": dweight, "dbias": dbias}
-
-
-def _batchnorm_relu(workload: Workload, op: Callable, x: Array, gamma: Array, beta: Array, dout: Array) -> Results:
-    (out, _, _), cache = op("batchnorm2d_relu").forward(x, gamma, beta)
-    dx, dgamma, dbeta = op("batchnorm2d_relu").backward(dout, cache)
-    return {"out": out, "dx": dx, "dgamma": dgamma, "dbeta": dbeta}
-
-
-def _pool_unpool(workload: Workload, op: Callable, x: Array, dout: Array) -> Results:
-    pool, unpool = op("max_pool2d"), op("max_unpool2d")
-    (pooled, indices), pool_cache = pool.forward(x)
-    out, unpool_cache = unpool.forward(pooled, indices, output_size=workload.shape[1:3])
-    return {"out": out, "dx": pool.backward(unpool.backward(dout, unpool_cache), pool_cache)}
-
-
-def _loss(workload: Workload, op: Callable, logits: Array, labels: Array) -> Results:
-    loss, cache = op("softmax_cross_entropy").forward(logits, labels)
-    return {"loss": loss, "dlogits": op("softmax_cross_entropy").backward(1.0, cache)}
-
-
-#: The function that runs each kind of single op once.
-OPS: dict[str, Callable] = {"conv": _conv, "batchnorm_relu": _batchnorm_relu, "pool_unpool": _pool_unpool,
-                            "loss": _loss}  # fmt: skip
+        return {"out": x}
+    for layer in reversed(layers):
+        dout = layer.backward(dout, tape, input_gradient=workload.input_gradient)
+    gradients = {f"d{name}": gradient for layer in layers for name, gradient in layer.grads.items()}
+    return {"out": x, **gradients, **({"dx": dout} if workload.input_gradient else {})}
 
 
 def _train(model: Network, optimizer: optim.SGD, tape: Tape, loss_op: Any, pictures: Array, labels: Array) -> Results:
-    logits = model.forward(pictures, training=True, tape=tape)
+    logits = model.forward(pictures, tape=tape)
     loss, cache = loss_op.forward(logits, labels)
     model.backward(loss_op.backward(1.0, cache), tape=tape, input_gradient=False)
     optimizer.step()

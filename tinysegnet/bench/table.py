@@ -1,7 +1,7 @@
 """Results as a table at most 120 characters wide, or as one JSON object."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -9,13 +9,17 @@ from .measure import BenchSettings, Measurement, Result
 from .ours import Limits
 from .peers import PEERS
 
+Column = tuple[str, str, Callable[[Result], str]]  #: title, alignment and width, and text
+
 
 def facts_lines(facts: dict[str, Any], settings: BenchSettings, limits: Limits) -> str:
     """Return versions, processor, and the limits of this machine."""
     versions = [f"{name} {facts[name]}" for name in ("tinysegnet", "numpy", "numba", *settings.against)]
-    product, copy, single, cached = (limit / 1e9 for limit in limits)
-    return (f"{', '.join(versions)}\n{facts['processor']}, {settings.threads} threads\nlimits: {product:.0f} GFLOP/s in "
-            f"products, {single:.0f} with 1 thread; {copy:.1f} GB/s in copies, {cached:.1f} in the cache")  # fmt: skip
+    single, product, copy, cached = (limit / 1e9 for limit in limits)
+    return (
+        f"{', '.join(versions)}\n{facts['processor']}, {settings.threads} threads\nlimits: {product:.0f} GFLOP/s "
+        f"in products, {single:.0f} with 1 thread; {copy:.1f} GB/s in copies, {cached:.1f} in the cache"
+    )
 
 
 def head(settings: BenchSettings) -> str:
@@ -29,10 +33,9 @@ def row(result: Result, settings: BenchSettings, limits: Limits) -> str:
     return " ".join(f"{text(result):{form}}" for _, form, text in _columns(settings, limits)).rstrip()
 
 
-def _columns(settings: BenchSettings, limits: Limits | None = None) -> list[tuple[str, str, Callable[[Result], str]]]:
-    """Return title, alignment and width, and text of each column."""
-    peers = [(PEERS[name].title, ">8", partial(_peer_time, name)) for name in settings.against]
-    columns = [
+def _columns(settings: BenchSettings, limits: Limits | None = None) -> list[Column]:
+    peers: list[Column] = [(PEERS[name].title, ">8", partial(_peer_time, name)) for name in settings.against]
+    columns: list[Column] = [
         ("workload", "<21", lambda r: r.workload.name),
         ("ms", ">7", lambda r: _milliseconds(r.ours.seconds)),
         *peers,
@@ -47,13 +50,7 @@ def _columns(settings: BenchSettings, limits: Limits | None = None) -> list[tupl
     return [column for column in columns if peers or column[0] not in ("ratio", "variant", "peer")]
 
 
-def notes(results: Sequence[Result]) -> list[str]:
-    """Return the notes that do not fit into the table, one line each, wrong results first."""
-    wrong = [f"{r.workload.name}: not timed because its result is wrong: {r.ours.wrong}" for r in results if r.ours.wrong]
-    return wrong + [f"{r.workload.name}: {note}" for r in results for note in r.notes]
-
-
-def as_json(facts: dict[str, Any], settings: BenchSettings, limits: Limits, results: Sequence[Result]) -> str:
+def as_json(facts: dict[str, Any], settings: BenchSettings, limits: Limits, results: list[Result]) -> str:
     """Return one JSON object with machine, settings and all results. Times are in seconds, sizes in bytes."""
     workloads = [{**r.as_dict(), "share_of_peak": r.share(limits)} for r in results]
     return json.dumps({**facts, **vars(settings), **limits._asdict(), "workloads": workloads})

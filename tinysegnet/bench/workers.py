@@ -1,8 +1,4 @@
-"""Worker processes: each library runs in a process of its own.
-
-Several thread pools in one process would disturb each other, and peak memory is measured per process. Only one `Worker`
-runs a task at a time.
-"""
+"""Worker processes, one per library: thread pools in one process disturb each other, and memory is measured per process."""
 
 import multiprocessing
 import os
@@ -11,7 +7,6 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -42,8 +37,7 @@ class Worker(AbstractContextManager):
         context = multiprocessing.get_context("spawn")
         self.connection, other = context.Pipe()
         self.process = context.Process(target=_serve, args=(self.name, self.threads, other), daemon=True)
-        # The process inherits that it ignores Ctrl-C, as this process ends its workers.
-        with signal_handler(signal.SIG_IGN, signal.SIGINT):
+        with signal_handler(signal.SIG_IGN, signal.SIGINT):  # inherited: this process ends its workers after Ctrl-C
             self.process.start()
         other.close()
 
@@ -66,9 +60,11 @@ class Worker(AbstractContextManager):
         try:
             self.connection.send((task, arguments))
             if not self.connection.poll(limit):
-                self.__exit__()
-                raise MeasurementError(f"{self.name}: {task!r} took more than {limit:.0f} seconds")
+                raise TimeoutError
             done, result = self.connection.recv()
+        except TimeoutError as error:
+            self.__exit__()
+            raise MeasurementError(f"{self.name}: {task!r} took more than {limit:.0f} seconds") from error
         except (EOFError, OSError) as error:
             self.__exit__()
             raise MeasurementError(f"the process that measures {self.name} ended during {task!r} with exit code "
@@ -97,26 +93,23 @@ class Server:
 
     def __init__(self, name: str, threads: int) -> None:
         self.run: Callable[[], dict[str, Any]] = dict
-        self.module, self.limits, settings = ours, ours.limits, {}
+        self.module: Any = ours
+        self.limits, self.settings = ours.limits, {}
         if name in PEERS:
             for variable in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):  # set by runtime.jit; peers keep their own defaults
                 os.environ.pop(variable, None)
-            self.module, settings = import_module(f"{__package__}.peers.{name}_peer"), {"threads": threads}
+            self.module, self.settings = import_module(f"{__package__}.peers.{name}_peer"), {"threads": threads}
         else:
             runtime.set_threads(threads)
             runtime.announce_compiling()
-        self.new_run = partial(self.module.prepare, **settings)
 
     def prepare(self, workload: Workload, variant: str = "", dtype: str = "float32") -> None:
         """Create a workload's inputs and network."""
         self.run = dict  # free the arrays of the previous workload
-        self.run = self.new_run(workload, variant, dtype=dtype)
+        self.run = self.module.prepare(workload, variant, dtype=dtype, **self.settings)
 
     def outputs(self) -> dict[str, np.ndarray]:
-        """Do two runs; return the results of the first by name, in our layouts, and the loss of a second training step.
-
-        That loss is correct only if every gradient and the optimizer are.
-        """
+        """Do two runs; return the first one's results by name, and the second loss, which depends on all gradients."""
         to_numpy = getattr(self.module, "to_numpy", lambda name, result: np.array(result))
         found = {name: to_numpy(name, result) for name, result in self.run().items() if result is not None}
         again = self.run()  # also without training, because the first runs of some libraries are slow

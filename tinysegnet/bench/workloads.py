@@ -23,14 +23,13 @@ class Workload:
     aim: float | None = None  # the desired ratio
 
 
-_WIDE = [(64, (1, 360, 480, 64)), (128, (1, 180, 240, 128)), (256, (1, 90, 120, 256)), (512, (1, 45, 60, 512))]
+def _network(name: str, least: float | None = None, aim: float | None = None) -> Workload:
+    kind, model, size = name.split()
+    N, H, W = map(int, size.split("x"))
+    return Workload(name, kind, (N, H, W, 3), backward=kind == "train", model=model, least=least, aim=aim)
 
-_NETWORKS = {
-    "train": [("tiny", (8, 96, 128), 2.3, 3.0), ("tiny", (4, 120, 160), 2.3, 3.0), ("basic", (1, 360, 480), 2.5, 3.0),
-              ("vgg16", (1, 360, 480), 2.5, 3.5)],
-    "infer": [("tiny", (8, 96, 128), 1.5, 2.0), ("tiny", (1, 96, 128), None, None), ("tiny", (1, 360, 480), 2.0, 2.5),
-              ("basic", (1, 360, 480), 2.2, 2.5), ("vgg16", (1, 360, 480), 2.0, 2.5)],
-}  # fmt: skip
+
+_WIDE = [(64, (1, 360, 480, 64)), (128, (1, 180, 240, 128)), (256, (1, 90, 120, 256)), (512, (1, 45, 60, 512))]
 
 #: All workloads of `tinysegnet bench`.
 WORKLOADS: tuple[Workload, ...] = (
@@ -44,8 +43,15 @@ WORKLOADS: tuple[Workload, ...] = (
     Workload("batch norm + ReLU", "batchnorm_relu", (8, 96, 128, 32), least=1.5, aim=2.5),
     Workload("max-pool + unpool", "pool_unpool", (8, 96, 128, 32), least=4.0, aim=8.0),
     Workload("softmax cross-entropy", "loss", (1, 360, 480, 11), least=1.5, aim=3.0),
-    *(Workload(f"{kind} {model} {N}x{H}x{W}", kind, (N, H, W, 3), backward=kind == "train", model=model, least=least,
-               aim=aim) for kind, networks in _NETWORKS.items() for model, (N, H, W), least, aim in networks),
+    _network("train tiny 8x96x128", 2.3, 3.0),
+    _network("train tiny 4x120x160", 2.3, 3.0),
+    _network("train basic 1x360x480", 2.5, 3.0),
+    _network("train vgg16 1x360x480", 2.5, 3.5),
+    _network("infer tiny 8x96x128", 1.5, 2.0),
+    _network("infer tiny 1x96x128"),
+    _network("infer tiny 1x360x480", 2.0, 2.5),
+    _network("infer basic 1x360x480", 2.2, 2.5),
+    _network("infer vgg16 1x360x480", 2.0, 2.5),
 )
 
 

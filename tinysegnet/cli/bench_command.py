@@ -32,11 +32,12 @@ def run(
     import io
     from functools import partial
     from importlib.metadata import version
+    from importlib.util import find_spec
 
     from .. import runtime
     from ..bench import costs, table
-    from ..bench.measure import SMALL, Bench, BenchSettings
-    from ..bench.peers import check_peers
+    from ..bench.measure import OURS, SMALL, Bench, BenchSettings
+    from ..bench.peers import PEERS
     from ..bench.workloads import WORKLOADS, find_workloads
     from ..errors import SettingError, unknown_name
     from ..training.run_folder import environment
@@ -49,7 +50,12 @@ def run(
     if explain:
         print(costs.explain(workloads))
         return 0
-    check_peers(against)
+    for name in against:
+        if name not in PEERS:
+            raise SettingError(f"against: {unknown_name('library', name, PEERS)}")
+        if missing := [package for package in PEERS[name].packages if find_spec(package) is None]:
+            raise SettingError(f"--against {name} needs {' and '.join(missing)}, which is not installed. "
+                               f"Install it: pip install {PEERS[name].install}")  # fmt: skip
     if threads is not None:
         runtime.set_threads(threads)  # its SettingError names the possible numbers
     settings = BenchSettings(against, runtime.threads(), rounds, compile, quick)
@@ -57,13 +63,14 @@ def run(
     say = partial(print, flush=True, file=io.StringIO() if as_json else None)  # None: stdout
     results = []
     with Bench(settings) as bench:
-        limits = bench.limits()
+        limits = bench.workers[OURS].ask("limits")
         say(table.facts_lines(facts, settings, limits), table.head(settings), sep="\n\n")
         for workload in workloads:
             results.append(bench.measure(workload))
             say(table.row(results[-1], settings, limits))
-    for note in table.notes(results):
-        say(note)
+    for result in results:
+        for note in result.notes:
+            say(f"{result.workload.name}: {note}")
     if as_json:
         print(table.as_json(facts, settings, limits, results))
     return 1 if any(result.ours.wrong for result in results) else 0

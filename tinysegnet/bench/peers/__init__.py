@@ -2,15 +2,11 @@
 
 NAME_peer.py computes the workloads as users of the library do. It is imported only in that process, and contains
 
-    prepare(workload, variant, threads, dtype)      create inputs and network; return a function that does one run and
-                                                    returns its results by name
-    to_numpy(name, result)                          a result in our layouts, NHWC and (K, K, C, F); default: np.array
+    prepare(workload, variant, threads, dtype)  create inputs and network; return a function from () to results by name
+    to_numpy(name, result)                      a result in our layouts, NHWC and (K, K, C, F); default: np.array
 """
 
-from importlib.util import find_spec
 from typing import NamedTuple
-
-from ...errors import SettingError, unknown_name
 
 
 class Peer(NamedTuple):
@@ -37,14 +33,3 @@ PEERS = {
     "openvino": Peer("OpenVINO", _EXTRA, ("openvino", "onnx"), ("fixed size", "any size")),
     "jax": Peer("JAX", _EXTRA, ("jax",), ("jit",), ("jit",)),
 }  # fmt: skip
-
-
-def check_peers(names: tuple[str, ...]) -> None:
-    """Raise SettingError if a name is unknown or a library is not installed."""
-    for name in names:
-        if name not in PEERS:
-            raise SettingError(f"against: {unknown_name('library', name, PEERS)}")
-        for package in PEERS[name].packages:
-            if find_spec(package) is None:
-                raise SettingError(f"--against {name} needs the package {package}, which is not installed. "
-                                   f"Install it: pip install {PEERS[name].install}")  # fmt: skip

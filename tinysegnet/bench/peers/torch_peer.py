@@ -13,7 +13,6 @@ from ...models import build
 from ..workloads import CLASSES, Workload, inputs
 
 FORMATS = {"NCHW": torch.contiguous_format, "NHWC": torch.channels_last}
-
 Run = Callable[[], dict[str, torch.Tensor]]
 Compile = Callable[[Callable], Callable]
 
@@ -27,7 +26,9 @@ def prepare(workload: Workload, variant: str, threads: int, dtype: str = "float3
     tensors = {name: _tensor(name, array, memory_format) for name, array in inputs(workload, dtype).items()}
     if not workload.model:
         return _op(workload, compile, tensors)
-    network = _TorchNetwork(workload.model).to(getattr(torch, dtype)).to(memory_format=memory_format)
+    network = (
+        TorchNetwork(build(workload.model, CLASSES).layers).to(getattr(torch, dtype)).to(memory_format=memory_format)
+    )
     if workload.kind == "train":
         return _train(network, compile, **tensors)
     network, pictures = network.eval(), tensors["pictures"]
@@ -76,22 +77,21 @@ def _pool_unpool(x: torch.Tensor) -> torch.Tensor:
 OPS: dict[str, Callable] = {
     "conv": lambda x, weight, bias: F.conv2d(x, weight, bias, padding=weight.shape[2] // 2),
     "batchnorm_relu": lambda x, gamma, beta: torch.relu_(F.batch_norm(x, None, None, gamma, beta, training=True)),
-    "pool_unpool": _pool_unpool,
-    "loss": F.cross_entropy,
-}
+    "pool_unpool": _pool_unpool, "loss": F.cross_entropy,
+}  # fmt: skip
 
 
-class _TorchNetwork(nn.Module):
-    """A tinysegnet network with the same weights."""
+class TorchNetwork(nn.Module):
+    """A network (N, 3, H, W) -> (N, K, H, W) of layers with the weights, but not the running statistics, of ours."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, layers: dict[str, Any]) -> None:
         super().__init__()
-        layers = build(name, CLASSES).layers
-        self.steps = [(layer.op, name.replace(".", "_"), _settings(layer)) for name, layer in layers.items()]
-        self.learned = nn.ModuleDict({name.replace(".", "_"): _module(layer)
-                                      for name, layer in layers.items() if layer.params})  # fmt: skip
+        layers = {name.replace(".", "_"): layer for name, layer in layers.items()}
+        self.steps = [(layer.op, name, _settings(layer)) for name, layer in layers.items()]
+        self.learned = nn.ModuleDict({name: _module(layer) for name, layer in layers.items() if layer.params})
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the logits."""
         pooled: list[Any] = []
         for op, name, settings in self.steps:
             match op:
@@ -105,7 +105,7 @@ class _TorchNetwork(nn.Module):
                     pooled.append((indices, size))
                 case "max_unpool2d":
                     indices, size = pooled.pop()  # the first unpooling mirrors the last pooling
-                    x = F.max_unpool2d(x, indices, 2, 2, output_size=size)
+                    x = torch.ops.aten.max_unpool2d(x, indices, size)  # torch.jit.trace cannot trace F.max_unpool2d
                 case "local_response_norm":
                     x = F.local_response_norm(x, **settings)
                 case _:
@@ -127,7 +127,7 @@ def _module(layer: Any) -> nn.Module:
     return conv
 
 
-def _train(network: _TorchNetwork, compile: Compile, pictures: torch.Tensor, labels: torch.Tensor) -> Run:
+def _train(network: TorchNetwork, compile: Compile, pictures: torch.Tensor, labels: torch.Tensor) -> Run:
     optimizer = torch.optim.SGD(network.train().parameters(), lr=0.01, momentum=0.9)
 
     @compile
