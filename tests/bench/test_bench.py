@@ -377,7 +377,7 @@ def test_bench_measures_a_workload_with_its_workers(monkeypatch, capsys):
     (["nothing"], "nothing"),
     (["--rounds", "0"], "--rounds"),
     (["--threads", "100000"], "100000"),
-    (["--against", "torch,tensorflow"], "no library named 'tensorflow'; there are torch, onnxruntime, openvino, jax"),
+    (["--against", "tensorflow,torch"], "no library named 'tensorflow'; there are torch, onnxruntime, openvino, jax"),
 ])  # fmt: skip
 def test_bench_reports_bad_options_in_one_line(options, message, capsys):
     assert main(["bench", *options]) == 2

@@ -1,4 +1,4 @@
-"""Worker processes, one per library: thread pools in one process disturb each other, and memory is measured per process."""
+"""Worker processes, one per library: several thread pools would disturb each other, and memory is that of a process."""
 
 import multiprocessing
 import os
