@@ -136,7 +136,9 @@ class Bench(ExitStack):
         sides = {OURS: ours}
         for name in self.settings.against:
             if trials := self._trials(name, workload, reference or found):
-                sides[name] = min(trials, key=lambda trial: trial.seconds or inf)
+                sides[name] = best = min(trials, key=lambda trial: trial.seconds or inf)
+                if best is not trials[-1] and not best.wrong:  # the last one is still prepared
+                    _outputs(self.workers[name], workload, best.variant)
                 notes += [f"{PEERS[name].title}, {t.variant}: not timed: {t.wrong}" for t in trials if t.wrong]
         sides = self._timed(workload, sides)
         if workload.model and not self.settings.quick:
@@ -168,10 +170,8 @@ class Bench(ExitStack):
         return trials
 
     def _timed(self, workload: Workload, sides: dict[str, Measurement]) -> dict[str, Measurement]:
-        """Measure our variant and the fastest correct variants of the peers in turns."""
+        """Measure all libraries with correct results in turns; their variants are prepared."""
         samples: dict[str, list[float]] = {name: [] for name, side in sides.items() if not side.wrong}
-        for name in samples:
-            _outputs(self.workers[name], workload, sides[name].variant)
         for _ in range(self.settings.rounds):
             for name, seconds in samples.items():
                 seconds.append(self.workers[name].ask("seconds", self.sample))
