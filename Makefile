@@ -123,10 +123,10 @@ package: .venv/.test
 	cd $(TRIED) && .venv/bin/tinysegnet doctor && .venv/bin/tinysegnet lessons my-lessons \
 		&& .venv/bin/tinysegnet data scenes --out scenes && .venv/bin/tinysegnet predict toy scenes/images --out pictures
 
-# Compare results with PyTorch, which is a large download and is not needed otherwise, and imported masks with
-# pycocotools and labelme. Only one file of labelme is used, which does not need its dependencies, such as Qt.
+# Compare results with PyTorch and other libraries, which are large downloads and are not needed otherwise, and imported
+# masks with pycocotools and labelme. Only one file of labelme is used, which does not need its dependencies, such as Qt.
 oracle: .venv/.test
-	$(PIP) torch==2.13.0 pycocotools==2.0.11
+	$(PIP) torch==2.13.0 openvino==2026.4.1 jax==0.10.2 pycocotools==2.0.11
 	$(PIP) --no-deps labelme==6.3.1
 	$(BIN)/python -m pytest tests/oracle
 

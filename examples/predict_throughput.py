@@ -55,30 +55,18 @@ def onnxruntime_network(threads: int):
 def torch_network(threads: int):
     """Return the same function, computed by PyTorch in the memory format channels_last, which is the faster one."""
     import torch
-    from torch import nn
 
     import tinysegnet as ts
-    from tinysegnet.bench.peer import MODULES
+    from tinysegnet.bench.peers.torch_peer import TorchNetwork
 
     torch.set_num_threads(threads)
-    layers = ts.fold_batchnorm(ts.load_bundled("toy")).layers.values()
-    modules = nn.Sequential(*(MODULES[type(layer)](layer) for layer in layers)).eval()
-    modules = modules.to(memory_format=torch.channels_last)
+    network = TorchNetwork(ts.fold_batchnorm(ts.load_bundled("toy")).layers).eval()
+    network = network.to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
     def forward(image):
-        x, pooled = torch.from_numpy(image.transpose(2, 0, 1)[None].astype(np.float32)), []
-        for module in modules:
-            if isinstance(module, nn.MaxPool2d):
-                size = x.shape[2:]
-                x, indices = module(x)
-                pooled.append((indices, size))
-            elif isinstance(module, nn.MaxUnpool2d):
-                indices, size = pooled.pop()
-                x = module(x, indices, output_size=size)
-            else:
-                x = module(x)
-        return x[0].permute(1, 2, 0).numpy()
+        logits = network(torch.from_numpy(image.transpose(2, 0, 1)[None].astype(np.float32)))
+        return logits[0].permute(1, 2, 0).numpy()
 
     return forward
 

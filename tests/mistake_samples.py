@@ -102,7 +102,7 @@ MISTAKES = {
     "import of a missing folder": ("data import nowhere --out r", "nowhere: no such file or folder"),
     "crops of a missing folder": ("data crops nowhere --out r", "nowhere: no such folder"),
     "an unknown op": ("gradcheck conv", "'conv'", "softmax_cross_entropy", "Did you mean 'conv2d'?"),
-    "an unknown workload": ("bench basik", "'basik'", "infer basic"),
+    "an unknown workload": ("bench basik", "'basik'", "infer basic 1x360x480"),
     "no epochs": (f"train {TINY} --epochs 0", "epochs: 0"),
     "empty batches": (f"train {TINY} --batch-size 0", "batch_size: 0"),
     "pictures that exceed memory": (f"train {TINY} --size 7000x7000", "(7000, 7000)", "4 Mpx"),

@@ -21,7 +21,8 @@ from PIL import Image
 
 import tinysegnet as ts
 from tinysegnet.bench import table
-from tinysegnet.bench.measure import BenchSettings, Result
+from tinysegnet.bench.measure import BenchSettings, Measurement, Result
+from tinysegnet.bench.ours import Limits
 from tinysegnet.bench.workloads import WORKLOADS
 from tinysegnet.cli.main import main
 from tinysegnet.data import CAMVID, toyscenes
@@ -141,7 +142,11 @@ def test_models_page_lists_every_model_with_its_weights():
 
 def test_benchmarks_page_has_a_row_for_every_workload():
     text = (PAGES / "benchmarks.md").read_text(encoding="utf-8")
-    assert [workload.name for workload in WORKLOADS if f"\n{workload.name:<20}" not in text] == []
+    assert [
+        workload.name
+        for workload in WORKLOADS
+        if not re.search(rf"\n{re.escape(workload.name)} |`{workload.name}`", text)
+    ] == []
 
 
 def test_correctness_page_has_a_row_for_every_op():
@@ -192,9 +197,10 @@ def test_show_streets_and_pool_arrows_draw_all_variants(tmp_path, run):
 @pytest.mark.parametrize("peers", [True, False])
 def test_roofline_draws_a_benchmark(tmp_path, run, peers):
     """One workload with a wrong result has no time, and therefore no dot."""
-    results = [Result(workload, 0.02, 0.05 if peers else None) for workload in WORKLOADS[:-1]]
-    printed = table.as_json({"processor": "a processor"}, BenchSettings(None, 2), (100e9, 20e9),
-                            [*results, Result(WORKLOADS[-1], wrong="no")])  # fmt: skip
+    measured = {"torch": Measurement("NHWC", 0.05)} if peers else {}
+    results = [Result(workload, Measurement("", 0.02), measured) for workload in WORKLOADS[:-1]]
+    printed = table.as_json({"processor": "a processor"}, BenchSettings(threads=2), Limits(60e9, 100e9, 20e9, 50e9),
+                            [*results, Result(WORKLOADS[-1], Measurement(wrong="no"))])  # fmt: skip
     (tmp_path / "bench.json").write_text(printed)
     assert run("roofline.py", "bench.json") == "roofline.png\n"
     assert (tmp_path / "roofline.png").read_bytes().startswith(b"\x89PNG")

@@ -23,7 +23,7 @@ A file imports only from its own folder and from folders above it in this list.
         report/        the HTML report of a run
         export/        trained networks for other programs: ONNX files, a page that runs a network
         walk/          a page that shows what a network computes, layer by layer
-        bench/         benchmarks against PyTorch, and a profile of a training step
+        bench/         benchmarks against other libraries, and a profile of a training step
         cli/           the commands, one file each
 """
 

@@ -560,7 +560,8 @@ for count, seconds in my_medians(runs, ROUNDS).items():
 
 # %%
 runtime.set_threads(most_threads)
-product, copy = ours.peaks()
+limits = ours.limits()
+product, copy = limits.product_flops_per_second, limits.copy_bytes_per_second
 print(f"products {product / 1e9:.0f} GFLOP/s (billion operations per second), copies {copy / 1e9:.1f} GB/s")
 print(f"the roofs meet at {product / copy:.1f} operations per byte: below that, memory is the limit")
 

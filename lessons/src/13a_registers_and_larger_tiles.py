@@ -442,12 +442,12 @@ print(f"separate {1e3 * found['separate']:.2f} ms, together {1e3 * found['togeth
 def my_comparison(workloads):
     from tinysegnet.bench.measure import Bench, BenchSettings
 
-    with Bench(BenchSettings("torch", most_threads, rounds=3)) as bench:
+    with Bench(BenchSettings(("torch",), most_threads, rounds=3)) as bench:
         for result in map(bench.measure, workloads):
             if result.ratio is None:
-                print(f"{result.workload.name}: not timed. {result.wrong}")
+                print(f"{result.workload.name}: not timed. {result.ours.wrong or result.best.wrong}")
                 continue
-            times = f"ours {1e3 * result.seconds:.2f} ms, PyTorch {1e3 * result.peer_seconds:.2f} ms"
+            times = f"ours {1e3 * result.ours.seconds:.2f} ms, PyTorch {1e3 * result.best.seconds:.2f} ms"
             print(f"{result.workload.name}: {times}: PyTorch / ours = {result.ratio:.2f}")
 
 

@@ -2,33 +2,55 @@
 
 import json
 import os
+import sys
+from dataclasses import replace
+from types import ModuleType, SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
 from backends import numpy_unless_long, ops_run_as
+from forms import LONG
 
 from tinysegnet import build, runtime
 from tinysegnet.bench import costs, ours, table, workers
 from tinysegnet.bench.costs import convolutions, explain
-from tinysegnet.bench.measure import Bench, BenchSettings, Result, distance, validate
+from tinysegnet.bench.measure import Bench, BenchSettings, Measurement, Result, distance, validate
+from tinysegnet.bench.peers import PEERS
 from tinysegnet.bench.profiling import profile
-from tinysegnet.bench.workers import Worker
+from tinysegnet.bench.workers import Server, Worker
 from tinysegnet.bench.workloads import WORKLOADS, Workload, find_workloads
 from tinysegnet.cli.main import main
 from tinysegnet.errors import MeasurementError
 
 SMALL = Workload("small", "conv", (1, 12, 16, 4), 5, least=1.0, aim=2.0)
 NETWORK = next(workload for workload in WORKLOADS if workload.kind == "train")
+INFER = replace(NETWORK, name="infer", kind="infer", shape=(1, 32, 48, 3), backward=False, least=None)
 MEMORY = next(workload for workload in WORKLOADS if workload.kind == "loss")
-PEAKS = 100e9, 20e9
-FACTS = {"tinysegnet": "0.1.0", "numpy": "2.4", "numba": "0.68", "torch": "2.13", "processor": "a processor"}
-AGAINST = BenchSettings("torch", 2)
+LIMITS = ours.Limits(60e9, 100e9, 20e9, 50e9)
+FACTS = {"tinysegnet": "0.1.0", "numpy": "2.4", "numba": "0.68", "processor": "a processor"} | dict.fromkeys(
+    PEERS, "2.13"
+)
+ALONE, AGAINST, ALL = BenchSettings(threads=2), BenchSettings(("torch",), 2), BenchSettings(tuple(PEERS), 2)
 
 
 class FakeWorker:
-    """A worker in this process that answers immediately; `wrong` is added to the results of "tinysegnet"."""
+    """A worker in this process that answers immediately, whose peers compute the same as tinysegnet.
 
-    wrong = 0.0
+    Subclasses may let a variant fail, or change its results by an offset: by the name of the worker or of the variant.
+    """
+
+    times: ClassVar = {
+        "": 1.0,
+        "NCHW": 3.0,
+        "NHWC": 2.0,
+        "ONNX file": 2.5,
+        "fixed size": 4.0,
+        "any size": 5.0,
+        "jit": 6.0,
+    }
+    offsets: ClassVar = {}
+    asked: ClassVar = []
 
     def __init__(self, name, threads):
         self.name = name
@@ -39,43 +61,50 @@ class FakeWorker:
     def __exit__(self, *error):
         pass
 
-    def ask(self, task, *arguments):
+    def ask(self, task, *arguments, limit=None):
+        self.asked.append((self.name, task, *arguments))
         return getattr(self, task)(*arguments)
 
-    def outputs(self, workload, dtype):
-        with ops_run_as("numpy"):
-            found = ours.outputs(workload, dtype)
-        return {name: array + self.wrong * (self.name == "tinysegnet") for name, array in found.items()}
-
-    def variants(self, compiled):
-        return ["NCHW", "NHWC", "NHWC compiled"][: 3 if compiled else 2]
-
-    def prepare(self, workload, variant=""):
-        if variant.endswith("compiled"):
+    def prepare(self, workload, variant="", dtype="float32"):
+        if variant.endswith(("compiled", "frozen")):
             raise MeasurementError("no compiler")
-        self.variant = variant
+        self.workload, self.variant, self.dtype = workload, variant, dtype
+
+    def outputs(self):
+        run = ours.prepare(self.workload, "numpy", self.dtype)
+        offset = self.offsets.get(self.name, 0) + self.offsets.get(self.variant, 0)
+        return {name: array + offset for name, array in Server.outputs(SimpleNamespace(module=ours, run=run)).items()}
 
     def seconds(self, at_least):
-        return {"": 1.0, "NCHW": 3.0, "NHWC": 2.0}[self.variant]
+        return self.times[self.variant]
 
     def peak_memory(self):
         return 1 << 20
 
-    class process:
-        is_alive = staticmethod(lambda: True)
+    def limits(self):
+        return LIMITS
 
 
-class WrongWorker(FakeWorker):
-    wrong = 0.01
+def fake(**offsets):
+    """Return a class of workers that add these offsets to the results of a worker or variant."""
+    return type("OffsetWorker", (FakeWorker,), {"offsets": offsets, "asked": []})
 
 
 def result(workload, seconds=0.1, peer=0.15, **more):
-    return Result(workload, seconds, peer, "NHWC compiled", 1.2e-6, 1.7e-7, **more)
+    variant = Measurement("NHWC compiled", peer, 1.7e-7, **more)
+    return Result(workload, Measurement("", seconds, 1.2e-6, **more), {"torch": variant})
 
 
 def test_workloads_are_found_by_a_part_of_their_name():
     assert find_workloads(()) == list(WORKLOADS)
-    assert [workload.name for workload in find_workloads(("tiny", "7x7"))] == ["conv7x7 64", "train tiny", "infer tiny"]
+    assert [workload.name for workload in find_workloads(("tiny", "7x7"))] == [
+        "conv7x7 64",
+        "train tiny 8x96x128",
+        "train tiny 4x120x160",
+        "infer tiny 8x96x128",
+        "infer tiny 1x96x128",
+        "infer tiny 1x360x480",
+    ]
     assert find_workloads(("nothing",)) == []
     assert len({workload.name for workload in WORKLOADS}) == len(WORKLOADS)
 
@@ -88,7 +117,7 @@ def test_costs_equal_those_computed_by_hand():
     assert costs.traffic(SMALL) == 2 * 4 * (12 * 16 * 4 + 12 * 16 * 5 + 9 * 4 * 5)
     summary = build("tiny").summary((96, 128), batch_size=8)
     first = next(row.multiply_adds for row in summary.rows if row.multiply_adds)
-    tiny = next(workload for workload in WORKLOADS if workload.name == "train tiny")
+    tiny = next(workload for workload in WORKLOADS if workload.name == "train tiny 8x96x128")
     assert costs.flops(tiny) == pytest.approx(3e9 * summary.gflops - 2 * first)
 
 
@@ -113,52 +142,135 @@ def test_validation_rejects_results_that_cannot_be_compared(bad):
     assert validate(bad, {"out": np.ones(1)}).wrong
 
 
-def test_fastest_variant_counts_and_a_failed_compilation_is_noted():
-    with Bench(BenchSettings("torch", 1, 2, compiled=True), FakeWorker) as bench:
+def test_the_fastest_peer_counts_in_its_fastest_variant():
+    with Bench(BenchSettings(tuple(PEERS), 1, 2), fake()) as bench:
         found = bench.measure(SMALL)
-    assert (found.variant, found.ratio, found.verdict) == ("NHWC", 2.0, "ok")
-    assert found.error < 1e-6
-    assert found.notes == ("NHWC compiled: no compiler",)
+    assert list(found.peers) == ["torch"]  # the others measure only networks
+    assert (found.best.variant, found.ratio, found.verdict) == ("NHWC", 2.0, "ok")
+    assert found.ours.error < 1e-6
+    with Bench(BenchSettings(("onnxruntime", "openvino", "jax"), 1, 2), fake()) as bench:
+        found = bench.measure(INFER)
+    assert {name: peer.seconds for name, peer in found.peers.items()} == {"onnxruntime": 2.5, "openvino": 4, "jax": 6}
+    assert (found.best.variant, found.ratio, found.notes) == ("ONNX file", 2.5, ())
+    assert {side.bytes for side in (found.ours, *found.peers.values())} == {0}
+
+
+def test_libraries_take_turns():
+    worker = fake()
+    with Bench(BenchSettings(("torch",), 1, 3), worker) as bench:
+        bench.measure(SMALL)
+    timed = [name for name, task, *_ in worker.asked if task == "seconds"]
+    assert timed[-6:] == ["tinysegnet", "torch"] * 3
+
+
+def test_variants_that_fail_are_noted():
+    with Bench(BenchSettings(("torch",), 1, 2, compiled=True), fake()) as bench:
+        found = bench.measure(SMALL)
+    assert found.best.variant == "NHWC"
+    assert found.notes == (
+        "PyTorch, NCHW compiled: not timed: no compiler",
+        "PyTorch, NHWC compiled: not timed: no compiler",
+    )
+    line = table.row(
+        Result(SMALL, Measurement("", 1.0), {"torch": Measurement("NCHW", wrong="no memory")}), AGAINST, LIMITS
+    )
+    assert "failed" in line
+
+
+@pytest.mark.parametrize("quick", [False, True])
+def test_wrong_results_of_a_variant_are_not_timed(quick):
+    """A variant may return garbage fast, so each one is checked."""
+    worker = fake(**{"fixed size": 0.5})
+    with Bench(BenchSettings(("openvino",), 1, 1, quick=quick), worker) as bench:
+        found = bench.measure(INFER)
+    assert found.peers["openvino"].variant == "any size"
+    assert "OpenVINO, fixed size: not timed: logits is off by" in found.notes[0]
+    prepared = [arguments[1] for name, task, *arguments in worker.asked if (name, task) == ("openvino", "prepare")]
+    assert prepared.count("fixed size") == 1
+    assert found.ours.bytes == (None if quick else 0)
+
+
+def test_a_peer_without_a_correct_variant_is_not_timed():
+    with Bench(BenchSettings(("torch", "jax"), 1, 1, quick=True), fake(jax=0.5)) as bench:
+        found = bench.measure(replace(INFER, kind="train", backward=True))
+    assert found.peers["jax"].seconds is None
+    assert found.best.variant == "NHWC"
+    assert table.row(found, BenchSettings(("torch", "jax")), LIMITS).split()[3] == "wrong"
+
+
+def test_quick_compares_peers_with_our_results():
+    worker = fake()
+    with Bench(BenchSettings(("torch",), 1, 1, quick=True), worker) as bench:
+        found = bench.measure(SMALL)
+    assert found.ours.error is None
+    assert found.best.error == 0
+    assert "float64" not in [argument for name, task, *arguments in worker.asked for argument in arguments]
 
 
 def test_wrong_results_are_not_timed():
-    with Bench(BenchSettings("torch", 1, 2), WrongWorker) as bench:
+    with Bench(BenchSettings(("torch",), 1, 2), fake(tinysegnet=0.01)) as bench:
         found = bench.measure(SMALL)
-    assert (found.verdict, found.seconds) == ("WRONG", None)
-    assert "out is off by" in found.wrong
-    assert "small: not timed" in table.notes([found])[0]
+    assert (found.verdict, found.ours.seconds) == ("WRONG", None)
+    assert "out is off by" in found.ours.wrong
+    assert "not timed" in found.notes[0]
 
 
 def test_wrong_results_give_exit_code_1(monkeypatch, capsys):
     monkeypatch.setattr("tinysegnet.bench.measure.Bench", lambda plan: Bench(plan, WrongWorker))
-    monkeypatch.setattr(WrongWorker, "peaks", lambda self: PEAKS, raising=False)
     monkeypatch.setattr("tinysegnet.bench.workloads.find_workloads", lambda words: [SMALL])
     assert main(["bench"]) == 1
-    assert "WRONG" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "WRONG" in out
+    assert "small: not timed, because its result is wrong: out is off by" in out
 
 
-def test_table_fits_120_columns():
-    results = [result(workload, bytes=3 << 30, peer_bytes=4 << 30) for workload in WORKLOADS]
-    for plan in (AGAINST, BenchSettings()):
-        lines = table.head(plan).splitlines() + [table.row(r, plan, PEAKS) for r in results]
-        assert max(map(len, lines)) <= 120
-    assert "PyTorch" not in table.head(BenchSettings())
-    assert all(word in table.facts_line(FACTS, AGAINST, PEAKS) for word in ("0.68", "2.13", "a processor", "100 GFLOP"))
+class WrongWorker(FakeWorker):
+    """The fast variants are wrong, and the reference is right."""
+
+    def outputs(self):
+        return {name: array + 0.01 * (self.variant == "") for name, array in super().outputs().items()}
+
+
+@pytest.mark.parametrize("settings", [ALONE, AGAINST, ALL], ids=["alone", "torch", "all"])
+def test_table_fits_120_columns(settings):
+    results = [result(workload, bytes=3 << 30) for workload in WORKLOADS]
+    results.append(Result(WORKLOADS[-1], Measurement("", 100.0, 1e-6, 12 << 30), dict.fromkeys(
+        settings.against, Measurement("NHWC compiled", 200.0, 1e-6, 12 << 30))))  # fmt: skip
+    lines = table.head(settings).splitlines() + [table.row(r, settings, LIMITS) for r in results]
+    assert max(map(len, lines)) <= 120
+    for name in PEERS:
+        assert (PEERS[name].title in table.head(settings)) == (name in settings.against)
+
+
+def test_the_limits_of_the_machine_stand_above_the_table():
+    text = table.facts_lines(FACTS, ALL, LIMITS)
+    for part in (
+        "numba 0.68",
+        "torch 2.13",
+        "jax 2.13",
+        "a processor",
+        "100 GFLOP/s",
+        "60 with 1",
+        "20.0 GB/s",
+        "50.0",
+    ):
+        assert part in text
+    assert max(map(len, text.splitlines())) <= 120
 
 
 def test_row_contains_the_measurements_and_the_verdict():
-    line = table.row(result(SMALL, 1e-3, 1.5e-3), AGAINST, PEAKS)
-    assert all(text in line.split() for text in ("1.00", "1.50", "NHWC", "1e-06", "2e-07", "below", "aim"))
-    assert "BELOW" in table.row(result(SMALL, 1e-3, 0.9e-3), AGAINST, PEAKS)
-    assert "GB/s" in table.row(result(MEMORY), AGAINST, PEAKS)
+    line = table.row(result(SMALL, 1e-3, 1.5e-3), AGAINST, LIMITS)
+    assert all(text in line.split() for text in ("1.00", "1.50*", "1.50", "NHWC", "1e-06", "below", "aim"))
+    assert "BELOW" in table.row(result(SMALL, 1e-3, 0.9e-3), AGAINST, LIMITS)
 
 
 def test_json_contains_all_measurements():
-    found = json.loads(table.as_json(FACTS, AGAINST, PEAKS, [result(SMALL), Result(MEMORY, wrong="no")]))
+    found = json.loads(table.as_json(FACTS, AGAINST, LIMITS, [result(SMALL), Result(MEMORY, Measurement(wrong="no"))]))
     first, second = found["workloads"]
     assert (first["name"], first["ratio"], first["verdict"]) == ("small", pytest.approx(1.5), "below aim")
+    assert (first["peer_seconds"], first["peers"]["torch"]["variant"]) == (0.15, "NHWC compiled")
     assert (second["seconds"], second["ratio"], second["verdict"]) == (None, None, "WRONG")
-    assert found["copy_bytes_per_second"] == PEAKS[1]
+    assert found["copy_bytes_per_second"] == LIMITS.copy_bytes_per_second
 
 
 def test_explain_lists_every_convolution(capsys):
@@ -167,7 +279,7 @@ def test_explain_lists_every_convolution(capsys):
     assert max(map(len, text.splitlines())) <= 120
     for model in ("tiny", "basic", "vgg16"):
         count = sum("conv" in name or name == "classifier" for name in build(model, width=1 / 16).layers)
-        workload = next(workload for workload in WORKLOADS if workload.name == f"train {model}")
+        workload = next(workload for workload in WORKLOADS if workload.name.startswith(f"train {model}"))
         assert len(list(convolutions(workload))) == count
         assert f"train {model}" in text
     assert "winograd" in text
@@ -194,44 +306,66 @@ def test_profile_prints_one_json_object(capsys):
 
 
 def test_worker_answers_and_reports_errors_and_ends():
-    before = dict(os.environ)
-    with Worker("numpy", 1) as worker:
-        assert dict(os.environ) == before
-        found = worker.ask("outputs", SMALL, "float32")
-        assert validate(found, worker.ask("outputs", SMALL, "float64")).error < 1e-5
-        assert worker.ask("variants", False) == [""]
+    with Worker("tinysegnet", 1) as worker:
+        worker.ask("prepare", SMALL, "numpy")
+        found = worker.ask("outputs")
+        worker.ask("prepare", SMALL, "numpy", "float64")
+        assert validate(found, worker.ask("outputs")).error < 1e-5
         with pytest.raises(MeasurementError, match="AttributeError"):
             worker.ask("no such task")
         assert (worker.ask("peak_memory") or 0) >= 0
     assert worker.process.exitcode is not None
 
 
-def test_worker_that_ends_early_is_an_error():
+def test_worker_that_ends_early_is_an_error_and_starts_again():
     with Worker("tinysegnet", 1) as worker:
         worker.process.kill()
-        with pytest.raises(MeasurementError, match="tinysegnet ended during 'variants'"):
-            worker.ask("variants", False)
+        with pytest.raises(MeasurementError, match="tinysegnet ended during 'peak_memory'"):
+            worker.ask("peak_memory")
+        worker.ask("prepare", SMALL, "numpy")
     assert worker.process.exitcode is not None
 
 
-def test_only_the_numpy_worker_starts_with_the_numpy_backend(monkeypatch):
-    monkeypatch.delenv("TINYSEGNET_BACKEND", raising=False)
-    for name, backend in (("numpy", "numpy"), ("tinysegnet", None)):
-        with workers._backend_of(name):
-            assert os.environ.get("TINYSEGNET_BACKEND") == backend
-        assert "TINYSEGNET_BACKEND" not in os.environ
+def test_task_that_takes_too_long_is_ended(monkeypatch):
+    monkeypatch.setattr(workers, "PATIENCE", 0)
+    with Worker("tinysegnet", 1) as worker:
+        worker.ask("prepare", SMALL, "numpy")
+        first = worker.process
+        with pytest.raises(MeasurementError, match="'seconds' took more than 0 seconds"):
+            worker.ask("seconds", 60.0, limit=0.1)
+        assert first.exitcode is not None
+        worker.ask("prepare", SMALL, "numpy")
 
 
-def test_peaks_are_operations_and_bytes_per_second(monkeypatch):
+def test_peers_are_prepared_with_their_variant_and_threads(monkeypatch):
+    """The server of a peer imports its module, keeps its OpenMP settings, and converts its results."""
+    seen = []
+    module = ModuleType("tinysegnet.bench.peers.jax_peer")
+    module.prepare = lambda *arguments, **settings: seen.append((arguments, settings)) or (lambda: {"out": [1.0, 2.0]})
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setenv("OMP_WAIT_POLICY", "passive")
+    server = Server("jax", 3)
+    assert "OMP_WAIT_POLICY" not in os.environ
+    server.prepare(SMALL, "jit")
+    assert seen == [((SMALL, "jit"), {"dtype": "float32", "threads": 3})]
+    np.testing.assert_array_equal(server.outputs()["out"], [1, 2])
+
+
+def test_limits_are_operations_and_bytes_per_second(monkeypatch):
     monkeypatch.setattr(ours, "_shortest", lambda function, *arguments: 2.0)
     monkeypatch.setattr(ours, "COPIED", 1 << 12)
     rows, columns, inner = ours.PRODUCT
-    assert ours.peaks() == (rows * columns * inner * 2000 * runtime.threads(), 4 * (1 << 12))
+    single = rows * columns * inner * 2000
+    assert ours.limits() == (single, single * runtime.threads(), 4 * (1 << 12), 4 * ours.CACHED)
 
 
-@pytest.mark.long
 def test_bench_measures_a_workload_with_its_workers(monkeypatch, capsys):
-    monkeypatch.setattr("tinysegnet.bench.workloads.find_workloads", lambda words: [SMALL])
+    ask = Worker.ask
+    if not LONG:  # measuring the limits would compile kernels
+        monkeypatch.setattr(Worker, "ask", lambda self, *task, **limit: LIMITS if task == ("limits",)
+                            else ask(self, *task, **limit))  # fmt: skip
+    workload = SMALL if LONG else replace(SMALL, backward=False)
+    monkeypatch.setattr("tinysegnet.bench.workloads.find_workloads", lambda words: [workload])
     monkeypatch.setattr("tinysegnet.bench.measure.SAMPLE", 0.01)
     assert main(["bench", "small", "--rounds", "1", "--json", "--threads", "1"]) == 0
     (workload,) = json.loads(capsys.readouterr().out)["workloads"]
@@ -243,6 +377,7 @@ def test_bench_measures_a_workload_with_its_workers(monkeypatch, capsys):
     (["nothing"], "nothing"),
     (["--rounds", "0"], "--rounds"),
     (["--threads", "100000"], "100000"),
+    (["--against", "tensorflow,torch"], "no library named 'tensorflow'; there are torch, onnxruntime, openvino, jax"),
 ])  # fmt: skip
 def test_bench_reports_bad_options_in_one_line(options, message, capsys):
     assert main(["bench", *options]) == 2
@@ -250,7 +385,25 @@ def test_bench_reports_bad_options_in_one_line(options, message, capsys):
     assert message in line
 
 
-def test_bench_without_torch_says_how_to_install_it(monkeypatch, capsys):
+@pytest.mark.parametrize("name", PEERS)
+def test_bench_without_a_library_says_how_to_install_it(name, monkeypatch, capsys):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert main(["bench", "--against", "torch"]) == 2
-    assert "pip install torch" in capsys.readouterr().err
+    assert main(["bench", "--against", name]) == 2
+    assert f"pip install {PEERS[name].install}" in capsys.readouterr().err
+
+
+def test_libraries_are_separated_by_commas(monkeypatch, capsys):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "1.0")
+    monkeypatch.setattr("tinysegnet.bench.measure.Bench", lambda settings: pytest.fail(str(settings.against)))
+    with pytest.raises(pytest.fail.Exception, match=r"\('jax', 'torch'\)"):
+        main(["bench", "--against", "jax,torch,jax"])
+
+
+def test_quick_measures_small_workloads_unless_some_are_named(capsys):
+    assert main(["bench", "--quick", "--explain"]) == 0
+    text = capsys.readouterr().out
+    assert "train tiny" in text
+    assert "vgg16" not in text
+    assert main(["bench", "vgg16", "--quick", "--explain"]) == 0
+    assert "vgg16" in capsys.readouterr().out

@@ -1,1 +1,1 @@
-"""Benchmarks against PyTorch (`tinysegnet bench`) and profiles of training steps (`tinysegnet profile`)."""
+"""Benchmarks against other libraries (`tinysegnet bench`) and profiles of training steps (`tinysegnet profile`)."""

@@ -4,11 +4,11 @@ Winograd's algorithms need fewer multiplications than counted in `flops`, so a c
 peak. `explain` lists the algorithm of each convolution and its cost according to `ops.engine.cost_model`.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from math import prod
 
-from ..models import Summary, build
+from ..models import build
 from ..models.summary import layer_shapes
 from ..ops.engine import cost_model
 from .workloads import CLASSES, Workload
@@ -37,22 +37,17 @@ def traffic(workload: Workload) -> float:
         return 2 * x + x / workload.shape[3] / FLOAT  # labels have one byte per pixel
     if bound_by_memory(workload):
         return 4 * x
-    if workload.model:
-        return _network_traffic(workload)
+    if workload.model:  # without elementwise layers, as a convolution can apply them to values in registers
+        values, before = 0, workload.shape
+        for row in _summary(workload.model, workload.shape).rows:
+            if row.multiply_adds or row.output_shape[1:3] != before[1:3]:
+                values += prod(before) + prod(row.output_shape) + row.parameters
+            before = row.output_shape
+        return FLOAT * values * (2 if workload.kind == "train" else 1)
     C, F = workload.shape[3], workload.features
     others = FLOAT * workload.kernel**2 * C * F + x // C * F  # weight and output
     dx = x * workload.input_gradient
     return x + others + (dx + others) * workload.backward
-
-
-def _network_traffic(workload: Workload) -> float:
-    """Ignore elementwise layers, since a convolution can apply them to values that are already in registers."""
-    values, before = 0, workload.shape
-    for row in _summary(workload.model, workload.shape).rows:
-        if row.multiply_adds or row.output_shape[1:3] != before[1:3]:
-            values += prod(before) + prod(row.output_shape) + row.parameters
-        before = row.output_shape  # type: ignore[assignment]
-    return FLOAT * values * (2 if workload.kind == "train" else 1)
 
 
 def bound_by_memory(workload: Workload) -> bool:
@@ -60,11 +55,7 @@ def bound_by_memory(workload: Workload) -> bool:
     return workload.kind in ELEMENTWISE
 
 
-@cache
-def _summary(model: str, shape: tuple[int, int, int, int]) -> Summary:
-    return build(model, CLASSES).summary(shape[1:3], batch_size=shape[0])
-
-
+_summary = cache(lambda model, shape: build(model, CLASSES).summary(shape[1:3], batch_size=shape[0]))
 Shape = tuple[int, ...]
 
 #: The text above the tables.
@@ -90,14 +81,11 @@ def explain(workloads: Sequence[Workload]) -> str:
     trained = {(workload.model, workload.shape) for workload in workloads if workload.kind == "train"}
     shown = [w for w in workloads if w.kind != "infer" or (w.model, w.shape) not in trained]
     single = [line for workload in shown if not workload.model for line in convolutions(workload)]
-    tables = [_table("single convolutions", single)] if single else []
-    tables += [_table(workload.name, convolutions(workload)) for workload in shown if workload.model]
-    return "\n\n".join([LEGEND, *tables])
-
-
-def _table(title: str, rows: Iterable[str]) -> str:
-    head = _line(title, "input", "kernel", "forward", "dx", "dweight")
-    return "\n".join([head, "-" * 119, *rows])
+    tables = [("single convolutions", single), *((w.name, convolutions(w)) for w in shown if w.model)]
+    titles = "input", "kernel", "forward", "dx", "dweight"
+    return "\n\n".join(
+        [LEGEND, *("\n".join([_line(title, *titles), "-" * 119, *rows]) for title, rows in tables if rows)]
+    )
 
 
 def _row(name: str, input_shape: Shape, weight_shape: Shape, backward: bool, input_gradient: bool) -> str:

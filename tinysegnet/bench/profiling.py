@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
@@ -14,7 +14,6 @@ from ..models import Network
 from ..training.optim import SGD
 
 REPEATS = 5  #: Number of timed steps, after one that is not timed.
-#: The head of the printed table.
 HEAD = f"{'layer':<20} {'kind':<15} {'output':<22} {'forward ms':>10} {'backward ms':>11} {'MB kept':>8} {'share':>6}"
 
 
@@ -63,9 +62,7 @@ class Profile:
             shape, kept = " x ".join(map(str, row.output_shape)), f"{row.kept / 1e6:.2f}" if row.kept else ""
             lines.append(f"{row.name:<20} {row.kind:<15} {shape:<22} {_ms(row.forward):>10} {_ms(row.backward):>11} "
                          f"{kept:>8} {row.seconds / self.seconds:>6.1%}")  # fmt: skip
-        forward, backward, kept = (
-            sum(getattr(row, name) for row in self.rows) for name in ("forward", "backward", "kept")
-        )
+        forward, backward, kept = np.sum([(r.forward, r.backward, r.kept) for r in self.rows], 0)
         total = f"{'sum':<59} {_ms(forward):>10} {_ms(backward):>11} {kept / 1e6:>8.2f}"
         return "\n".join([*lines, "-" * len(HEAD), total])
 
@@ -83,7 +80,14 @@ def profile(model: Network, size: tuple[int, int], batch_size: int, repeats: int
     optimizer = SGD(model, learning_rate=0.01, momentum=0.9)
     times = [_step(model, optimizer, pictures, labels) for _ in range(repeats + 1)][1:]
     seconds = {key: median(step[key] for step in times) for key in times[0]}
-    return Profile(str(model.config["name"]), shape, runtime.threads(), tuple(_rows(model, shape, seconds)))
+    summary, rows = {row.name: row for row in model.summary(size, batch_size=batch_size).rows}, []
+    kinds = {layer.name: type(layer).__name__ for layer in model.fused_layers}
+    for name, kind in (kinds | {LOSS: "", OPTIMIZER: ""}).items():
+        forward, backward = (seconds.get((name, direction), 0.0) for direction in ("forward", "backward"))
+        layer = summary.get(name)
+        output_shape, kept = (layer.output_shape, layer.kept + layer.indices) if layer else ((), 0)
+        rows.append(ProfileRow(name, kind, output_shape, forward, backward, kept))
+    return Profile(str(model.config["name"]), shape, runtime.threads(), tuple(rows))
 
 
 LOSS, OPTIMIZER = "loss", "optimizer"  #: Names of the rows that are not layers.
@@ -109,14 +113,3 @@ def _step(model: Network, optimizer: SGD, x: np.ndarray, labels: np.ndarray) -> 
         dout = timed(layer.name, "backward", layer.backward, dout, input_gradient=layer is not first)
     timed(OPTIMIZER, "backward", optimizer.step)
     return seconds
-
-
-def _rows(model: Network, pictures: tuple[int, int, int, int], seconds: Seconds) -> Iterator[ProfileRow]:
-    """Yield the rows of the fused layers in order, then those of loss and optimizer."""
-    summary = {row.name: row for row in model.summary(pictures[1:3], batch_size=pictures[0]).rows}
-    kinds = {layer.name: type(layer).__name__ for layer in model.fused_layers}
-    for name, kind in (kinds | {LOSS: "", OPTIMIZER: ""}).items():
-        layer = summary.get(name)
-        forward, backward = (seconds.get((name, direction), 0.0) for direction in ("forward", "backward"))
-        shape, kept = (layer.output_shape, layer.kept + layer.indices) if layer else ((), 0)
-        yield ProfileRow(name, kind, shape, forward, backward, kept)

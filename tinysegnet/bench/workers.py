@@ -1,38 +1,43 @@
-"""Worker processes: tinysegnet and PyTorch run in separate processes.
-
-Two thread pools in one process would disturb each other, and peak memory is measured per process. Only one `Worker`
-runs a task at a time. The worker "numpy" computes the reference with tinysegnet's NumPy variants.
-"""
+"""Worker processes, one per library: several thread pools would disturb each other, and memory is that of a process."""
 
 import multiprocessing
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from .. import runtime
 from ..errors import MeasurementError
 from ..training.signals import signal_handler
 from . import ours
+from .peers import PEERS
 from .workloads import Workload
 
 PATIENCE = 2.0  #: Seconds that a process has to end by itself.
 
 
 class Worker(AbstractContextManager):
-    """A process that measures "tinysegnet", "numpy" or "torch", until the end of `with Worker(...) as worker:`."""
+    """A process that measures "tinysegnet" or a peer, until the end of `with Worker(...) as worker:`.
+
+    If the process ends or a task takes too long, the next task starts a new process.
+    """
 
     def __init__(self, name: str, threads: int) -> None:
+        self.name, self.threads = name, threads
+        self._start()
+
+    def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
-        self.name = name
         self.connection, other = context.Pipe()
-        self.process = context.Process(target=_serve, args=(name, threads, other), daemon=True)
-        # The process inherits that it ignores Ctrl-C, as this process ends its workers.
-        with _backend_of(name), signal_handler(signal.SIG_IGN, signal.SIGINT):
+        self.process = context.Process(target=_serve, args=(self.name, self.threads, other), daemon=True)
+        with signal_handler(signal.SIG_IGN, signal.SIGINT):  # inherited: this process ends its workers after Ctrl-C
             self.process.start()
         other.close()
 
@@ -44,17 +49,24 @@ class Worker(AbstractContextManager):
             self.process.terminate()
             self.process.join()
 
-    def ask(self, task: str, *arguments: Any) -> Any:
-        """Call a method of `_Server` in the worker process.
+    def ask(self, task: str, *arguments: Any, limit: float | None = None) -> Any:
+        """Call a method of `Server` in the worker process.
 
         Raises:
-            MeasurementError: if the method fails or the process has ended.
+            MeasurementError: if the method fails, takes longer than `limit` seconds, or the process has ended.
         """
+        if self.connection.closed:
+            self._start()
         try:
             self.connection.send((task, arguments))
+            if not self.connection.poll(limit):
+                raise TimeoutError
             done, result = self.connection.recv()
+        except TimeoutError as error:
+            self.__exit__()
+            raise MeasurementError(f"{self.name}: {task!r} took more than {limit:.0f} seconds") from error
         except (EOFError, OSError) as error:
-            self.process.join(PATIENCE)
+            self.__exit__()
             raise MeasurementError(f"the process that measures {self.name} ended during {task!r} with exit code "
                                    f"{self.process.exitcode}. Check that enough memory is free") from error  # fmt: skip
         if not done:
@@ -62,61 +74,46 @@ class Worker(AbstractContextManager):
         return result
 
 
-@contextmanager
-def _backend_of(name: str) -> Iterator[None]:
-    """Set the environment variable that the worker "numpy" reads when it starts. Other workers must not inherit it."""
-    before = dict(os.environ)
-    if name == "numpy":
-        os.environ["TINYSEGNET_BACKEND"] = "numpy"
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-
-
 def _serve(name: str, threads: int, connection: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    server: _Server | None = None
+    server: Server | None = None
     with suppress(EOFError, OSError):  # the parent has ended
         while True:
             task, arguments = connection.recv()
             try:
-                server = server or _Server(name, threads)
+                server = server or Server(name, threads)
                 answer = True, getattr(server, task)(*arguments)
             except Exception as error:
                 answer = False, f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
             connection.send(answer)
 
 
-class _Server:
+class Server:
     """The tasks of a worker."""
 
     def __init__(self, name: str, threads: int) -> None:
-        self.run: Callable[[], Any] = lambda: None
+        self.run: Callable[[], dict[str, Any]] = dict
         self.module: Any = ours
-        if name == "torch":
-            os.environ.pop("OMP_WAIT_POLICY", None)  # set by runtime.jit; PyTorch is measured with its own defaults
-            from . import peer
-
-            peer.torch.set_num_threads(threads)
-            self.module = peer
+        self.limits, self.settings = ours.limits, {}
+        if name in PEERS:
+            for variable in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):  # set by runtime.jit; peers keep their own defaults
+                os.environ.pop(variable, None)
+            self.module, self.settings = import_module(f"{__package__}.peers.{name}_peer"), {"threads": threads}
         else:
             runtime.set_threads(threads)
             runtime.announce_compiling()
-        self.outputs, self.peaks = self.module.outputs, ours.peaks
 
-    def variants(self, compiled: bool) -> list[str]:
-        """Return the variants of this worker; with `compiled`, also those that use torch.compile."""
-        formats = list(getattr(self.module, "FORMATS", [""]))
-        return formats + [name + self.module.COMPILED for name in formats if compiled]
+    def prepare(self, workload: Workload, variant: str = "", dtype: str = "float32") -> None:
+        """Create a workload's inputs and network."""
+        self.run = dict  # free the arrays of the previous workload
+        self.run = self.module.prepare(workload, variant, dtype=dtype, **self.settings)
 
-    def prepare(self, workload: Workload, variant: str = "") -> None:
-        """Prepare a workload and run it twice, so that one-off costs of the first runs are not measured."""
-        self.run = lambda: None  # free the arrays of the previous workload
-        self.run = self.module.prepare(workload, *([variant] if variant else []))
-        self.run()
-        self.run()
+    def outputs(self) -> dict[str, np.ndarray]:
+        """Do two runs; return the first one's results by name, and the second loss, which depends on all gradients."""
+        to_numpy = getattr(self.module, "to_numpy", lambda name, result: np.array(result))
+        found = {name: to_numpy(name, result) for name, result in self.run().items() if result is not None}
+        again = self.run()  # also without training, because the first runs of some libraries are slow
+        return found | ({"next loss": to_numpy("loss", again["loss"])} if {"logits", "loss"} <= set(found) else {})
 
     def seconds(self, at_least: float) -> float:
         """Return one sample: the mean seconds per run, where runs are repeated for at least `at_least` seconds."""

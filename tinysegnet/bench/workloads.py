@@ -19,8 +19,14 @@ class Workload:
     backward: bool = True  # forward and all gradients, or only forward
     input_gradient: bool = True  # also dx, which the first layer of a network does not need
     model: str = ""  # the network's name, for "train" and "infer"
-    least: float | None = None  # the smallest acceptable ratio of PyTorch's time to ours
+    least: float | None = None  # the smallest acceptable ratio of the fastest peer's time to ours
     aim: float | None = None  # the desired ratio
+
+
+def _network(name: str, least: float | None = None, aim: float | None = None) -> Workload:
+    kind, model, size = name.split()
+    N, H, W = map(int, size.split("x"))
+    return Workload(name, kind, (N, H, W, 3), backward=kind == "train", model=model, least=least, aim=aim)
 
 
 _WIDE = [(64, (1, 360, 480, 64)), (128, (1, 180, 240, 128)), (256, (1, 90, 120, 256)), (512, (1, 45, 60, 512))]
@@ -29,20 +35,23 @@ _WIDE = [(64, (1, 360, 480, 64)), (128, (1, 180, 240, 128)), (256, (1, 90, 120, 
 WORKLOADS: tuple[Workload, ...] = (
     *(Workload(f"conv3x3 {C} forward", "conv", shape, C, backward=False, least=1.5, aim=2.5) for C, shape in _WIDE),
     *(Workload(f"conv3x3 {C}", "conv", shape, C, least=1.2, aim=2.2) for C, shape in _WIDE),
-    Workload("conv3x3 16", "conv", (4, 180, 240, 16), 16, least=0.9, aim=1.3),
-    Workload("conv3x3 32", "conv", (8, 96, 128, 32), 32, least=0.9, aim=1.3),
-    Workload("first layer 3->64", "conv", (1, 360, 480, 3), 64, input_gradient=False, least=0.9, aim=1.3),
-    Workload("classifier 64->11", "conv", (1, 360, 480, 64), 11, least=0.9, aim=1.3),
+    Workload("conv3x3 16", "conv", (4, 180, 240, 16), 16, least=1.5, aim=2.0),
+    Workload("conv3x3 32", "conv", (8, 96, 128, 32), 32, least=2.0, aim=2.5),
+    Workload("first layer 3->64", "conv", (1, 360, 480, 3), 64, input_gradient=False, least=1.5, aim=2.5),
+    Workload("classifier 64->11", "conv", (1, 360, 480, 64), 11, least=2.5, aim=3.5),
     Workload("conv7x7 64", "conv", (1, 180, 240, 64), 64, kernel=7, least=1.0, aim=1.8),
-    Workload("batch norm + ReLU", "batchnorm_relu", (8, 96, 128, 32), least=1.1, aim=1.6),
-    Workload("max-pool + unpool", "pool_unpool", (8, 96, 128, 32), least=3, aim=8),
-    Workload("softmax cross-entropy", "loss", (1, 360, 480, 11)),
-    Workload("train tiny", "train", (8, 96, 128, 3), model="tiny", least=1.2, aim=2.0),
-    Workload("train basic", "train", (1, 360, 480, 3), model="basic", least=1.0, aim=1.5),
-    Workload("train vgg16", "train", (1, 360, 480, 3), model="vgg16", least=1.5, aim=2.4),
-    Workload("infer tiny", "infer", (1, 360, 480, 3), model="tiny", backward=False, least=1.3, aim=2.0),
-    Workload("infer basic", "infer", (1, 360, 480, 3), model="basic", backward=False, least=1.1, aim=1.6),
-    Workload("infer vgg16", "infer", (1, 360, 480, 3), model="vgg16", backward=False, least=1.5, aim=2.2),
+    Workload("batch norm + ReLU", "batchnorm_relu", (8, 96, 128, 32), least=1.5, aim=2.5),
+    Workload("max-pool + unpool", "pool_unpool", (8, 96, 128, 32), least=4.0, aim=8.0),
+    Workload("softmax cross-entropy", "loss", (1, 360, 480, 11), least=1.5, aim=3.0),
+    _network("train tiny 8x96x128", 2.3, 3.0),
+    _network("train tiny 4x120x160", 2.3, 3.0),
+    _network("train basic 1x360x480", 2.5, 3.0),
+    _network("train vgg16 1x360x480", 2.5, 3.5),
+    _network("infer tiny 8x96x128", 1.5, 2.0),
+    _network("infer tiny 1x96x128"),
+    _network("infer tiny 1x360x480", 2.0, 2.5),
+    _network("infer basic 1x360x480", 2.2, 2.5),
+    _network("infer vgg16 1x360x480", 2.0, 2.5),
 )
 
 

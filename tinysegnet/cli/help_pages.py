@@ -20,7 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "gradcheck": (UNDERSTAND, "Check the gradients against finite differences."),
     "summary": (UNDERSTAND, "Show the shapes, parameters and memory of a network."),
     "lessons": (UNDERSTAND, "Copy the lessons (notebooks with exercises) into a folder."),
-    "bench": (MACHINE, "Time ops and networks, alone or against PyTorch."),
+    "bench": (MACHINE, "Time ops and networks, alone or against other libraries."),
     "profile": (MACHINE, "Show where the time of a training step goes."),
     "doctor": (MACHINE, "Show versions, processor and cache; clear the cache."),
     "warmup": (MACHINE, "Compile the kernels in advance."),

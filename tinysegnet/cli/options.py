@@ -82,6 +82,11 @@ Size = Annotated[
     tuple[int, int], Parameter(converter=lambda hint, tokens: parse_size(tokens[0].value), n_tokens=1, metavar="HxW")
 ]
 Numbers = Annotated[tuple[float, ...], Parameter(consume_multiple=(1, None), metavar="NUMBER")]
+Names = Annotated[  # separated by commas
+    tuple[str, ...],
+    Parameter(converter=lambda hint, tokens: tuple(dict.fromkeys(",".join(t.value for t in tokens).split(","))),
+              n_tokens=1, metavar="NAMES"),
+]  # fmt: skip
 Switch = Annotated[bool, Parameter(negative=None)]  # because a recipe may switch it on
 CheckpointPath = Annotated[
     Path, Parameter(help='A .safetensors file that `train` wrote, or "toy" for the bundled network.')
