@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from backends import numpy_unless_long, ops_run_as
+from backends import numpy_unless_long
 from forms import LONG
 
 from tinysegnet import build, runtime

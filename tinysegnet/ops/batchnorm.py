@@ -122,9 +122,9 @@ TILES = 128  # in a task
 def _moments(x, tiles, means, squares):
     """Compute the mean and the sum of squared differences from it for each task and channel.
 
-    x is (tasks, pixels, C), and `tiles` has the same numbers as (tasks, tiles, numbers). With d = x - shift, the mean is
-    shift + average of d, and the sum is sum of d^2 - (sum of d)^2 / pixels. The shift is the mean of the first tile, so
-    few digits cancel, and the task reads its numbers once.
+    x is (tasks, pixels, C), and `tiles` has the same numbers as (tasks, tiles, numbers). With d = x - shift, the mean
+    is shift + average of d, and the sum is sum of d^2 - (sum of d)^2 / pixels. The shift is the mean of the first tile,
+    so few digits cancel, and the task reads its numbers once.
     """
     tasks, pixels, C = x.shape
     count, size = tiles.shape[1:]

@@ -163,8 +163,8 @@ def _check_inside(indices, picture_shape, size, stride):
     # the rows and columns of the last windows that are inside the picture
     rows, columns = H - (indices.shape[1] - 1) * stride[0], W - (indices.shape[2] - 1) * stride[1]
     bottom, right = rows < size[0], columns < size[1]  # whether windows are clipped there
-    if (bottom and np.any(_positions(indices[:, -1:], C, size, stride) >= rows * size[1])
-            or right and np.any(_positions(indices[:, :, -1:], C, size, stride) % size[1] >= columns)):  # fmt: skip
+    if ((bottom and np.any(_positions(indices[:, -1:], C, size, stride) >= rows * size[1]))
+            or (right and np.any(_positions(indices[:, :, -1:], C, size, stride) % size[1] >= columns))):  # fmt: skip
         raise ShapeError(f"max_unpool2d: an index points outside the picture of {(H, W)}, "
                          "so the indices come from a picture of another size")  # fmt: skip
     if not is_packed(size, stride) and indices.max() >= size[0] * size[1]:
