@@ -42,7 +42,7 @@ def traffic(workload: Workload) -> float:
         for row in _summary(workload.model, workload.shape).rows:
             if row.multiply_adds or row.output_shape[1:3] != before[1:3]:
                 values += prod(before) + prod(row.output_shape) + row.parameters
-            before = row.output_shape
+            before = row.output_shape  # type: ignore[assignment]
         return FLOAT * values * (2 if workload.kind == "train" else 1)
     C, F = workload.shape[3], workload.features
     others = FLOAT * workload.kernel**2 * C * F + x // C * F  # weight and output
