@@ -58,7 +58,8 @@ def _unpack(packed, positions):
     numbers = positions[: 4 * packed.size].view(np.uint32)
     for k in range(packed.size):
         four = np.uint32(packed[k])
-        numbers[k] = (four | four << np.uint32(6) | four << np.uint32(12) | four << np.uint32(18)) & np.uint32(0x03030303)
+        spread = four | four << np.uint32(6) | four << np.uint32(12) | four << np.uint32(18)
+        numbers[k] = spread & np.uint32(0x03030303)
 
 
 @kernel(inline=True)
