@@ -18,8 +18,9 @@ normalisation undoes such changes. In inference, `mean` and `var` are given cons
 `batchnorm2d_relu` also applies ReLU, out = max(out, 0), in the same passes over memory. The three passes of forward and
 the five of backward determine the running time of both ops.
 
-Source: Ioffe & Szegedy 2015, algorithm 1. The variance is computed in two passes. In float32, the one-pass formula of
-the SegNet authors' code, mean(x^2) - mean(x)^2, loses all digits if the mean is large.
+Source: Ioffe & Szegedy 2015, algorithm 1. The definition computes the variance in two passes. In float32, the one-pass
+formula of the SegNet authors' code, mean(x^2) - mean(x)^2, loses all digits if the mean is large. The kernels read x
+once: they subtract a number close to the mean first.
 """
 
 from collections import namedtuple
