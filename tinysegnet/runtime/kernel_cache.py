@@ -24,13 +24,8 @@ def _sources_hash() -> str:
     """
     digest = hashlib.sha256()
     package = Path(__file__).parents[1]
-    here = package / "runtime"
-    for path in (
-        here / "jit.py",
-        here / "lean_compiling.py",
-        here / "safe_cache.py",
-        *sorted((package / "ops").rglob("*.py")),
-    ):
+    ours = [package / "runtime" / name for name in ("jit.py", "lean_compiling.py", "safe_cache.py")]
+    for path in (*ours, *sorted((package / "ops").rglob("*.py"))):
         digest.update(path.read_bytes())
     names = (name for name in os.environ if name.startswith(("NUMBA_", "TINYSEGNET_PARALLEL")))
     settings = sorted(f"{name}={os.environ[name]}" for name in names if not name.startswith(SAME_CODE))
