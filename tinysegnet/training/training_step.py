@@ -140,4 +140,5 @@ def _first_bad_layer(model: Network, images: np.ndarray) -> str:
 
 
 def _first_bad(named: optim.Named) -> str | None:
-    return next((name for name, array in named if not np.isfinite(array).all()), None)
+    with np.errstate(all="ignore"):  # a sum is the fastest test; where it overflows, each number is tested
+        return next((name for name, array in named if not (np.isfinite(array.sum()) or np.isfinite(array).all())), None)
