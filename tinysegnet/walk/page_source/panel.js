@@ -1,6 +1,7 @@
 // A panel shows an array: a large picture that can be clicked, small pictures of the channels, and statistics.
 
 import { colourOf, css, paint, scaleOf } from "walk/colours.js";
+import { isComputable } from "walk/computable.js";
 import { el, svg, toggle } from "walk/elements.js";
 import { showDerivation } from "walk/navigation.js";
 import { short, times } from "walk/numbers.js";
@@ -38,7 +39,7 @@ export function panel({ letter, from, tensor, channel, choose, box }) {
 }
 
 /**
- * Show a picture that can be clicked, with a dot at each pixel that can be explained and a frame around a box.
+ * Show a picture that can be clicked, with a frame around a box. If only some pixels can be explained, they have dots.
  *
  * @param {HTMLElement} picture
  * @param {string} label
@@ -49,7 +50,7 @@ export function panel({ letter, from, tensor, channel, choose, box }) {
 export function clickable(picture, label, tensor, [y, x, height, width], channel) {
   const { H, W, grid: [rows, columns] } = tensor;
   const above = svg("svg", { viewBox: `0 0 ${W} ${H}`, preserveAspectRatio: "none" }), r = Math.min(0.35, W / 250);
-  for (const row of rows) {
+  for (const row of isComputable(tensor.index) ? [] : rows) {
     for (const column of columns) above.append(svg("circle", { cx: column + 0.5, cy: row + 0.5, r, class: "dot" }));
   }
   above.append(svg("rect", { x, y, width, height, class: "mark" }));
@@ -83,9 +84,9 @@ export function clickable(picture, label, tensor, [y, x, height, width], channel
  * @param {number} x
  * @param {number} c
  */
-function readable({ H, W, planes, scales, value }, y, x, c) {
-  const exact = value(y, x, c), step = planes[(c * H + y) * W + x];
-  if (!Number.isNaN(exact)) return short(exact);
+function readable({ H, W, planes, scales, contains, value }, y, x, c) {
+  const step = planes[(c * H + y) * W + x];
+  if (contains(y, x, c) && !Number.isNaN(value(y, x, c))) return short(value(y, x, c));
   return step === -128 ? "not finite" : `≈ ${short((step * scales[c]) / 127)}`;
 }
 

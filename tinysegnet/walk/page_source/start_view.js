@@ -4,6 +4,7 @@ import { chooseChannel } from "walk/channels.js";
 import { legend } from "walk/classes.js";
 import { el, table } from "walk/elements.js";
 import { formula, headline } from "walk/headline.js";
+import { chosenPixel } from "walk/navigation.js";
 import { networkMap } from "walk/network_map.js";
 import { format } from "walk/numbers.js";
 import { panel, readout } from "walk/panel.js";
@@ -11,6 +12,7 @@ import { data } from "walk/payload.js";
 import { saveButtons } from "walk/picture_file.js";
 import { state } from "walk/state.js";
 import { pixelAt } from "walk/store.js";
+import { usesOf } from "walk/trail.js";
 import { whatIf } from "walk/what_if_view.js";
 
 /** @import { Step } from "walk/steps.js" */
@@ -21,7 +23,9 @@ import { whatIf } from "walk/what_if_view.js";
  * @param {LoadedNode} node
  */
 export function startView(step, node) {
-  const tensor = node.x, [y, x] = pixelAt(tensor, state.place), channel = Math.min(state.channel, tensor.shown - 1);
+  const tensor = node.x, [y, x] = state.settled ? chosenPixel(tensor) : pixelAt(tensor, state.place);
+  const channel = Math.min(state.channel, tensor.shown - 1);
+  state.shown = [(y + 0.5) / tensor.H, (x + 0.5) / tensor.W];
   const colours = (tensor.names ?? []).map((name, c) => [name, tensor.value(y, x, c)]);
   const values = colours.map(([, value]) => format(value)).join(", ");
   return [
@@ -35,8 +39,9 @@ export function startView(step, node) {
       readout(`x[${y}, ${x}]`, values, tensor, [y, x], "its colours ↓"),
       el("div", { class: "sum" },
         el("section", { class: "derivation", tabindex: -1 }, el("h2", {}, `One pixel: row ${y}, column ${x}`),
-          table(["colour", "value"], colours)),
-        whatIf(step, node, null, [y, x, channel]))),
+          table(["colour", "value"], colours),
+          usesOf(`x[${y}, ${x}, ${channel}]`, tensor, [y, x, channel]),
+          whatIf(step, node, null, [y, x, channel])))),
     formula(step),
   ];
 }

@@ -45,6 +45,8 @@ export const state = {
   mapShows: "maps",
   /** @type {Change[]} the changes that the reader tries */
   changes: [],
+  /** the name of the weight that the reader wants to change; "": the one with the largest product */
+  weight: "",
   /** whether all channels have small pictures */
   allChannels: false,
 };
