@@ -7,7 +7,6 @@ import { resultIndex, steps } from "walk/steps.js";
 import { computeMissing, loadedNode, nodeOf, pixelAt } from "walk/store.js";
 import { isSum, sumAt } from "walk/sums.js";
 
-/** @import { PackedNode } from "walk/payload.js" */
 /** @import { Step } from "walk/steps.js" */
 /** @import { Tensor } from "walk/store.js" */
 
@@ -58,8 +57,8 @@ export async function whenLoaded(make) {
 }
 
 /**
- * Return whether the page can explain every number of an array: all its channels are shown, the page knows the formula
- * and all weights, and has or can compute all numbers that are read.
+ * Return whether the page can explain every number of an array in the channels that are shown: it knows the formula, and
+ * has or can compute all numbers that are read.
  *
  * @param {number} index   of the array
  * @returns {boolean}
@@ -67,24 +66,37 @@ export async function whenLoaded(make) {
 export function isComputable(index) {
   const found = computable.get(index);
   if (found !== undefined) return found;
-  const step = makers.get(index), { shape, shown } = data.tensors[index];
-  const known = step !== undefined && shown === shape[2] && hasFormula(step) && readBy(step).every(isObtainable);
+  const step = makers.get(index), allChannels = step !== undefined && mixes(step);
+  const known = step !== undefined && hasFormula(step) && readBy(step).every((read) => isObtainable(read, allChannels));
   computable.set(index, known);
   return known;
 }
 
-/** @param {number} index   of an array */
-function isObtainable(index) {
-  const { known, shape } = data.tensors[index];
-  return (known.all && known.channels === shape[2]) || isComputable(index);
+/**
+ * Return whether the page can explain every pixel of an array, at least in the channels that are shown.
+ *
+ * @param {number} index   of the array
+ */
+export function explainsAllPixels(index) {
+  const { grid: [rows, columns], shape: [H, W] } = data.tensors[index];
+  return isComputable(index) || (rows.length === H && columns.length === W);
+}
+
+/**
+ * @param {number} index          of an array
+ * @param {boolean} allChannels   whether channels that are not shown are needed, too
+ */
+function isObtainable(index, allChannels) {
+  const { known, shape, shown } = data.tensors[index];
+  return (known.all && (!allChannels || known.channels === shape[2])) ||
+    ((!allChannels || shown === shape[2]) && isComputable(index));
 }
 
 /** @param {Step} step */
-function hasFormula(step) {
-  const node = data.nodes[step.node];
-  if (!step.layer) return true;
-  return isSum(node) ? !node.weight || node.weight.whole !== undefined : formulaOf(node) !== undefined;
-}
+const mixes = ({ layer, node }) => !layer || Boolean(data.nodes[node].mixesChannels);
+
+/** @param {Step} step */
+const hasFormula = ({ layer, node }) => !layer || isSum(data.nodes[node]) || formulaOf(data.nodes[node]) !== undefined;
 
 /**
  * Return the arrays that a step reads to compute its result.
@@ -96,7 +108,7 @@ export function readBy({ way, node: index }) {
   const node = data.nodes[index], { x, other, logits, dout, dother, kind } = node;
   if (way === "start") return [];
   const found = way === "backward" ? [dout, kind === "skip_source" ? dother : null, READ_AGAIN.has(kind) ? x : null]
-    : logits !== undefined ? [logits] : [x, kind === "skip_add" ? other : null];
+    : [x, logits, kind === "skip_add" ? other : null];
   return found.filter((array) => array !== null && array !== undefined);
 }
 

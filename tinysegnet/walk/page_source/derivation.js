@@ -34,7 +34,8 @@ export function derivation(node, explanation, result, at, controls) {
   return el("section", { class: "derivation", tabindex: -1 },
     el("h2", {}, `How ${name} was computed`),
     breadcrumb(),
-    el("p", { class: "clicked" }, el("code", {}, name), ` = ${format(shown)}`),
+    el("div", { class: "number" }, el("p", { class: "clicked" }, el("code", {}, name), ` = ${format(shown)}`),
+      controls ? toControls(controls) : null),
     shown === 0 ? zero(result, at) : null,
     note ? el("p", {}, note) : null,
     complete ? null : missing,
@@ -44,6 +45,20 @@ export function derivation(node, explanation, result, at, controls) {
     controls,
     stack ? [el("h3", {}, "All products"), numbers] : null,
     linksNote(sourcesOf(explanation)));
+}
+
+/**
+ * Return a button that leads to the controls with which the reader changes numbers.
+ *
+ * @param {HTMLElement} controls
+ */
+export function toControls(controls) {
+  const onclick = () => {
+    controls.scrollIntoView({ block: "nearest" });
+    const first = /** @type {HTMLElement | null} */ (controls.querySelector("input, select, button"));
+    first?.focus({ preventScroll: true });
+  };
+  return el("button", { type: "button", class: "follow-down to-controls", onclick }, "What if? ↓");
 }
 
 /**

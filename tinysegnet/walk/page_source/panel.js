@@ -1,7 +1,7 @@
 // A panel shows an array: a large picture that can be clicked, small pictures of the channels, and statistics.
 
 import { colourOf, css, paint, scaleOf } from "walk/colours.js";
-import { isComputable } from "walk/computable.js";
+import { explainsAllPixels } from "walk/computable.js";
 import { el, svg, toggle } from "walk/elements.js";
 import { showDerivation } from "walk/navigation.js";
 import { short, times } from "walk/numbers.js";
@@ -50,7 +50,7 @@ export function panel({ letter, from, tensor, channel, choose, box }) {
 export function clickable(picture, label, tensor, [y, x, height, width], channel) {
   const { H, W, grid: [rows, columns] } = tensor;
   const above = svg("svg", { viewBox: `0 0 ${W} ${H}`, preserveAspectRatio: "none" }), r = Math.min(0.35, W / 250);
-  for (const row of isComputable(tensor.index) ? [] : rows) {
+  for (const row of explainsAllPixels(tensor.index) ? [] : rows) {
     for (const column of columns) above.append(svg("circle", { cx: column + 0.5, cy: row + 0.5, r, class: "dot" }));
   }
   above.append(svg("rect", { x, y, width, height, class: "mark" }));

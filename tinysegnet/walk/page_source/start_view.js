@@ -2,6 +2,7 @@
 
 import { chooseChannel } from "walk/channels.js";
 import { legend } from "walk/classes.js";
+import { toControls } from "walk/derivation.js";
 import { el, table } from "walk/elements.js";
 import { formula, headline } from "walk/headline.js";
 import { chosenPixel } from "walk/navigation.js";
@@ -27,6 +28,7 @@ export function startView(step, node) {
   const channel = Math.min(state.channel, tensor.shown - 1);
   state.shown = [(y + 0.5) / tensor.H, (x + 0.5) / tensor.W];
   const colours = (tensor.names ?? []).map((name, c) => [name, tensor.value(y, x, c)]);
+  const controls = whatIf(step, node, null, [y, x, channel]);
   const values = colours.map(([, value]) => format(value)).join(", ");
   return [
     headline(step, node),
@@ -39,9 +41,10 @@ export function startView(step, node) {
       readout(`x[${y}, ${x}]`, values, tensor, [y, x], "its colours ↓"),
       el("div", { class: "sum" },
         el("section", { class: "derivation", tabindex: -1 }, el("h2", {}, `One pixel: row ${y}, column ${x}`),
+          controls ? toControls(controls) : null,
           table(["colour", "value"], colours),
           usesOf(`x[${y}, ${x}, ${channel}]`, tensor, [y, x, channel]),
-          whatIf(step, node, null, [y, x, channel])))),
+          controls))),
     formula(step),
   ];
 }

@@ -3,7 +3,7 @@
 import { poolingArrows } from "walk/arrows.js";
 import { chooseChannel, chooseReading, classFor } from "walk/channels.js";
 import { legend, swatch } from "walk/classes.js";
-import { isComputable } from "walk/computable.js";
+import { explainsAllPixels } from "walk/computable.js";
 import { derivation } from "walk/derivation.js";
 import { el, toggle } from "walk/elements.js";
 import { explain } from "walk/explain.js";
@@ -45,7 +45,7 @@ export function stepView(step, node) {
   const named = result.names && result.C > 1 ? ` (${result.names[channel]})` : "";
   const dots = result.grid.map((axis) => axis.length).join(" × ");
   const which = state.commonScale ? "the largest 99.5th percentile of any channel" : "each channel's 99.5th percentile";
-  const select = isComputable(result.index) ? "A click on a pixel shows how its number was computed."
+  const select = explainsAllPixels(result.index) ? "A click on a pixel shows how its number was computed."
     : `The ${dots} dots mark pixels whose numbers can be explained. A click selects the nearest dot.`;
   const how = `Orange is above zero, and blue is below. Colours saturate at ${which}. ${select}`;
   return [

@@ -77,7 +77,9 @@ function pixelControl(node, y, x) {
     field.onchange = () => paint(fields.map(({ value }) => Math.max(0, Math.min(255, Math.round(Number(value))))));
   }
   size.onchange = () => (now ? paint(now.rgb) : undefined);
-  return control(`pixel [${y}, ${x}]`, "", [size, colour, fields, button("set to 0", () => paint([0, 0, 0])),
+  return control(`pixel [${y}, ${x}]`, "", [size, colour,
+    el("span", { class: "fields" }, fields.map((field) => el("label", {}, field.getAttribute("aria-label"), field))),
+    button("set to 0", () => paint([0, 0, 0])),
     button("reset", () => undo(same))]);
 }
 

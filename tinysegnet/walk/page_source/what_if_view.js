@@ -3,7 +3,7 @@
 import { swatch } from "walk/classes.js";
 import { byId, el, table } from "walk/elements.js";
 import { go } from "walk/navigation.js";
-import { format, short } from "walk/numbers.js";
+import { short } from "walk/numbers.js";
 import { data } from "walk/payload.js";
 import { state } from "walk/state.js";
 import { changedRun, plainRun } from "walk/what_if.js";
@@ -36,7 +36,14 @@ export function whatIf(step, node, explanation, at) {
 export function showNotice() {
   const notice = byId("changes", HTMLElement), { changes } = state, last = changes[changes.length - 1];
   notice.hidden = !changes.length;
-  if (!last) return notice.replaceChildren();
+  if (!last) notice.replaceChildren();
+  else notice.replaceChildren(...noticeOf(last));
+  document.documentElement.style.setProperty("--notice", `${notice.offsetHeight}px`); // the header grows by this
+}
+
+/** @param {Change} last */
+function noticeOf(last) {
+  const { changes } = state;
   const see = () => {
     state.mapShows = "changes";
     return go(0, { push: true });
@@ -44,16 +51,18 @@ export function showNotice() {
   const numbers = changes.length === 1 ? "1 change" : `${changes.length} changes, the last one`;
   const button = (/** @type {string} */ text, /** @type {() => void} */ onclick) =>
     el("button", { type: "button", class: "choice", onclick }, text);
-  return notice.replaceChildren(
-    el("span", {}, el("b", {}, numbers), `: ${describe(last)}. The steps show the network without changes.`),
+  return [
+    el("span", {}, el("b", {}, numbers), `: ${describe(last)}. `,
+      el("span", { class: "more" }, "The steps show the network without changes.")),
     el("span", { class: "buttons" }, button("undo", undoLast),
-      changes.length > 1 ? button("undo all", () => undo(() => true)) : "", button("see the changed network", see)));
+      changes.length > 1 ? button("undo all", () => undo(() => true)) : "", button("see the network", see)),
+  ];
 }
 
 /** Show what follows from the changes, when it is computed. Until then, the place has its final size. */
 function outcome() {
   const list = state.changes.map((change) =>
-    el("li", {}, describe(change), " ", el("button", { type: "button", class: "follow-down",
+    el("li", {}, describe(change), el("button", { type: "button", class: "choice",
       "aria-label": `undo: ${describe(change)}`, onclick: () => undo((each) => each === change) }, "undo")));
   const place = el("div", { class: "outcome", role: "status", "aria-busy": "true" }, summary(null, null));
   Promise.all([plainRun(), changedRun()]).then(([plain, changed]) => {
