@@ -94,8 +94,8 @@ def test_link_leads_from_a_number_to_its_own_sum(browser, tiny_walk):
         assert opened.step == "forward:encoder1.pool"
         assert opened.page.locator(".clicked").inner_text() == f"{name.replace('x', 'out')} = {value}"
     with Opened(browser, tiny_walk, address="#backward:encoder2.conv1") as opened:
-        name = opened.page.locator(".follow").first.inner_text()
-        opened.page.locator(".follow").first.click()
+        name = opened.page.locator(".derivation table .follow").first.inner_text()
+        opened.page.locator(".derivation table .follow").first.click()
         opened.settled()
         assert opened.step == "backward:encoder2.bn1"
         assert opened.page.locator(".clicked code").inner_text() == name.replace("dout", "dx")

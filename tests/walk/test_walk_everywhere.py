@@ -107,6 +107,25 @@ def test_cells_of_the_sum_lead_to_their_own_sums(browser, tiny_walk, step, by):
         opened.wait_for_step(step)
 
 
+@pytest.mark.parametrize("step", ["forward:encoder2.pool", "backward:decoder2.unpool"])
+def test_cells_of_the_arrows_lead_to_their_sums(browser, tiny_walk, step):
+    """All cells by click, those of the selected window by Enter."""
+    with Opened(browser, tiny_walk, address=f"#{step}") as opened:
+        page = opened.page
+        for choose in (lambda cell: cell.press("Enter"), lambda cell: cell.click(force=True)):
+            cells = page.locator(".arrows .link[role=button]")
+            assert cells.count() == 5, "four cells of the window and the one of the smaller map"
+            assert page.locator(".arrows .link").count() > 5
+            at = re.search(r"\[.*\]", cells.first.get_attribute("aria-label"))[0]
+            choose(cells.first)
+            page.locator(".trail").wait_for()
+            assert page.locator(".clicked code").inner_text().endswith(at)
+            assert opened.step != step
+            page.locator(".trail button").first.click()
+            opened.wait_for_step(step)
+            page.locator(".trail").wait_for(state="detached")
+
+
 def test_gradients_lead_to_the_step_that_computes_them(browser, tiny_walk):
     """In every step, each gradient that the number passes on is a link."""
     with Opened(browser, tiny_walk) as opened:

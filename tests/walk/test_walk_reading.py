@@ -47,7 +47,8 @@ def test_every_number_that_the_page_explains_is_a_link(browser, tiny_walk):
             assert leading == sources, step
         opened.evaluate("go(2)")
         said = opened.page.locator(".derivation .quiet").last.inner_text()
-        assert said == "Click › to see how a number was computed."
+        assert "no link" not in said
+        assert said.endswith("to see how a number was computed.")
 
 
 def test_back_returns_from_a_link(browser, tiny_walk):
@@ -57,7 +58,7 @@ def test_back_returns_from_a_link(browser, tiny_walk):
         page = opened.page
         opened.evaluate("(state.place = [0.3, 0.7], chooseChannel(5))")
         before, clicked = opened.evaluate("JSON.stringify(state.place)"), page.locator(".clicked code").inner_text()
-        page.locator(".derivation .follow").first.click()
+        page.locator(".derivation table .follow").first.click()
         opened.wait_for_step("forward:encoder1.pool")
         page.wait_for_function(f"scrollY > 0 && {SUM_IN_SIGHT}")
         for _ in range(2):
@@ -102,7 +103,7 @@ def test_click_shows_the_number_within_the_window(browser, tiny_walk, size):
 def test_click_between_dots_names_the_nearest_dot(browser, tmp_path, monkeypatch):
     """If channels are hidden, the page can explain only the numbers at the dots."""
     monkeypatch.setattr(import_module("tinysegnet.walk.page"), "PLANS", PLANS[-1:])
-    model, path = lively("tiny"), tmp_path / "walk.html"
+    model, path = lively("tiny", width=1 / 2), tmp_path / "walk.html"
     image = np.random.default_rng(1).integers(0, 256, (48, 64, 3), np.uint8)
     ts.walk(model, image).save(path)
     with Opened(browser, path, address="#forward:encoder2.conv1") as opened:

@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from browser import DESKTOP
+from browser import DESKTOP, PHONE
 from forms import amount
 from walk_pages import IMAGE, Opened, labels_for, lively, network
 
@@ -16,6 +16,7 @@ pytestmark = pytest.mark.usefixtures("without_compiling")
 
 CHANGES = amount(40, 200)
 MINUS = "\N{MINUS SIGN}"
+DESK = dict(zip(("width", "height"), DESKTOP, strict=True))
 H, W, _ = IMAGE.shape
 
 
@@ -126,8 +127,7 @@ def test_reader_switches_the_indices_off_and_sees_what_follows(browser, tiny_wal
             fixed.model.layers[name] = ts.layers.FixedUnpool2d(layer.pool)
     logits, loss = Changed(ts.Network(fixed.model.layers), IMAGE, labels_for(model)).logits_and_loss()
     differing = int((logits.argmax(-1) != model.forward(IMAGE[None].astype(np.float32))[0].argmax(-1)).sum())
-    size = dict(zip(("width", "height"), DESKTOP, strict=True))
-    with Opened(browser, tiny_walk, address="#forward:decoder1.unpool", viewport=size) as opened:
+    with Opened(browser, tiny_walk, address="#forward:decoder1.unpool", viewport=DESK) as opened:
         page = opened.page
         assert "All 4 unpoolings of the network" in page.locator(".what-if").inner_text()
         page.get_by_role("button", name="indices off").press("Enter")
@@ -170,7 +170,7 @@ def test_controls_change_the_network(browser, tiny_walk, step):
 def test_reader_types_a_weight_and_takes_it_back(browser, tiny_walk):
     """With the keyboard alone: a field, buttons for 0 and for the network's value, an undo; the focus stays."""
     model = lively("tiny", width=1 / 8)
-    with Opened(browser, tiny_walk, address="#forward:encoder2.conv1", viewport={"width": 1280, "height": 800}) as opened:
+    with Opened(browser, tiny_walk, address="#forward:encoder2.conv1", viewport=DESK) as opened:
         page, notice = opened.page, opened.page.locator("#changes")
         stack, controls = page.locator(".stack").bounding_box(), page.locator(".what-if").bounding_box()
         assert stack["y"] < controls["y"] < page.locator(".derivation table").first.bounding_box()["y"]
@@ -219,7 +219,7 @@ def test_reader_types_a_weight_and_takes_it_back(browser, tiny_walk):
 
 
 def test_panel_keeps_its_scroll_position_after_a_change(browser, tiny_walk):
-    with Opened(browser, tiny_walk, address="#forward:encoder2.conv1", viewport={"width": 1280, "height": 800}) as opened:
+    with Opened(browser, tiny_walk, address="#forward:encoder2.conv1", viewport=DESK) as opened:
         page, top = opened.page, "document.querySelector('.sum').scrollTop"
         page.evaluate("document.querySelector('.sum').scrollTo(0, 150)")
         for name in ("set to 0: weight", "reset: weight", "set to 0: weight"):
@@ -246,6 +246,30 @@ def test_changes_of_the_pixel_and_the_label_can_be_taken_back(browser, tiny_walk
             assert opened.evaluate("state.changes.length") == 1
             page.locator(".what-if .control").first.get_by_role("button", name="reset").click()
             page.locator("#changes").wait_for(state="hidden")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desk"])
+def test_changed_pages_are_accessible(browser, tiny_walk, scheme, size):
+    """The controls, the outcome and the notice: axe finds nothing, and every target has 44 pixels."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python").Axe()
+    viewport = dict(zip(("width", "height"), size, strict=True))
+    with Opened(browser, tiny_walk, viewport=viewport, color_scheme=scheme) as opened:
+        kinds = opened.evaluate("[...new Map(steps.map((s) => [s.way + s.title, s.index])).values()]")
+        opened.evaluate("""Object.assign(state, { changes: [{ kind: "indices" },
+          { kind: "weight", layer: "encoder2.conv1", at: [1, 1, 0, 0], value: 0, was: 0.1 }] })""")
+        for k in kinds[:: amount(4, 1)]:
+            opened.evaluate(f"go({k})")
+            opened.page.locator(".outcome:not([aria-busy])").wait_for()
+            found = axe.run(opened.page).response["violations"]
+            assert [(v["id"], [n["html"][:200] for n in v["nodes"]][:3]) for v in found] == [], opened.step
+            small = opened.page.evaluate("""[...document.querySelectorAll("#changes, .what-if, .jumps")].flatMap((e) =>
+              [...e.querySelectorAll("button, input, select")]).filter((e) => {
+              const { width, height } = e.getBoundingClientRect();
+              return Math.min(width, height) < 43.5;
+            }).map((e) => e.outerHTML.slice(0, 90))""")
+            assert small == [], opened.step
+            assert opened.page.evaluate("document.documentElement.scrollWidth") == size[0], opened.step
 
 
 def test_networks_that_the_page_cannot_run_have_no_controls(browser, tmp_path):

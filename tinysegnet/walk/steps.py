@@ -21,7 +21,7 @@ from .trace import Loss, Trace, definition
 
 _PACKAGE = Path(__file__).parents[1]
 COLOURS = ["red", "green", "blue"]
-MAX_LOGITS = 250_000  # stored for all pixels, so that the page can explain the loss of each pixel
+MAX_LOGITS = 250_000  # numbers. The page stores so many if it cannot compute them, to explain the loss of each pixel
 
 Node = dict[str, Any]  # in the page, numbers replace its PageTensors
 
@@ -116,7 +116,8 @@ class _Steps:
         predicted = class_logits(trace.logits)[0].argmax(-1).astype(np.uint8)
         parts, labels = self.tensor(loss.parts), np.where(loss.labels < 0, 255, loss.labels).astype(np.uint8)
         parts.exact[:] = True
-        if answer["x"].array.size <= MAX_LOGITS:
+        hidden = any(node["result"].shown < node["result"].array.shape[3] for node in self.nodes)
+        if hidden and answer["x"].array.size <= MAX_LOGITS:
             answer["x"].exact[:] = True
         settings = {"divisor": loss.divisor, "value": as_float(loss.value),
                     "weights": [as_float(weight) for weight in loss.weights]}  # fmt: skip

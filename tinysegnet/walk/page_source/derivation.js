@@ -34,7 +34,7 @@ export function derivation(node, explanation, result, at, controls) {
   return el("section", { class: "derivation", tabindex: -1 },
     el("h2", {}, `How ${name} was computed`),
     breadcrumb(),
-    el("div", { class: "number" }, el("p", { class: "clicked" }, el("code", {}, name), ` = ${format(shown)}`),
+    el("div", { class: "chosen" }, el("p", { class: "clicked" }, el("code", {}, name), ` = ${format(shown)}`),
       controls ? toControls(controls) : null),
     shown === 0 ? zero(result, at) : null,
     note ? el("p", {}, note) : null,
