@@ -57,8 +57,8 @@ export async function whenLoaded(make) {
 }
 
 /**
- * Return whether the page can explain every number of an array in the channels that are shown: it knows the formula, and
- * has or can compute all numbers that are read.
+ * Return whether the page can explain every number of an array in the channels that are shown: it knows the formula,
+ * and has or can compute all numbers that are read.
  *
  * @param {number} index   of the array
  * @returns {boolean}
