@@ -110,6 +110,7 @@ class Page:
 # The exported names that tests use, by module.
 NAMES = {
     "walk/channels.js": "chooseChannel",
+    "walk/computable.js": "isComputable, whenLoaded",
     "walk/links.js": "explainableMaker",
     "walk/explain.js": "explain",
     "walk/main.js": "ready",

@@ -170,9 +170,11 @@ def test_path_leads_back_to_the_number_that_was_shown(browser, tiny_walk):
         page = opened.page
         opened.evaluate("""(async () => {
           const step = steps[state.step], result = resultOf(step, await nodeOf(step.node));
-          const [rows, columns] = result.grid;
-          const y = rows.find((row) => columns.some((column) => !result.value(row, column, state.channel)));
-          const x = columns.find((column) => !result.value(y, column, state.channel));
+          const [rows, columns] = result.grid, dots = rows.flatMap((row) => columns.map((column) => [row, column]));
+          const zero = (c) => dots.find(([row, column]) => !result.value(row, column, c));
+          const c = [...Array(result.shown).keys()].find((k) => zero(k) && dots.some((at) => result.value(...at, k)));
+          await chooseChannel(c);
+          const [y, x] = zero(c);
           state.place = [(y + 0.5) / result.H, (x + 0.5) / result.W];
           await redraw();
         })()""")
@@ -189,7 +191,7 @@ def test_path_leads_back_to_the_number_that_was_shown(browser, tiny_walk):
 def test_number_leads_to_the_step_that_reads_it(browser, tiny_walk):
     with Opened(browser, tiny_walk, address="#forward:encoder1.bn1") as opened:
         value = opened.page.locator(".clicked").inner_text().split(" = ")[1]
-        opened.page.get_by_text("Read by").get_by_role("button").click()
+        opened.page.locator(".uses button").first.click()
         opened.wait_for_step("forward:encoder1.relu1")
         assert opened.page.locator(".derivation td").nth(1).inner_text() == value
 

@@ -91,7 +91,7 @@ class PageTensor:
             "names": self.names,
             "grid": [axis.tolist() for axis in self._grid],
             "known": {"mask": blobs.add(np.packbits(self.exact)), "numbers": blobs.numbers(exact),
-                      "channels": exact.shape[1]},
+                      "channels": exact.shape[1], "all": bool(self.exact.all())},
             **_planes(shown, blobs),
             "statistics": _statistics(array),
             "strongest": _strongest(shown),

@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 
 from ..layers import LayerTrace
+from ..prediction.predict import class_logits
 from .explanations import explain, explain_layer
 from .payload import Blobs, PageTensor, Plan, as_float, even_grid, pack_weight
 from .trace import Loss, Trace, definition
 
 _PACKAGE = Path(__file__).parents[1]
 COLOURS = ["red", "green", "blue"]
+MAX_LOGITS = 250_000  # numbers. The page stores so many if it cannot compute them, to explain the loss of each pixel
 
 Node = dict[str, Any]  # in the page, numbers replace its PageTensors
 
@@ -37,6 +39,7 @@ def build_steps(trace: Trace, classes: list[str], plan: Plan, blobs: Blobs) -> d
         for number, traced in reversed(list(enumerate(trace.layers))):
             steps.add_layer("backward", number, traced)
     _name_channels(steps.nodes, len(trace.layers), classes)
+    steps.nodes[0]["x"].exact[:] = True
     nodes = [{name: value.number if isinstance(value, PageTensor) else value for name, value in node.items()}
              for node in steps.nodes]  # fmt: skip
     tensors = [tensor.pack(blobs) for tensor in steps.tensors.values()]
@@ -110,12 +113,18 @@ class _Steps:
     def add_loss(self, trace: Trace, loss: Loss) -> None:
         """Add the node and both steps of the loss."""
         *_, last, answer = self.nodes
+        predicted = class_logits(trace.logits)[0].argmax(-1).astype(np.uint8)
         parts, labels = self.tensor(loss.parts), np.where(loss.labels < 0, 255, loss.labels).astype(np.uint8)
+        parts.exact[:] = True
+        hidden = any(node["result"].shown < node["result"].array.shape[3] for node in self.nodes)
+        if hidden and answer["x"].array.size <= MAX_LOGITS:
+            answer["x"].exact[:] = True
         settings = {"divisor": loss.divisor, "value": as_float(loss.value),
                     "weights": [as_float(weight) for weight in loss.weights]}  # fmt: skip
         self.nodes.append({"name": "loss", "kind": "loss", "x": answer["out"], "logits": answer["x"], "out": parts,
                            "result": parts, "dx": last["dout"], "dout": None, "settings": settings,
-                           "labels": self.blobs.add(labels)})  # fmt: skip
+                           "labels": self.blobs.add(labels),
+                           "predicted": self.blobs.add(predicted)})  # fmt: skip
         for tensor in (answer["x"], answer["out"]):
             tensor.exact |= last["dout"].clickable
         op, number = definition(f"{trace.activation}_cross_entropy"), len(self.nodes) - 1

@@ -4,6 +4,7 @@
 
 import { colourOf, css, scaleOf, theme } from "walk/colours.js";
 import { el, svg } from "walk/elements.js";
+import { linkTo } from "walk/links.js";
 import { data } from "walk/payload.js";
 
 /** @import { LoadedNode, Tensor } from "walk/store.js" */
@@ -11,7 +12,8 @@ import { data } from "walk/payload.js";
 /** @typedef {[x: number, y: number]} Point  in the drawing */
 
 /**
- * The drawing's data. If `upwards` is true, arrows point to the larger map. `letters` names input and result.
+ * The drawing's data. If `upwards` is true, arrows point to the larger map. `letters` names input and result, and `own`
+ * the number that is explained.
  *
  * @typedef {object} Pooling
  * @property {LoadedNode} node
@@ -20,6 +22,7 @@ import { data } from "walk/payload.js";
  * @property {boolean} upwards
  * @property {number} channel
  * @property {[read: string, made: string]} letters
+ * @property {string} own
  */
 
 /**
@@ -54,7 +57,7 @@ export function poolingArrows(pooling, u, v) {
   const [largeName, smallName] = upwards ? [made, read] : [read, made];
   const viewBox = `-2 -16 ${wide + narrow + between} ${rows * height + GAP + 18}`;
   const label = `arrows between each window's maximum in ${largeName} and ${smallName}`;
-  const drawing = svg("svg", { viewBox, class: "arrows", role: "img", "aria-label": label });
+  const drawing = svg("svg", { viewBox, class: "arrows", role: "group", "aria-label": label });
   drawing.append(caption(largeAt, largeName), caption(smallAt, smallName));
   const palette = data.arrows[theme()], arrows = [];
   for (let r = 0; r < rows; r++) {
@@ -87,16 +90,19 @@ export function poolingArrows(pooling, u, v) {
  * @param {Pooling} pooling
  * @param {PoolWindow} window
  */
-function windowCells({ node, small, large, channel }, window) {
+function windowCells(pooling, window) {
+  const { node, small, large, upwards, letters } = pooling;
+  const [largeName, smallName] = upwards ? letters.toReversed() : letters;
   const { row, column, maximum: [i, j], large: [x0, y0], small: [x1, y1], colour } = window;
   const { kernel: [KH, KW], stride } = node.windows, line = window.thick ? 4 : 2.5, cells = [];
   for (let a = 0; a < KH; a++) {
     for (let b = 0; b < KW; b++) {
       const y = row * stride[0] + a, x = column * stride[1] + b, inside = y < large.H && x < large.W;
-      cells.push(cell(x0 + b * CELL, y0 + a * CELL, inside ? colourAt(large, y, x, channel) : "none"));
+      const corner = /** @type {Point} */ ([x0 + b * CELL, y0 + a * CELL]);
+      cells.push(inside ? cell(pooling, window, corner, large, largeName, y, x) : square(corner, "none"));
     }
   }
-  return [...cells, cell(x1, y1, colourAt(small, row, column, channel)),
+  return [...cells, cell(pooling, window, [x1, y1], small, smallName, row, column),
     frame(x0, y0, KW * CELL, KH * CELL, colour, 1),
     frame(x0 + j * CELL + 2, y0 + i * CELL + 2, CELL - 4, CELL - 4, colour, line),
     frame(x1 + 2, y1 + 2, CELL - 4, CELL - 4, colour, line)];
@@ -133,8 +139,32 @@ function colourAt(map, y, x, channel) {
   return css(colourOf(value, scaleOf(map, channel)));
 }
 
-/** @type {(x: number, y: number, fill: string) => SVGRectElement} */
-const cell = (x, y, fill) => svg("rect", { x, y, width: CELL, height: CELL, fill, class: "cell" });
+/**
+ * Draw a number. A click leads to its derivation; in the window of the selected pixel, so does Enter.
+ *
+ * @param {Pooling} pooling
+ * @param {PoolWindow} window
+ * @param {Point} corner
+ * @param {Tensor} map
+ * @param {string} letter
+ * @param {number} y
+ * @param {number} x
+ */
+function cell({ own, channel }, window, corner, map, letter, y, x) {
+  const drawn = square(corner, colourAt(map, y, x, channel)), follow = linkTo(own, [map, y, x, channel]);
+  if (!follow) return drawn;
+  drawn.classList.add("link");
+  drawn.addEventListener("click", follow);
+  if (!window.thick) return drawn;
+  drawn.setAttribute("role", "button");
+  drawn.setAttribute("tabindex", "0");
+  drawn.setAttribute("aria-label", `how ${letter}[${y}, ${x}, ${channel}] was computed`);
+  drawn.addEventListener("keydown", ({ key }) => { if (key === "Enter") follow(); });
+  return drawn;
+}
+
+/** @type {(corner: Point, fill: string) => SVGRectElement} */
+const square = ([x, y], fill) => svg("rect", { x, y, width: CELL, height: CELL, fill, class: "cell" });
 
 /** @type {(x: number, y: number, width: number, height: number, stroke: string, line: number) => SVGRectElement} */
 const frame = (x, y, width, height, stroke, line) =>

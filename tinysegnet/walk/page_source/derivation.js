@@ -10,31 +10,55 @@ import { data } from "walk/payload.js";
 import { redraw, state } from "walk/state.js";
 import { livingPixel } from "walk/store.js";
 import { sumTable } from "walk/sum_view.js";
-import { breadcrumb, useOf } from "walk/trail.js";
+import { breadcrumb, usesOf } from "walk/trail.js";
+import { hasWeightControl } from "walk/what_if_controls.js";
 
 /** @import { Child } from "report/dom.js" */
 /** @import { Explanation, Line, Softmax, Sum } from "walk/explanation.js" */
 /** @import { LoadedNode, Tensor } from "walk/store.js" */
 
 /**
- * Show how the chosen number was computed.
+ * Show how the chosen number was computed: a drawing of the sum or a table, then the controls, then all products.
  *
  * @param {LoadedNode} node
  * @param {Explanation} explanation
  * @param {Tensor} result
  * @param {[y: number, x: number, c: number]} at
+ * @param {HTMLElement | null} controls
  */
-export function derivation(node, explanation, result, at) {
-  const { name, shown, note, complete } = explanation;
+export function derivation(node, explanation, result, at, controls) {
+  const { name, shown, note, complete, sum } = explanation;
+  const stack = sum && complete ? kernelStack(node, name, sum, contributing(sum)) : null;
+  const numbers = complete ? calculation(node, explanation) : null;
   const missing = el("p", {}, "To limit its size, this page does not contain the weights of this channel.");
   return el("section", { class: "derivation", tabindex: -1 },
     el("h2", {}, `How ${name} was computed`),
     breadcrumb(),
-    el("p", { class: "clicked" }, el("code", {}, name), ` = ${format(shown)}`),
+    el("div", { class: "chosen" }, el("p", { class: "clicked" }, el("code", {}, name), ` = ${format(shown)}`),
+      controls ? toControls(controls) : null),
     shown === 0 ? zero(result, at) : null,
     note ? el("p", {}, note) : null,
-    complete ? calculation(node, explanation) : missing,
-    useOf(name, result, at));
+    complete ? null : missing,
+    stack ?? numbers,
+    complete && explanation.computed !== null ? verdict(explanation.computed, explanation, result, at) : null,
+    usesOf(name, result, at),
+    controls,
+    stack ? [el("h3", {}, "All products"), numbers] : null,
+    linksNote(sourcesOf(explanation)));
+}
+
+/**
+ * Return a button that leads to the controls with which the reader changes numbers.
+ *
+ * @param {HTMLElement} controls
+ */
+export function toControls(controls) {
+  const onclick = () => {
+    controls.scrollIntoView({ block: "nearest" });
+    const first = /** @type {HTMLElement | null} */ (controls.querySelector("input, select, button"));
+    first?.focus({ preventScroll: true });
+  };
+  return el("button", { type: "button", class: "follow-down to-controls", onclick }, "What if? ↓");
 }
 
 /**
@@ -46,7 +70,8 @@ export function derivation(node, explanation, result, at) {
 function zero(result, [y, x, c]) {
   const [row, column] = livingPixel(result, [(y + 0.5) / result.H, (x + 0.5) / result.W], c);
   if (row === y && column === x) {
-    return el("p", { class: "notice" }, "All numbers at the dots of this channel are 0. Choose another channel.");
+    const count = result.grid[0].length * result.grid[1].length;
+    return el("p", { class: "notice" }, `At ${count} pixels all over this channel, the numbers are 0. Choose another.`);
   }
   const onclick = () => {
     Object.assign(state, { place: [(row + 0.5) / result.H, (column + 0.5) / result.W], settled: true });
@@ -62,17 +87,11 @@ function zero(result, [y, x, c]) {
  * @param {Explanation} explanation
  * @returns {Child[]}
  */
-function calculation(node, explanation) {
-  const { name, sum, softmax, label, lines } = explanation;
-  return [
-    sum ? kernelStack(node, sum, contributing(sum)) : null,
-    sum ? sumTable(name, sum) : null,
-    softmax ? softmaxTable(name, softmax, label) : null,
-    lines ? lineTable(name, lines) : null,
-    explanation.computed === null ? null : verdict(explanation.computed, explanation),
-    linksNote(sourcesOf(explanation)),
-  ];
-}
+const calculation = (node, { name, sum, softmax, label, lines }) => [
+  sum ? sumTable(name, sum, hasWeightControl(node)) : null,
+  softmax ? softmaxTable(name, softmax, label) : null,
+  lines ? lineTable(name, lines) : null,
+];
 
 /**
  * Return the channel that the reader looks at or, if it contributes nothing, the one that contributes most.
@@ -89,21 +108,29 @@ function contributing({ terms, read }) {
 }
 
 /**
- * Compare the result with the network's number. The tolerance does not shrink for numbers below 1e-37, because the
- * smallest float32 numbers have fewer digits.
+ * Compare the result with the network's number or, if the page does not contain it, with the picture's. The tolerance
+ * does not shrink for numbers below 1e-37, because the smallest float32 numbers have fewer digits.
  *
  * @param {number} computed
  * @param {Explanation} explanation
+ * @param {Tensor} result
+ * @param {[y: number, x: number, c: number]} at
  */
-function verdict(computed, { shown, scale }) {
-  const difference = Object.is(computed, shown) ? 0 : Math.abs(computed - shown); // NaN equals NaN here
-  const same = difference <= 1e-5 * Math.max(scale || 0, Math.abs(shown) || 0, 1e-37);
-  const text = same ? `✓ the same (difference ${short(difference)})` : `✗ difference ${short(difference)}`;
-  const values = { "data-computed": computed, "data-shown": shown, "data-scale": scale };
+function verdict(computed, { shown, scale }, result, [y, x, c]) {
+  const exact = result.contains(y, x, c), step = result.planes[(c * result.H + y) * result.W + x];
+  const given = exact ? shown : step === -128 ? NaN : (step * result.scales[c]) / 127;
+  const ends = !exact && Math.abs(step) === 127 && computed * step > 0; // the picture's colours end here
+  const beyond = ends && Math.abs(computed) > Math.abs(given);
+  const difference = beyond || Object.is(computed, given) ? 0 : Math.abs(computed - given); // NaN equals NaN here
+  const rounding = exact ? 1e-5 * Math.max(scale || 0, Math.abs(given) || 0, 1e-37) : 0.51 * (result.scales[c] / 127);
+  const same = difference <= rounding, text = exact ? `the same (difference ${short(difference)})`
+    : "the same up to the 8 bits of the picture";
+  const values = { "data-computed": computed, "data-shown": given, "data-scale": scale };
   return el("p", { class: "verdict", ...values },
     el("span", {}, "computed here ", el("b", {}, format(computed))),
-    el("span", {}, "in the network ", el("b", {}, format(shown))),
-    el("span", { class: same ? "good" : "bad" }, text));
+    exact ? el("span", {}, "in the network ", el("b", {}, format(given)))
+      : el("span", {}, "in the picture ", el("b", {}, `${beyond ? "beyond" : "≈"} ${short(given)}`)),
+    el("span", { class: same ? "good" : "bad" }, same ? `✓ ${text}` : `✗ difference ${short(difference)}`));
 }
 
 /**
@@ -123,12 +150,12 @@ function softmaxTable(own, { scores, largest, exps, total, probs, best, sources 
     const { name, colour } = data.classes[k], source = sources[k];
     const bar = el("span", { class: "bar" }, el("i", { style: `width: ${100 * p}%; background: ${colour}` }));
     const tags = [k === best ? "predicted" : "", k === label ? "true" : ""].filter(Boolean).join(", ");
-    const named = el("span", { class: "class" }, swatch(colour), el(k === best ? "b" : "span", {}, name),
-      tags ? el("small", {}, tags) : null);
-    return [named, source ? link(own, format(scores[k]), source) : scores[k], exps[k], bar, p];
+    const named = el("span", { class: "class" }, swatch(colour),
+      el("span", {}, el(k === best ? "b" : "span", {}, name), tags ? el("small", {}, tags) : null));
+    return [named, source ? link(own, format(scores[k]), source) : scores[k], exps[k], [format(p), bar]];
   });
   const sum = `m = ${format(largest)}, and the exponentials sum to ${format(total)}.`;
   const one = data.oneLogit ? " Class 0 has no logit; 0 is used instead." : "";
-  return el("div", {}, table(["class", "logit", "exp(logit − m)", "", "probability"], rows),
+  return el("div", {}, table(["class", "logit", "exp(logit − m)", "probability"], rows),
     el("p", { class: "quiet" }, sum + one));
 }

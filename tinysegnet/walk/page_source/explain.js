@@ -19,7 +19,7 @@ const FORMULAS = { ...pixelwise, ...pooling };
 /**
  * Return the formula of a node that is not a sum of products. Other libraries' layers have none.
  *
- * @param {LoadedNode} node
+ * @param {{ kind: string }} node
  * @returns {Formula | undefined}
  */
 export const formulaOf = (node) => FORMULAS[node.kind];

@@ -47,6 +47,7 @@
  * @property {number} value                   the number that was read
  * @property {number} weight                  NaN if the page does not contain it
  * @property {string} weightName
+ * @property {[i: number, j: number, large: number, small: number] | null} weightAt   its place in the layer's weight
  * @property {number} product
  */
 
@@ -74,7 +75,11 @@
  *   the largest summand of forward, if it is in neither the first nor the last line
  */
 
-/** @typedef {[to: string, gradient: number, remark: string]} Share */
+/**
+ * A part of a gradient. `at`: the place in dx that receives it.
+ *
+ * @typedef {[to: string, gradient: number, remark: string, at?: [y: number, x: number, c: number]]} Share
+ */
 
 /**
  * Make an explanation of lines. scale: the largest number, if it is in neither the first nor the last line.

@@ -3,6 +3,7 @@
 
 import { colourOf, css, inkOn } from "walk/colours.js";
 import { el, svg } from "walk/elements.js";
+import { linkTo } from "walk/links.js";
 import { format, short } from "walk/numbers.js";
 import { saveGif } from "walk/picture_file.js";
 
@@ -19,10 +20,11 @@ const DURATION = 6000; // milliseconds for the whole sum
  * Show one channel's part of a sum, or nothing if the kernel has a single position or very many.
  *
  * @param {LoadedNode} node
+ * @param {string} own   the name of the sum
  * @param {Sum} sum
  * @param {number} channel
  */
-export function kernelStack(node, sum, channel) {
+export function kernelStack(node, own, sum, channel) {
   const [KH, KW] = node.windows.kernel, terms = sum.terms.filter((term) => term.channel === channel);
   if (!terms.length || KH * KW === 1 || KH * KW > MAX_CELLS) return null;
   /** @type {Part[]} */
@@ -30,7 +32,7 @@ export function kernelStack(node, sum, channel) {
   const scales = new Map(parts.map((part) => [part, Math.max(...terms.map((term) => Math.abs(term[part])))]));
   const cells = Array.from({ length: KH * KW }, (_, k) => {
     const term = terms.find(({ i, j }) => i * KW + j === k);
-    return term ? cell(term, parts, scales) : el("div", { class: "outside", title: "outside the picture: 0" });
+    return term ? cell(own, term, parts, scales) : el("div", { class: "outside", title: "outside the picture: 0" });
   });
   const part = terms.reduce((total, { product }) => total + product, 0);
   const output = el("output", { class: "running" }), states = statesOf(sum, KW, cells, output);
@@ -38,27 +40,31 @@ export function kernelStack(node, sum, channel) {
     el("button", { type: "button", class: "choice", onclick }, text);
   const legend = parts.length > 1 ? `${sum.letter}, weight and product` : "the products";
   const turned = sum.rotated ? " The window is rotated by 180°, so that each value lies on its weight." : "";
+  const leads = cells.some((each) => each.querySelector("button"));
+  const how = leads ? ` A click shows how its ${sum.letter} was computed.` : "";
   return el("div", { class: "grids" },
     el("p", {}, `Channel ${channel} of ${sum.letter} contributes ${format(part)}:`),
     el("div", { class: "stack", style: `--size: ${KW}` }, cells),
-    el("p", { class: "quiet" }, `Each cell shows ${legend}.${turned}`),
+    el("p", { class: "quiet" }, `Each cell shows ${legend}.${how}${turned}`),
     el("p", { class: "play" }, button("play the sum", () => play(states, output)),
       button("save it as GIF", () => saveGif(states)), output));
 }
 
 /**
+ * @param {string} own
  * @param {Term} term
  * @param {Part[]} parts
  * @param {Map<Part, number>} scales
  */
-function cell(term, parts, scales) {
+function cell(own, term, parts, scales) {
   const lines = parts.map((part) => {
     const rgb = colourOf(term[part], scales.get(part) ?? 0), sign = { value: "", weight: "× ", product: "= " }[part];
     const text = (parts.length > 1 ? sign : "") + short(term[part]);
     return el("span", { class: part, style: `background: ${css(rgb)}; color: ${inkOn(rgb)}` }, text);
   });
   const title = `${term.name} = ${format(term.value)}, ${term.weightName} = ${format(term.weight)}`;
-  return el("div", { title }, lines);
+  const onclick = linkTo(own, term.source);
+  return el("div", { title }, onclick ? el("button", { type: "button", onclick }, lines) : lines);
 }
 
 /**

@@ -1,5 +1,6 @@
-// Links from a number that was read to the step that computed it.
+// Links from a number to the step that computed it.
 
+import { isComputable } from "walk/computable.js";
 import { el } from "walk/elements.js";
 import { state } from "walk/state.js";
 import { makerOf, steps } from "walk/steps.js";
@@ -13,22 +14,33 @@ import { follow } from "walk/trail.js";
  * @param {Source} source
  */
 export function explainableMaker([tensor, y, x, c]) {
-  const exact = tensor.grid[0].includes(y) && tensor.grid[1].includes(x) && c < tensor.shown;
-  return exact ? makerOf(tensor.index, steps[state.step]) : undefined;
+  const atDot = tensor.grid[0].includes(y) && tensor.grid[1].includes(x) && c < tensor.shown;
+  return atDot || isComputable(tensor.index) ? makerOf(tensor.index, steps[state.step]) : undefined;
 }
 
 /**
- * Show the name of a number that was read. It is a button if the step that computed the number can explain it.
+ * Return a function that leads to the derivation of a number, or null if the page cannot explain the number.
  *
- * @param {string} own    the name of the number that was computed
+ * @param {string} own    the name of the present number
+ * @param {Source | null} [source]
+ */
+export function linkTo(own, source) {
+  const maker = source ? explainableMaker(source) : undefined;
+  if (!source || !maker) return null;
+  const [tensor, y, x, c] = source;
+  return () => follow(own, maker, [(y + 0.5) / tensor.H, (x + 0.5) / tensor.W], c);
+}
+
+/**
+ * Show the name of a number. It is a button if the step that computed the number can explain it.
+ *
+ * @param {string} own    the name of the present number
  * @param {string} name
  * @param {Source | null} [source]
  */
 export function link(own, name, source) {
-  const maker = source ? explainableMaker(source) : undefined;
-  if (!source || !maker) return name;
-  const [tensor, y, x, c] = source;
-  const onclick = () => follow(own, maker, [(y + 0.5) / tensor.H, (x + 0.5) / tensor.W], c);
+  const onclick = linkTo(own, source);
+  if (!onclick) return name;
   return el("button", { type: "button", class: "follow", title: "show how this number was computed", onclick }, name);
 }
 

@@ -1,5 +1,6 @@
 // Draws the page, and responds to slider, buttons, keys and the browser's history.
 
+import { whenLoaded } from "walk/computable.js";
 import { byId, el } from "walk/elements.js";
 import { pause, playOrPause } from "walk/film.js";
 import { beforeSteps, changeTheme, embedded, go, keepState, onKey, restore, stepOfAddress } from "walk/navigation.js";
@@ -8,9 +9,11 @@ import { drawWith, state } from "walk/state.js";
 import { stepView } from "walk/step_view.js";
 import { WAYS, steps, wayClass } from "walk/steps.js";
 import { nodeOf } from "walk/store.js";
+import { undoLast } from "walk/what_if_controls.js";
+import { showNotice } from "walk/what_if_view.js";
 
 const main = byId("main", HTMLElement), slider = byId("slider", HTMLInputElement);
-let drawings = 0;
+let drawings = 0, drawn = -1;
 
 /** Draw the current step. */
 async function render() {
@@ -23,9 +26,45 @@ async function render() {
   byId("where", HTMLElement).replaceChildren(`${step.index + 1} of ${steps.length}`, way, el("b", {}, step.shown));
   slider.setAttribute("aria-valuetext", `${step.shown}, ${WAYS[step.way]}`);
   markInList(step.index);
-  const view = step.way === "start" ? startView : stepView;
-  main.replaceChildren(...view(step, node).filter((part) => part !== null));
+  const view = step.way === "start" ? startView : stepView, parts = await whenLoaded(() => view(step, node));
+  if (drawing !== drawings) return;
+  showNotice();
+  replaceContent(step.index, parts.filter((part) => part !== null));
 }
+
+/**
+ * Replace the content of the page. If the step is the same, the panel keeps its scroll position, and the control in
+ * focus is found again by its label.
+ *
+ * @param {number} step
+ * @param {Node[]} parts
+ */
+function replaceContent(step, parts) {
+  const same = step === drawn, scroll = main.querySelector(".sum")?.scrollTop ?? 0, focused = document.activeElement;
+  const label = focused && main.contains(focused) ? labelOf(focused) : "";
+  main.replaceChildren(...parts);
+  drawn = step;
+  markWideContent();
+  if (same) main.querySelector(".sum")?.scrollTo({ top: scroll });
+  if (!same || !label) return;
+  const found = [...main.querySelectorAll("button, input, select")].find((each) => labelOf(each) === label);
+  if (found instanceof HTMLElement) found.focus({ preventScroll: true });
+}
+
+/** Let the keyboard scroll tables and code that are wider than their place. */
+function markWideContent() {
+  for (const box of document.querySelectorAll(".wide, .source pre")) {
+    const wide = box.scrollWidth > box.clientWidth + 1;
+    const attributes = { tabindex: "0", role: "region", "aria-label": "scroll sideways to see all" };
+    for (const [name, value] of Object.entries(attributes)) {
+      if (wide) box.setAttribute(name, value);
+      else box.removeAttribute(name);
+    }
+  }
+}
+
+/** @param {Element} element */
+const labelOf = (element) => element.tagName + (element.getAttribute("aria-label") ?? element.textContent);
 
 /**
  * Mark the current step in the list of all steps, and scroll the list so that this step is visible.
@@ -58,7 +97,8 @@ function begin() {
   if (!embedded) history.scrollRestoration = "manual";
   addEventListener("popstate", (event) => restore(event.state));
   addEventListener("hashchange", () => { if (stepOfAddress() !== state.step) restore(null); });
-  addEventListener("keydown", (event) => onKey(event, { p: playOrPause }));
+  addEventListener("keydown", (event) => onKey(event, { p: playOrPause, z: undoLast }));
+  addEventListener("resize", markWideContent);
   beforeSteps(pause);
   byId("play", HTMLElement).onclick = playOrPause;
   return restore(history.state);

@@ -2,9 +2,10 @@
 
 import { isDark } from "report/dom.js";
 import { channelFor, chooseChannel, familyOf, readingFor } from "walk/channels.js";
+import { explainedPixel, isComputable } from "walk/computable.js";
 import { redraw, state } from "walk/state.js";
 import { resultOf, steps, twinOf } from "walk/steps.js";
-import { livingPixel, nodeOf, pixelAt } from "walk/store.js";
+import { livingPixel, nodeOf } from "walk/store.js";
 
 /** @import { Stop } from "walk/state.js" */
 /** @import { Tensor } from "walk/store.js" */
@@ -116,8 +117,8 @@ export function goToTwin() {
  * @param {number} right
  */
 async function movePixel(down, right) {
-  const result = await currentResult(), { grid: [rows, columns], H, W } = result;
-  const [y, x] = chosenPixel(result);
+  const result = await currentResult(), { grid, H, W } = result, [y, x] = chosenPixel(result);
+  const [rows, columns] = isComputable(result.index) ? [H, W].map((n) => [...Array(n).keys()]) : grid;
   state.settled = true;
   state.place = [(neighbour(rows, y, down) + 0.5) / H, (neighbour(columns, x, right) + 0.5) / W];
   state.clicked = false;
@@ -142,7 +143,7 @@ async function moveChannel(by) {
  *
  * @param {Tensor} result
  */
-export const chosenPixel = (result) => (state.settled ? pixelAt(result, state.place)
+export const chosenPixel = (result) => (state.settled ? explainedPixel(result, state.place)
   : livingPixel(result, state.place, Math.min(state.channel, result.shown - 1)));
 
 async function currentResult() {

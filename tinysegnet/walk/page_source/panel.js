@@ -1,6 +1,7 @@
 // A panel shows an array: a large picture that can be clicked, small pictures of the channels, and statistics.
 
 import { colourOf, css, paint, scaleOf } from "walk/colours.js";
+import { explainsAllPixels } from "walk/computable.js";
 import { el, svg, toggle } from "walk/elements.js";
 import { showDerivation } from "walk/navigation.js";
 import { short, times } from "walk/numbers.js";
@@ -47,7 +48,7 @@ export function panel({ letter, from, tensor, channel, choose, box, look }) {
 export const frame = ([y, x, height, width], kind) => svg("rect", { x, y, width, height, class: kind });
 
 /**
- * Show a picture that can be clicked, with a dot at each pixel that can be explained and a frame around a box.
+ * Show a picture that can be clicked, with a frame around a box. If only some pixels can be explained, they have dots.
  *
  * @param {HTMLElement} picture
  * @param {string} label
@@ -59,7 +60,7 @@ export const frame = ([y, x, height, width], kind) => svg("rect", { x, y, width,
 export function clickable(picture, label, tensor, box, channel, look) {
   const { H, W, grid: [rows, columns] } = tensor;
   const above = svg("svg", { viewBox: `0 0 ${W} ${H}`, preserveAspectRatio: "none" }), r = Math.min(0.35, W / 250);
-  for (const row of rows) {
+  for (const row of explainsAllPixels(tensor.index) ? [] : rows) {
     for (const column of columns) above.append(svg("circle", { cx: column + 0.5, cy: row + 0.5, r, class: "dot" }));
   }
   above.append(frame(box, "mark"));
@@ -94,9 +95,9 @@ export function clickable(picture, label, tensor, box, channel, look) {
  * @param {number} x
  * @param {number} c
  */
-function readable({ H, W, planes, scales, value }, y, x, c) {
-  const exact = value(y, x, c), step = planes[(c * H + y) * W + x];
-  if (!Number.isNaN(exact)) return short(exact);
+function readable({ H, W, planes, scales, contains, value }, y, x, c) {
+  const step = planes[(c * H + y) * W + x];
+  if (contains(y, x, c) && !Number.isNaN(value(y, x, c))) return short(value(y, x, c));
   return step === -128 ? "not finite" : `≈ ${short((step * scales[c]) / 127)}`;
 }
 

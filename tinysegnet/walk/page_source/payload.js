@@ -44,7 +44,8 @@ import { textOf } from "report/dom.js";
  * @property {number} shown                   number of channels, from the first, that have pictures
  * @property {string[] | null} names          the names of the channels
  * @property {[rows: number[], columns: number[]]} grid   the pixels whose numbers the page can explain
- * @property {{ mask: number, numbers: number, channels: number }} known   blobs: exact pixels, their numbers
+ * @property {{ mask: number, numbers: number, channels: number, all: boolean }} known   blobs: exact pixels, their
+ *   numbers; all: whether all pixels are exact
  * @property {number} planes                  blob: int8, channel by channel
  * @property {boolean} differences            whether planes contain differences from the left neighbour
  * @property {number[]} scales                the value that 127 represents, per channel
@@ -84,6 +85,7 @@ import { textOf } from "report/dom.js";
  * @property {number | null} [dresult]        the gradient of `result`
  * @property {number} [logits]                only for the loss
  * @property {number} [labels]                blob of the loss: one class per pixel, 255 for none
+ * @property {number} [predicted]             blob of the loss: one class per pixel
  * @property {Windows | null} [windows]
  * @property {boolean} [mixesChannels]        whether each result depends on all channels of x
  * @property {Settings} settings

@@ -33,7 +33,7 @@ export const normalize = {
 
   shares(node, y, x, c, g) {
     const from = sourceChannel(node, c);
-    return [[`dx[${y}, ${x}, ${from}]`, g / node.vectors.scale[from], "dout / scale"]];
+    return [[`dx[${y}, ${x}, ${from}]`, g / node.vectors.scale[from], "dout / scale", [y, x, from]]];
   },
 };
 
@@ -90,7 +90,8 @@ export const local_response_norm = {
     const rows = [];
     for (let j = from; j < to; j++) {
       const through = -common * node.x.value(y, x, j), own = j === c ? g / s ** beta : 0;
-      rows.push([`dx[${y}, ${x}, ${j}] +=`, own + through, `${j === c ? "directly, and " : ""}through the sum`]);
+      const remark = `${j === c ? "directly, and " : ""}through the sum`;
+      rows.push([`dx[${y}, ${x}, ${j}] +=`, own + through, remark, [y, x, j]]);
     }
     return rows;
   },
@@ -139,7 +140,7 @@ export const batchnorm2d = {
   shares(node, y, x, c, g) {
     const { std, factor } = factorOf(node, c), hat = (node.x.value(y, x, c) - node.vectors.mean[c]) / std;
     return [
-      [`dx[${y}, ${x}, ${c}]`, factor * g, "gamma / √(var + eps) · dout"],
+      [`dx[${y}, ${x}, ${c}]`, factor * g, "gamma / √(var + eps) · dout", [y, x, c]],
       [`dgamma[${c}] +=`, hat * g, "x̂ · dout"],
       [`dbeta[${c}] +=`, g, "dout"],
     ];
@@ -172,7 +173,7 @@ export const relu = {
   shares(node, y, x, c, g) {
     const passes = !(node.x.value(y, x, c) <= 0);
     const remark = passes ? "x was positive: passed on" : "x was not positive: blocked";
-    return [[`dx[${y}, ${x}, ${c}]`, passes ? g : 0, remark]];
+    return [[`dx[${y}, ${x}, ${c}]`, passes ? g : 0, remark, [y, x, c]]];
   },
 };
 
@@ -180,7 +181,7 @@ export const relu = {
 export const dropout = {
   forward: (node, y, x, c) => [["x", node.x.value(y, x, c), "passes unchanged", [node.x, y, x, c]]],
   backward: (node, y, x, c) => [["dout", node.dout.value(y, x, c), "passes unchanged", [node.dout, y, x, c]]],
-  shares: (node, y, x, c, g) => [[`dx[${y}, ${x}, ${c}]`, g, "unchanged"]],
+  shares: (node, y, x, c, g) => [[`dx[${y}, ${x}, ${c}]`, g, "unchanged", [y, x, c]]],
 };
 
 /** @type {Formula} */
@@ -199,7 +200,9 @@ export const skip_source = {
     ];
   },
 
-  shares: (node, y, x, c, g) => [[`dx[${y}, ${x}, ${c}] +=`, g, `the gradient from ${node.partner} is added`]],
+  shares: (node, y, x, c, g) => [
+    [`dx[${y}, ${x}, ${c}] +=`, g, `the gradient from ${node.partner} is added`, [y, x, c]],
+  ],
 };
 
 /** @type {Formula} */
@@ -219,7 +222,7 @@ export const skip_add = {
   ],
 
   shares: (node, y, x, c, g) => [
-    [`dx[${y}, ${x}, ${c}]`, g, "to the previous layer"],
+    [`dx[${y}, ${x}, ${c}]`, g, "to the previous layer", [y, x, c]],
     [`dkept[${y}, ${x}, ${c}]`, g, `to ${node.partner}`],
   ],
 };

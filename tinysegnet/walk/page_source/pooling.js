@@ -35,7 +35,7 @@ export const max_pool2d = {
     const K = node.windows.kernel[1], winner = node.position(u, v, c);
     return largerPixels(node.windows, u, v, node.x).map(([i, j, y, x]) => {
       const won = i * K + j === winner;
-      return [`dx[${y}, ${x}, ${c}] +=`, won ? g : 0, won ? "the maximum receives all of it" : ""];
+      return [`dx[${y}, ${x}, ${c}] +=`, won ? g : 0, won ? "the maximum receives all of it" : "", [y, x, c]];
     });
   },
 };
@@ -67,6 +67,6 @@ export const max_unpool2d = {
     const [[i, j, u, v]] = smallerPixels(node.windows, y, x, node.x);
     const here = node.position(u, v, c) === i * node.windows.kernel[1] + j;
     const remark = here ? "all of it goes to the value that was put here" : "no value was put here, so it ends here";
-    return [[`dx[${u}, ${v}, ${c}]`, here ? g : 0, remark]];
+    return [[`dx[${u}, ${v}, ${c}]`, here ? g : 0, remark, [u, v, c]]];
   },
 };

@@ -2,10 +2,12 @@
 
 import { chooseChannel } from "walk/channels.js";
 import { legend } from "walk/classes.js";
+import { toControls } from "walk/derivation.js";
 import { el, table } from "walk/elements.js";
 import { playJourney } from "walk/film.js";
 import { formula, headline } from "walk/headline.js";
 import { journey } from "walk/journey.js";
+import { chosenPixel } from "walk/navigation.js";
 import { networkMap } from "walk/network_map.js";
 import { format } from "walk/numbers.js";
 import { panel, readout } from "walk/panel.js";
@@ -13,6 +15,7 @@ import { data } from "walk/payload.js";
 import { saveButtons } from "walk/picture_file.js";
 import { redraw, state } from "walk/state.js";
 import { pixelAt } from "walk/store.js";
+import { usesOf } from "walk/trail.js";
 import { whatIf } from "walk/what_if_view.js";
 
 /** @import { Step } from "walk/steps.js" */
@@ -23,8 +26,11 @@ import { whatIf } from "walk/what_if_view.js";
  * @param {LoadedNode} node
  */
 export function startView(step, node) {
-  const tensor = node.x, [y, x] = pixelAt(tensor, state.place), channel = Math.min(state.channel, tensor.shown - 1);
+  const tensor = node.x, [y, x] = state.settled ? chosenPixel(tensor) : pixelAt(tensor, state.place);
+  const channel = Math.min(state.channel, tensor.shown - 1);
+  state.shown = [(y + 0.5) / tensor.H, (x + 0.5) / tensor.W];
   const colours = (tensor.names ?? []).map((name, c) => [name, tensor.value(y, x, c)]);
+  const controls = whatIf(step, node, null, [y, x, channel]);
   const values = colours.map(([, value]) => format(value)).join(", ");
   return [
     headline(step, node),
@@ -37,11 +43,13 @@ export function startView(step, node) {
       readout(`x[${y}, ${x}]`, values, tensor, [y, x], "its colours ↓"),
       el("div", { class: "sum" },
         el("section", { class: "derivation", tabindex: -1 }, el("h2", {}, `One pixel: row ${y}, column ${x}`),
+          controls ? toControls(controls) : null,
           table(["colour", "value"], colours),
           el("p", { class: "choices" },
             choice("show its journey", toggleJourney, String(state.journey)),
-            choice("play its journey", playJourney))),
-        whatIf(step, node, null, [y, x, channel]))),
+            choice("play its journey", playJourney)),
+          usesOf(`x[${y}, ${x}, ${channel}]`, tensor, [y, x, channel]),
+          controls))),
     state.journey ? journey(y, x) : null,
     formula(step),
   ];

@@ -47,6 +47,8 @@ export const state = {
   changes: [],
   /** whether the first step shows the journey of the chosen pixel */
   journey: false,
+  /** the name of the weight that the reader wants to change; "": the one with the largest product */
+  weight: "",
   /** whether all channels have small pictures */
   allChannels: false,
 };

@@ -3,11 +3,13 @@
 import { poolingArrows } from "walk/arrows.js";
 import { chooseChannel, chooseReading, classFor } from "walk/channels.js";
 import { legend, swatch } from "walk/classes.js";
+import { explainsAllPixels } from "walk/computable.js";
 import { derivation } from "walk/derivation.js";
 import { el, toggle } from "walk/elements.js";
 import { explain } from "walk/explain.js";
 import { gradient } from "walk/gradient.js";
 import { formula, headline, sourceCode } from "walk/headline.js";
+import { jumps } from "walk/jumps.js";
 import { softmaxAt } from "walk/loss.js";
 import { chosenPixel } from "walk/navigation.js";
 import { smallMap } from "walk/network_map.js";
@@ -34,33 +36,35 @@ import { largerPixels, smallerPixels } from "walk/windows.js";
  */
 export function stepView(step, node) {
   const result = resultOf(step, node);
-  let [y, x] = pixelAt(result, state.place);
+  let [y, x] = state.settled ? chosenPixel(result) : pixelAt(result, state.place);
   state.channel = classFor(step, node, y, x) ?? state.channel;
   [y, x] = chosenPixel(result);
   state.shown = [(y + 0.5) / result.H, (x + 0.5) / result.W];
   const channel = Math.min(state.channel, result.shown - 1), explanation = explain(step, node, y, x, channel);
+  const shares = gradient(step, node, explanation, y, x, channel); // the first parts may wait for numbers (whenLoaded)
   const named = result.names && result.C > 1 ? ` (${result.names[channel]})` : "";
   const dots = result.grid.map((axis) => axis.length).join(" × ");
   const which = state.commonScale ? "the largest 99.5th percentile of any channel" : "each channel's 99.5th percentile";
   const how = `Orange is above zero, and blue is below. Colours saturate at ${which}. `;
-  const click = `The ${dots} dots mark pixels whose numbers can be explained. A click selects the nearest dot.`;
+  const click = explainsAllPixels(result.index) ? "A click on a pixel shows how its number was computed."
+    : `The ${dots} dots mark pixels whose numbers can be explained. A click selects the nearest dot.`;
   return [
     el("div", { class: "sight" },
       el("div", { class: "look" },
         el("div", { class: "top" }, headline(step, node), smallMap()),
+        jumps(step, [y, x]),
         step.way === "answer" ? predicted(node, y, x) : null,
         el("div", { class: "panels" }, panels(step, node, y, x)),
         el("p", { class: "choices" },
           toggle("one scale for all channels", state.commonScale, () => { state.commonScale = true; }),
           toggle("one scale per channel", !state.commonScale, () => { state.commonScale = false; })),
         el("p", { class: "quiet" }, how, el("span", { class: "screen-only" }, click)),
-        arrows(step, node, y, x, channel),
+        arrows(step, node, explanation.name, [y, x, channel]),
         saveButtons()),
       readout(explanation.name, format(explanation.shown) + named, result, [y, x]),
       el("div", { class: "sum" },
-        derivation(node, explanation, result, [y, x, channel]),
-        whatIf(step, node, explanation, [y, x, channel]),
-        gradient(step, node, explanation, y, x, channel))),
+        derivation(node, explanation, result, [y, x, channel], whatIf(step, node, explanation, [y, x, channel])),
+        shares)),
     formula(step),
     sourceCode(step),
   ];
@@ -162,16 +166,15 @@ function boxOf(step, node, tensor, y, x) {
  *
  * @param {Step} step
  * @param {LoadedNode} node
- * @param {number} y
- * @param {number} x
- * @param {number} channel
+ * @param {string} own   the name of the number
+ * @param {[y: number, x: number, channel: number]} at
  */
-function arrows(step, node, y, x, channel) {
+function arrows(step, node, own, [y, x, channel]) {
   if (!node.position || node.settings.fixed) return null;
   const backward = step.way === "backward", pools = node.windows.large === "in", upwards = pools === backward;
   const [read, made] = backward ? [node.dout, node.dx] : [node.x, node.out];
   const [small, large] = upwards ? [read, made] : [made, read];
   const [u, v] = upwards ? smallerPixels(node.windows, y, x, small)[0].slice(2) : [y, x];
   const [[readLetter], [madeLetter]] = arraysOf(step, node);
-  return poolingArrows({ node, small, large, upwards, channel, letters: [readLetter, madeLetter] }, u, v);
+  return poolingArrows({ node, small, large, upwards, channel, letters: [readLetter, madeLetter], own }, u, v);
 }

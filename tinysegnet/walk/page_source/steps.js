@@ -71,9 +71,10 @@ export function readIndex(step) {
 }
 
 /**
- * Return the last step before `step` that computed the array with this index, if there is one.
+ * Return the last step before `step` or else the first step that computed the array with this index, if there is one.
  *
  * @param {number} index
  * @param {Step} step
  */
-export const makerOf = (index, step) => steps.slice(0, step.index).findLast((s) => resultIndex(s) === index);
+export const makerOf = (index, step) => steps.slice(0, step.index).findLast((s) => resultIndex(s) === index) ??
+  steps.find((s) => resultIndex(s) === index);

@@ -9,8 +9,10 @@ import { data } from "walk/payload.js";
  * An array. `planes` has -127..127 per value, channel by channel; -128 marks non-finite values.
  *
  * @typedef {Omit<PackedTensor, "planes"> & { index: number, H: number, W: number, C: number, planes: Int8Array,
+ *   contains: (y: number, x: number, c: number) => boolean,
  *   value: (y: number, x: number, c: number) => number }} Tensor
- *   value: the exact number, or NaN if the page does not contain it
+ *   contains: whether the page contains the exact number
+ *   value: the exact number; if the page does not contain it, it is computed from others, or NaN if that is impossible
  */
 
 /**
@@ -32,6 +34,7 @@ import { data } from "walk/payload.js";
  * @property {Tensor} dresult
  * @property {Tensor} logits
  * @property {Uint8Array} labels
+ * @property {Uint8Array} predicted   the predicted class of each pixel
  * @property {Windows} windows
  * @property {boolean} mixesChannels
  * @property {Settings} settings
@@ -51,6 +54,20 @@ import { data } from "walk/payload.js";
 const tensors = new Map();
 /** @type {Map<number, Promise<LoadedNode>>} */
 const nodes = new Map();
+/** @type {Map<number, LoadedNode>} */
+const loaded = new Map();
+
+/** @type {(tensor: Tensor, y: number, x: number, c: number) => number} */
+let compute = () => NaN;
+
+/**
+ * Register the function that computes a number that the page does not contain.
+ *
+ * @param {typeof compute} how
+ */
+export function computeMissing(how) {
+  compute = how;
+}
 
 /**
  * Return the value of a key. It is created on first use.
@@ -120,12 +137,14 @@ async function unpackTensor(index) {
   const place = new Int32Array(H * W).fill(-1); // the index of a pixel among those with exact numbers
   for (let k = 0, count = 0; k < H * W; k++) if ((mask[k >> 3] >> (7 - (k & 7))) & 1) place[k] = count++;
   const channels = packed.known.channels;
-  /** @type {Tensor["value"]} */
-  const value = (y, x, c) => {
-    const at = place[y * W + x];
-    return at < 0 || c >= channels ? NaN : numbers[at * channels + c];
+  /** @type {Tensor} */
+  const tensor = {
+    ...packed, index, H, W, C, planes: new Int8Array(planes.buffer),
+    contains: (y, x, c) => c < channels && place[y * W + x] >= 0,
+    value: (y, x, c) =>
+      (tensor.contains(y, x, c) ? numbers[place[y * W + x] * channels + c] : compute(tensor, y, x, c)),
   };
-  return { ...packed, index, H, W, C, planes: new Int8Array(planes.buffer), value };
+  return tensor;
 }
 
 /**
@@ -170,15 +189,26 @@ async function unpackNode(index) {
   }
   for (const [name, blob] of Object.entries(packed.vectors ?? {})) node.vectors[name] = await numbersOf(blob);
   if (packed.weight) node.weight = await weightOf(packed.weight);
-  if (packed.labels !== undefined) node.labels = await bytesOf(packed.labels);
+  for (const name of /** @type {const} */ (["labels", "predicted"])) {
+    const blob = packed[name];
+    if (blob !== undefined) node[name] = await bytesOf(blob);
+  }
   if (packed.positions !== undefined) {
     const bytes = await bytesOf(packed.positions);
     const { H, W } = node.windows.large === "in" ? node.out : node.x; // the smaller side
     node.position = (/** @type {number} */ u, /** @type {number} */ v, /** @type {number} */ c) =>
       bytes[(c * H + u) * W + v];
   }
+  loaded.set(index, node);
   return node;
 }
+
+/**
+ * Return a node if it is loaded.
+ *
+ * @param {number} index
+ */
+export const loadedNode = (index) => loaded.get(index);
 
 /**
  * Return the pixel [y, x] with exact numbers that is nearest to a position [from the top, from the left], 0..1.

@@ -8,6 +8,7 @@ import { largerPixels, smallerPixels } from "walk/windows.js";
 
 /** @typedef {"out" | "in"} Side  out: the output; in: the gradient of the input */
 /** @typedef {[y: number, x: number, c: number]} Place */
+/** @typedef {[i: number, j: number, large: number, small: number]} WeightPlace */
 
 const SUMS = new Set(["conv2d", "conv_transpose2d", "depthwise_conv2d", "skip_source", "upsample_nearest2d",
   "upsample_bilinear2d"]);
@@ -16,7 +17,7 @@ const SHARE = "share"; // the name of a weight that is not learned
 /**
  * Return whether the numbers of this node are sums of products, which excludes skip sources without a convolution.
  *
- * @param {LoadedNode} node
+ * @param {{ kind: string, windows?: object | null }} node
  */
 export const isSum = (node) => SUMS.has(node.kind) && Boolean(node.windows);
 
@@ -26,6 +27,51 @@ export const isSum = (node) => SUMS.has(node.kind) && Boolean(node.windows);
  * @param {LoadedNode} node
  */
 export const mixesChannels = (node) => node.mixesChannels && isSum(node);
+
+/**
+ * Visit the terms of a sum that a number of `tensor` on this side of the node is. weightAt: the place in the weight.
+ *
+ * @param {LoadedNode} node
+ * @param {Side} side
+ * @param {Tensor} tensor
+ * @param {Place} at
+ * @param {(tap: Tap, channel: number, weight: number | undefined, weightAt: WeightPlace | null) => void} visit
+ * @returns {number}  the number of taps
+ */
+function eachTerm(node, side, tensor, at, visit) {
+  const [, read] = readBy(node, side), sumIsLarge = node.windows.large === side, small = sumIsLarge ? read : tensor;
+  const taps = (sumIsLarge ? smallerPixels : largerPixels)(node.windows, at[0], at[1], read);
+  const mixes = mixesChannels(node), from = mixes ? 0 : at[2], to = mixes ? read.C : from + 1;
+  for (const tap of taps) {
+    for (let channel = from; channel < to; channel++) {
+      if (node.weight) {
+        const place = weightPlace(node, sumIsLarge, at[2], tap, channel);
+        visit(tap, channel, node.weight(...place), place);
+      } else {
+        const share = shareBetween(node, sumIsLarge, at, tap, small);
+        if (share) visit(tap, channel, share, null);
+      }
+    }
+  }
+  return taps.length;
+}
+
+/**
+ * Return a number as a sum of products.
+ *
+ * @param {LoadedNode} node
+ * @param {Side} side
+ * @param {Tensor} tensor
+ * @param {Place} at
+ */
+export function sumAt(node, side, tensor, at) {
+  const [, read] = readBy(node, side);
+  let total = startOf(node, side, at)?.value ?? 0;
+  eachTerm(node, side, tensor, at, ([, , y, x], channel, weight = NaN) => {
+    total += read.value(y, x, channel) * weight;
+  });
+  return total;
+}
 
 /**
  * Explain a number of `tensor`, which is on this side of the node, as a sum of products.
@@ -39,25 +85,21 @@ export const mixesChannels = (node) => node.mixesChannels && isSum(node);
  */
 export function explainBySum(node, side, tensor, name, at) {
   const [letter, read] = readBy(node, side), start = startOf(node, side, at), first = start ? start.value : 0;
-  const sumIsLarge = node.windows.large === side, small = sumIsLarge ? read : tensor;
-  const taps = (sumIsLarge ? smallerPixels : largerPixels)(node.windows, at[0], at[1], read);
-  const channels = mixesChannels(node) ? [...Array(read.C).keys()] : [at[2]];
+  const sumIsLarge = node.windows.large === side;
   /** @type {Term[]} */
   const terms = [];
   let complete = true;
-  for (const tap of taps) {
-    for (const channel of channels) {
-      const [i, j, y, x] = tap, value = read.value(y, x, channel);
-      const [weight, weightName] = weightBetween(node, sumIsLarge, at, tap, channel, small);
-      if (weightName === SHARE && weight === 0) continue;
-      if (weight === undefined) complete = false;
-      terms.push({
-        i, j, channel, name: `${letter}[${y}, ${x}, ${channel}]`, source: [read, y, x, channel], value,
-        weight: weight ?? NaN, weightName, product: value * (weight ?? NaN),
-      });
-    }
-  }
-  const [KH, KW] = node.windows.kernel, outside = sumIsLarge ? 0 : (KH * KW - taps.length) * channels.length;
+  const taps = eachTerm(node, side, tensor, at, ([i, j, y, x], channel, weight, weightAt) => {
+    const value = read.value(y, x, channel);
+    if (weight === undefined) complete = false;
+    terms.push({
+      i, j, channel, name: `${letter}[${y}, ${x}, ${channel}]`, source: [read, y, x, channel], value, weightAt,
+      weight: weight ?? NaN, weightName: weightAt ? `weight[${weightAt.join(", ")}]` : SHARE,
+      product: value * (weight ?? NaN),
+    });
+  });
+  const [KH, KW] = node.windows.kernel, channels = mixesChannels(node) ? read.C : 1;
+  const outside = sumIsLarge ? 0 : (KH * KW - taps) * channels;
   const computed = terms.reduce((total, term) => total + term.product, first);
   const scale = Math.max(Math.abs(first), ...terms.map((term) => Math.abs(term.product)));
   const sum = { terms, start, outside, read, letter, rotated: sumIsLarge };
@@ -89,26 +131,33 @@ function startOf(node, side, at) {
 }
 
 /**
- * Return the weight between a number of the sum's side and one of the other side, and its name. The weight is undefined
- * if the page does not contain it.
+ * Return the place in the weight that connects a channel of the sum's side with one of the other side.
  *
  * @param {LoadedNode} node
  * @param {boolean} sumIsLarge
- * @param {Place} at                          on the sum's side
- * @param {Tap} tap                           on the other side
- * @param {number} channel                    on the other side
- * @param {Tensor} small                      the array of the smaller side
- * @returns {[weight: number | undefined, name: string]}
+ * @param {number} own       the channel on the sum's side
+ * @param {Tap} tap          on the other side
+ * @param {number} channel   on the other side
+ * @returns {WeightPlace}
  */
-function weightBetween(node, sumIsLarge, [y, x, c], [i, j, p, q], channel, small) {
-  if (node.weight) {
-    const [large, smaller] = sumIsLarge ? [c, channel] : [channel, c];
-    const first = node.kind === "depthwise_conv2d" ? 0 : large;
-    return [node.weight(i, j, first, smaller), `weight[${i}, ${j}, ${first}, ${smaller}]`];
-  }
-  if (node.kind === "upsample_nearest2d") return [1, SHARE];
+function weightPlace(node, sumIsLarge, own, [i, j], channel) {
+  const [large, smaller] = sumIsLarge ? [own, channel] : [channel, own];
+  return [i, j, node.kind === "depthwise_conv2d" ? 0 : large, smaller];
+}
+
+/**
+ * Return the share of a pixel of the other side in a number of an upsampling.
+ *
+ * @param {LoadedNode} node
+ * @param {boolean} sumIsLarge
+ * @param {Place} at         on the sum's side
+ * @param {Tap} tap          on the other side
+ * @param {Tensor} small     the array of the smaller side
+ */
+function shareBetween(node, sumIsLarge, [y, x], [, , p, q], small) {
+  if (node.kind === "upsample_nearest2d") return 1;
   const { factor } = node.settings, [[row, column], [u, v]] = sumIsLarge ? [[y, x], [p, q]] : [[p, q], [y, x]];
-  return [bilinearShare(row, u, factor, small.H) * bilinearShare(column, v, factor, small.W), SHARE];
+  return bilinearShare(row, u, factor, small.H) * bilinearShare(column, v, factor, small.W);
 }
 
 /**

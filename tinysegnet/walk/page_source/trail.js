@@ -1,11 +1,12 @@
 // The path from number to number that the reader has followed, with a way back to each of them.
 
 import { familyOf } from "walk/channels.js";
+import { readBy } from "walk/computable.js";
 import { el } from "walk/elements.js";
 import { go } from "walk/navigation.js";
 import { data } from "walk/payload.js";
 import { state } from "walk/state.js";
-import { readIndex, resultIndex, steps, wayClass } from "walk/steps.js";
+import { resultIndex, steps, wayClass } from "walk/steps.js";
 
 /** @import { Stop } from "walk/state.js" */
 /** @import { Step } from "walk/steps.js" */
@@ -59,18 +60,23 @@ export function breadcrumb() {
 }
 
 /**
- * Return a button that leads to the step that reads the present number, if the next steps do.
+ * Return buttons that lead to the later steps that read the present number, if there are any.
  *
  * @param {string} name
  * @param {Tensor} result
  * @param {[y: number, x: number, c: number]} at
  */
-export function useOf(name, result, [y, x, c]) {
-  const own = resultIndex(steps[state.step]), user = steps.slice(state.step + 1).find((s) => readIndex(s) === own);
-  if (!user) return null;
-  const onclick = () => {
-    state.readings[own] = c;
-    follow(name, user, [(y + 0.5) / result.H, (x + 0.5) / result.W], c);
-  };
-  return el("p", {}, "Read by ", el("button", { type: "button", class: "follow", onclick }, user.shown));
+export function usesOf(name, result, [y, x, c]) {
+  const step = steps[state.step], own = resultIndex(step);
+  const users = steps.slice(state.step + 1).filter((s) => readBy(s).includes(own));
+  if (!users.length) return null;
+  const buttons = users.map((user, k) => {
+    const onclick = () => {
+      state.readings[own] = c;
+      follow(name, user, [(y + 0.5) / result.H, (x + 0.5) / result.W], c);
+    };
+    const backward = user.way === "backward" && step.way !== "backward" ? ", backward" : "";
+    return [k ? "; " : "", el("button", { type: "button", class: "follow", onclick }, user.shown + backward)];
+  });
+  return el("p", { class: "uses" }, "Read by ", buttons);
 }
