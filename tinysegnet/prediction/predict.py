@@ -149,7 +149,8 @@ def resized_picture(model: Network, image: np.ndarray, size: Size | None, scale:
     if not is_array or image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
         kind = f"shape {image.shape} and dtype {image.dtype}" if is_array else type(image).__name__
         raise ShapeError(f"image: expected an array of shape (H, W, 3) and dtype uint8, got {kind}.")
-    if (size := convert("size", size, Size | None)) and min(size) < 1:
+    whole = isinstance(size, tuple | list) and all(isinstance(n, int | np.integer) and n > 0 for n in size)
+    if size is not None and not (whole and len(size) == 2):
         raise SettingError(f"size: {size!r} is not a size. Give (H, W), two positive whole numbers, or None.")
     return _resize(image, network_size(model, image.shape[:2], size, scale))
 

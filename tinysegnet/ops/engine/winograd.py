@@ -86,8 +86,7 @@ def _cut(picture, n, top, left, side, patch):
 def _transform_group(algorithm, picture, transformed, start, first, count, grid_y, grid_x, top, left, is_gradient):
     """Compute V = B^T d B, or dM = A dout A^T, for `count` tiles from `first` on, in transformed[:, start:].
 
-    transformed: (points, >= start + count, C). Tiles are `outputs` pixels apart on a grid that begins `top` and `left`
-    pixels before the picture.
+    Tiles are `outputs` pixels apart on a grid that begins `top` and `left` pixels before the picture.
     """
     N, H, W, C = picture.shape
     outputs, side = algorithm.outputs, algorithm.outputs if is_gradient else algorithm.side
@@ -241,10 +240,7 @@ class Tiles:
         self.halo = (self.pieces - 1) * (self.grid_x + 1)
 
     def groups(self):
-        """Return the number of groups of at most GROUP tiles, which does not change the results.
-
-        Each thread gets the same number of groups.
-        """
+        """Return the number of groups of at most GROUP tiles, a multiple of the threads. It does not change results."""
         count = threads()
         return min(self.total, -(-self.total // (GROUP * count)) * count)
 
