@@ -3,6 +3,9 @@
 numba builds a library of LLVM code for each helper of a kernel, and three for each parallel loop. It optimises each of
 them, translates it to machine code, and links it into the kernel's library, where the same code is optimised and
 translated again. Only the kernel's library runs. Here, the others are linked as they are.
+
+This replaces private methods of numba, so it is done only for the version of numba that the tests use. Other versions
+compile kernels as usual.
 """
 
 from collections.abc import Iterator
@@ -15,6 +18,7 @@ from numba.core.codegen import CPUCodeLibrary, JITCPUCodegen
 from ..errors import StateError
 
 Dispatcher: Any = type(numba.njit(lambda: None))
+TESTED = (0, 68)  # the version of numba
 METHODS = ((CPUCodeLibrary, "_optimize_final_module"), (JITCPUCodegen, "_add_module"), (JITCPUCodegen, "set_env"))
 
 
@@ -26,7 +30,7 @@ class Helper(Dispatcher):
 
 
 def compile_lean(compiled: Any) -> None:
-    """Compile this kernel without work for libraries that never run, if this version of numba has these methods."""
+    """Compile this kernel without work for libraries that never run."""
     compile_fully = compiled._compiler.compile
 
     def compile_kernel(*types: Any) -> Any:
@@ -34,7 +38,7 @@ def compile_lean(compiled: Any) -> None:
         with _only(compiled.py_func.__qualname__):  # nothing else is compiled meanwhile: numba holds its lock
             return compile_fully(*types)
 
-    if all(hasattr(kind, name) for kind, name in METHODS):
+    if numba.version_info.short == TESTED:
         compiled._compiler.compile = compile_kernel
 
 
