@@ -235,6 +235,7 @@ def test_show_uncertainty_draws_a_bayesian_network(tmp_path, run):
     assert (tmp_path / "uncertainty.png").stat().st_size > 10_000
 
 
+@pytest.mark.long
 def test_decoder_study_shares_and_resumes_its_runs(tmp_path, run):
     """The script skips a run that another process is training. A run that was killed early starts again, and only
     runs without a line are trained. The short form trains one decoder with both kinds of class weights.

@@ -359,6 +359,7 @@ def test_limits_are_operations_and_bytes_per_second(monkeypatch):
     assert ours.limits() == (single, single * runtime.threads(), 4 * (1 << 12), 4 * ours.CACHED)
 
 
+@pytest.mark.long
 def test_bench_measures_a_workload_with_its_workers(monkeypatch, capsys):
     ask = Worker.ask
     if not LONG:  # measuring the limits would compile kernels

@@ -24,6 +24,7 @@ def assert_same_in_threads(work, arguments):
     assert sum(not np.array_equal(a, b) for a, b in zip(alone, together, strict=True)) == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sizes", [[(96, 128)], [(96, 128), (61, 45), (33, 90)]], ids=["one size", "different sizes"])
 def test_four_threads_can_predict_with_one_network(sizes, compiled_ops):
     model = ts.load_bundled("toy")

@@ -150,6 +150,7 @@ def test_use_rejects_unknown_names_and_never_replaces_what_is_not_kept():
     assert [name for name, whose in op.chosen.items() if whose == "mine"] == ["relu_backward"]
 
 
+@pytest.mark.long
 def test_comparison_runs_all_versions_on_the_arguments_of_a_step():
     op = Ops({"relu_backward": lambda dout, x: np.where(x > 0, dout, 0) * (1 + 1e-5)})
     x = RNG.standard_normal((1, 4, 4, 2)).astype(np.float32)

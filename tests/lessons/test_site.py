@@ -41,6 +41,7 @@ def test_settings_fetch_nothing():
         assert addresses <= {"http://www.w3.org/2000/svg"}, path
 
 
+@pytest.mark.long
 def test_every_lesson_is_a_page(sources):
     lessons = sorted(path.stem for path in (ROOT / "lessons" / "src").glob("[0-9][0-9]*_*.py"))
     toctree = read(sources / "lessons" / "index.md").split("{toctree}")[1]

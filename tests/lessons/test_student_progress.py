@@ -97,6 +97,7 @@ def table(tmp_path_factory):
     return {row[0]: dict(zip(rows[0], row, strict=True)) for row in rows}, done
 
 
+@pytest.mark.long
 def test_class_table_counts_per_lesson_from_the_list_of_exercises(table):
     rows, done = table
     assert int(rows[""]["all"]) == len(exercises())

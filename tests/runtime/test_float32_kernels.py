@@ -43,6 +43,7 @@ def conversions(function, options, signature):
     return [found for text in functions if "cpython" not in text.split("(")[0] for found in CONVERSION.findall(text)]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_float32_kernels_do_not_convert_to_float64():
     for seed in range(8):
