@@ -78,7 +78,8 @@ import numpy as np
 import tinysegnet as ts
 from tinysegnet.cli.main import main
 # All modules but these must be importable by themselves.
-needs_more = ("__main__", "bench.peers.", "ops.engine.", "runtime.launch", "runtime.safe_cache")
+needs_more = ("__main__", "bench.peers.", "ops.engine.", "runtime.launch", "runtime.lean_compiling",
+              "runtime.safe_cache")
 for module in pkgutil.walk_packages(ts.__path__, "tinysegnet."):
     if not module.name.removeprefix("tinysegnet.").startswith(needs_more):
         importlib.import_module(module.name)

@@ -123,11 +123,11 @@ def _sum_rows(x, sums):
                 total[c] += pixels[column, c]
 
 
-def convolve(x, weight, bias, out_shape, stride, pads, *, relu=False, name=None):
+def convolve(x, weight, bias, out_shape, stride, pads, *, relu=False, inference=False, name=None):
     """Convolve arrays whose shapes are known to fit. name: the algorithm, or None to let the cost model choose one."""
     x, weight, out = np.ascontiguousarray(x), np.ascontiguousarray(weight), empty(out_shape, x.dtype)
     bias = bias_or_zeros(bias, weight.shape[3], x.dtype)
-    name = name or cost_model.choose_convolution(weight.shape, stride, out_shape)
+    name = name or cost_model.choose_convolution(weight.shape, stride, out_shape, inference=inference)
     if name == "direct":
         direct.forward(x, weight, bias, out, stride, pads, relu)
     else:
@@ -181,11 +181,11 @@ def _resolve_name(name, weight_shape, stride):
     return found[0]
 
 
-def _forward(x, weight, bias, stride, padding, *, relu=False, name=None):
+def _forward(x, weight, bias, stride, padding, *, relu=False, inference=False, name=None):
     stride, pads, out_shape = check_convolution("conv2d", LAYOUT, x, weight, bias, stride, padding)
     name = _resolve_name(name, weight.shape, stride)
     x, weight = np.ascontiguousarray(x), np.ascontiguousarray(weight)
-    out = convolve(x, weight, bias, out_shape, stride, pads, relu=relu, name=name)
+    out = convolve(x, weight, bias, out_shape, stride, pads, relu=relu, inference=inference, name=name)
     return out, Conv2dCache(x, weight, bias is not None, stride, pads)
 
 
@@ -220,7 +220,7 @@ def conv2d_inference_numba(x, weight, bias=None, *, scale=None, stride=1, paddin
     check_scale(weight, scale)
     if scale is not None:
         weight = np.multiply(weight, scale, out=empty_like(weight))
-    return _forward(x, weight, bias, stride, padding, relu=relu)[0]
+    return _forward(x, weight, bias, stride, padding, relu=relu, inference=True)[0]
 
 
 CONV2D = Op("conv2d", cache=Conv2dCache, differentiable=("x", "weight", "bias"),

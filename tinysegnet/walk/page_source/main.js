@@ -55,7 +55,7 @@ function replaceContent(step, parts) {
 function markWideContent() {
   for (const box of document.querySelectorAll(".wide, .source pre")) {
     const wide = box.scrollWidth > box.clientWidth + 1;
-    const attributes = { tabindex: "0", role: "region", "aria-label": "scroll sideways to see all" };
+    const attributes = { tabindex: "0", role: "group", "aria-label": "scroll sideways to see all" };
     for (const [name, value] of Object.entries(attributes)) {
       if (wide) box.setAttribute(name, value);
       else box.removeAttribute(name);
