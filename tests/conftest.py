@@ -29,6 +29,7 @@ if runtime.JIT:
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 KERNELS = ("tests/gradcheck/", "tests/lessons/test_lessons.py", "tests/ops/", "tests/training/test_optim.py")
+LONGEST = (*KERNELS, "tests/cli/test_interrupts.py", "tests/test_examples.py")
 
 
 def is_long(item):
@@ -38,11 +39,12 @@ def is_long(item):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Deselect the tests of the long form, unless it was asked for."""
+    """Deselect the tests of the long form, unless it was asked for. The longest files run first."""
     long = [] if LONG else [item for item in items if is_long(item)]
     if long:
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if item not in set(long)]
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))  # so that no process waits for them at the end
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -54,6 +56,7 @@ def pytest_xdist_make_scheduler(config, log):
         def _split_scope(self, nodeid):
             return "kernels" if nodeid.startswith(KERNELS) else super()._split_scope(nodeid)
 
+    config.option.loadscopereorder = False  # it would begin with the files that have most tests
     return OneProcessForKernels(config, log) if config.getoption("dist") == "loadfile" else None
 
 
