@@ -38,6 +38,7 @@ def is_long(item):
     return drives_a_browser or item.get_closest_marker("long")
 
 
+@pytest.hookimpl(tryfirst=True)  # `make shuffle` sorts them again
 def pytest_collection_modifyitems(config, items):
     """Deselect the tests of the long form, unless it was asked for. The longest files run first."""
     long = [] if LONG else [item for item in items if is_long(item)]
