@@ -62,6 +62,7 @@ def error_line(capsys):
     return line
 
 
+@pytest.mark.long
 def test_the_articles_network_learns_one_class_with_one_logit(done):
     folder, results = done
     assert results["train one logit"][0] == 0, results

@@ -87,6 +87,7 @@ def test_commands_reject_bad_files_before_they_start(tmp_path, capsys, monkeypat
     assert not (tmp_path / "r").exists()
 
 
+@pytest.mark.long
 def test_evaluate_and_resume_use_the_options_of_training(tmp_path, capsys):
     write(tmp_path / "d", "images/{}.png", "labels/{}.png", 5)
     options = ["--epochs", "1", "--width", "0.1", "--size", "16x24", "--runs", str(tmp_path / "r"), "--name", "x"]

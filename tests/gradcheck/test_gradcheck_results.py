@@ -39,6 +39,7 @@ def test_html_report_escapes_its_title(wrong):
     wrong.title = before
 
 
+@pytest.mark.long
 def test_html_report_shows_failed_gradients_and_folds_the_cases():
     text = check_op("conv2d", backward=bugs["dweight_axes_swapped"].backward)._repr_html_()
     shown, folded = text.split("<details>")

@@ -4,7 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from forms import amount
+from forms import LONG, amount
 from hypothesis import given
 from hypothesis import strategies as st
 from small_networks import noise, shaken
@@ -62,8 +62,9 @@ def test_the_halo_is_enough_and_one_pixel_less_is_not(name, odd):
     assert not wrong_rows(above, whole[:end])[: end - margin].any()
 
 
-@pytest.mark.parametrize("mirror", [False, True])
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(("name", "mirror"), [
+    (name, mirror) for name in NETWORKS for mirror in (False, True)
+    if LONG or mirror == (name in ("tiny", "vgg16", "article"))])  # fmt: skip
 def test_tiles_give_the_logits_of_the_whole_picture(name, mirror):
     model, rng = network(name), np.random.default_rng(len(name))
     step = alignment(model)
@@ -181,6 +182,7 @@ def bands_of(model, height):
         tracemalloc.stop()
 
 
+@pytest.mark.long
 def test_the_memory_does_not_depend_on_the_height_of_the_picture():
     model = network("tiny", np.float32)
     bands_of(model, 600)  # allocates what is allocated once

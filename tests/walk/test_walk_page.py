@@ -74,6 +74,7 @@ def test_page_contains_the_weights_of_the_shown_channels():
 
 
 @quick
+@pytest.mark.long
 def test_page_of_96x128_pixels_is_at_most_25_MB():
     street = ts.data.open_dataset("toy", "val")[0]
     walk = ts.walk(ts.load_bundled("toy"), street.image, street.labels)
