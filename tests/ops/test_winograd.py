@@ -204,7 +204,7 @@ def test_inference_leaves_out_larger_tiles_which_do_not_fit_the_cuts_of_predict(
     assert cost_model.choose_convolution(*shapes) == "winograd_f6x3"
     assert cost_model.choose_convolution(*shapes, inference=True) == "winograd_f4x3"
     rng = np.random.default_rng(0)
-    picture, weight = rng.standard_normal((1, 72, 64, 32)), rng.standard_normal((3, 3, 32, 32))
+    picture, weight = rng.standard_normal((1, 96, 88, 32)), rng.standard_normal((3, 3, 32, 32))
     assert cost_model.choose_convolution(weight.shape, (1, 1), picture.shape) == "winograd_f6x3"
     whole = ops.conv2d_inference(picture, weight)
     np.testing.assert_array_equal(ops.conv2d_inference(picture[:, 4:], weight)[:, 4:], whole[:, 8:])
@@ -217,7 +217,9 @@ def test_cost_model_chooses_the_cheapest_algorithm():
             for costs, choose in ((cost_model.convolution_costs, cost_model.choose_convolution),
                                   (cost_model.weight_gradient_costs, cost_model.choose_weight_gradient)):  # fmt: skip
                 assert set(costs(*shapes)) == {"direct", "winograd_f4x3", "winograd_f6x3"}
-                assert costs(*shapes)[choose(*shapes)] == min(costs(*shapes).values())
+                small = size**2 < cost_model.LEAST_PIXELS
+                allowed = [cost for name, cost in costs(*shapes).items() if name != "winograd_f6x3" or not small]
+                assert costs(*shapes)[choose(*shapes)] == min(allowed)
 
 
 def test_costs_are_counted_in_multiply_adds():

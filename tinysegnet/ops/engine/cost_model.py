@@ -14,6 +14,7 @@ LANES = 16  # channels are processed in vectors, so 11 channels cost as much as 
 TILE_ROW = 8  # the overhead of a register tile, in steps of its inner loop
 TRANSFORM = 4  # per value of V or M and per tap, since more taps need longer sums
 WEIGHT_TRANSFORM = 24  # per value of U and per tap, and for reading U, which is larger than the caches
+LEAST_PIXELS = 192 * 36  # with fewer outputs, F(6x6, 3x3) gained no time, and it rounds more
 START_DIRECT, START_WINOGRAD = 1_000_000, 1_900_000  # the compiled functions take 10 and 18 microseconds to start
 
 
@@ -56,13 +57,15 @@ def choose_convolution(weight_shape, stride, out_shape, *, inference=False):
     In inference, F(6x6, 3x3) is left out. `predict` cuts large pictures into tiles that begin at multiples of 4 pixels
     of the smallest feature map, so with squares of 4x4 outputs, rounding does not depend on the cuts.
     """
-    costs = convolution_costs(weight_shape, stride, out_shape)
-    if inference:
-        costs.pop("winograd_f6x3", None)
-    return min(costs, key=costs.__getitem__)
+    return _cheapest(convolution_costs(weight_shape, stride, out_shape), out_shape, inference)
 
 
 def choose_weight_gradient(weight_shape, stride, out_shape):
     """Return the name of the cheapest algorithm for dweight."""
-    costs = weight_gradient_costs(weight_shape, stride, out_shape)
+    return _cheapest(weight_gradient_costs(weight_shape, stride, out_shape), out_shape)
+
+
+def _cheapest(costs, out_shape, inference=False):
+    if inference or prod(out_shape[:3]) < LEAST_PIXELS:
+        costs.pop("winograd_f6x3", None)
     return min(costs, key=costs.__getitem__)
