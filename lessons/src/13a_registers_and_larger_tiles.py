@@ -257,7 +257,8 @@ assert others < wrong_pixels
 # For each tile and each of the 36 points, the transforms produce C numbers of the input and process F numbers of the
 # output, while there are $C \cdot F$ products. Their share falls as the layers get wider. The library chooses the
 # algorithm by estimated costs, from the shapes alone. Measured times change from run to run, and the rounding of the
-# results would change with the choice.
+# results would change with the choice. `winograd_f6x3` is the same algorithm with tiles of 6x6 outputs: 64 products for
+# 36 outputs. The library uses it in training for large layers.
 
 # %%
 print("channels   direct   Winograd   chosen      (estimated cost in millions of multiply-adds)")
