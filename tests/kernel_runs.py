@@ -230,6 +230,10 @@ def run(op, seed, dtype):
             continue
         compare(place, found, expected, TOLERANCES[np.dtype(dtype)] * ROUNDING.get(variant, 1))
     if op == "conv2d":
+        three = np.random.default_rng(seed).standard_normal((3, 3, arrays[0].shape[3], 5))  # few drawn kernels are 3x3
+        expected = [conv.conv2d_forward_numpy(wide[0][0], three)[0]]
+        found = [conv.conv2d_forward_winograd_f6(arrays[0], three.astype(dtype))[0]]
+        compare(place, found, expected, TOLERANCES[np.dtype(dtype)] * ROUNDING["winograd_f6"])
         infer = {"stride": settings["stride"], "padding": settings["padding"], "relu": True}
         expected = [conv.conv2d_inference_numpy(*wide[0], **infer)]
         print(f"conv2d_inference, seed {seed}: {[a.shape for a in arrays]} {infer}", file=sys.stderr, flush=True)
