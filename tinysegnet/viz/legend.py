@@ -30,7 +30,8 @@ def legend_strip(
         labels: (H, W) class numbers; only classes that occur are listed, largest first, each with its share of all
             pixels. None lists all classes in the palette's order.
         counts: (K + 1,) numbers of pixels per class and of unlabelled pixels, instead of labels.
-        every: list all classes in the palette's order, so that a place does not depend on the labels.
+        every: list all classes in the palette's order, so that a place does not depend on the labels, with shares in
+            whole percents, which change less from frame to frame.
         rest: the name of the unlabelled pixels, which are also listed, if the labels or the palette have any.
         theme: colours of text and background.
     """
@@ -72,9 +73,10 @@ def class_name(palette: Palette, k: int) -> str:
     return " ".join(palette.names[k].split()) or f"class {k}"
 
 
-def percent(fraction: float) -> str:
+def percent(fraction: float, digits: int = 1) -> str:
     """Format 0.3141 as "31.4 %", and positive values that would round to 0 as "< 0.1 %"."""
-    return "< 0.1 %" if 0 < fraction < 0.0005 else f"{100 * fraction:.1f} %"
+    least = 10.0**-digits
+    return f"< {least:.{digits}f} %" if 0 < 200 * fraction < least else f"{100 * fraction:.{digits}f} %"
 
 
 def listed(
@@ -91,7 +93,7 @@ def listed(
         return [(names[k], "", colors[k]) for k in range(K + (palette.ignore_label is not None))]
     order = [*sorted(range(K), key=lambda k: 0 if every else -counts[k]), K]
     shown = [k for k in order if counts[k] or (every and k < K)]
-    return [(names[k], percent(counts[k] / counts.sum()), colors[k]) for k in shown]
+    return [(names[k], percent(counts[k] / counts.sum(), 0 if every else 1), colors[k]) for k in shown]
 
 
 def _broken(text: str, font: ImageFont.FreeTypeFont, room: int) -> list[str]:
