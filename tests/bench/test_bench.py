@@ -1,24 +1,19 @@
 """The benchmark checks results, then measures and prints. No test asserts a time."""
 
 import json
-import os
-import sys
 from dataclasses import replace
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
 import pytest
-from backends import numpy_unless_long
-from forms import LONG
 
-from tinysegnet import build, runtime
-from tinysegnet.bench import costs, ours, table, workers
+from tinysegnet import build
+from tinysegnet.bench import costs, ours, table
 from tinysegnet.bench.costs import convolutions, explain
 from tinysegnet.bench.measure import Bench, BenchSettings, Measurement, Result, distance, validate
 from tinysegnet.bench.peers import PEERS
-from tinysegnet.bench.profiling import profile
-from tinysegnet.bench.workers import Server, Worker
+from tinysegnet.bench.workers import Server
 from tinysegnet.bench.workloads import WORKLOADS, Workload, find_workloads
 from tinysegnet.cli.main import main
 from tinysegnet.errors import MeasurementError
@@ -285,126 +280,3 @@ def test_explain_lists_every_convolution(capsys):
     assert "winograd" in text
     assert "direct" in text
     assert "dx" in explain([SMALL])
-
-
-def test_profile_has_a_row_for_every_fused_layer():
-    model = build("tiny", width=1 / 8)
-    with numpy_unless_long():
-        found = profile(model, (20, 28), 2, repeats=1)
-    assert [row.name for row in found.rows] == [*(step.name for step in model.fused_layers), "loss", "optimizer"]
-    summary = model.summary((20, 28), batch_size=2)
-    assert sum(row.kept for row in found.rows) == summary.total("kept") + summary.total("indices")
-    assert sum(layer["share"] for layer in json.loads(found.as_json())["layers"]) == pytest.approx(1)
-    assert all(row.name in str(found) for row in found.rows)
-    assert max(map(len, str(found).splitlines())) <= 120
-
-
-def test_profile_prints_one_json_object(capsys):
-    with numpy_unless_long():
-        assert main(["profile", "tiny", "--size", "20x28", "--width", "0.125", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["input_shape"] == [1, 20, 28, 3]
-
-
-def test_worker_answers_and_reports_errors_and_ends():
-    with Worker("tinysegnet", 1) as worker:
-        worker.ask("prepare", SMALL, "numpy")
-        found = worker.ask("outputs")
-        worker.ask("prepare", SMALL, "numpy", "float64")
-        assert validate(found, worker.ask("outputs")).error < 1e-5
-        with pytest.raises(MeasurementError, match="AttributeError"):
-            worker.ask("no such task")
-        assert (worker.ask("peak_memory") or 0) >= 0
-    assert worker.process.exitcode is not None
-
-
-def test_worker_that_ends_early_is_an_error_and_starts_again():
-    with Worker("tinysegnet", 1) as worker:
-        worker.process.kill()
-        with pytest.raises(MeasurementError, match="tinysegnet ended during 'peak_memory'"):
-            worker.ask("peak_memory")
-        worker.ask("prepare", SMALL, "numpy")
-    assert worker.process.exitcode is not None
-
-
-def test_task_that_takes_too_long_is_ended(monkeypatch):
-    monkeypatch.setattr(workers, "PATIENCE", 0)
-    with Worker("tinysegnet", 1) as worker:
-        worker.ask("prepare", SMALL, "numpy")
-        first = worker.process
-        with pytest.raises(MeasurementError, match="'seconds' took more than 0 seconds"):
-            worker.ask("seconds", 60.0, limit=0.1)
-        assert first.exitcode is not None
-        worker.ask("prepare", SMALL, "numpy")
-
-
-def test_peers_are_prepared_with_their_variant_and_threads(monkeypatch):
-    """The server of a peer imports its module, keeps its OpenMP settings, and converts its results."""
-    seen = []
-    module = ModuleType("tinysegnet.bench.peers.jax_peer")
-    module.prepare = lambda *arguments, **settings: seen.append((arguments, settings)) or (lambda: {"out": [1.0, 2.0]})
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setenv("OMP_WAIT_POLICY", "passive")
-    server = Server("jax", 3)
-    assert "OMP_WAIT_POLICY" not in os.environ
-    server.prepare(SMALL, "jit")
-    assert seen == [((SMALL, "jit"), {"dtype": "float32", "threads": 3})]
-    np.testing.assert_array_equal(server.outputs()["out"], [1, 2])
-
-
-def test_limits_are_operations_and_bytes_per_second(monkeypatch):
-    monkeypatch.setattr(ours, "_shortest", lambda function, *arguments: 2.0)
-    monkeypatch.setattr(ours, "COPIED", 1 << 12)
-    rows, columns, inner = ours.PRODUCT
-    single = rows * columns * inner * 2000
-    assert ours.limits() == (single, single * runtime.threads(), 4 * (1 << 12), 4 * ours.CACHED)
-
-
-@pytest.mark.long
-def test_bench_measures_a_workload_with_its_workers(monkeypatch, capsys):
-    ask = Worker.ask
-    if not LONG:  # measuring the limits would compile kernels
-        monkeypatch.setattr(Worker, "ask", lambda self, *task, **limit: LIMITS if task == ("limits",)
-                            else ask(self, *task, **limit))  # fmt: skip
-    workload = SMALL if LONG else replace(SMALL, backward=False)
-    monkeypatch.setattr("tinysegnet.bench.workloads.find_workloads", lambda words: [workload])
-    monkeypatch.setattr("tinysegnet.bench.measure.SAMPLE", 0.01)
-    assert main(["bench", "small", "--rounds", "1", "--json", "--threads", "1"]) == 0
-    (workload,) = json.loads(capsys.readouterr().out)["workloads"]
-    assert workload["seconds"] > 0
-    assert 0 < workload["error"] < 1e-5
-
-
-@pytest.mark.parametrize(("options", "message"), [
-    (["nothing"], "nothing"),
-    (["--rounds", "0"], "--rounds"),
-    (["--threads", "100000"], "100000"),
-    (["--against", "tensorflow,torch"], "no library named 'tensorflow'; there are torch, onnxruntime, openvino, jax"),
-])  # fmt: skip
-def test_bench_reports_bad_options_in_one_line(options, message, capsys):
-    assert main(["bench", *options]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert message in line
-
-
-@pytest.mark.parametrize("name", PEERS)
-def test_bench_without_a_library_says_how_to_install_it(name, monkeypatch, capsys):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert main(["bench", "--against", name]) == 2
-    assert f"pip install {PEERS[name].install}" in capsys.readouterr().err
-
-
-def test_libraries_are_separated_by_commas(monkeypatch, capsys):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
-    monkeypatch.setattr("importlib.metadata.version", lambda name: "1.0")
-    monkeypatch.setattr("tinysegnet.bench.measure.Bench", lambda settings: pytest.fail(str(settings.against)))
-    with pytest.raises(pytest.fail.Exception, match=r"\('jax', 'torch'\)"):
-        main(["bench", "--against", "jax,torch,jax"])
-
-
-def test_quick_measures_small_workloads_unless_some_are_named(capsys):
-    assert main(["bench", "--quick", "--explain"]) == 0
-    text = capsys.readouterr().out
-    assert "train tiny" in text
-    assert "vgg16" not in text
-    assert main(["bench", "vgg16", "--quick", "--explain"]) == 0
-    assert "vgg16" in capsys.readouterr().out
