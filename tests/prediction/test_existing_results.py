@@ -31,9 +31,38 @@ def test_results_never_replace_an_input_or_a_file_of_another_program(folder, cap
     assert not Path("a_labels.png").exists()
 
 
-def test_results_of_an_earlier_run_are_replaced(folder):
+RESULTS = {  # the options, and a result
+    "labels": ([], "b_labels.png"),
+    "probabilities": (["--probabilities"], "b_probabilities.npz"),
+    "animation": (["--gif"], "predictions.gif"),
+}
+
+
+@pytest.mark.parametrize(("options", "result"), RESULTS.values(), ids=RESULTS)
+def test_each_kind_of_result_replaces_only_a_result(folder, capsys, options, result):
+    Path("a.png").rename("b.png")
+    command = ["predict", "net.safetensors", "b.png", "--out", "o", *options]
     for _ in range(2):
-        assert main(["predict", "net.safetensors", "a.png", "--out", "o"]) == 0
+        assert main(command) == 0
+    Path("o", result).write_bytes(b"mine")
+    assert main(command) == 2
+    assert f"o/{result}: this file exists, and was not written" in capsys.readouterr().err
+    assert Path("o", result).read_bytes() == b"mine"
+
+
+def test_a_video_replaces_only_a_result(folder, capsys):
+    pytest.importorskip("av", reason="needs PyAV")
+    from video_samples import moving_picture, write_clip
+
+    write_clip("clip.mp4", moving_picture(3))
+    command = ["predict", "net.safetensors", "clip.mp4", "--out", "o"]
+    for _ in range(2):
+        assert main(command) == 0
+    write_clip("o/clip_overlay.mp4", moving_picture(3))
+    before = Path("o/clip_overlay.mp4").read_bytes()
+    assert main(command) == 2
+    assert "o/clip_overlay.mp4: this file exists, and was not written" in capsys.readouterr().err
+    assert Path("o/clip_overlay.mp4").read_bytes() == before
 
 
 def test_folder_of_frames_must_be_empty(folder, capsys):

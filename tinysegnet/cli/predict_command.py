@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from ..errors import SettingError, TinySegNetError
-from ..files import write_atomically
+from ..files import is_marked, write_atomically
 from ..runtime.progress import say, track
 from .data_options import PaletteChoice
 from .options import CheckpointPath, OutFolder, Quiet, Switch
@@ -55,7 +55,7 @@ def run(
         jobs: The number of processes, which share the processor's cores. The results do not depend on it.
     """
     from .. import viz
-    from ..prediction.segment_files import SUFFIXES, Outcome, PictureTask, Segmenter, SegmentSettings, segment_files
+    from ..prediction.segment_files import Outcome, PictureTask, Segmenter, SegmentSettings, segment_files
 
     if tiles and options.samples:
         raise SettingError("tiles and samples cannot be combined: samples use the whole picture. Give one of the two")
@@ -69,11 +69,12 @@ def run(
                                full_size, tiles)  # fmt: skip
     tasks = list(map(PictureTask, range(len(paths)), paths, _own_stems(paths)))
     video_stems = _own_stems([*videos, Path("camera")])[: len(sources)]
-    _check_targets([*paths, *videos], [
-        *(out / f"{task.stem}{suffix}.png" for task in tasks for suffix in SUFFIXES),
-        *(out / f"{stem}_overlay.mp4" for stem in video_stems),
-    ])  # fmt: skip
     segmenter = Segmenter(settings, loaded)
+    _check_targets([*paths, *videos], [
+        *(path for task in tasks for path in segmenter.results(task)),
+        *(out / f"{stem}_overlay.mp4" for stem in video_stems),
+        *([out / ANIMATION] if gif else []),
+    ])  # fmt: skip
     animation = viz.Animation(segmenter.palette, len(paths)) if gif else None
     complete: list[bool] = []
 
@@ -135,19 +136,13 @@ def _files(images: tuple[Path, ...], out: Path) -> list[list[Path]]:
 
 def _check_targets(inputs: list[Path], targets: list[Path]) -> None:
     """Raise SettingError if a result would replace an input or a file that `predict` did not write."""
-    from ..viz.image_bytes import MARK
-
-    originals, mark = {path.resolve() for path in inputs}, "\0".join(MARK).encode()
-    for target in targets:
-        if not target.exists():
-            continue
+    originals = {path.resolve() for path in inputs}
+    for target in filter(Path.exists, targets):
         if target.resolve() in originals:
             raise SettingError(f"{target}: a result would replace this input. Choose another --out")
-        if target.suffix == ".png" and target.is_file():
-            with open(target, "rb") as file:
-                if mark not in file.read(256):
-                    raise SettingError(f"{target}: this file exists, and was not written by this version of predict. "
-                                       "Choose another --out, or rename the file")  # fmt: skip
+        if target.is_file() and not is_marked(target):
+            raise SettingError(f"{target}: this file exists, and was not written by this version of predict. "
+                               "Choose another --out, or rename the file")  # fmt: skip
 
 
 def _own_stems(paths: list[Path]) -> list[str]:

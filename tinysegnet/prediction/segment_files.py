@@ -8,6 +8,7 @@ import io
 import math
 import sys
 import threading
+import zipfile
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,7 +23,7 @@ from .. import viz
 from ..data import read_image
 from ..data.image_files import MAX_PIXELS_SINGLE, claimed_pixels
 from ..errors import DataError, SettingError, TinySegNetError
-from ..files import write_atomically
+from ..files import MARK, write_atomically
 from ..ops import softmax_forward
 from ..runtime.progress import track
 from ..weights.checkpoint import Checkpoint, open_checkpoint
@@ -95,6 +96,12 @@ class Segmenter:
         self.checkpoint = checkpoint or open_checkpoint(settings.checkpoint)
         self.palette = self.checkpoint.palette.with_colors(settings.palette)
         self.known = self.checkpoint.training_pictures
+
+    def results(self, task: PictureTask) -> list[Path]:
+        """Return all paths that `write` may write to: overlay, colours, labels, uncertainty, probabilities."""
+        out, stem = self.settings.out, task.stem
+        pictures = [out / f"{stem}{suffix}.png" for suffix in SUFFIXES]
+        return [*pictures, out / f"{stem}_probabilities.npz"] if self.settings.probabilities else pictures
 
     def read(self, task: PictureTask) -> np.ndarray | LargePicture:
         """Read the picture, (H, W, 3) uint8, and turn it upright, or open a picture that is too large for memory.
@@ -175,7 +182,7 @@ class Segmenter:
             raise SettingError(f"{task.path}: a picture of {H} x {W} pixels is predicted in bands of rows. "
                                f"For this, {', '.join(needed)}")  # fmt: skip
         self._check_tiles(task.path, picture.size)
-        paths = [settings.out / f"{task.stem}{suffix}.png" for suffix in SUFFIXES[:3]]
+        paths = self.results(task)[:3]
         progress = track(f"predicting {task.path.name}")
         small = segment_large(picture, self.checkpoint.model, self.palette, paths,
                               mirror=settings.averaging["mirror"], progress=progress)  # fmt: skip
@@ -184,8 +191,7 @@ class Segmenter:
 
     def write(self, task: PictureTask, found: Segmentation) -> Outcome:
         """Write the results, with only one in memory at a time."""
-        labels, palette, out = found.labels, self.palette, self.settings.out
-        paths = [out / f"{task.stem}{suffix}.png" for suffix in SUFFIXES]
+        labels, palette, paths = found.labels, self.palette, self.results(task)
         enlargement = 1 if max(labels.shape) >= LEGIBLE else None  # nothing can be recognised in a tiny picture
         painted = viz.labelled_picture(found.image, labels, palette, enlargement=enlargement, narrowest=480)
         write_atomically(paths[0], viz.picture_bytes(painted))
@@ -197,7 +203,9 @@ class Segmenter:
         if found.probabilities is not None:
             file = io.BytesIO()
             np.savez(file, probabilities=found.probabilities, names=np.array(palette.names))
-            write_atomically(out / f"{task.stem}_probabilities.npz", file.getvalue())
+            with zipfile.ZipFile(file, "a") as archive:
+                archive.comment = MARK[1].encode()
+            write_atomically(paths[4], file.getvalue())
         deviation = self.known.deviation(found.image) if self.known else None
         return Outcome(task, paths[0], deviation=deviation, found=found if self.settings.keep else None)
 

@@ -11,13 +11,11 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from ..data.palette import Palette
+from ..files import MARK
 from .frame_composer import FrameComposer
 
 LONGEST, SHORTEST = 640, 160  # pixels; maximum of a frame's longer side, minimum of either side
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-
-#: a text in all PNG files that tinysegnet writes
-MARK = "Software", "tinysegnet"
 
 
 def index_picture(labels: np.ndarray, palette: Palette) -> Image.Image:
@@ -66,7 +64,8 @@ class Animation:
         """Return the GIF file. It lasts half a minute if frames of 0.1 to 0.7 seconds allow this."""
         pause = min(max(30_000 // len(self.frames), 100), 700)  # milliseconds
         first, *others = self.frames
-        return picture_bytes(first, "GIF", save_all=True, append_images=others, duration=pause, loop=0)
+        return picture_bytes(first, "GIF", save_all=True, append_images=others, duration=pause, loop=0,
+                             comment=MARK[1])  # fmt: skip
 
 
 def _frame_size(H: int, W: int) -> tuple[int, int]:
