@@ -1,0 +1,69 @@
+"""Communication between the processes (ranks) that train one network. Without MPI, there is one rank."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ...errors import SettingError
+
+
+class Communicator:
+    """The communicator of a single process, and the interface of all others.
+
+    All ranks must call the same methods in the same order.
+
+    Attributes:
+        rank: the number of this process, from 0.
+        size: the number of processes.
+    """
+
+    rank, size = 0, 1
+
+    def allgather(self, value: Any) -> list[Any]:
+        """Return the small Python objects of all ranks."""
+        return [value]
+
+    def allgather_arrays(self, array: np.ndarray, counts: Sequence[int]) -> list[np.ndarray]:
+        """Return the one-dimensional arrays of all ranks, which have one dtype and these numbers of elements."""
+        return [array]
+
+    def alltoall_arrays(self, arrays: Sequence[np.ndarray], counts: Sequence[int]) -> list[np.ndarray]:
+        """Send arrays[r] to rank r, and return what the ranks sent to this one, with these numbers of elements."""
+        return list(arrays)
+
+    def any(self, condition: Any) -> bool:
+        """Return whether the condition holds on any rank."""
+        return any(self.allgather(bool(condition)))
+
+
+class MPICommunicator(Communicator):
+    """The processes that `mpiexec` has started. `comm` is an mpi4py communicator."""
+
+    def __init__(self, comm: Any) -> None:
+        self.comm, self.rank, self.size = comm, comm.Get_rank(), comm.Get_size()
+
+    def allgather(self, value):
+        return self.comm.allgather(value)
+
+    def allgather_arrays(self, array, counts):
+        received = np.empty(sum(counts), array.dtype)
+        self.comm.Allgatherv(np.ascontiguousarray(array), (received, counts))
+        return np.split(received, np.cumsum(counts)[:-1])
+
+    def alltoall_arrays(self, arrays, counts):
+        received = np.empty(sum(counts), arrays[0].dtype)
+        self.comm.Alltoallv((np.concatenate(arrays), [len(array) for array in arrays]), (received, counts))
+        return np.split(received, np.cumsum(counts)[:-1])
+
+
+def open_mpi() -> MPICommunicator:
+    """Start MPI and return the communicator of all its processes. Raises SettingError if mpi4py cannot be used."""
+    try:
+        from mpi4py import MPI
+    except (ImportError, RuntimeError) as error:  # RuntimeError: there is no MPI library
+        raise SettingError('--distributed needs mpi4py and an MPI library. Run pip install "tinysegnet[mpi]" '
+                           f"({' '.join(str(error).split())})") from error  # fmt: skip
+    return MPICommunicator(MPI.COMM_WORLD)
