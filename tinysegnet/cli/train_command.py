@@ -13,12 +13,14 @@ from ..errors import DataError, SettingError, did_you_mean
 from ..runtime.settings import convert
 from ..training.recipes import Recipe, validation_interval
 from .data_options import LabelOptions, count_pictures, data_name, load_splits
+from .distributed_job import Distributed, distributed_job
 from .options import FilePath, OutFolder, RunFolderPath
 from .training_options import NetworkOptions
 
 if TYPE_CHECKING:
     from ..data import Dataset
     from ..models import Network
+    from ..runtime.distributed import Communicator
     from ..training.run_folder import RunFolder
 
 HIDDEN = ()  # settings that are no options
@@ -43,10 +45,11 @@ class Train(NetworkOptions):
     config: FilePath | None = None
     """A run's config.json, or a TOML file with names of options, whose values are the defaults of the other options."""
     resume: RunFolderPath | None = None
-    """Continue the run in this folder, with its data, network and recipe. Only --epochs, --patience, --open and
-    --quiet may be given.
+    """Continue the run in this folder, with its data, network and recipe. Only --epochs, --patience, --open,
+    --quiet and --distributed may be given.
     --epochs continues a finished run too: the learning rate follows the schedule of the longer run from this step on,
     so with --schedule constant, the weights are those of a run with as many epochs from the start."""
+    distributed: Distributed = False
     open: bool = False
     """Open the report in the web browser when it first exists. It is refreshed during the training."""
     quiet: bool = False
@@ -54,6 +57,10 @@ class Train(NetworkOptions):
 
     def run(self, settings: Any) -> int:
         """Train with these settings of the recipe."""
+        with distributed_job(self.distributed) as ranks:
+            return self._train(settings, ranks)
+
+    def _train(self, settings: Any, ranks: "Communicator") -> int:
         from ..training.pictures import shortcomings
         from ..training.time_budget import epochs_within
 
@@ -61,17 +68,22 @@ class Train(NetworkOptions):
             raise SettingError(f"--minutes {self.minutes:g} is out of range. Give a number above 0, at most "
                                f"{MOST_MINUTES} (a week)")  # fmt: skip
         if self.resume is not None:
-            return self._resume(self.resume, settings)
+            return self._resume(self.resume, settings, ranks)
         if self.name is not None:
             _check_name(self.name)
+        if self.distributed:
+            if self.minutes is not None or settings.reduction == "batch":
+                given = "--minutes" if self.minutes is not None else "--reduction batch"
+                raise SettingError(f"train: --distributed and {given} cannot be combined. Leave out one of the two")
+            settings = replace(settings, reduction="tree")
         options, recipe = self.prepared(), self.chosen_recipe(settings)
-        train, val = load_splits(self.data, ("train", "val"), self.limit, self.labels)
+        train, val = load_splits(self.data, ("train", "val"), self.limit, self.labels, ranks)
         folder = options._folder(train, val)
         model = options.new_model(train.palette, recipe.seed)
         options._describe(model, train, val)
         if recipe.freeze_encoder and self.from_ is None and self.encoder is None:
             print("note: --freeze-encoder keeps random weights, because neither --from nor --encoder is given")
-        for line in shortcomings(train, val):
+        for line in shortcomings(train, val, ranks):
             print(f"note: {line}")
         if self.minutes is not None:
             epochs, line = epochs_within(self.minutes, model, train, val, recipe, settings.validate_every)
@@ -81,9 +93,9 @@ class Train(NetworkOptions):
         if fitted and settings.validate_every is None:
             recipe = replace(recipe, validate_every=validation_interval(recipe.epochs))
         folder.config |= asdict(recipe)
-        return _train(folder, model, train, val, recipe, self.open)
+        return _train(folder, model, train, val, recipe, self.open, ranks)
 
-    def _resume(self, path: Path, settings: Any) -> int:
+    def _resume(self, path: Path, settings: Any, ranks: "Communicator") -> int:
         from ..training.pictures import fingerprint
         from ..training.run_folder import RunFolder
 
@@ -91,8 +103,11 @@ class Train(NetworkOptions):
         Recipe(**{name: value for name, value in plan.items() if value is not None})  # checks the numbers
         folder = RunFolder.resume(path, **plan)
         options, recipe = self._as_begun(path, folder.config)
+        if self.distributed and recipe.reduction != "tree":
+            raise SettingError(f"{path}: the run has the reduction {recipe.reduction}, and --distributed needs tree. "
+                               "Leave out --distributed, or start a new run")  # fmt: skip
         options.prepared()
-        train, val = load_splits(options.data, ("train", "val"), options.limit, options.labels)
+        train, val = load_splits(options.data, ("train", "val"), options.limit, options.labels, ranks)
         anew = f"start a new run with --config {shlex.quote(str(path / 'config.json'))}"
         if train.palette.names != folder.palette.names:
             raise DataError(f"{options.data}: its classes are {', '.join(train.palette.names)}, but the run learns "
@@ -106,7 +121,7 @@ class Train(NetworkOptions):
         saved: Any = folder.resumed
         options._describe(saved.model, train, val)
         print(f"continuing from {folder.path / 'last.safetensors'}, step {saved.progress['step']}")
-        return _train(folder, saved.model, train, val, recipe, self.open)
+        return _train(folder, saved.model, train, val, recipe, self.open, ranks)
 
     def _as_begun(self, path: Path, config: dict[str, Any]) -> tuple["Train", Recipe]:
         """Return the options and the recipe in a run's config.json."""
@@ -145,7 +160,7 @@ class Train(NetworkOptions):
 
 
 def _train(folder: "RunFolder", model: "Network", train: "Dataset", val: "Dataset", recipe: Recipe,
-           browser: bool) -> int:  # fmt: skip
+           browser: bool, ranks: "Communicator") -> int:  # fmt: skip
     from ..data import num_batches
     from ..report.run_report import write_report
     from ..training.loop import fit
@@ -155,10 +170,12 @@ def _train(folder: "RunFolder", model: "Network", train: "Dataset", val: "Datase
     epochs = recipe.num_epochs(num_batches(train, recipe.batch_size))
     live_page = LivePage(folder, train, val, epochs, browser=browser)
     try:
-        result = fit(model, train, val, recipe=recipe, run=folder, on_epoch=live_page)
+        result = fit(model, train, val, recipe=recipe, run=folder, on_epoch=live_page, communicator=ranks)
     except BaseException:
         live_page.stopped(f"Training has stopped. To continue it: {folder.how_to_go_on}")
         raise
+    if ranks.rank > 0:
+        return 0
     if result.stalled:
         print(result.stalled)
     if result.scores:
