@@ -13,11 +13,11 @@ from cyclopts import Group, Parameter
 from ..errors import DataError
 from ..runtime.progress import track
 from ..runtime.settings import convert_fields
+from .distributed_job import ranks_of_command
 from .options import check_folder
 
 if TYPE_CHECKING:
     from ..data import Dataset, Folder, Problem
-    from ..runtime.distributed import Communicator
 
 PaletteChoice = Annotated[Literal["own", "safe"], Parameter(help=(
     'The colours of the classes: their own, or "safe" ones, which people with any colour vision can tell apart.'
@@ -69,9 +69,8 @@ Labels = Annotated[LabelOptions, Parameter(name="*", group=Group("Label maps", s
 
 
 def load_splits(
-    data: str, splits: tuple[str, ...], limit: int | None = None, labels: LabelOptions = LabelOptions(),
-    ranks: Communicator | None = None,
-) -> list[Dataset]:  # fmt: skip
+    data: str, splits: tuple[str, ...], limit: int | None = None, labels: LabelOptions = LabelOptions()
+) -> list[Dataset]:
     """Load splits of at most `limit` pictures each. Toy scenes are drawn, and every label map of a folder is checked.
     Several processes share the checks.
 
@@ -80,9 +79,8 @@ def load_splits(
     from ..data import Folder, InMemory
     from ..data.duplicates import shared_pictures
     from ..data.pair_statistics import doubtful_rotations
-    from ..runtime.distributed import Communicator
 
-    ranks = ranks or Communicator()
+    ranks = ranks_of_command()
     opened = [labels.open(data, split) for split in splits]
     selected = [labels.select(dataset) for dataset in opened]  # an unknown class is refused before files are read
     own = [p for dataset in opened if isinstance(dataset, Folder)

@@ -2,6 +2,7 @@
 
 import math
 import os
+import platform
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,29 +26,42 @@ PATIENCE = 5.0  # seconds that the other ranks have to fail, too, before the ran
 SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MPI_LOCALNRANKS")  # set by mpiexec
 
 
+_ranks: "list[Communicator]" = []  # of the command that is running
+
+
+def ranks_of_command() -> "Communicator":
+    """Return what connects the processes that run this command, of which there may be only one."""
+    from ..runtime.distributed import Communicator
+
+    return _ranks[-1] if _ranks else Communicator()
+
+
+def check_alone() -> None:
+    """Raise SettingError if mpiexec has started several processes."""
+    started = next((size for name in SIZES if (size := os.environ.get(name, "1")) != "1"), None)
+    if started:
+        raise SettingError(f"mpiexec has started {started} processes, which would all do the same work. Add "
+                           "--distributed, or leave out mpiexec")  # fmt: skip
+
+
 @contextmanager
-def distributed_job(distributed: bool) -> "Iterator[Communicator]":
-    """Run the block on all ranks. Without `distributed`, there is one process.
+def distributed_job() -> Iterator[None]:
+    """Run the block on all ranks that mpiexec has started.
 
     Rank 0 alone prints. An error on all ranks is raised as usual. After an error on one rank, this rank prints it and
     ends all the others, which would wait for it.
     """
-    from ..runtime.distributed.communicator import Communicator, open_mpi
+    from ..runtime.distributed.communicator import open_mpi
 
-    if not distributed:
-        started = next((size for name in SIZES if (size := os.environ.get(name, "1")) != "1"), None)
-        if started:
-            raise SettingError(f"mpiexec has started {started} processes, which would all do the same work. Add "
-                               "--distributed, or leave out mpiexec")  # fmt: skip
-        yield Communicator()
-        return
     ranks = open_mpi()
-    runtime.set_threads(ranks.threads())
+    if runtime.JIT:  # otherwise, matrix products use threads, and their rounding depends on the number
+        runtime.set_threads(ranks.threads())
     streams = _silence() if ranks.rank else []
+    _ranks.append(ranks)
     try:
         with hidden(ranks.rank > 0):
             _announce(ranks)
-            yield ranks
+            yield
     except BaseException as error:
         if not ranks.all_arrive(PATIENCE):
             _end_all(ranks, error, streams)
@@ -55,14 +69,15 @@ def distributed_job(distributed: bool) -> "Iterator[Communicator]":
     else:
         ranks.all_arrive(math.inf)
     finally:
+        _ranks.pop()
         ranks.finalize()
 
 
 def _announce(ranks: "Communicator") -> None:
     """Print which process is which rank, because mpiexec names a process that dies by its number."""
-    places = ranks.allgather((os.uname().nodename if hasattr(os, "uname") else "", os.getpid(), runtime.threads()))
-    listed = "; ".join(f"rank {rank} is process {process} on {node}" for rank, (node, process, _) in enumerate(places))
-    print(f"{ranks.size} processes with {places[0][2]} threads each: {listed}", file=sys.stderr)
+    places = ranks.allgather(f"process {os.getpid()} on {platform.node()}, threads: {runtime.threads()}")
+    for rank, place in enumerate(places if ranks.size > 1 else ()):
+        print(f"rank {rank}: {place}", file=sys.stderr)
 
 
 def _silence() -> list[int]:

@@ -13,14 +13,13 @@ from ..errors import DataError, SettingError, did_you_mean
 from ..runtime.settings import convert
 from ..training.recipes import Recipe, validation_interval
 from .data_options import LabelOptions, count_pictures, data_name, load_splits
-from .distributed_job import Distributed, distributed_job
+from .distributed_job import Distributed, ranks_of_command
 from .options import FilePath, OutFolder, RunFolderPath
 from .training_options import NetworkOptions
 
 if TYPE_CHECKING:
     from ..data import Dataset
     from ..models import Network
-    from ..runtime.distributed import Communicator
     from ..training.run_folder import RunFolder
 
 HIDDEN = ()  # settings that are no options
@@ -57,10 +56,6 @@ class Train(NetworkOptions):
 
     def run(self, settings: Any) -> int:
         """Train with these settings of the recipe."""
-        with distributed_job(self.distributed) as ranks:
-            return self._train(settings, ranks)
-
-    def _train(self, settings: Any, ranks: "Communicator") -> int:
         from ..training.pictures import shortcomings
         from ..training.time_budget import epochs_within
 
@@ -68,7 +63,7 @@ class Train(NetworkOptions):
             raise SettingError(f"--minutes {self.minutes:g} is out of range. Give a number above 0, at most "
                                f"{MOST_MINUTES} (a week)")  # fmt: skip
         if self.resume is not None:
-            return self._resume(self.resume, settings, ranks)
+            return self._resume(self.resume, settings)
         if self.name is not None:
             _check_name(self.name)
         if self.distributed:
@@ -77,13 +72,13 @@ class Train(NetworkOptions):
                 raise SettingError(f"train: --distributed and {given} cannot be combined. Leave out one of the two")
             settings = replace(settings, reduction="tree")
         options, recipe = self.prepared(), self.chosen_recipe(settings)
-        train, val = load_splits(self.data, ("train", "val"), self.limit, self.labels, ranks)
+        train, val = load_splits(self.data, ("train", "val"), self.limit, self.labels)
         folder = options._folder(train, val)
         model = options.new_model(train.palette, recipe.seed)
         options._describe(model, train, val)
         if recipe.freeze_encoder and self.from_ is None and self.encoder is None:
             print("note: --freeze-encoder keeps random weights, because neither --from nor --encoder is given")
-        for line in shortcomings(train, val, ranks):
+        for line in shortcomings(train, val, ranks_of_command()):
             print(f"note: {line}")
         if self.minutes is not None:
             epochs, line = epochs_within(self.minutes, model, train, val, recipe, settings.validate_every)
@@ -93,9 +88,9 @@ class Train(NetworkOptions):
         if fitted and settings.validate_every is None:
             recipe = replace(recipe, validate_every=validation_interval(recipe.epochs))
         folder.config |= asdict(recipe)
-        return _train(folder, model, train, val, recipe, self.open, ranks)
+        return _train(folder, model, train, val, recipe, self.open)
 
-    def _resume(self, path: Path, settings: Any, ranks: "Communicator") -> int:
+    def _resume(self, path: Path, settings: Any) -> int:
         from ..training.pictures import fingerprint
         from ..training.run_folder import RunFolder
 
@@ -107,7 +102,7 @@ class Train(NetworkOptions):
             raise SettingError(f"{path}: the run has the reduction {recipe.reduction}, and --distributed needs tree. "
                                "Leave out --distributed, or start a new run")  # fmt: skip
         options.prepared()
-        train, val = load_splits(options.data, ("train", "val"), options.limit, options.labels, ranks)
+        train, val = load_splits(options.data, ("train", "val"), options.limit, options.labels)
         anew = f"start a new run with --config {shlex.quote(str(path / 'config.json'))}"
         if train.palette.names != folder.palette.names:
             raise DataError(f"{options.data}: its classes are {', '.join(train.palette.names)}, but the run learns "
@@ -121,7 +116,7 @@ class Train(NetworkOptions):
         saved: Any = folder.resumed
         options._describe(saved.model, train, val)
         print(f"continuing from {folder.path / 'last.safetensors'}, step {saved.progress['step']}")
-        return _train(folder, saved.model, train, val, recipe, self.open, ranks)
+        return _train(folder, saved.model, train, val, recipe, self.open)
 
     def _as_begun(self, path: Path, config: dict[str, Any]) -> tuple["Train", Recipe]:
         """Return the options and the recipe in a run's config.json."""
@@ -160,13 +155,14 @@ class Train(NetworkOptions):
 
 
 def _train(folder: "RunFolder", model: "Network", train: "Dataset", val: "Dataset", recipe: Recipe,
-           browser: bool, ranks: "Communicator") -> int:  # fmt: skip
+           browser: bool) -> int:  # fmt: skip
     from ..data import num_batches
     from ..report.run_report import write_report
     from ..training.loop import fit
     from ..training.pictures import FEW_VALIDATION_PICTURES
     from .live_page import LivePage
 
+    ranks = ranks_of_command()
     epochs = recipe.num_epochs(num_batches(train, recipe.batch_size))
     live_page = LivePage(folder, train, val, epochs, browser=browser)
     try:
