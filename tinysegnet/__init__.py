@@ -9,7 +9,7 @@ A file imports only from its own folder and from folders above it in this list.
     tinysegnet/
         errors.py      exception types; every message says what to do
         files.py       atomic writes, so that no file is lost
-        runtime/       compiling, the kernel cache, memory, threads, settings
+        runtime/       compiling, the kernel cache, memory, threads, settings, distributed work
         ops/           the mathematics: definitions in NumPy, fast versions in numba
         gradcheck/     checks backward passes with finite differences
         layers/        ops with parameters; a tape stores the state of a call

@@ -14,10 +14,10 @@ from .layer_trace import LayerTrace, Windows
 from .pixelwise_layers import Dropout, LocalResponseNorm, Normalize, ReLU
 from .pooling_layers import FixedUnpool2d, MaxPool2d, MaxUnpool2d, Upsample
 from .skip import SkipAdd, SkipSource
-from .tape import Tape, thread_tape
+from .tape import BatchTape, Tape, thread_tape
 
 __all__ = [
-    "BatchNorm2d", "BatchNormReLU2d", "Conv2d", "ConvTranspose2d", "DepthwiseConv2d", "Dropout", "FixedUnpool2d",
-    "Interval", "Layer", "LayerTrace", "LocalResponseNorm", "MaxPool2d", "MaxUnpool2d", "Normalize", "ReLU", "SkipAdd",
-    "SkipSource", "Tape", "Upsample", "Windows", "he_normal", "thread_tape",
+    "BatchNorm2d", "BatchNormReLU2d", "BatchTape", "Conv2d", "ConvTranspose2d", "DepthwiseConv2d", "Dropout",
+    "FixedUnpool2d", "Interval", "Layer", "LayerTrace", "LocalResponseNorm", "MaxPool2d", "MaxUnpool2d", "Normalize",
+    "ReLU", "SkipAdd", "SkipSource", "Tape", "Upsample", "Windows", "he_normal", "thread_tape",
 ]  # fmt: skip

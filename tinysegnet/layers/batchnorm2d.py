@@ -22,6 +22,7 @@ class BatchNorm2d(Layer):
     """
 
     op, keeps = "batchnorm2d", "input"
+    synchronized = True
 
     def __init__(self, num_features: int, *, eps: float = 1e-5, momentum: float = 0.1, dtype: Any = np.float32) -> None:
         super().__init__()
@@ -39,6 +40,34 @@ class BatchNorm2d(Layer):
         if tape.training:
             self.observe(mean, var, x.size // x.shape[3])
         return out, cache
+
+    def forward_pictures(self, xs, batch):
+        """Normalise with the statistics of all pictures of the batch."""
+        gamma, beta = self.params["gamma"], self.params["beta"]
+        like = np.empty((3, len(gamma)))
+        count, mean, squares = batch.total([ops.picture_moments(x) for x in xs], like, ops.merge_moments)
+        count, mean, var = int(count[0]), mean.astype(gamma.dtype), (squares / count).astype(gamma.dtype)
+        outs = []
+        for x, tape in zip(xs, batch.pictures, strict=True):
+            tape.sizes[self] = x.shape[1:3]
+            (out, _, _), tape.caches[self] = self._ops(tape).forward(x, gamma, beta, mean=mean, var=var, eps=self.eps)
+            outs.append(out)
+        if batch.statistics is not None:
+            batch.statistics[self] = mean, var, count
+        if batch.training:
+            self.observe(mean, var, count)
+            batch.counts[self] = count
+        return outs
+
+    def backward_pictures(self, douts, batch, *, input_gradient=True):
+        """Compute dx with the sums over all pictures of the batch, which are also the gradients of beta and gamma."""
+        relu, both = self.op == "batchnorm2d_relu", list(zip(douts, batch.pictures, strict=True))
+        like = np.empty((2, len(self.params["gamma"])), self.params["gamma"].dtype)
+        sums = [np.stack(ops.gradient_sums(dout, tape.caches[self], relu=relu)) for dout, tape in both]
+        dbeta, dgamma = batch.total(sums, like, np.add)
+        self.grads.update(gamma=dgamma, beta=dbeta)
+        settings = {"m": batch.counts[self], "relu": relu}
+        return [ops.input_gradient(dout, tape.caches.pop(self), dbeta, dgamma, **settings) for dout, tape in both], []
 
     def observe(self, mean: np.ndarray, var: np.ndarray, count: int) -> None:
         """Move the running statistics towards the mean and biased variance of a batch of `count` pixels."""

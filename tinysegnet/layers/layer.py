@@ -10,7 +10,7 @@ import numpy as np
 from .. import ops
 from ..errors import ShapeError, StateError
 from .layer_trace import Interval, LayerTrace, Windows
-from .tape import Tape, thread_tape
+from .tape import BatchTape, Tape, thread_tape
 
 
 class Layer:
@@ -46,6 +46,7 @@ class Layer:
         keeps: the array that the cache refers to: "input", "output" or None.
         passes_on: whether the output is the input array itself.
         mixes_channels: whether each output value depends on all input channels.
+        synchronized: whether the layer combines all pictures of a batch in training, as batch normalisation does.
         random: whether the layer draws from the tape's generator.
         pool: the layer whose input size this layer restores, as in unpooling.
         source: the earlier layer that provides indices or feature maps to this one.
@@ -55,6 +56,7 @@ class Layer:
     keeps: ClassVar[Literal["input", "output"] | None] = None
     passes_on: ClassVar[bool] = False
     mixes_channels: ClassVar[bool] = False
+    synchronized: ClassVar[bool] = False
     random: ClassVar[bool] = False
     pool: Layer | None = None
     source: Layer | None = None
@@ -106,6 +108,22 @@ class Layer:
             raise StateError(f"{self.name}: backward has no forward pass to follow. Call forward(x, training=True) "
                              "once before each backward, with the same tape or in the same thread")  # fmt: skip
         return self._backward(dout, tape.caches.pop(self), tape, input_gradient)
+
+    def forward_pictures(self, xs: list[np.ndarray], batch: BatchTape) -> list[np.ndarray]:
+        """Return the outputs for the pictures (1, H, W, C) of a batch. See `BatchTape`."""
+        return [self.forward(x, tape) for x, tape in zip(xs, batch.pictures, strict=True)]
+
+    def backward_pictures(self, douts: list[np.ndarray], batch: BatchTape, *, input_gradient: bool = True
+                          ) -> tuple[list[Any], list[dict[str, np.ndarray]]]:  # fmt: skip
+        """Return dx of each picture, and the parameters' gradients of each picture, which the caller adds.
+
+        A layer that is `synchronized` returns no gradients, but stores their sums over the batch in `grads`.
+        """
+        dxs, gradients = [], []
+        for dout, tape in zip(douts, batch.pictures, strict=True):
+            dxs.append(self.backward(dout, tape, input_gradient=input_gradient))
+            gradients.append(dict(self.grads))
+        return dxs, gradients
 
     def _check_array(self, what: str, array: Any) -> None:
         plain = isinstance(array, np.ndarray) and not isinstance(array, np.ma.MaskedArray)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -80,6 +80,28 @@ class Tape:
             if isinstance(value, WeakKeyDictionary):
                 setattr(other, name, value.copy())
         return other
+
+
+class BatchTape:
+    """The state of one call on a batch whose pictures are processed one by one, perhaps in several processes.
+
+    Args:
+        generators: for each picture of this process, the generator of its dropout masks, or None without dropout.
+        total: a function total(arrays, like, add) that returns the sum over the pictures of all processes, given one
+            array per picture of this process. `like` is an array of the same shape and dtype, because there may be no
+            picture, and add(a, b) adds two of them.
+        training, statistics: as for `Tape`.
+
+    Attributes:
+        pictures: the tape of each picture.
+        counts: for each batch norm, the number of pixels in the batch.
+    """
+
+    def __init__(self, generators: Sequence[np.random.Generator | None], total: Callable[..., np.ndarray], *,
+                 training: bool = True, statistics: dict[Any, Any] | None = None) -> None:  # fmt: skip
+        self.total, self.training, self.statistics = total, training, statistics
+        self.counts = ByLayer()
+        self.pictures = [Tape(training=training, generator=generator) for generator in generators]
 
 
 class _Thread(threading.local):

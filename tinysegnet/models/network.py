@@ -72,7 +72,7 @@ class Network:
         if not (tape.training or tape.keep):
             return _infer(list(self.layers.values()), x, tape)
         tape.clear(everything)
-        first = self._first_trained if self.frozen else 0
+        first = self.first_trained if self.frozen else 0
         for i, layer in enumerate(self.fused_layers):
             x = layer.forward(x, tape)
             if i < first:  # backward ends after this layer
@@ -96,7 +96,8 @@ class Network:
             self.layers[name].grads.clear()
 
     @property
-    def _first_trained(self) -> int:
+    def first_trained(self) -> int:
+        """The number of the first of `fused_layers` that has parameters and is not frozen."""
         return next(i for i, layer in enumerate(self.fused_layers) if layer.params and layer.name not in self.frozen)
 
     def samples(self, x: np.ndarray, count: int, *, generator: np.random.Generator | None = None
@@ -146,7 +147,7 @@ class Network:
         if input_gradient and self.frozen:
             raise StateError("with frozen layers, there is no gradient of the picture. Pass input_gradient=False")
         tape = thread_tape() if tape is None else tape
-        first = 0 if input_gradient else self._first_trained
+        first = 0 if input_gradient else self.first_trained
         dout: Any = dlogits
         for layer in reversed(self.fused_layers[first + 1 :]):
             dout = layer.backward(dout, tape)

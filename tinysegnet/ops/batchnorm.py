@@ -67,12 +67,17 @@ def batchnorm2d_forward_numpy(x, gamma, beta, *, mean=None, var=None, eps=1e-5):
     _check(x, gamma, beta, mean, var)
     from_batch = mean is None
     if from_batch:
-        mean_0 = x.mean((0, 1, 2))
-        mean = mean_0 + (x - mean_0).mean((0, 1, 2))  # the second term corrects the rounding of the first
-        var = ((x - mean) ** 2).mean((0, 1, 2))
+        mean, var = batchnorm2d_statistics_numpy(x)
     inv_std = 1 / np.sqrt(var + x.dtype.type(eps))
     out = gamma * ((x - mean) * inv_std) + beta
     return (out, mean, var), BatchNorm2dCache(x, gamma, beta, mean, inv_std, from_batch)
+
+
+def batchnorm2d_statistics_numpy(x):
+    """Return the mean (C,) and the biased variance (C,) of x (N, H, W, C)."""
+    mean_0 = x.mean((0, 1, 2))
+    mean = mean_0 + (x - mean_0).mean((0, 1, 2))  # the second term corrects the rounding of the first
+    return mean, ((x - mean) ** 2).mean((0, 1, 2))
 
 
 def batchnorm2d_backward_numpy(dout, cache):
@@ -224,7 +229,7 @@ def _repeat(x, shape, *per_channel):
     return tiles.reshape(len(per_channel), -1)
 
 
-def _statistics(x):
+def batchnorm2d_statistics_numba(x):
     """Combine the moments of tasks of equal size into the moments of each channel (Chan, Golub & LeVeque 1979).
 
     The mean is the average of the tasks' means, and the variance is the average of their variances plus the variance of
@@ -240,6 +245,26 @@ def _statistics(x):
     return mean, squares.sum(0) / x.dtype.type(x.size // C) + squares_of_means / x.dtype.type(tasks)
 
 
+def gradient_sums_numba(dout, cache, *, relu=False):
+    """Compute dbeta and dgamma, (C,)."""
+    x, gamma, beta, mean, inv_std, _ = cache
+    tiles, dout = (np.ascontiguousarray(array).reshape(_split(x)) for array in (x, dout))
+    sums = np.empty((2, len(tiles), len(mean)), x.dtype)
+    _gradient_sums(tiles, dout, *_repeat(x, tiles.shape, mean, gamma * inv_std, beta), relu, *sums)
+    dbeta, products = sums.sum(1)
+    return dbeta, products * inv_std
+
+
+def input_gradient_numba(dout, cache, dbeta, dgamma, *, m, relu=False):
+    """Compute dx, given the sums (C,) over all m pixels of the batch."""
+    x, gamma, beta, mean, inv_std, _ = cache
+    shape, dout, m = _split(x), np.ascontiguousarray(dout), x.dtype.type(m)
+    tiles, dx = np.ascontiguousarray(x).reshape(shape), empty_like(dout)
+    per_channel = _repeat(x, shape, mean, gamma * inv_std, beta, dbeta / m, dgamma / m * inv_std)
+    _input_gradient(dout.reshape(shape), tiles, *per_channel[:3], relu, *per_channel[3:], dx.reshape(shape))
+    return dx
+
+
 def _fast(relu):
     """Return forward and backward, with or without ReLU in the normalising pass."""
 
@@ -248,7 +273,7 @@ def _fast(relu):
         _check(x, gamma, beta, mean, var)
         x, from_batch = np.ascontiguousarray(x), mean is None
         if from_batch:
-            mean, var = _statistics(x)
+            mean, var = batchnorm2d_statistics_numba(x)
         inv_std, out, shape = 1 / np.sqrt(var + x.dtype.type(eps)), empty_like(x), _split(x)
         per_channel = _repeat(x, shape, mean, gamma * inv_std, beta)
         _normalize(x.reshape(shape), *per_channel, relu, out.reshape(shape))
@@ -257,19 +282,10 @@ def _fast(relu):
     def backward(dout, cache):
         """Compute the sums in two reads, then dx in two reads and a write. ReLU's mask is recomputed from x."""
         check_dout("batchnorm2d_relu" if relu else "batchnorm2d", dout, cache.x.shape, cache.x.dtype)
-        x, gamma, beta, mean, inv_std, from_batch = cache
-        shape, scale = _split(x), gamma * inv_std
-        x, dout = np.ascontiguousarray(x).reshape(shape), np.ascontiguousarray(dout)
-        sums = np.empty((2, len(x), len(mean)), x.dtype)
-        _gradient_sums(x, dout.reshape(shape), *_repeat(cache.x, shape, mean, scale, beta), relu, *sums)
-        dbeta, products = sums.sum(1)
-        dgamma = products * inv_std
-        if not from_batch:
-            return scale * (np.where(relu_mask(cache), 0, dout) if relu else dout), dgamma, dbeta
-        m, dx = x.dtype.type(x.size // len(mean)), empty_like(dout)
-        per_channel = _repeat(cache.x, shape, mean, scale, beta, dbeta / m, dgamma / m * inv_std)
-        _input_gradient(dout.reshape(shape), x, *per_channel[:3], relu, *per_channel[3:], dx.reshape(shape))
-        return dx, dgamma, dbeta
+        dbeta, dgamma = gradient_sums_numba(dout, cache, relu=relu)
+        if cache.from_batch:
+            return input_gradient_numba(dout, cache, dbeta, dgamma, m=dout.size // len(dbeta), relu=relu), dgamma, dbeta
+        return cache.gamma * cache.inv_std * (np.where(relu_mask(cache), 0, dout) if relu else dout), dgamma, dbeta
 
     return Variant(forward, backward)
 
