@@ -10,6 +10,7 @@ import numpy as np
 from ...runtime import empty, kernel, prange
 from .gemm import multiply
 
+PIXELS = 48  # of out per product, which stay in the processor's cache
 ROWS = 48  # rows of dweight per task
 TASKS = 16  # the minimum number of tasks, for many threads
 CHUNK = 512 << 10  # bytes of dout
@@ -37,19 +38,20 @@ def _convolve_rows(x, weight, bias, out, stride_y, stride_x, relu):
     N, H, W, F = out.shape
     K, KC = weight.shape[0], weight.shape[1] * weight.shape[2]
     C, row_length = x.shape[3], x.shape[2] * x.shape[3]
-    x_flat, weight_flat, out_flat = x.reshape(-1), weight.reshape(-1), out.reshape(-1)
+    x_flat, weight_flat = x.reshape(-1), weight.reshape(-1)
     for task in prange(N * H):
         n, y = task // H, task % H
-        for column in range(W):
-            out[n, y, column] = bias
-        for i in range(K):
-            x_start = (n * x.shape[1] + y * stride_y + i) * row_length
-            multiply(x_flat, x_start, stride_x * C, 1, weight_flat, i * KC * F, F,
-                     out_flat, task * W * F, F, W, F, KC, True)  # fmt: skip
-        if relu:
-            row = out[n, y].reshape(-1)
-            for k in range(row.size):
-                row[k] = 0 if row[k] <= 0 else row[k]
+        for first in range(0, W, PIXELS):
+            count = min(PIXELS, W - first)
+            pixels = out[n, y, first : first + count].reshape(-1)
+            for k in range(count):
+                pixels[k * F : (k + 1) * F] = bias
+            x_start = (n * x.shape[1] + y * stride_y) * row_length + first * stride_x * C
+            multiply(x_flat, x_start, stride_x * C, 1, row_length, weight_flat, 0, F,
+                     pixels, 0, F, count, F, K, KC, True)  # fmt: skip
+            if relu:
+                for k in range(pixels.size):
+                    pixels[k] = 0 if pixels[k] <= 0 else pixels[k]
 
 
 @kernel
@@ -69,8 +71,8 @@ def _weight_gradient(x, dout, dweight, partial, rows_per_task, stride_y, stride_
         rows = min(rows_per_task, KC - first)
         for row in range(chunk * N * H // chunks, (chunk + 1) * N * H // chunks):
             x_start = (row // H * x.shape[1] + row % H * stride_y + i) * row_length + first
-            multiply(x_flat, x_start, 1, stride_x * C, dout_flat, row * W * F, F,
-                     partial_flat, ((chunk * K + i) * KC + first) * F, F, rows, F, W, True)  # fmt: skip
+            multiply(x_flat, x_start, 1, stride_x * C, 0, dout_flat, row * W * F, F,
+                     partial_flat, ((chunk * K + i) * KC + first) * F, F, rows, F, 1, W, True)  # fmt: skip
     partial_rows, dweight_rows = partial.reshape(chunks, -1), dweight.reshape(-1)
     for k in prange(dweight_rows.size):
         total = partial_rows[0, k]

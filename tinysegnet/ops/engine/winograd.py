@@ -131,10 +131,10 @@ def _multiply_tiles(algorithm, V, first, tiles, U, start, features, bias, M, gri
     for point in range(points):
         for piece in range(pieces * pieces):
             tile = first + piece // pieces * grid_x + piece % pieces
-            multiply(V.reshape(-1), (point * planes + tile) * C, C, 1,
+            multiply(V.reshape(-1), (point * planes + tile) * C, C, 1, 0,
                      U.reshape(-1), (piece * points + point) * C * F + start, F,
                      M.reshape(-1), point * rows * width, width,
-                     tiles, features, C, piece > 0 or point == one)  # fmt: skip
+                     tiles, features, 1, C, piece > 0 or point == one)  # fmt: skip
 
 
 @kernel(inline=True)
@@ -211,9 +211,9 @@ def _transformed_weight_gradient(V, dM, dU, count, grid_x, pieces, accumulate):
     for task in prange(points * pieces * pieces * panels):
         piece, point, c = task // (points * panels), task // panels % points, task % panels * ROWS
         tile = piece // pieces * grid_x + piece % pieces
-        multiply(V_flat, (point * planes + tile) * C + c, 1, C, dM_flat, point * dplanes * F, F,
+        multiply(V_flat, (point * planes + tile) * C + c, 1, C, 0, dM_flat, point * dplanes * F, F,
                  dU_flat, ((piece * points + point) * C + c) * F, F,
-                 min(ROWS, C - c), F, count, accumulate)  # fmt: skip
+                 min(ROWS, C - c), F, 1, count, accumulate)  # fmt: skip
 
 
 def algorithms_for(weight_shape, stride):
