@@ -27,23 +27,35 @@ def multiply_numpy(a, a_start, a_row, a_step, a_section, b, b_start, b_row, out,
     window = np.lib.stride_tricks.as_strided
     size = a.itemsize
     product = (window(a[a_start:], (sections, rows, inner), (a_section * size, a_row * size, a_step * size))
-               @ window(b[b_start:], (sections, inner, cols), (b_row * inner * size, b_row * size, size))).sum(0)  # fmt: skip
+               @ window(b[b_start:], (sections, inner, cols), (b_row * inner * size, b_row * size, size)))  # fmt: skip
     target = window(out[out_start:], (rows, cols), (out_row * size, size))
-    target[...] = target + product if accumulate else product
+    target[...] = product.sum(0) + (target if accumulate else 0)
 
 
 if not JIT:
     multiply = multiply_numpy
 else:
-    from .gemm_microkernel import ROWS, tile
+    from .gemm_microkernel import LOW_ROWS, ROWS, edge_tile, low_tile, whole_tile
     from .simd import MOST_VECTORS, lanes
 
     @kernel(inline=True)
     def multiply(a, a_start, a_row, a_step, a_section, b, b_start, b_row, out, out_start, out_row,
                  rows, cols, sections, inner, accumulate):  # fmt: skip
         """Multiply in one thread. The parallel loop is in the caller."""
-        for c in range(0, cols, MOST_VECTORS * lanes(out)):
-            for r in range(0, rows, ROWS):
-                tile(a, a_start + r * a_row, a_row, a_step, a_section, b, b_start + c, b_row,
-                     out, out_start + r * out_row + c, out_row, rows - r, cols - c, sections, inner,
-                     accumulate)  # fmt: skip
+        width = MOST_VECTORS * lanes(out)
+        for c in range(0, cols, width):
+            r = 0
+            while r < rows:
+                rest = rows - r
+                a_tile, b_tile, out_tile = a_start + r * a_row, b_start + c, out_start + r * out_row + c
+                here = (a, a_tile, a_row, a_step, a_section, b, b_tile, b_row, out, out_tile, out_row,
+                        rest, cols - c, sections, inner, accumulate)  # fmt: skip
+                if cols - c < width or rest == LOW_ROWS + 1:
+                    edge_tile(*here)
+                    r += ROWS
+                elif rest <= LOW_ROWS or ROWS < rest <= 2 * LOW_ROWS:
+                    low_tile(*here)  # 8 rows are two low tiles
+                    r += LOW_ROWS
+                else:
+                    whole_tile(*here)
+                    r += ROWS

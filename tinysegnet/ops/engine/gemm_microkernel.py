@@ -1,6 +1,6 @@
 """The innermost loops of `gemm.multiply` and of depthwise convolution, written with the vectors in `simd`.
 
-A tile has at most ROWS rows and MOST_VECTORS vectors of columns:
+A tile has at most ROWS rows and at most MOST_VECTORS vectors of columns:
 
     acc[r][v] = out[r, v] if accumulate else 0
     for s in range(sections):
@@ -11,9 +11,9 @@ A tile has at most ROWS rows and MOST_VECTORS vectors of columns:
 
 `channel_tile`, for depthwise convolution, processes one vector of channels. Its a[s, r, k] is one number per channel.
 
-A whole tile is computed without masks, because masked stores are slow on some processors. In other tiles, rows past the
-last one repeat the last row, so they compute the same numbers and store them in the same place. Columns past the last
-one are masked off in loads and stores.
+Rows past the last one repeat the last row, so they compute the same numbers and store them in the same place. In
+`edge_tile` and `channel_tile`, columns past the last one are masked off in loads and stores. The other tiles have no
+masks, because masked stores are slow on some processors. `low_tile` has LOW_ROWS rows.
 """
 
 from functools import partial
@@ -24,21 +24,24 @@ from numba.extending import intrinsic
 
 from .simd import I64, MOST_VECTORS, Vectors
 
-ROWS, CHANNEL_ROWS = 6, 8
+ROWS, LOW_ROWS, CHANNEL_ROWS = 6, 4, 8
 
 
-def _write_tile(context, builder, signature, args, vectors, most_rows, *, whole=False, per_channel=False):
-    """Write the instructions of a tile of `vectors` vectors. A whole tile has `most_rows` rows and no masks."""
+def _write_tile(context, builder, signature, args, vectors, most_rows, *, whole=False, masks=False,
+                per_channel=False):  # fmt: skip
+    """Write the instructions of a tile of `vectors` vectors and at most `most_rows` rows; a whole tile has as many."""
 
     def pointer(position):
         array = cgutils.create_struct_proxy(signature.args[position])(context, builder, args[position])
         return builder.gep(array.data, [args[position + 1]])
 
-    (a_row, a_step, a_section), b_row, (out_row, rows, cols, sections, inner, accumulate) = args[2:5], args[7], args[10:]
+    a_row, a_step, a_section = args[2:5]
+    b_row, (out_row, rows, cols, sections, inner, accumulate) = args[7], args[10:]
     tile = Vectors(builder, signature.args[8].dtype)
     mask, row = [None] * vectors, [I64(r) for r in range(most_rows)]
-    if not whole:
+    if masks:
         mask[-1] = tile.first(builder.sub(cols, I64((vectors - 1) * tile.count)))
+    if not whole:
         last = builder.sub(rows, I64(1))
         row = [builder.select(builder.icmp_signed("<", r, last), r, last) for r in row]
     a_rows = [builder.gep(pointer(0), [builder.mul(r, a_row)]) for r in row]
@@ -88,22 +91,18 @@ def _make_tile(write):
     return tile
 
 
-def _write_any_tile(context, builder, signature, args):
-    rows, cols = args[11:13]
-    width = Vectors(builder, signature.args[8].dtype).count
-    fits = builder.and_(builder.icmp_signed(">=", rows, I64(ROWS)),
-                        builder.icmp_signed(">=", cols, I64(MOST_VECTORS * width)))  # fmt: skip
-    with builder.if_else(fits) as (whole, edge):
-        with whole:
-            _write_tile(context, builder, signature, args, MOST_VECTORS, ROWS, whole=True)
-        with edge:
-            for vectors in range(1, MOST_VECTORS + 1):
-                enough = builder.icmp_signed("<=", cols, I64(vectors * width))
-                too_many = builder.icmp_signed("<=", cols, I64((vectors - 1) * width))
-                here = builder.not_(too_many) if vectors == MOST_VECTORS else builder.and_(enough, builder.not_(too_many))
-                with builder.if_then(here):
-                    _write_tile(context, builder, signature, args, vectors, ROWS)
+def _write_edge(context, builder, signature, args):
+    """Write a tile for each number of vectors, with masks, and the choice among them."""
+    cols, width = args[12], Vectors(builder, signature.args[8].dtype).count
+    for vectors in range(1, MOST_VECTORS + 1):
+        fits = builder.icmp_signed(">", cols, I64((vectors - 1) * width))
+        if vectors < MOST_VECTORS:
+            fits = builder.and_(fits, builder.icmp_signed("<=", cols, I64(vectors * width)))
+        with builder.if_then(fits):
+            _write_tile(context, builder, signature, args, vectors, ROWS, masks=True)
 
 
-tile = _make_tile(_write_any_tile)
-channel_tile = _make_tile(partial(_write_tile, vectors=1, most_rows=CHANNEL_ROWS, per_channel=True))
+whole_tile = _make_tile(partial(_write_tile, vectors=MOST_VECTORS, most_rows=ROWS, whole=True))
+low_tile = _make_tile(partial(_write_tile, vectors=MOST_VECTORS, most_rows=LOW_ROWS))
+edge_tile = _make_tile(_write_edge)
+channel_tile = _make_tile(partial(_write_tile, vectors=1, most_rows=CHANNEL_ROWS, masks=True, per_channel=True))
