@@ -313,17 +313,17 @@ print("\n".join(my_tile(MyBuilder(), R=2, V=2)))
 # The Python loops over $r$ and $v$ ran while the program was written; only the loop over $k$ remains in it. The library
 # uses the builder of LLVM, numba's compiler:
 #
-# * `codegen` is called once, when numba compiles a function that uses the tile.
+# * `_write_tile` is called once for each kind of tile, when numba compiles a function that uses it.
 # * `builder.gep` computes an address, and `for_range` begins the loop over $k$.
 # * `alloca_once` creates a variable for each sum. LLVM keeps it in a register, because nothing else uses its address,
 #   so `load` and `store` of `sums` access no memory.
-# * `mask` switches off the lanes of the last vector that lie past the edge.
+# * `mask` switches off the lanes of the last vector that lie past the edge. Most tiles are whole and have no mask.
 
 # %%
 if runtime.JIT:
     from tinysegnet.ops.engine import gemm_microkernel
 
-figures.show_source(gemm_microkernel._make_tile) if runtime.JIT else print("numba is missing: there is no tile.")
+figures.show_source(gemm_microkernel._write_tile) if runtime.JIT else print("numba is missing: there is no tile.")
 
 # %% [markdown]
 # Many sums have a second use. A multiply-add takes about four cycles, and two can start per cycle, so eight must be in

@@ -69,9 +69,16 @@ def test_tiles_may_fill_several_tasks(tiles):
     compare("conv2d", *drawn((1, 3, 4 * tiles, 2), (3, 3), 3))
 
 
-@pytest.mark.parametrize("tiles", around(winograd.GROUP, 3 * winograd.GROUP))
+@pytest.mark.parametrize("tiles", around(winograd.GROUP, 3 * winograd.GROUP, winograd.CHUNKS * winograd.GROUP))
 def test_tiles_may_fill_several_groups(tiles):
     compare("conv2d", *drawn((1, 3, 6 * tiles - 1, 2), (3, 3), 3))
+
+
+@pytest.mark.parametrize("numbers", around(direct.NUMBERS))
+def test_sums_of_chunks_may_fill_several_tasks(numbers):
+    partial, sums = np.random.default_rng(0).standard_normal((3, numbers)), np.empty(numbers)
+    direct.add_chunks(partial, sums)
+    np.testing.assert_array_equal(sums, partial[0] + partial[1] + partial[2])
 
 
 @pytest.mark.parametrize("tiles", around(winograd.TILES_PER_WIDE_TASK))
@@ -83,7 +90,9 @@ def test_tiles_of_wide_layers_may_fill_several_tasks(tiles):
 
 @pytest.mark.parametrize("K", [3, 5])
 @pytest.mark.parametrize("tiles", around(winograd.TILES))
-def test_tiles_may_fill_several_blocks(tiles, K):
+def test_tiles_may_fill_several_blocks(tiles, K, monkeypatch):
+    monkeypatch.setattr(winograd, "NARROW", 0)  # then no layer is computed in groups,
+    monkeypatch.setattr(winograd, "FUSED", 0)  # nor a weight gradient
     x, weight, bias = drawn((1, 3, 4 * tiles - 2, 1), (K, K), 2)
     expected, cache = conv.conv2d_forward_numpy(x, weight, bias)
     dout = np.random.default_rng(1).standard_normal(expected.shape)
@@ -117,7 +126,7 @@ def test_features_may_fill_several_register_tiles(features):
     compare("conv_transpose2d", *drawn((1, 3, 5, features), (2, 3), features)[:2], stride=(1, 2))
 
 
-@pytest.mark.parametrize("width", around(TILE_ROWS, 2 * TILE_ROWS))
+@pytest.mark.parametrize("width", around(TILE_ROWS, 2 * TILE_ROWS, direct.PIXELS))
 def test_pixels_may_fill_several_register_tiles(width):
     for stride in (1, 2):
         compare("conv2d", *drawn((1, 3, stride * width, 3), (3, 3), 2), stride=stride)

@@ -38,8 +38,8 @@ def _multiply_repeatedly(a, b, out, rows, cols, inner, repeats):
     """Compute out = a @ b for every task, `repeats` times: a is (tasks, rows, inner), b is (tasks, inner, cols)."""
     for task in prange(out.size // (rows * cols)):
         for _ in range(repeats):
-            multiply(a, task * rows * inner, inner, 1, b, task * inner * cols, cols,
-                     out, task * rows * cols, cols, rows, cols, inner, False)  # fmt: skip
+            multiply(a, task * rows * inner, inner, 1, 0, b, task * inner * cols, cols,
+                     out, task * rows * cols, cols, rows, cols, 1, inner, False)  # fmt: skip
 
 
 @kernel

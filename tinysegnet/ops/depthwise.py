@@ -90,8 +90,8 @@ if JIT:
     def add_products(a, a_start, a_row, a_step, b, b_start, b_step, out, out_start, out_row, rows, inner, channels):
         """Do the same as `add_products_numpy` for at most ROWS rows."""
         for c in range(0, channels, lanes(out)):
-            channel_tile(a, a_start + c, a_row, a_step, b, b_start + c, b_step,
-                         out, out_start + c, out_row, rows, channels - c, inner, True)  # fmt: skip
+            channel_tile(a, a_start + c, a_row, a_step, 0, b, b_start + c, b_step,
+                         out, out_start + c, out_row, rows, channels - c, 1, inner, True)  # fmt: skip
 
 else:
     ROWS, add_products = BLOCK, add_products_numpy

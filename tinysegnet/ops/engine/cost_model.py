@@ -11,7 +11,7 @@ from math import prod
 from . import winograd
 
 LANES = 16  # channels are processed in vectors, so 11 channels cost as much as 16
-TILE_ROW = 8  # the overhead of a register tile, in steps of its inner loop
+TILE_ROW = 4  # the overhead of a register tile, in steps of its inner loop
 TRANSFORM = 4  # per value of V or M and per tap, since more taps need longer sums
 WEIGHT_TRANSFORM = 24  # per value of U and per tap, and for reading U, which is larger than the caches
 LEAST_PIXELS = 192 * 36  # with fewer outputs, F(6x6, 3x3) gained no time, and it rounds more
@@ -25,7 +25,7 @@ def _whole_vectors(channels):
 def convolution_costs(weight_shape, stride, out_shape):
     """Return {name: multiply-adds} for a forward, or for dx if the shapes are those of the rotated weight."""
     KH, KW, C, F = weight_shape
-    costs = {"direct": START_DIRECT + prod(out_shape[:3]) * KH * (KW * C + TILE_ROW) * _whole_vectors(F)}
+    costs = {"direct": START_DIRECT + prod(out_shape[:3]) * (KH * KW * C + TILE_ROW) * _whole_vectors(F)}
     return costs | _winograd_costs(weight_shape, stride, out_shape)
 
 

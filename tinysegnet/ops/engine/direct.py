@@ -10,10 +10,12 @@ import numpy as np
 from ...runtime import empty, kernel, prange
 from .gemm import multiply
 
+PIXELS = 48  # of out per product, which stay in the processor's cache
 ROWS = 48  # rows of dweight per task
 TASKS = 16  # the minimum number of tasks, for many threads
 CHUNK = 512 << 10  # bytes of dout
 PARTIAL = 4 << 20  # bytes of the sums of all chunks
+NUMBERS = 4096  # per task of `add_chunks`
 
 
 @kernel
@@ -37,30 +39,31 @@ def _convolve_rows(x, weight, bias, out, stride_y, stride_x, relu):
     N, H, W, F = out.shape
     K, KC = weight.shape[0], weight.shape[1] * weight.shape[2]
     C, row_length = x.shape[3], x.shape[2] * x.shape[3]
-    x_flat, weight_flat, out_flat = x.reshape(-1), weight.reshape(-1), out.reshape(-1)
+    x_flat, weight_flat = x.reshape(-1), weight.reshape(-1)
     for task in prange(N * H):
         n, y = task // H, task % H
-        for column in range(W):
-            out[n, y, column] = bias
-        for i in range(K):
-            x_start = (n * x.shape[1] + y * stride_y + i) * row_length
-            multiply(x_flat, x_start, stride_x * C, 1, weight_flat, i * KC * F, F,
-                     out_flat, task * W * F, F, W, F, KC, True)  # fmt: skip
-        if relu:
-            row = out[n, y].reshape(-1)
-            for k in range(row.size):
-                row[k] = 0 if row[k] <= 0 else row[k]
+        for first in range(0, W, PIXELS):
+            count = min(PIXELS, W - first)
+            pixels = out[n, y, first : first + count].reshape(-1)
+            for k in range(count):
+                pixels[k * F : (k + 1) * F] = bias
+            x_start = (n * x.shape[1] + y * stride_y) * row_length + first * stride_x * C
+            multiply(x_flat, x_start, stride_x * C, 1, row_length, weight_flat, 0, F,
+                     pixels, 0, F, count, F, K, KC, True)  # fmt: skip
+            if relu:
+                for k in range(pixels.size):
+                    pixels[k] = 0 if pixels[k] <= 0 else pixels[k]
 
 
 @kernel
-def _weight_gradient(x, dout, dweight, partial, rows_per_task, stride_y, stride_x):
-    """Set dweight[i] to the sum over n, y of (windows of x[n, y*s + i])^T @ dout[n, y].
+def _weight_gradient(x, dout, partial, rows_per_task, stride_y, stride_x):
+    """Compute partial sums of dweight[i], which is the sum over n, y of (windows of x[n, y*s + i])^T @ dout[n, y].
 
-    A task computes some rows of dweight[i] for one chunk of the pictures' rows. At the end the sums of the chunks are
-    added in order. Tasks and chunks depend on shapes only, so the result does not depend on the number of threads.
+    A task computes some rows of dweight[i] for one chunk of the pictures' rows. Tasks and chunks depend on shapes only,
+    so the result does not depend on the number of threads.
     """
     N, H, W, F = dout.shape
-    chunks, K, KC = partial.shape[0], dweight.shape[0], dweight.shape[1] * dweight.shape[2]
+    chunks, K, KC = partial.shape[0], partial.shape[1], partial.shape[2] * partial.shape[3]
     C, row_length = x.shape[3], x.shape[2] * x.shape[3]
     x_flat, dout_flat, partial_flat = x.reshape(-1), dout.reshape(-1), partial.reshape(-1)
     tasks = -(-KC // rows_per_task)
@@ -69,14 +72,22 @@ def _weight_gradient(x, dout, dweight, partial, rows_per_task, stride_y, stride_
         rows = min(rows_per_task, KC - first)
         for row in range(chunk * N * H // chunks, (chunk + 1) * N * H // chunks):
             x_start = (row // H * x.shape[1] + row % H * stride_y + i) * row_length + first
-            multiply(x_flat, x_start, 1, stride_x * C, dout_flat, row * W * F, F,
-                     partial_flat, ((chunk * K + i) * KC + first) * F, F, rows, F, W, True)  # fmt: skip
-    partial_rows, dweight_rows = partial.reshape(chunks, -1), dweight.reshape(-1)
-    for k in prange(dweight_rows.size):
-        total = partial_rows[0, k]
-        for chunk in range(1, chunks):
-            total += partial_rows[chunk, k]
-        dweight_rows[k] = total
+            multiply(x_flat, x_start, 1, stride_x * C, 0, dout_flat, row * W * F, F,
+                     partial_flat, ((chunk * K + i) * KC + first) * F, F, rows, F, 1, W, True)  # fmt: skip
+
+
+@kernel
+def add_chunks(partial, sums):
+    """Set sums (n,) to the sum of partial (chunks, n), in the order of the chunks."""
+    n = sums.size
+    for task in prange((n + NUMBERS - 1) // NUMBERS):
+        first = task * NUMBERS
+        total = sums[first : first + NUMBERS]
+        total[:] = partial[0, first : first + NUMBERS]
+        for chunk in range(1, len(partial)):
+            more = partial[chunk, first : first + NUMBERS]
+            for k in range(total.size):
+                total[k] += more[k]
 
 
 def padded(x, pads):
@@ -103,4 +114,5 @@ def weight_gradient(x, dout, dweight, stride, pads):
     # Chunks of dout stay in the processor's cache while each kernel row reads them, unless dweight is large.
     chunks = max(-(-TASKS // tasks), min(dout.nbytes, PARTIAL * CHUNK // dweight.nbytes) // CHUNK)
     partial = np.zeros((min(chunks, dout.shape[0] * dout.shape[1]), *dweight.shape), x.dtype)
-    _weight_gradient(padded(x, pads), dout, dweight, partial, rows, *stride)
+    _weight_gradient(padded(x, pads), dout, partial, rows, *stride)
+    add_chunks(partial.reshape(len(partial), -1), dweight.reshape(-1))

@@ -33,22 +33,26 @@ PyTorch's direct sums, and tests/ops/test_winograd.py checks bounds.
 import numpy as np
 
 from ...runtime import empty, kernel, prange, threads
+from .direct import add_chunks
 from .gemm import multiply
-from .winograd_transform import ALGORITHMS, MATRICES, ONE, make_transform
+from .winograd_tiles import multiply_tiles, store_tile, transform_group
+from .winograd_transform import ALGORITHMS, MATRICES, make_transform
 
-transform_picture = make_transform({kind: B.T for kind, (A, B, G) in MATRICES.items()})
 transform_weight = make_transform({kind: G for kind, (A, B, G) in MATRICES.items()})
-transform_product = make_transform({kind: A.T for kind, (A, B, G) in MATRICES.items()})
-transform_gradient = make_transform({kind: A for kind, (A, B, G) in MATRICES.items()})
 transform_weight_gradient = make_transform({kind: G.T for kind, (A, B, G) in MATRICES.items()})
 
+GAP = 16  # numbers between tiles a power of 2 apart, which would evict each other from the processor's cache
 PANEL = 128  # features per task: wide layers have few tiles, and splitting their features yields enough tasks
 TILES = 192  # the minimum number of tiles per block, so that there are enough tasks for many threads
 # Measured optima: the rows of dU per task; the tiles per task in layers with at most and with more than WIDE input and
 # output channels together; the bytes of a block's V in forward, and of its V and dM in the weight gradient.
 ROWS, TILES_PER_TASK, TILES_PER_WIDE_TASK, WIDE = 48, 48, 96, 512
 FORWARD_BUDGET, GRADIENT_BUDGET = 4 << 20, 12 << 20
-GROUP = 48  # tiles per task of F(6x6, 3x3)
+# Tiles per group in layers with at most and with more than NARROW input and output channels together. With larger
+# groups, large weights are read less often.
+GROUP, WIDE_GROUP, NARROW = 24, 96, 256
+FUSED = 64 * 64  # the largest C * F for which the weight gradient is summed in groups
+CHUNKS = 16  # of the tiles, each with its own sums
 
 
 @kernel
@@ -71,93 +75,14 @@ def _transform_weight(algorithm, weight, U, pieces, backward):
             transform_weight(algorithm, weight_flat, tap, K * C * F, C * F, U_flat, point, side * C * F, C * F, F)
 
 
-@kernel(inline=True)
-def _cut(picture, n, top, left, side, patch):
-    """Copy the side x side pixels at (top, left) of picture n into patch, with zeros outside the picture."""
-    H, W, C = picture.shape[1:]
-    for i in range(side):
-        for j in range(side):
-            inside = 0 <= top + i < H and 0 <= left + j < W
-            for c in range(C):
-                patch[i, j, c] = picture[n, top + i, left + j, c] if inside else 0
-
-
-@kernel(inline=True)
-def _transform_group(algorithm, picture, transformed, start, first, count, grid_y, grid_x, top, left, is_gradient):
-    """Compute V = B^T d B, or dM = A dout A^T, for `count` tiles from `first` on, in transformed[:, start:].
-
-    Tiles are `outputs` pixels apart on a grid that begins `top` and `left` pixels before the picture.
-    """
-    N, H, W, C = picture.shape
-    outputs, side = algorithm.outputs, algorithm.outputs if is_gradient else algorithm.side
-    source, target, plane = picture.reshape(-1), transformed.reshape(-1), transformed.shape[1] * C
-    row = algorithm.side * plane
-    patch = np.empty((side, side, C), picture.dtype)
-    patch_flat = patch.reshape(-1)
-    for t in range(count):
-        n, y = (first + t) // (grid_y * grid_x), (first + t) // grid_x % grid_y * outputs - top
-        x = (first + t) % grid_x * outputs - left
-        if n < N and min(x, y) >= 0 and y + side <= H and x + side <= W:
-            pixels, place, pixel_row = source, ((n * H + y) * W + x) * C, W * C
-        else:  # the tile extends past the picture; tiles of the halo after the last picture are all zeros
-            _cut(picture, min(n, N - 1), y if n < N else H, x, side, patch)
-            pixels, place, pixel_row = patch_flat, 0, side * C
-        if is_gradient:
-            transform_gradient(algorithm, pixels, place, pixel_row, C, target, (start + t) * C, row, plane, C)
-        else:
-            transform_picture(algorithm, pixels, place, pixel_row, C, target, (start + t) * C, row, plane, C)
-
-
 @kernel
 def _transform_tiles(algorithm, picture, transformed, first, count, grid_y, grid_x, top, left, is_gradient):
-    """Transform `count` tiles from `first` on, as in `_transform_group`. A task transforms 8 tiles."""
+    """Transform `count` tiles from `first` on, as in `transform_group`. A task transforms 8 tiles."""
+    planes, C = transformed.shape[1:]
     for group in prange((count + 7) // 8):
         begin = group * 8
-        _transform_group(algorithm, picture, transformed, begin, first + begin, min(8, count - begin),
-                         grid_y, grid_x, top, left, is_gradient)  # fmt: skip
-
-
-@kernel(inline=True)
-def _multiply_tiles(algorithm, V, first, tiles, U, start, features, bias, M, grid_x, pieces):
-    """Compute M = V U, (points, > tiles, width), for `tiles` tiles from `first` and `features` features from `start`.
-
-    The bias is added to M at the point (1, 1), which contributes equally to all of out's tile, as A[ONE] is all ones.
-    """
-    (points, planes, C), (rows, width), F = V.shape, M.shape[1:], U.shape[3]
-    one = ONE * algorithm.side + ONE
-    for t in range(tiles):
-        for f in range(features):
-            M[one, t, f] = bias[start + f]
-    for point in range(points):
-        for piece in range(pieces * pieces):
-            tile = first + piece // pieces * grid_x + piece % pieces
-            multiply(V.reshape(-1), (point * planes + tile) * C, C, 1,
-                     U.reshape(-1), (piece * points + point) * C * F + start, F,
-                     M.reshape(-1), point * rows * width, width,
-                     tiles, features, C, piece > 0 or point == one)  # fmt: skip
-
-
-@kernel(inline=True)
-def _store_tile(algorithm, M, t, out, n, y, x, first, features, patch, relu):
-    """Compute out = A^T M A for some features of the tile that begins at (y, x) of picture n."""
-    _, H, W, F = out.shape
-    outputs, width = algorithm.outputs, M.shape[2]
-    whole, plane = y + outputs <= H and x + outputs <= W, M.shape[1] * width
-    pixels, start, row, column = patch.reshape(-1), 0, outputs * width, width
-    if whole:
-        pixels, start, row, column = out.reshape(-1), ((n * H + y) * W + x) * F + first, W * F, F
-    transform_product(algorithm, M.reshape(-1), t * width, algorithm.side * plane, plane,
-                      pixels, start, row, column, features)  # fmt: skip
-    if relu:
-        for k in range(outputs * outputs):
-            pixel = pixels[start + k // outputs * row + k % outputs * column :][:features]
-            for f in range(features):
-                pixel[f] = 0 if pixel[f] <= 0 else pixel[f]
-    if not whole:  # copy only the pixels inside the picture
-        for i in range(min(outputs, H - y)):
-            for j in range(min(outputs, W - x)):
-                for f in range(features):
-                    out[n, y + i, x + j, first + f] = patch[i, j, f]
+        transform_group(algorithm, picture, transformed.reshape(-1), begin * C, C, planes * C, first + begin,
+                         min(8, count - begin), grid_y, grid_x, top, left, is_gradient)  # fmt: skip
 
 
 @kernel
@@ -170,14 +95,17 @@ def _compute_output(algorithm, V, U, bias, out, first, count, grid_y, grid_x, pi
         begin, start = task // panels * tiles_per_task, task % panels * width
         tiles, features = min(tiles_per_task, count - begin), min(width, F - start)
         # One extra tile, because planes a power of 2 apart would evict each other from the processor's cache.
-        M = np.empty((len(V), tiles_per_task + 1, width), out.dtype)
+        plane = (tiles_per_task + 1) * width
+        M = np.empty(len(V) * plane, out.dtype)
         patch = np.empty((outputs, outputs, width), out.dtype)
-        _multiply_tiles(algorithm, V, begin, tiles, U, start, features, bias, M, grid_x, pieces)
+        C = V.shape[2]
+        multiply_tiles(algorithm, V.reshape(-1), C, V.shape[1] * C, begin, tiles, U, start, features, bias,
+                        M, width, plane, grid_x, pieces)  # fmt: skip
         for t in range(tiles):
             tile = first + begin + t
             n, y, x = tile // (grid_y * grid_x), tile // grid_x % grid_y * outputs, tile % grid_x * outputs
             if y < H and x < W:  # extra tiles of the grid have no output
-                _store_tile(algorithm, M, t, out, n, y, x, start, features, patch, relu)
+                store_tile(algorithm, M, t * width, plane, out, n, y, x, start, features, patch, relu)
 
 
 @kernel
@@ -189,17 +117,18 @@ def _convolve_in_groups(algorithm, x, U, bias, out, grid_y, grid_x, top, left, g
     for group in prange(groups):
         first = group * size
         tiles = min(size, total - first)
-        V = np.empty((len(U[0]), size + 1, C), out.dtype)  # one extra tile, as in `_compute_output`
-        M = np.empty((len(U[0]), size + 1, width), out.dtype)
+        V_step, M_step = len(U[0]) * C + GAP, len(U[0]) * width + GAP
+        V = np.empty(size * V_step, out.dtype)
+        M = np.empty(size * M_step, out.dtype)
         patch = np.empty((outputs, outputs, width), out.dtype)
-        _transform_group(algorithm, x, V, 0, first, tiles, grid_y, grid_x, top, left, False)
+        transform_group(algorithm, x, V, 0, V_step, C, first, tiles, grid_y, grid_x, top, left, False)
         for start in range(0, F, width):
             features = min(width, F - start)
-            _multiply_tiles(algorithm, V, 0, tiles, U, start, features, bias, M, grid_x, 1)
+            multiply_tiles(algorithm, V, V_step, C, 0, tiles, U, start, features, bias, M, M_step, width, grid_x, 1)
             for t in range(tiles):
                 tile = first + t
-                n, y = tile // (grid_y * grid_x), tile // grid_x % grid_y * outputs
-                _store_tile(algorithm, M, t, out, n, y, tile % grid_x * outputs, start, features, patch, relu)
+                n, y, x_ = tile // (grid_y * grid_x), tile // grid_x % grid_y * outputs, tile % grid_x * outputs
+                store_tile(algorithm, M, t * M_step, width, out, n, y, x_, start, features, patch, relu)
 
 
 @kernel
@@ -211,9 +140,31 @@ def _transformed_weight_gradient(V, dM, dU, count, grid_x, pieces, accumulate):
     for task in prange(points * pieces * pieces * panels):
         piece, point, c = task // (points * panels), task // panels % points, task % panels * ROWS
         tile = piece // pieces * grid_x + piece % pieces
-        multiply(V_flat, (point * planes + tile) * C + c, 1, C, dM_flat, point * dplanes * F, F,
+        multiply(V_flat, (point * planes + tile) * C + c, 1, C, 0, dM_flat, point * dplanes * F, F,
                  dU_flat, ((piece * points + point) * C + c) * F, F,
-                 min(ROWS, C - c), F, count, accumulate)  # fmt: skip
+                 min(ROWS, C - c), F, 1, count, accumulate)  # fmt: skip
+
+
+@kernel
+def _weight_gradient_in_groups(algorithm, x, dout, partial, grid_y, grid_x, top, left, groups):
+    """Compute the sums of dU, (chunks, points, C, F), for one chunk of groups per task.
+
+    Chunks depend on shapes only, so the result does not depend on the number of threads.
+    """
+    chunks, points, C, F = partial.shape
+    total, sums = len(dout) * grid_y * grid_x, partial.reshape(-1)
+    size = (total + groups - 1) // groups
+    for chunk in prange(chunks):
+        V_step, dM_step, begin = points * C + GAP, points * F + GAP, chunk * groups // chunks
+        V, dM = np.empty(size * V_step, x.dtype), np.empty(size * dM_step, x.dtype)
+        for group in range(begin, (chunk + 1) * groups // chunks):
+            first = group * size
+            tiles = max(min(size, total - first), 0)
+            transform_group(algorithm, x, V, 0, V_step, C, first, tiles, grid_y, grid_x, top, left, False)
+            transform_group(algorithm, dout, dM, 0, dM_step, F, first, tiles, grid_y, grid_x, 0, 0, True)
+            for point in range(points):
+                multiply(V, point * C, 1, V_step, 0, dM, point * F, dM_step,
+                         sums, (chunk * points + point) * C * F, F, C, F, 1, tiles, group > begin)  # fmt: skip
 
 
 def algorithms_for(weight_shape, stride):
@@ -239,10 +190,10 @@ class Tiles:
         self.total = N * self.grid_y * self.grid_x
         self.halo = (self.pieces - 1) * (self.grid_x + 1)
 
-    def groups(self):
-        """Return the number of groups of at most GROUP tiles, a multiple of the threads. It does not change results."""
-        count = threads()
-        return min(self.total, -(-self.total // (GROUP * count)) * count)
+    def groups(self, channels, tasks):
+        """Return the number of groups of tiles, a multiple of `tasks` if possible. It does not change a forward."""
+        size = GROUP if channels <= NARROW else WIDE_GROUP
+        return min(self.total, -(-self.total // (size * tasks)) * tasks)
 
     def blocks(self, bytes_per_tile, budget):
         """Return (first, count) of each block: whole tasks within the budget, but at least TILES tiles."""
@@ -271,8 +222,8 @@ def forward(name, x, weight, bias, out, pads, relu, budget=FORWARD_BUDGET):
     zeros = (0, tiles.algorithm.taps * tiles.pieces - len(weight))  # after the weight, to complete its last piece
     whole = np.pad(weight, (zeros, zeros, (0, 0), (0, 0))) if any(zeros) else np.ascontiguousarray(weight)
     _transform_weight(tiles.algorithm, whole, U, tiles.pieces, False)
-    if name == "winograd_f6x3":
-        groups = tiles.groups()
+    if name == "winograd_f6x3" or (tiles.pieces == 1 and C + F <= NARROW):
+        groups = tiles.groups(C + F, threads())
         _convolve_in_groups(tiles.algorithm, x, U, bias, out, tiles.grid_y, tiles.grid_x, *tiles.before, groups, relu)
         return
     blocks = tiles.blocks(tiles.num_points * C * x.itemsize, budget)
@@ -289,12 +240,19 @@ def weight_gradient(name, x, dout, dweight, pads, budget=GRADIENT_BUDGET):
     K, _, C, F = dweight.shape
     tiles = Tiles(name, dout.shape, K, pads)
     dU = empty((tiles.pieces**2, tiles.num_points, C, F), x.dtype)
-    blocks = tiles.blocks(tiles.num_points * (C + F) * x.itemsize, budget)
-    V, dM = tiles.allocate(blocks, C, x.dtype, tiles.halo), tiles.allocate(blocks, F, x.dtype)
-    for first, count in blocks:
-        tiles.transform(x, V, first, count + tiles.halo)
-        tiles.transform(dout, dM, first, count, is_gradient=True)
-        _transformed_weight_gradient(V, dM, dU, count, tiles.grid_x, tiles.pieces, first > 0)
+    if tiles.pieces == 1 and C * F <= FUSED:
+        chunks = min(CHUNKS, -(-tiles.total // GROUP))
+        partial = empty((chunks, *dU.shape[1:]), x.dtype)
+        _weight_gradient_in_groups(tiles.algorithm, x, dout, partial, tiles.grid_y, tiles.grid_x, *tiles.before,
+                                   tiles.groups(C + F, chunks))  # fmt: skip
+        add_chunks(partial.reshape(chunks, -1), dU.reshape(-1))
+    else:
+        blocks = tiles.blocks(tiles.num_points * (C + F) * x.itemsize, budget)
+        V, dM = tiles.allocate(blocks, C, x.dtype, tiles.halo), tiles.allocate(blocks, F, x.dtype)
+        for first, count in blocks:
+            tiles.transform(x, V, first, count + tiles.halo)
+            tiles.transform(dout, dM, first, count, is_gradient=True)
+            _transformed_weight_gradient(V, dM, dU, count, tiles.grid_x, tiles.pieces, first > 0)
     whole = empty((tiles.algorithm.taps * tiles.pieces,) * 2 + (C, F), x.dtype)
     _transform_weight(tiles.algorithm, whole, dU, tiles.pieces, True)
     dweight[...] = whole[:K, :K]
