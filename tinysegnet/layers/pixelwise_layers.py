@@ -67,7 +67,8 @@ class Normalize(Layer):
     def _forward(self, x, tape):
         if max(self.mean.size, self.scale.size) not in (1, x.shape[3]):
             raise ShapeError(f"{self.name} needs {max(self.mean.size, self.scale.size)} channels, got {x.shape[3]}")
-        return ((x.astype(self.mean.dtype, copy=False) - self.mean) / self.scale)[..., :: self.order], None
+        out = x.astype(self.mean.dtype, copy=False) - self.mean
+        return np.divide(out, self.scale, out=out)[..., :: self.order], None
 
     def convert(self, dtype):
         super().convert(dtype)

@@ -61,7 +61,7 @@ class Tape:
     def clear(self, layers: Collection[Any]) -> None:
         """Delete everything that is stored for the backward pass of these layers."""
         for kept in (self.caches, self.maps, self.map_gradients):
-            for layer in layers:
+            for layer in layers if kept else ():
                 kept.pop(layer, None)
 
     def size_before(self, layer: Any) -> tuple[int, ...] | None:

@@ -7,7 +7,9 @@ from ..errors import ShapeError
 
 def pair(value):
     """Return a pair unchanged and a single number n as (n, n). Raise ShapeError for anything else."""
-    numbers = (value, value) if np.ndim(value) == 0 else tuple(value)
+    if type(value) is int:
+        return value, value
+    numbers = value if type(value) is tuple else (value, value) if np.ndim(value) == 0 else tuple(value)
     if len(numbers) != 2 or not all(isinstance(n, int | np.integer) for n in numbers):
         raise ShapeError(f"expected one or two whole numbers, (rows, columns), got {value!r}")
     return numbers

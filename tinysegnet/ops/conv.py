@@ -21,9 +21,9 @@ from collections import namedtuple
 import numpy as np
 
 from ..errors import ShapeError
-from ..runtime import empty, empty_like, kernel, prange
+from ..runtime import empty, kernel, prange
 from .array_checks import check_floats
-from .engine import cost_model, direct, winograd
+from .engine import cost_model, direct, kept_weights, winograd
 from .op import Op, Variant, public_function
 from .windows import check_convolution, check_convolution_dout, crop, pad, shifted, spread_out
 
@@ -123,15 +123,15 @@ def _sum_rows(x, sums):
                 total[c] += pixels[column, c]
 
 
-def convolve(x, weight, bias, out_shape, stride, pads, *, relu=False, inference=False, name=None):
+def convolve(x, weight, bias, out_shape, stride, pads, *, name=None):
     """Convolve arrays whose shapes are known to fit. name: the algorithm, or None to let the cost model choose one."""
     x, weight, out = np.ascontiguousarray(x), np.ascontiguousarray(weight), empty(out_shape, x.dtype)
     bias = bias_or_zeros(bias, weight.shape[3], x.dtype)
-    name = name or cost_model.choose_convolution(weight.shape, stride, out_shape, inference=inference)
+    name = name or cost_model.choose_convolution(weight.shape, stride, out_shape)
     if name == "direct":
-        direct.forward(x, weight, bias, out, stride, pads, relu)
+        direct.forward(x, weight, bias, out, stride, pads, False)
     else:
-        winograd.forward(name, x, weight, bias, out, pads, relu)
+        winograd.forward(name, x, weight, bias, out, pads, False)
     return out
 
 
@@ -181,11 +181,11 @@ def _resolve_name(name, weight_shape, stride):
     return found[0]
 
 
-def _forward(x, weight, bias, stride, padding, *, relu=False, inference=False, name=None):
+def _forward(x, weight, bias, stride, padding, name):
     stride, pads, out_shape = check_convolution("conv2d", LAYOUT, x, weight, bias, stride, padding)
     name = _resolve_name(name, weight.shape, stride)
     x, weight = np.ascontiguousarray(x), np.ascontiguousarray(weight)
-    out = convolve(x, weight, bias, out_shape, stride, pads, relu=relu, inference=inference, name=name)
+    out = convolve(x, weight, bias, out_shape, stride, pads, name=name)
     return out, Conv2dCache(x, weight, bias is not None, stride, pads)
 
 
@@ -194,7 +194,7 @@ def _by(name):
 
     def forward(x, weight, bias=None, *, stride=1, padding="same"):
         """Convolve with one of the engine's algorithms. Winograd's raise ShapeError for unsupported shapes."""
-        return _forward(x, weight, bias, stride, padding, name=name)
+        return _forward(x, weight, bias, stride, padding, name)
 
     def backward(dout, cache, *, input_gradient=True):
         """Compute dx and dweight, each with one of the engine's algorithms."""
@@ -218,9 +218,15 @@ conv2d_forward_winograd_f6, conv2d_backward_winograd_f6 = _by("winograd_f6")
 def conv2d_inference_numba(x, weight, bias=None, *, scale=None, stride=1, padding="same", relu=False):
     """Convolve for inference. ReLU is applied while the pixels are in the processor's cache."""
     check_scale(weight, scale)
-    if scale is not None:
-        weight = np.multiply(weight, scale, out=empty_like(weight))
-    return _forward(x, weight, bias, stride, padding, relu=relu, inference=True)[0]
+    stride, pads, out_shape = check_convolution("conv2d", LAYOUT, x, weight, bias, stride, padding)
+    name = cost_model.choose_convolution(weight.shape, stride, out_shape, inference=True)
+    x, bias, out = np.ascontiguousarray(x), bias_or_zeros(bias, weight.shape[3], x.dtype), empty(out_shape, x.dtype)
+    if name == "direct":
+        direct.forward(x, kept_weights.scaled(weight, scale), bias, out, stride, pads, relu)
+    else:
+        U = kept_weights.transformed(name, weight, scale)
+        winograd.forward(name, x, weight, bias, out, pads, relu, U=U)
+    return out
 
 
 CONV2D = Op("conv2d", cache=Conv2dCache, differentiable=("x", "weight", "bias"),

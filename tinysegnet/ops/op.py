@@ -33,8 +33,9 @@ def public_function(name: str, *, numpy: Callable, numba: Callable) -> Callable:
     @functools.wraps(numpy)
     def public(*args, **kwargs):
         for key, value in (*zip(parameters, args, strict=False), *kwargs.items()):
-            plain = isinstance(value, np.ndarray | np.generic) and not isinstance(value, np.ma.MaskedArray)
-            if key in arrays and not plain and not (value is None and arrays[key]):
+            if type(value) is np.ndarray or key not in arrays or (value is None and arrays[key]):
+                continue
+            if not isinstance(value, np.ndarray | np.generic) or isinstance(value, np.ma.MaskedArray):
                 raise ShapeError(f"{name} needs a NumPy array as {key}, got {type(value).__name__}. "
                                  "Convert it with numpy.array(...)")  # fmt: skip
         return variant(*args, **kwargs)

@@ -10,6 +10,8 @@ reads input pixel p through tap i = p + before - q*s. So dx is the convolution o
 pixels are placed s apart (`spread_out`).
 """
 
+from functools import lru_cache
+
 import numpy as np
 
 from ..errors import ShapeError
@@ -57,27 +59,39 @@ def check_kernel(op, layout, x, weight, bias):
 
     layout: the names of weight's axes, such as "KH KW C F". A layout without F has as many features as channels.
     """
-    axes = layout.split()
-    if x.ndim != 4 or weight.ndim != 4 or 0 in x.shape or 0 in weight.shape:
-        raise ShapeError(f"{op} needs x (N, H, W, C) and weight ({', '.join(axes)}) with no empty axis, "
-                         f"got {x.shape} and {weight.shape}")  # fmt: skip
+    _check_shapes(op, layout, x.shape, weight.shape, bias if bias is None else bias.shape)
     check_floats(op, x=x, weight=weight, bias=bias)
-    channels, features = weight.shape[axes.index("C")], weight.shape[axes.index("F" if "F" in axes else "C")]
-    if x.shape[3] != channels:
-        raise ShapeError(f"{op}: x has {x.shape[3]} channels but weight {weight.shape} expects {channels}")
-    if bias is not None and bias.shape != (features,):
-        raise ShapeError(f"{op}: bias must have shape {(features,)}, got {bias.shape}")
-    if "1" in axes and weight.shape[axes.index("1")] != 1:
-        raise ShapeError(f"{op}: weight must be ({', '.join(axes)}) with one kernel per channel, got {weight.shape}")
+
+
+def _check_shapes(op, layout, x, weight, bias):
+    axes = layout.split()
+    if len(x) != 4 or len(weight) != 4 or 0 in x or 0 in weight:
+        raise ShapeError(f"{op} needs x (N, H, W, C) and weight ({', '.join(axes)}) with no empty axis, "
+                         f"got {x} and {weight}")  # fmt: skip
+    channels, features = weight[axes.index("C")], weight[axes.index("F" if "F" in axes else "C")]
+    if x[3] != channels:
+        raise ShapeError(f"{op}: x has {x[3]} channels but weight {weight} expects {channels}")
+    if bias is not None and bias != (features,):
+        raise ShapeError(f"{op}: bias must have shape {(features,)}, got {bias}")
+    if "1" in axes and weight[axes.index("1")] != 1:
+        raise ShapeError(f"{op}: weight must be ({', '.join(axes)}) with one kernel per channel, got {weight}")
 
 
 def check_convolution(op, layout, x, weight, bias, stride, padding):
     """Return stride, pads and output shape. Raise ShapeError if arguments do not fit or the kernel exceeds x."""
-    check_kernel(op, layout, x, weight, bias)
-    stride, pads, (height, width) = place(op, x.shape[1:3], weight.shape[:2], stride, padding)
+    check_floats(op, x=x, weight=weight, bias=bias)
+    padding = padding if isinstance(padding, str | int) else pair(padding)
+    return _fit(op, layout, x.shape, weight.shape, bias if bias is None else bias.shape, pair(stride), padding)
+
+
+@lru_cache(1024)  # checks take longer than launching a kernel
+def _fit(op, layout, x, weight, bias, stride, padding):
+    """Check shapes as `check_convolution` does, and return the same."""
+    _check_shapes(op, layout, x, weight, bias)
+    stride, pads, (height, width) = place(op, x[1:3], weight[:2], stride, padding)
     if height < 1 or width < 1:
-        raise ShapeError(f"{op}: kernel {weight.shape[:2]} does not fit input {x.shape[1:3]} with padding {padding!r}")
-    return stride, pads, (x.shape[0], height, width, weight.shape[3])
+        raise ShapeError(f"{op}: kernel {weight[:2]} does not fit input {x[1:3]} with padding {padding!r}")
+    return stride, pads, (x[0], height, width, weight[3])
 
 
 def check_convolution_dout(op, dout, cache):

@@ -12,9 +12,11 @@ from typing import Any
 
 import numba
 from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.runtime import rtsys
 
 from ..files import write_atomically
 from . import kernel_cache
+from .lean_compiling import TESTED
 
 
 class KernelFiles(IndexDataCacheFile):
@@ -47,7 +49,7 @@ class SafeCache(FunctionCache):
         """Load a compiled kernel, or return None if it is missing or damaged."""
         found = None
         try:
-            found = super().load_overload(sig, target_context)
+            found = self._load_quickly(sig, target_context)
         except Exception:  # wrong content can raise any error
             for path in glob.glob(glob.escape(str(Path(self.cache_path) / self._impl.filename_base)) + ".*"):
                 with suppress(OSError):
@@ -56,6 +58,14 @@ class SafeCache(FunctionCache):
         if found is None:
             kernel_cache.say_compiling()
         return found
+
+    def _load_quickly(self, sig: Any, target_context: Any) -> Any:
+        """Load without `target_context.refresh`, which imports all that compiling needs and takes half a second."""
+        if numba.version_info.short != TESTED:
+            return super().load_overload(sig, target_context)
+        rtsys.initialize(target_context)  # the part of `refresh` that compiled code needs
+        with self._guard_against_spurious_io_errors():
+            return self._load_overload(sig, target_context)
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Save a compiled kernel, if possible."""

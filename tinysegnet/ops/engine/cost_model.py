@@ -6,6 +6,7 @@ machines with AVX-512 and AVX2, for 1x4 to 512x512 channels and 8x8 to 360x480 p
 wrong choice between two equally fast algorithms costs no time.
 """
 
+from functools import lru_cache
 from math import prod
 
 from . import winograd
@@ -16,6 +17,8 @@ TRANSFORM = 4  # per value of V or M and per tap, since more taps need longer su
 WEIGHT_TRANSFORM = 24  # per value of U and per tap, and for reading U, which is larger than the caches
 LEAST_PIXELS = 192 * 36  # with fewer outputs, F(6x6, 3x3) gained no time, and it rounds more
 START_DIRECT, START_WINOGRAD = 1_000_000, 1_900_000  # the compiled functions take 10 and 18 microseconds to start
+
+REMEMBERED = 1024  # choices, each of which takes as long as launching a kernel
 
 
 def _whole_vectors(channels):
@@ -51,6 +54,7 @@ def _winograd_cost(name, weight_shape, out_shape):
             + tiles.algorithm.taps * (TRANSFORM * transforms + WEIGHT_TRANSFORM * transformed_weight))  # fmt: skip
 
 
+@lru_cache(REMEMBERED)
 def choose_convolution(weight_shape, stride, out_shape, *, inference=False):
     """Return the name of the cheapest algorithm for a forward or for dx.
 
@@ -60,6 +64,7 @@ def choose_convolution(weight_shape, stride, out_shape, *, inference=False):
     return _cheapest(convolution_costs(weight_shape, stride, out_shape), out_shape, inference)
 
 
+@lru_cache(REMEMBERED)
 def choose_weight_gradient(weight_shape, stride, out_shape):
     """Return the name of the cheapest algorithm for dweight."""
     return _cheapest(weight_gradient_costs(weight_shape, stride, out_shape), out_shape)

@@ -37,6 +37,7 @@ from .direct import add_chunks
 from .gemm import multiply
 from .winograd_tiles import multiply_tiles, store_tile, transform_group
 from .winograd_transform import ALGORITHMS, MATRICES, make_transform
+from .winograd_transform import algorithms_for as algorithms_for
 
 transform_weight = make_transform({kind: G for kind, (A, B, G) in MATRICES.items()})
 transform_weight_gradient = make_transform({kind: G.T for kind, (A, B, G) in MATRICES.items()})
@@ -167,14 +168,6 @@ def _weight_gradient_in_groups(algorithm, x, dout, partial, grid_y, grid_x, top,
                          sums, (chunk * points + point) * C * F, F, C, F, 1, tiles, group > begin)  # fmt: skip
 
 
-def algorithms_for(weight_shape, stride):
-    """Return the algorithms for this weight: none unless it is square, at least 3x3, and the stride is 1."""
-    KH, KW = weight_shape[:2]
-    if KH != KW or KH < 3 or tuple(stride) != (1, 1):
-        return ()
-    return ("winograd_f4x3", "winograd_f6x3") if KH == 3 else ("winograd_f4x4",)
-
-
 class Tiles:
     """The grid of tiles over an output (N, H, W), and the blocks of tiles that are computed together."""
 
@@ -211,17 +204,24 @@ class Tiles:
         _transform_tiles(self.algorithm, picture, transformed, first, count, *grid, *before, is_gradient)
 
 
-def forward(name, x, weight, bias, out, pads, relu, budget=FORWARD_BUDGET):
+def transformed(name, weight):
+    """Return U (pieces * pieces, points, C, F) of weight (K, K, C, F)."""
+    algorithm, K = ALGORITHMS[name], len(weight)
+    pieces = -(-K // algorithm.taps)
+    U = empty((pieces**2, algorithm.side**2, *weight.shape[2:]), weight.dtype)
+    zeros = (0, algorithm.taps * pieces - K)  # after the weight, to complete its last piece
+    whole = np.pad(weight, (zeros, zeros, (0, 0), (0, 0))) if any(zeros) else np.ascontiguousarray(weight)
+    _transform_weight(algorithm, whole, U, pieces, False)
+    return U
+
+
+def forward(name, x, weight, bias, out, pads, relu, budget=FORWARD_BUDGET, U=None):
     """Convolve contiguous x (N, H, W, C) with weight (K, K, C, F), and add bias (F,), into out (N, H', W', F).
 
-    name: the algorithm. relu: whether to apply ReLU to out. budget: the bytes of V that fit in the processor's cache.
+    name: the algorithm. relu: whether to apply ReLU to out. budget: the bytes of V. U: that of `transformed`.
     """
     C, F = weight.shape[2:]
-    tiles = Tiles(name, out.shape, len(weight), pads)
-    U = empty((tiles.pieces**2, tiles.num_points, C, F), x.dtype)
-    zeros = (0, tiles.algorithm.taps * tiles.pieces - len(weight))  # after the weight, to complete its last piece
-    whole = np.pad(weight, (zeros, zeros, (0, 0), (0, 0))) if any(zeros) else np.ascontiguousarray(weight)
-    _transform_weight(tiles.algorithm, whole, U, tiles.pieces, False)
+    tiles, U = Tiles(name, out.shape, len(weight), pads), transformed(name, weight) if U is None else U
     if name == "winograd_f6x3" or (tiles.pieces == 1 and C + F <= NARROW):
         groups = tiles.groups(C + F, threads())
         _convolve_in_groups(tiles.algorithm, x, U, bias, out, tiles.grid_y, tiles.grid_x, *tiles.before, groups, relu)

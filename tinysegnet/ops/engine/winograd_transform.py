@@ -49,6 +49,14 @@ ALGORITHMS: dict[str, Algorithm] = {"winograd_f4x3": WinogradF4x3(), "winograd_f
                                     "winograd_f4x4": WinogradF4x4()}  # fmt: skip
 
 
+def algorithms_for(weight_shape, stride):
+    """Return the algorithms for this weight: none unless it is square, at least 3x3, and the stride is 1."""
+    KH, KW = weight_shape[:2]
+    if KH != KW or KH < 3 or tuple(stride) != (1, 1):
+        return ()
+    return ("winograd_f4x3", "winograd_f6x3") if KH == 3 else ("winograd_f4x4",)
+
+
 def winograd_matrices(points, outputs, taps):
     """Return A, B and G for an algorithm with these points and infinity, which are outputs + taps - 1 together.
 
