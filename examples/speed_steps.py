@@ -2,7 +2,8 @@
 
 The same training step of `tiny`, on 8 pictures of 96x128 pixels, is computed by the NumPy definitions, and then with
 one more step switched on per row. Each row has a process of its own. The processes take turns, so other work on the
-machine disturbs all of them alike. The table shows the median and the shortest time.
+machine disturbs all of them alike. The table shows medians: the time, and the processor time of all threads, which other
+work disturbs less. Each has its gain over the row above.
 """
 
 import argparse
@@ -25,7 +26,7 @@ STEPS = [
 
 
 def work(last: int, threads: int) -> None:
-    """Do a training step per line of stdin with the first `last` steps, and print its seconds."""
+    """Do a training step per line of stdin with the first `last` steps, and print its seconds and processor seconds."""
     import numpy as np
 
     import tinysegnet as ts
@@ -49,11 +50,11 @@ def work(last: int, threads: int) -> None:
     pictures, labels = rng.integers(0, 256, (8, 96, 128, 3)).astype(np.float32), rng.integers(0, 11, (8, 96, 128))
     loss_op = ops.REGISTRY["softmax_cross_entropy"].variants["numpy" if last == 0 else "numba"]
     for _ in sys.stdin:
-        began = time.perf_counter()
+        began, processor = time.perf_counter(), time.process_time()
         _, cache = loss_op.forward(model.forward(pictures, tape=tape), labels)
         model.backward(loss_op.backward(1.0, cache), input_gradient=False, tape=tape)
         optimizer.step()
-        print(time.perf_counter() - began, flush=True)
+        print(time.perf_counter() - began, time.process_time() - processor, flush=True)
 
 
 def main() -> None:
@@ -74,10 +75,10 @@ def main() -> None:
     workers = [subprocess.Popen([*command, str(k)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
                for k in range(len(STEPS))]  # fmt: skip
 
-    def measure(worker: subprocess.Popen) -> float:
+    def measure(worker: subprocess.Popen) -> list[float]:
         worker.stdin.write("\n")
         worker.stdin.flush()
-        return float(worker.stdout.readline())
+        return [1e3 * float(seconds) for seconds in worker.stdout.readline().split()]
 
     for worker in workers * 2:
         measure(worker)  # compiles the kernels, and touches the memory
@@ -86,12 +87,14 @@ def main() -> None:
         worker.stdin.close()
         worker.wait()
     print(f"tinysegnet {tinysegnet.__version__}, numba {numba.__version__}, {platform.machine()}, {options.threads} "
-          f"threads, {options.rounds} rounds\n\n{'training step of tiny, 8x96x128':40} {'ms':>8} {'min':>8}  gain")  # fmt: skip
-    before = None
-    for name, seconds in zip(STEPS, zip(*rounds, strict=True), strict=True):
-        median = statistics.median(seconds)
-        print(f"{name:40} {1e3 * median:8.1f} {1e3 * min(seconds):8.1f}" + (f" {before / median:5.2f}" if before else ""))
-        before = median
+          f"threads, {options.rounds} rounds\n")
+    print(f"{'training step of tiny, 8x96x128':40} {'ms':>8}  gain {'CPU ms':>8}  gain")
+    before = [float("nan")] * 2
+    for name, found in zip(STEPS, zip(*rounds, strict=True), strict=True):
+        medians = [statistics.median(values) for values in zip(*found, strict=True)]
+        columns = [f"{now:8.1f} {old / now:5.2f}" for old, now in zip(before, medians, strict=True)]
+        print(f"{name:40} {' '.join(columns)}")
+        before = medians
 
 
 if __name__ == "__main__":
