@@ -27,7 +27,7 @@ from ..errors import DataError, SettingError, ShapeError
 from ..runtime import empty_like, kernel, prange
 from ..runtime.settings import convert
 from .array_checks import check_dloss, check_floats, check_rows
-from .engine.fast_exp import softmax_row
+from .engine.fast_exp import log, softmax_row
 from .op import Op, Variant
 from .softmax import ROWS_PER_TASK
 
@@ -133,14 +133,16 @@ def _probs_and_sums(logits, classes, weights, own, spread, probs, sums):
     numbers, results = logits.reshape(-1), probs.reshape(-1)
     for task in prange(len(sums)):
         first, end = task * ROWS_PER_TASK, min((task + 1) * ROWS_PER_TASK, rows)
-        largest, totals = np.empty(ROWS_PER_TASK, logits.dtype), np.empty(ROWS_PER_TASK, logits.dtype)
+        largest, log_sums = np.empty(ROWS_PER_TASK, logits.dtype), np.ones(ROWS_PER_TASK, logits.dtype)
         for p in range(first, end):
-            largest[p - first], totals[p - first] = softmax_row(numbers, results, p * K, K, (end - p) * K)
+            largest[p - first], log_sums[p - first] = softmax_row(numbers, results, p * K, K, (end - p) * K)
+        for p in range(ROWS_PER_TASK):
+            log_sums[p] = log(log_sums[p])
         loss, weight, count = zero, zero, 0
         for p in range(first, end):
             y = classes[p]
             if y >= 0:
-                log_sum, most = np.log(totals[p - first]), largest[p - first]
+                log_sum, most = log_sums[p - first], largest[p - first]
                 loss += own[y] * (log_sum - (logits[p, y] - most))
                 if smooth:
                     for k in range(K):

@@ -1,6 +1,9 @@
-"""The softmax of one pixel, written with the vectors in `simd`. The C library's exp would need one call per number.
+"""The softmax of one pixel, written with the vectors in `simd`, and the logarithms of many numbers.
+
+The C library's exp and log would need one call per number.
 
 exp(x) = 2^n * exp(r),  n = x / log 2 rounded,  |r| <= log(2) / 2:   2^n is a shift, exp(r) is a short Taylor series
+log(x) = n * log 2 + log(m),  x = 2^n * m,  m near 1:   log(m) = 2 (s + s^3/3 + s^5/5 + ...),  s = (m - 1) / (m + 1)
 """
 
 import math
@@ -23,7 +26,7 @@ def softmax_row_numpy(x, probs, start, K, room):
 
 
 if not JIT:
-    softmax_row = softmax_row_numpy
+    softmax_row, log = softmax_row_numpy, np.log
 else:
     from llvmlite import ir
     from numba import types
@@ -64,6 +67,32 @@ else:
         exponent = builder.add(builder.fptosi(n, integers), integer((1 << bits - mantissa - 2) - 1))
         power = builder.bitcast(builder.shl(exponent, integer(mantissa)), vectors.vector)
         return builder.select(tiny, vectors.zero, builder.fmul(total, power))
+
+    @intrinsic
+    def log(typingctx, x):
+        """Return log(x) for a normal number x > 0. NaN stays NaN. It has no branch, so loops over it use vectors."""
+
+        def codegen(context, builder, signature, args):
+            (x,), bits = args, signature.return_type.bitwidth
+            mantissa, integer, kind = FORMATS[bits][0], ir.IntType(bits), np.dtype(f"f{bits // 8}").type
+
+            def constant(value):
+                return ir.Constant(x.type, float(kind(value)))
+
+            least = ir.Constant(integer, int(kind(math.sqrt(0.5)).view(f"i{bits // 8}")))
+            shift, pattern = ir.Constant(integer, mantissa), builder.bitcast(x, integer)
+            n = builder.ashr(builder.sub(pattern, least), shift)
+            m = builder.bitcast(builder.sub(pattern, builder.shl(n, shift)), x.type)  # from sqrt(1 / 2) to sqrt(2)
+            s = builder.fdiv(builder.fsub(m, constant(1)), builder.fadd(m, constant(1)))
+            series, square = constant(0), builder.fmul(s, s)
+            for k in range({32: 5, 64: 12}[bits] - 1, -1, -1):
+                product = builder.fmul(series, square, flags=("contract",))
+                series = builder.fadd(product, constant(2 / (2 * k + 1)), flags=("contract",))
+            whole = builder.fmul(builder.sitofp(n, x.type), constant(math.log(2)))
+            result = builder.fadd(whole, builder.fmul(s, series))
+            return builder.select(builder.fcmp_unordered("uno", x, x), x, result)
+
+        return x(x), codegen
 
     def _in_all_lanes(vectors, vector, combine):
         """Combine all lanes in pairs, and return the result in all lanes."""
