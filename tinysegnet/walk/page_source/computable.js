@@ -5,7 +5,7 @@ import { explain, formulaOf } from "walk/explain.js";
 import { data } from "walk/payload.js";
 import { resultIndex, steps } from "walk/steps.js";
 import { computeMissing, loadedNode, nodeOf, pixelAt } from "walk/store.js";
-import { isSum, sumAt } from "walk/sums.js";
+import { isSum, sumAt, sumsAt } from "walk/sums.js";
 
 /** @import { Step } from "walk/steps.js" */
 /** @import { Tensor } from "walk/store.js" */
@@ -25,7 +25,7 @@ const READ_AGAIN = new Set(["relu", "local_response_norm"]); // kinds whose grad
 const makers = new Map(steps.toReversed().map((step) => [resultIndex(step), step]));
 /** @type {Map<number, boolean>} */
 const computable = new Map();
-/** @type {Map<number, Map<number, number>>} the numbers that were computed, by array and place */
+/** @type {Map<number, Map<number, number[] | Float64Array>>} the computed numbers of channels, by array and pixel */
 const computed = new Map();
 
 /**
@@ -113,20 +113,21 @@ export function readBy({ way, node: index }) {
 }
 
 computeMissing((tensor, y, x, c) => {
-  const numbers = computed.get(tensor.index) ?? new Map(), key = (y * tensor.W + x) * tensor.C + c;
-  const found = numbers.get(key), step = makers.get(tensor.index);
-  if (found !== undefined) return found;
+  const pixels = computed.get(tensor.index) ?? new Map(), numbers = pixels.get(y * tensor.W + x) ?? [];
+  const step = makers.get(tensor.index);
+  if (numbers[c] !== undefined) return numbers[c];
   if (!step || step.way === "start" || !isComputable(tensor.index)) return NaN;
-  computed.set(tensor.index, numbers);
-  const node = needNode(step.node);
-  numbers.set(key, NaN); // explain() asks for this number, too
+  const node = needNode(step.node), side = step.way === "backward" ? "in" : "out";
+  computed.set(tensor.index, pixels.set(y * tensor.W + x, numbers));
+  numbers[c] = NaN; // explain() asks for this number, too
   try {
-    const number = isSum(node) ? sumAt(node, step.way === "backward" ? "in" : "out", tensor, [y, x, c])
-      : explain(step, node, y, x, c).computed ?? NaN;
-    numbers.set(key, number);
-    return number;
+    const all = isSum(node) ? sumsAt(node, side, tensor, y, x) : null;
+    if (all) pixels.set(y * tensor.W + x, all);
+    else if (isSum(node)) numbers[c] = sumAt(node, side, tensor, [y, x, c]);
+    else numbers[c] = explain(step, node, y, x, c).computed ?? NaN;
+    return all ? all[c] : numbers[c];
   } catch (error) {
-    numbers.delete(key);
+    delete numbers[c];
     throw error;
   }
 });

@@ -10,6 +10,7 @@ import { state } from "walk/state.js";
 import { steps, wayClass } from "walk/steps.js";
 import { tensorOf } from "walk/store.js";
 import { changedRun } from "walk/what_if.js";
+import { indicesOff, switchIndices, unpoolings } from "walk/what_if_controls.js";
 import { coloursOfClasses, paintRgb } from "walk/what_if_view.js";
 
 /** @import { Child } from "report/dom.js" */
@@ -32,7 +33,7 @@ const gradientSizes = (() => {
 export function networkMap() {
   const step = steps[state.step], backward = state.mapShows === "gradients" && data.labelled;
   const changed = state.mapShows === "changes" && state.changes.length > 0;
-  const cut = changed && state.changes.some(({ kind }) => kind === "indices");
+  const cut = changed && indicesOff();
   const top = stages.filter(({ level }) => level === 0), ends = data.labelled ? 2 : 1;
   const half = Math.max(1 + top.filter(({ left }) => left).length, ends + top.filter(({ left }) => !left).length);
   const levels = [...new Set(stages.map((stage) => stage.level))].sort((a, b) => a - b);
@@ -53,7 +54,11 @@ export function networkMap() {
     el("p", { class: "choices" },
       toggle("feature maps", !backward && !changed, choose("maps")),
       data.labelled ? toggle("gradients", backward, choose("gradients")) : null,
-      state.changes.length ? toggle("with your changes", changed, choose("changes")) : null),
+      state.changes.length ? toggle("with your changes", changed, choose("changes")) : null,
+      data.live && unpoolings ? toggle("what if the indices were off?", indicesOff(), () => {
+        switchIndices();
+        state.mapShows = "changes";
+      }) : null),
     el("div", { style: `--columns: ${2 * half}` }, rows),
     el("p", { class: "quiet" }, explanationOf(backward, changed)));
 }

@@ -10,8 +10,10 @@ import { data } from "walk/payload.js";
  *
  * @typedef {Omit<PackedTensor, "planes"> & { index: number, H: number, W: number, C: number, planes: Int8Array,
  *   contains: (y: number, x: number, c: number) => boolean,
+ *   pixel: (y: number, x: number) => ArrayLike<number>,
  *   value: (y: number, x: number, c: number) => number }} Tensor
  *   contains: whether the page contains the exact number
+ *   pixel: the values of all channels of a pixel
  *   value: the exact number; if the page does not contain it, it is computed from others, or NaN if that is impossible
  */
 
@@ -45,9 +47,10 @@ import { data } from "walk/payload.js";
 
 /**
  * A weight by its row and column in the kernel and the channels of the larger and of the smaller side; undefined if the
- * page does not contain it.
+ * page does not contain it. `whole`: the complete weight in this order, if the page contains it.
  *
- * @typedef {(i: number, j: number, large: number, small: number) => number | undefined} Weight
+ * @typedef {((i: number, j: number, large: number, small: number) => number | undefined) & { whole?: Float32Array
+ *   }} Weight
  */
 
 /** @type {Map<number, Promise<Tensor>>} */
@@ -103,13 +106,11 @@ async function bytesOf(blob) {
  * @param {number} blob
  */
 export async function numbersOf(blob) {
-  const bytes = await bytesOf(blob);
-  const count = bytes.length / 4;
-  const view = new DataView(new ArrayBuffer(bytes.length));
-  for (let part = 0; part < 4; part++) {
-    for (let k = 0; k < count; k++) view.setUint8(4 * k + part, bytes[part * count + k]);
+  const bytes = await bytesOf(blob), count = bytes.length / 4, joined = new Uint32Array(count);
+  for (let k = 0; k < count; k++) {
+    joined[k] = bytes[k] | (bytes[count + k] << 8) | (bytes[2 * count + k] << 16) | (bytes[3 * count + k] << 24);
   }
-  return Float32Array.from({ length: count }, (_, k) => view.getFloat32(4 * k, true));
+  return new Float32Array(joined.buffer);
 }
 
 /**
@@ -141,6 +142,11 @@ async function unpackTensor(index) {
   const tensor = {
     ...packed, index, H, W, C, planes: new Int8Array(planes.buffer),
     contains: (y, x, c) => c < channels && place[y * W + x] >= 0,
+    pixel: (y, x) => {
+      const at = place[y * W + x] * channels;
+      if (at >= 0 && channels === C) return numbers.subarray(at, at + C);
+      return Float64Array.from({ length: C }, (_, c) => tensor.value(y, x, c));
+    },
     value: (y, x, c) =>
       (tensor.contains(y, x, c) ? numbers[place[y * W + x] * channels + c] : compute(tensor, y, x, c)),
   };
@@ -154,7 +160,10 @@ async function unpackTensor(index) {
 async function weightOf({ shape: [, KW, A, B], whole, large: largePart, small: smallPart, shown }) {
   /** @type {(numbers: Float32Array, a: number, b: number) => Weight} */
   const reader = (numbers, a, b) => (i, j, large, small) => numbers[((i * KW + j) * a + large) * b + small];
-  if (whole !== undefined) return reader(await numbersOf(whole), A, B);
+  if (whole !== undefined) {
+    const numbers = await numbersOf(whole);
+    return Object.assign(reader(numbers, A, B), { whole: numbers });
+  }
   const { large: a, small: b } = shown ?? { large: 0, small: 0 };
   const ofLarge = largePart === undefined ? null : reader(await numbersOf(largePart), a, B);
   const ofSmall = smallPart === undefined ? null : reader(await numbersOf(smallPart), A, b);
