@@ -1,6 +1,6 @@
 // A panel shows an array: a large picture that can be clicked, small pictures of the channels, and statistics.
 
-import { colourOf, css, paint, scaleOf } from "walk/colours.js";
+import { colourOf, css, paint, paintSmall, scaleOf } from "walk/colours.js";
 import { explainsAllPixels } from "walk/computable.js";
 import { el, svg, toggle } from "walk/elements.js";
 import { showDerivation } from "walk/navigation.js";
@@ -154,7 +154,7 @@ function smallPictures(tensor, channel, choose) {
   for (let c = 0; c < shown; c++) {
     if (c >= first && c !== channel) continue;
     const canvas = el("canvas"), name = channelName(tensor, c), onclick = () => choose(c);
-    paint(canvas, tensor, c);
+    paintSmall(canvas, tensor, c);
     const attributes = { type: "button", "aria-pressed": String(c === channel), title: name, "aria-label": name };
     list.append(el("button", { ...attributes, onclick }, canvas, el("small", {}, names ? name : c)));
   }

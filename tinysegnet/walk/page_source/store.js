@@ -96,8 +96,10 @@ async function bytesOf(blob) {
   const text = atob(textOf(`blob${blob}`));
   const packed = new Uint8Array(text.length);
   for (let k = 0; k < text.length; k++) packed[k] = text.charCodeAt(k);
-  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
+  const { readable, writable } = new DecompressionStream("deflate"), writer = writable.getWriter();
+  writer.write(packed);
+  writer.close();
+  return new Uint8Array(await new Response(readable).arrayBuffer());
 }
 
 /**
