@@ -58,10 +58,15 @@ export function classFor(step, node, y, x) {
  * @param {Sum} sum
  */
 export function readingFor(step, { terms, read }) {
-  const chosen = state.readings[readIndex(step)], parts = Array.from({ length: read.shown }, () => 0);
-  for (const { channel, product } of terms) if (channel < read.shown) parts[channel] += product;
-  const sizes = parts.map(Math.abs);
-  return terms.some(({ channel }) => channel === chosen) ? chosen : Math.max(0, sizes.indexOf(Math.max(...sizes)));
+  const chosen = state.readings[readIndex(step)];
+  /** @type {Map<number, number>} */
+  const parts = new Map();
+  for (const { channel, product } of terms) {
+    if (channel < read.shown) parts.set(channel, (parts.get(channel) ?? 0) + product);
+  }
+  if (parts.has(chosen)) return chosen;
+  const [first = [0, 0], ...others] = parts;
+  return others.reduce((best, part) => (Math.abs(part[1]) > Math.abs(best[1]) ? part : best), first)[0];
 }
 
 /** @param {number} channel */

@@ -59,7 +59,7 @@ export function paint(canvas, tensor, channel) {
 }
 
 /**
- * Draw a channel as a small picture. If it is wide, each pixel is the mean of a block of values.
+ * Draw a channel as a small picture. If it is wide, each pixel is the number farthest from 0 in a block.
  *
  * @param {HTMLCanvasElement} canvas
  * @param {Tensor} tensor
@@ -67,19 +67,17 @@ export function paint(canvas, tensor, channel) {
  */
 export function paintSmall(canvas, tensor, channel) {
   const { H, W } = tensor, block = Math.ceil(W / SMALL), plane = planeOf(tensor, channel);
-  const height = Math.ceil(H / block), width = Math.ceil(W / block), means = new Int8Array(height * width);
-  for (let k = 0; k < means.length; k++) {
+  const height = Math.ceil(H / block), width = Math.ceil(W / block), small = new Int8Array(height * width);
+  for (let k = 0; k < small.length; k++) {
     const top = Math.floor(k / width) * block, left = (k % width) * block;
-    let sum = 0, count = 0, finite = true;
     for (let y = top; y < Math.min(H, top + block); y++) {
-      for (let x = left; x < Math.min(W, left + block); x++, count++) {
-        sum += plane[y * W + x];
-        finite &&= plane[y * W + x] !== NOT_FINITE;
+      for (let x = left; x < Math.min(W, left + block); x++) {
+        const step = plane[y * W + x]; // NOT_FINITE, -128, is the farthest
+        if (Math.abs(step) > Math.abs(small[k])) small[k] = step;
       }
     }
-    means[k] = finite ? Math.round(sum / count) : NOT_FINITE;
   }
-  draw(canvas, means, height, width, tensor.scales[channel] / (scaleOf(tensor, channel) || 1));
+  draw(canvas, small, height, width, tensor.scales[channel] / (scaleOf(tensor, channel) || 1));
 }
 
 /** @type {(tensor: Tensor, channel: number) => Int8Array} */
