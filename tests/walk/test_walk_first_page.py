@@ -26,7 +26,7 @@ def test_first_screen_shows_where_to_begin(browser, tiny_walk, size):
     with Opened(browser, tiny_walk, viewport=viewport(size)) as opened:
         boxes = [each.bounding_box() for each in opened.page.locator(".begin button").all()]
         assert len(boxes) == 3
-        assert max(box["y"] + box["height"] for box in boxes) < size[1] / 2
+        assert max(box["y"] + box["height"] for box in boxes) < size[1]
         button(opened, "journey").click()
         opened.page.locator(".journey").wait_for()
         assert 0 <= opened.page.locator(".journey h2").bounding_box()["y"] < size[1]

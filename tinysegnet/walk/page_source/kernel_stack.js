@@ -46,7 +46,8 @@ export function kernelStack(node, own, sum, channel) {
   return el("div", { class: "grids" },
     el("p", {}, `Channel ${channel} of ${sum.letter} contributes ${format(part)}:`),
     el("div", { class: "stack", style: `--size: ${KW}` }, cells),
-    el("p", { class: "quiet" }, `Each cell shows ${legend}.${turned}${empty}`, el("span", { class: "screen-only" }, how)),
+    el("p", { class: "quiet" }, `Each cell shows ${legend}.${turned}${empty}`,
+      el("span", { class: "screen-only" }, how)),
     el("p", { class: "play" }, button("play the sum", () => play(states, output)),
       button("save it as GIF", () => saveGif(states)), output));
 }

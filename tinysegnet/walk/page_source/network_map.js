@@ -44,7 +44,8 @@ export function networkMap() {
     return el("div", { class: "level", style: `--level: ${level}` },
       el("div", { class: "left" }, level === 0 ? pictureCard(step, changed) : null, cards(left)),
       el("div", { class: "crossings" }, crossings.filter(({ from, to }) => left.includes(from) && right.includes(to))
-        .map(({ what }) => el("span", { class: "crossing" }, cut && what === "indices" ? "no indices" : what)),
+        .map(({ what }) => (cut && what === "indices" ? el("span", { class: "crossing cut" }, "no indices")
+          : el("span", { class: "crossing" }, what))),
         level === levels[levels.length - 1] ? bottom() : null),
       el("div", { class: "right" }, cards(right), level === 0 ? endCards(step, changed) : null));
   });
@@ -164,7 +165,8 @@ function pictureCard(step, changed) {
 function endCards(step, changed) {
   const answer = steps.findIndex(({ way }) => way === "answer"), loss = steps.findIndex(({ way }) => way === "loss");
   const { prediction, error } = data.pictures, canvas = el("canvas", {}), value = el("small", {});
-  if (error) value.textContent = format(data.nodes[steps[loss].node].settings.value);
+  const before = error ? format(data.nodes[steps[loss].node].settings.value) : "";
+  value.textContent = before;
   if (changed) {
     changedRun().then((run) => {
       paintRgb(canvas, coloursOfClasses(run.classes));
@@ -175,7 +177,8 @@ function endCards(step, changed) {
     card({ name: "prediction", current: step.way === "answer", target: answer, title: "the prediction" },
       changed ? canvas : el("img", { src: prediction, alt: "" }), el("b", {}, "prediction")),
     error ? card({ name: "loss", current: step.way.startsWith("loss"), target: loss, title: "the loss" },
-      changed ? null : el("img", { src: error, alt: "" }), el("b", {}, "loss"), value) : null,
+      changed ? null : el("img", { src: error, alt: "" }), el("b", {}, "loss"), value,
+      changed ? el("small", {}, `before: ${before}`) : null) : null,
   ];
 }
 

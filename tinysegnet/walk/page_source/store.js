@@ -3,7 +3,7 @@
 import { textOf } from "report/dom.js";
 import { data } from "walk/payload.js";
 
-/** @import { PackedTensor, PackedWeight, Settings, Windows } from "walk/payload.js" */
+/** @import { PackedNode, PackedTensor, PackedWeight, Settings, Windows } from "walk/payload.js" */
 
 /**
  * An array. `planes` has -127..127 per value, channel by channel; -128 marks non-finite values.
@@ -53,12 +53,14 @@ import { data } from "walk/payload.js";
  *   }} Weight
  */
 
-/** @type {Map<number, Promise<Tensor>>} */
+/** @type {Map<number, Promise<Tensor>>} with their pictures */
 const tensors = new Map();
-/** @type {Map<number, Promise<LoadedNode>>} */
+/** @type {Map<number, Promise<Tensor>>} with or without their pictures */
+const numbers = new Map();
+/** @type {Map<number, Promise<LoadedNode>>} with their pictures */
 const nodes = new Map();
-/** @type {Map<number, LoadedNode>} */
-const loaded = new Map();
+/** @type {Map<number, Promise<Parts>>} */
+const parts = new Map();
 
 /** @type {(tensor: Tensor, y: number, x: number, c: number) => number} */
 let compute = () => NaN;
@@ -93,9 +95,8 @@ function once(kept, key, make) {
  * @param {number} blob
  */
 async function bytesOf(blob) {
-  const text = atob(textOf(`blob${blob}`));
-  const packed = new Uint8Array(text.length);
-  for (let k = 0; k < text.length; k++) packed[k] = text.charCodeAt(k);
+  const text = textOf(`blob${blob}`), { fromBase64 } = /** @type {any} */ (Uint8Array); // older browsers lack it
+  const packed = fromBase64 ? fromBase64.call(Uint8Array, text) : Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
   const { readable, writable } = new DecompressionStream("deflate"), writer = writable.getWriter();
   writer.write(packed);
   writer.close();
@@ -121,28 +122,40 @@ export async function numbersOf(blob) {
  * @param {number} index
  */
 export function tensorOf(index) {
-  return once(tensors, index, () => unpackTensor(index));
+  return once(tensors, index, () => addPictures(index));
 }
+
+/** @param {number} index */
+async function addPictures(index) {
+  const { planes: blob, differences, shape: [, W] } = data.tensors[index];
+  const [tensor, planes] = await Promise.all([exactOf(index), bytesOf(blob)]);
+  if (differences) {
+    for (let k = 0; k < planes.length; k++) if (k % W) planes[k] += planes[k - 1];
+  }
+  return Object.assign(tensor, { planes: new Int8Array(planes.buffer) });
+}
+
+/**
+ * Return an array whose pictures may be missing.
+ *
+ * @param {number} index
+ */
+const exactOf = (index) => once(numbers, index, () => unpackNumbers(index));
 
 /**
  * @param {number} index
  * @returns {Promise<Tensor>}
  */
-async function unpackTensor(index) {
+async function unpackNumbers(index) {
   const packed = data.tensors[index];
   const [H, W, C] = packed.shape;
-  const [planes, mask, numbers] = await Promise.all([
-    bytesOf(packed.planes), bytesOf(packed.known.mask), numbersOf(packed.known.numbers),
-  ]);
-  if (packed.differences) {
-    for (let k = 0; k < planes.length; k++) if (k % W) planes[k] += planes[k - 1];
-  }
+  const [mask, numbers] = await Promise.all([bytesOf(packed.known.mask), numbersOf(packed.known.numbers)]);
   const place = new Int32Array(H * W).fill(-1); // the index of a pixel among those with exact numbers
   for (let k = 0, count = 0; k < H * W; k++) if ((mask[k >> 3] >> (7 - (k & 7))) & 1) place[k] = count++;
   const channels = packed.known.channels;
   /** @type {Tensor} */
   const tensor = {
-    ...packed, index, H, W, C, planes: new Int8Array(planes.buffer),
+    ...packed, index, H, W, C, planes: new Int8Array(),
     contains: (y, x, c) => c < channels && place[y * W + x] >= 0,
     pixel: (y, x) => {
       const at = place[y * W + x] * channels;
@@ -176,6 +189,9 @@ async function weightOf({ shape: [, KW, A, B], whole, large: largePart, small: s
   };
 }
 
+const FORWARD = /** @type {const} */ (["x", "out", "other", "result", "logits"]);
+const BACKWARD = /** @type {const} */ (["dout", "dx", "dother", "dresult"]);
+
 /**
  * Return a node with all its arrays.
  *
@@ -183,43 +199,62 @@ async function weightOf({ shape: [, KW, A, B], whole, large: largePart, small: s
  * @returns {Promise<LoadedNode>}
  */
 export function nodeOf(index) {
-  return once(nodes, index, () => unpackNode(index));
-}
-
-const TENSORS = /** @type {const} */ (
-  ["x", "out", "other", "result", "dout", "dx", "dother", "dresult", "logits"]);
-
-/** @param {number} index */
-async function unpackNode(index) {
-  const packed = data.nodes[index];
-  /** @type {any} */
-  const node = { ...packed, index, vectors: {} };
-  for (const name of TENSORS) {
-    const number = packed[name];
-    if (number !== undefined && number !== null) node[name] = await tensorOf(number);
-  }
-  for (const [name, blob] of Object.entries(packed.vectors ?? {})) node.vectors[name] = await numbersOf(blob);
-  if (packed.weight) node.weight = await weightOf(packed.weight);
-  for (const name of /** @type {const} */ (["labels", "predicted"])) {
-    const blob = packed[name];
-    if (blob !== undefined) node[name] = await bytesOf(blob);
-  }
-  if (packed.positions !== undefined) {
-    const bytes = await bytesOf(packed.positions);
-    const { H, W } = node.windows.large === "in" ? node.out : node.x; // the smaller side
-    node.position = (/** @type {number} */ u, /** @type {number} */ v, /** @type {number} */ c) =>
-      bytes[(c * H + u) * W + v];
-  }
-  loaded.set(index, node);
-  return node;
+  return once(nodes, index, () => unpackNode(index, true, tensorOf));
 }
 
 /**
- * Return a node if it is loaded.
+ * Return a node for calculations. Its arrays may lack their pictures, and a forward step's node has no gradients.
  *
  * @param {number} index
+ * @param {boolean} backward
+ * @returns {Promise<LoadedNode>}
  */
-export const loadedNode = (index) => loaded.get(index);
+export function calculatingNodeOf(index, backward) {
+  return nodes.get(index) ?? unpackNode(index, backward, exactOf);
+}
+
+/**
+ * @param {number} index
+ * @param {boolean} backward   whether gradients are needed, too
+ * @param {(index: number) => Promise<Tensor>} load
+ */
+async function unpackNode(index, backward, load) {
+  const packed = data.nodes[index];
+  /** @type {any} */
+  const node = { ...packed, index, ...await once(parts, index, () => partsOf(packed)) };
+  for (const name of backward ? [...FORWARD, ...BACKWARD] : FORWARD) {
+    const number = packed[name];
+    if (number !== undefined && number !== null) node[name] = await load(number);
+  }
+  if (node.bytes) {
+    const { H, W } = node.windows.large === "in" ? node.out : node.x; // the smaller side
+    node.position = (/** @type {number} */ u, /** @type {number} */ v, /** @type {number} */ c) =>
+      node.bytes[(c * H + u) * W + v];
+  }
+  return /** @type {LoadedNode} */ (node);
+}
+
+/**
+ * What belongs to a node beside its arrays. `bytes`: the indices of a pooling or unpooling.
+ *
+ * @typedef {{ vectors: Record<string, Float32Array>, weight?: Weight, bytes?: Uint8Array, labels?: Uint8Array,
+ *   predicted?: Uint8Array }} Parts
+ */
+
+/**
+ * @param {PackedNode} packed
+ * @returns {Promise<Parts>}
+ */
+async function partsOf({ vectors = {}, weight, positions, labels, predicted }) {
+  /** @type {Parts} */
+  const found = { vectors: {} };
+  for (const [name, blob] of Object.entries(vectors)) found.vectors[name] = await numbersOf(blob);
+  if (weight) found.weight = await weightOf(weight);
+  if (positions !== undefined) found.bytes = await bytesOf(positions);
+  if (labels !== undefined) found.labels = await bytesOf(labels);
+  if (predicted !== undefined) found.predicted = await bytesOf(predicted);
+  return found;
+}
 
 /**
  * Return the pixel [y, x] with exact numbers that is nearest to a position [from the top, from the left], 0..1.
