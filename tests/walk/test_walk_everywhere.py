@@ -85,6 +85,33 @@ def test_click_selects_the_pixel_itself(browser, tmp_path):
         assert before.startswith("out[63, 0,")
 
 
+@pytest.mark.parametrize("way", ["forward", "backward"])
+def test_sums_show_the_channel_that_contributes_most(browser, tiny_walk, way):
+    """In every convolution, at the pixel where the walk begins and at another one."""
+    model = lively("tiny", width=1 / 8)
+    walk = trace(model, IMAGE, labels_for(model), ignore_label=255)
+    with Opened(browser, tiny_walk) as opened:
+        page = opened.page
+        for layer in (each for each in walk.layers if each.kind == "conv2d" and each.windows.kernel == (3, 3)):
+            opened.evaluate(f"go(steps.findIndex((step) => step.id === '{way}:{layer.name}'))")
+            for press in (None, "Shift+ArrowRight"):
+                if press:
+                    page.keyboard.press(press)
+                    opened.settled()
+                y, x, c = map(int, re.findall(r"\d+", page.locator(".clicked code").inner_text()))
+                read = np.pad(layer.x[0] if way == "forward" else layer.dout[0], ((1, 1), (1, 1), (0, 0)))
+                weight = layer.params["weight"]
+                used = weight[..., c] if way == "forward" else weight[::-1, ::-1, c]
+                parts = (read[y : y + 3, x : x + 3] * used).sum((0, 1))
+                said = page.locator(".grids p").first.inner_text().replace(MINUS, "-")
+                channel, part = re.fullmatch(r"Channel (\d+) of \w+ contributes (\S+):", said).groups()
+                assert abs(parts[int(channel)]) == pytest.approx(abs(parts).max(), rel=1e-6)
+                assert float(part) == pytest.approx(parts[int(channel)], rel=1e-4)
+                letter = "x" if way == "forward" else "dout"
+                small = page.locator(f"section.panel[data-letter={letter}] .thumbs button[aria-pressed=true]")
+                assert channel in small.get_attribute("title")  # the picture shows the same channel
+
+
 @pytest.mark.parametrize("step", ["forward:encoder2.conv1", "backward:encoder2.conv1"])
 @pytest.mark.parametrize("by", ["click", "Enter"])
 def test_cells_of_the_sum_lead_to_their_own_sums(browser, tiny_walk, step, by):

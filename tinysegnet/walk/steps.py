@@ -50,7 +50,8 @@ def build_steps(trace: Trace, classes: list[str], plan: Plan, blobs: Blobs) -> d
 def _first_place(trace: Trace, plan: Plan) -> list[float]:
     """Return the place (0..1 from the top and from the left) of the pixel with the largest part of the loss.
 
-    Without labels, it is the pixel whose two largest probabilities differ least.
+    Without labels, it is the pixel whose two largest probabilities differ least. Pixels on the border are left out,
+    because their windows extend beyond the picture.
     """
     if trace.loss is not None:
         interest = trace.loss.parts[0, :, :, 0]
@@ -59,7 +60,7 @@ def _first_place(trace: Trace, plan: Plan) -> list[float]:
         second, first = np.moveaxis(np.sort(probs, axis=-1)[..., -2:], -1, 0)
         interest = second - first
     H, W = interest.shape
-    rows, columns = even_grid((H, W), plan.pixels)
+    rows, columns = (axis[1:-1] if len(axis) > 2 else axis for axis in even_grid((H, W), plan.pixels))
     found = np.nan_to_num(interest[np.ix_(rows, columns)], nan=-np.inf)
     row, column = np.unravel_index(np.argmax(found), found.shape)
     return [(rows[row] + 0.5) / H, (columns[column] + 0.5) / W]

@@ -1,10 +1,11 @@
-// The channel that is shown: the reader's choice, or the one with the largest standard deviation.
+// The channels that are shown: the reader's choices, or those that explain most.
 
 import { labelAt, softmaxAt } from "walk/loss.js";
 import { data } from "walk/payload.js";
 import { redraw, state } from "walk/state.js";
 import { readIndex, resultIndex, steps } from "walk/steps.js";
 
+/** @import { Sum } from "walk/explanation.js" */
 /** @import { Step } from "walk/steps.js" */
 /** @import { LoadedNode } from "walk/store.js" */
 
@@ -51,14 +52,21 @@ export function classFor(step, node, y, x) {
 }
 
 /**
- * Return the channel of the array that a step reads.
+ * Return the channel of the array that a sum reads: the reader's choice, or the one whose products contribute most.
  *
  * @param {Step} step
+ * @param {Sum} sum
  */
-export function readingFor(step) {
-  const index = readIndex(step), tensor = data.tensors[index];
-  if (index in state.readings) return state.readings[index];
-  return tensor.names ? 0 : tensor.strongest;
+export function readingFor(step, { terms, read }) {
+  const chosen = state.readings[readIndex(step)];
+  /** @type {Map<number, number>} */
+  const parts = new Map();
+  for (const { channel, product } of terms) {
+    if (channel < read.shown) parts.set(channel, (parts.get(channel) ?? 0) + product);
+  }
+  if (parts.has(chosen)) return chosen;
+  const [first = [0, 0], ...others] = parts;
+  return others.reduce((best, part) => (Math.abs(part[1]) > Math.abs(best[1]) ? part : best), first)[0];
 }
 
 /** @param {number} channel */
@@ -69,6 +77,6 @@ export function chooseChannel(channel) {
 
 /** @param {number} channel */
 export function chooseReading(channel) {
-  state.reading = state.readings[readIndex(steps[state.step])] = channel;
+  state.readings[readIndex(steps[state.step])] = channel;
   return redraw();
 }

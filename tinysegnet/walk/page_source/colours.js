@@ -7,6 +7,7 @@ import { state } from "walk/state.js";
 /** @import { Tensor } from "walk/store.js" */
 
 const NOT_FINITE = -128, RED = [226, 40, 48];
+const SMALL = 64; // maximum width of a small picture, in pixels
 
 export const theme = () => (isDark() ? "dark" : "light");
 
@@ -53,14 +54,50 @@ export const scaleOf = (tensor, channel) => (state.commonScale ? Math.max(...ten
  * @param {number} channel
  */
 export function paint(canvas, tensor, channel) {
-  const { H, W, planes } = tensor, colours = ramp(), picture = new ImageData(W, H), from = channel * H * W;
-  const stretch = tensor.scales[channel] / (scaleOf(tensor, channel) || 1), shades = new Uint8Array(4 * 256);
+  const { H, W } = tensor;
+  draw(canvas, planeOf(tensor, channel), H, W, tensor.scales[channel] / (scaleOf(tensor, channel) || 1));
+}
+
+/**
+ * Draw a channel as a small picture. If it is wide, each pixel is the number farthest from 0 in a block.
+ *
+ * @param {HTMLCanvasElement} canvas
+ * @param {Tensor} tensor
+ * @param {number} channel
+ */
+export function paintSmall(canvas, tensor, channel) {
+  const { H, W } = tensor, block = Math.ceil(W / SMALL), plane = planeOf(tensor, channel);
+  const height = Math.ceil(H / block), width = Math.ceil(W / block), small = new Int8Array(height * width);
+  for (let k = 0; k < small.length; k++) {
+    const top = Math.floor(k / width) * block, left = (k % width) * block;
+    for (let y = top; y < Math.min(H, top + block); y++) {
+      for (let x = left; x < Math.min(W, left + block); x++) {
+        const step = plane[y * W + x]; // NOT_FINITE, -128, is the farthest
+        if (Math.abs(step) > Math.abs(small[k])) small[k] = step;
+      }
+    }
+  }
+  draw(canvas, small, height, width, tensor.scales[channel] / (scaleOf(tensor, channel) || 1));
+}
+
+/** @type {(tensor: Tensor, channel: number) => Int8Array} */
+const planeOf = ({ planes, H, W }, channel) => planes.subarray(channel * H * W, (channel + 1) * H * W);
+
+/**
+ * @param {HTMLCanvasElement} canvas
+ * @param {Int8Array} plane
+ * @param {number} H
+ * @param {number} W
+ * @param {number} stretch   the factor from the plane's numbers to the colours
+ */
+function draw(canvas, plane, H, W, stretch) {
+  const picture = new ImageData(W, H), colours = ramp(), shades = new Uint8Array(4 * 256);
   for (let step = NOT_FINITE; step <= 127; step++) {
     const at = 3 * (127 + Math.round(step * stretch));
     shades.set([...(step === NOT_FINITE ? RED : colours.slice(at, at + 3)), 255], 4 * (step - NOT_FINITE));
   }
   const pixels = new Uint32Array(picture.data.buffer), shadeOf = new Uint32Array(shades.buffer); // four bytes at once
-  for (let k = 0; k < H * W; k++) pixels[k] = shadeOf[planes[from + k] - NOT_FINITE];
+  for (let k = 0; k < plane.length; k++) pixels[k] = shadeOf[plane[k] - NOT_FINITE];
   canvas.width = W;
   canvas.height = H;
   canvas.getContext("2d")?.putImageData(picture, 0, 0);

@@ -4,18 +4,22 @@
 import { explain, formulaOf } from "walk/explain.js";
 import { data } from "walk/payload.js";
 import { resultIndex, steps } from "walk/steps.js";
-import { computeMissing, loadedNode, nodeOf, pixelAt } from "walk/store.js";
-import { isSum, sumAt } from "walk/sums.js";
+import { calculatingNodeOf, computeMissing, pixelAt } from "walk/store.js";
+import { isSum, sumAt, sumsAt } from "walk/sums.js";
 
 /** @import { Step } from "walk/steps.js" */
-/** @import { Tensor } from "walk/store.js" */
+/** @import { LoadedNode, Tensor } from "walk/store.js" */
 
 /** Thrown if a number needs a node whose arrays are not unpacked yet. */
 class NotLoaded extends Error {
-  /** @param {number} node */
-  constructor(node) {
+  /**
+   * @param {number} node
+   * @param {boolean} backward
+   */
+  constructor(node, backward) {
     super(data.nodes[node].name);
     this.node = node;
+    this.backward = backward;
   }
 }
 
@@ -25,17 +29,21 @@ const READ_AGAIN = new Set(["relu", "local_response_norm"]); // kinds whose grad
 const makers = new Map(steps.toReversed().map((step) => [resultIndex(step), step]));
 /** @type {Map<number, boolean>} */
 const computable = new Map();
-/** @type {Map<number, Map<number, number>>} the numbers that were computed, by array and place */
+/** @type {Map<number, Map<number, number[] | Float64Array>>} the computed numbers of channels, by array and pixel */
 const computed = new Map();
 
+/** @type {Map<string, LoadedNode>} */
+const loaded = new Map();
+
 /**
- * Return a node that is loaded, or throw NotLoaded.
+ * Return a node for calculations, or throw NotLoaded.
  *
  * @param {number} index
+ * @param {boolean} [backward]   whether gradients are needed, too
  */
-export function needNode(index) {
-  const node = loadedNode(index);
-  if (!node) throw new NotLoaded(index);
+export function needNode(index, backward = false) {
+  const node = loaded.get(`${index} ${backward}`);
+  if (!node) throw new NotLoaded(index, backward);
   return node;
 }
 
@@ -51,7 +59,8 @@ export async function whenLoaded(make) {
       return make();
     } catch (error) {
       if (!(error instanceof NotLoaded)) throw error;
-      await nodeOf(error.node);
+      const { node, backward } = error;
+      loaded.set(`${node} ${backward}`, await calculatingNodeOf(node, backward));
     }
   }
 }
@@ -113,23 +122,32 @@ export function readBy({ way, node: index }) {
 }
 
 computeMissing((tensor, y, x, c) => {
-  const numbers = computed.get(tensor.index) ?? new Map(), key = (y * tensor.W + x) * tensor.C + c;
-  const found = numbers.get(key), step = makers.get(tensor.index);
-  if (found !== undefined) return found;
+  const pixels = computed.get(tensor.index) ?? new Map(), numbers = pixels.get(y * tensor.W + x) ?? [];
+  const step = makers.get(tensor.index);
+  if (numbers[c] !== undefined) return numbers[c];
   if (!step || step.way === "start" || !isComputable(tensor.index)) return NaN;
-  computed.set(tensor.index, numbers);
-  const node = needNode(step.node);
-  numbers.set(key, NaN); // explain() asks for this number, too
+  const backward = step.way.endsWith("backward"), node = needNode(step.node, backward);
+  computed.set(tensor.index, pixels.set(y * tensor.W + x, numbers));
+  numbers[c] = NaN; // explain() asks for this number, too
   try {
-    const number = isSum(node) ? sumAt(node, step.way === "backward" ? "in" : "out", tensor, [y, x, c])
-      : explain(step, node, y, x, c).computed ?? NaN;
-    numbers.set(key, number);
-    return number;
+    const all = isSum(node) ? sumsAt(node, backward ? "in" : "out", tensor, y, x) : null;
+    if (all) pixels.set(y * tensor.W + x, all);
+    else if (isSum(node)) numbers[c] = sumAt(node, backward ? "in" : "out", tensor, [y, x, c]);
+    else numbers[c] = numberAt(step, node, y, x, c);
+    return all ? all[c] : numbers[c];
   } catch (error) {
-    numbers.delete(key);
+    delete numbers[c];
     throw error;
   }
 });
+
+/** @type {(step: Step, node: LoadedNode, y: number, x: number, c: number) => number} */
+function numberAt(step, node, y, x, c) {
+  const formula = step.layer ? formulaOf(node) : undefined;
+  if (!formula) return explain(step, node, y, x, c).computed ?? NaN;
+  const lines = formula[step.way === "backward" ? "backward" : "forward"](node, y, x, c);
+  return Number(lines[lines.length - 1][1]);
+}
 
 /**
  * Return the pixel at a position (0..1 from the top and from the left) or, if the page cannot explain the array's

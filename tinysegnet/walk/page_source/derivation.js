@@ -14,7 +14,7 @@ import { breadcrumb, usesOf } from "walk/trail.js";
 import { hasWeightControl } from "walk/what_if_controls.js";
 
 /** @import { Child } from "report/dom.js" */
-/** @import { Explanation, Line, Softmax, Sum } from "walk/explanation.js" */
+/** @import { Explanation, Line, Softmax } from "walk/explanation.js" */
 /** @import { LoadedNode, Tensor } from "walk/store.js" */
 
 /**
@@ -28,7 +28,7 @@ import { hasWeightControl } from "walk/what_if_controls.js";
  */
 export function derivation(node, explanation, result, at, controls) {
   const { name, shown, note, complete, sum } = explanation;
-  const stack = sum && complete ? kernelStack(node, name, sum, contributing(sum)) : null;
+  const stack = sum && complete ? kernelStack(node, name, sum, state.reading) : null;
   const numbers = complete ? calculation(node, explanation) : null;
   const missing = el("p", {}, "To limit its size, this page does not contain the weights of this channel.");
   return el("section", { class: "derivation", tabindex: -1 },
@@ -92,20 +92,6 @@ const calculation = (node, { name, sum, softmax, label, lines }) => [
   softmax ? softmaxTable(name, softmax, label) : null,
   lines ? lineTable(name, lines) : null,
 ];
-
-/**
- * Return the channel that the reader looks at or, if it contributes nothing, the one that contributes most.
- *
- * @param {Sum} sum
- */
-function contributing({ terms, read }) {
-  /** @type {Map<number, number>} */
-  const parts = new Map();
-  for (const { channel, product } of terms) parts.set(channel, (parts.get(channel) ?? 0) + product);
-  const chosen = Math.min(state.reading, read.C - 1);
-  if (parts.get(chosen) !== 0) return chosen;
-  return [...parts].reduce((best, part) => (Math.abs(part[1]) > Math.abs(best[1]) ? part : best))[0];
-}
 
 /**
  * Compare the result with the network's number or, if the page does not contain it, with the picture's. The tolerance

@@ -78,7 +78,7 @@ export function sourceCode(step) {
   if (!source) return null;
   const code = el("code");
   let quoted = false;
-  for (const line of source.text.split("\n")) {
+  for (const line of source.text.trimEnd().split("\n")) {
     const quotes = line.split('"""').length - 1, quiet = quoted || quotes > 0 || line.trim().startsWith("#");
     if (quotes % 2) quoted = !quoted;
     code.append(quiet ? el("i", {}, line) : line, "\n");

@@ -2,8 +2,11 @@
 
 import { isComputable, needNode } from "walk/computable.js";
 import { el } from "walk/elements.js";
+import { go } from "walk/navigation.js";
 import { data } from "walk/payload.js";
 import { redraw, state } from "walk/state.js";
+import { steps } from "walk/steps.js";
+import { nodeOf } from "walk/store.js";
 
 /** @import { Step } from "walk/steps.js" */
 /** @import { LoadedNode } from "walk/store.js" */
@@ -27,19 +30,34 @@ export function jumps(step, [y, x]) {
   const separate = apart(wrong, node), here = separate.findIndex((pixel) => pixel.y === y && pixel.x === x);
   const distance = (/** @type {Pixel} */ pixel) => (pixel.y - y) ** 2 + (pixel.x - x) ** 2;
   const nearest = wrong.length ? wrong.reduce((best, each) => (distance(each) < distance(best) ? each : best)) : null;
-  const { H, W } = node.out, go = (/** @type {Pixel | null} */ to) => () => {
-    if (!to) return;
-    Object.assign(state, { place: [(to.y + 0.5) / H, (to.x + 0.5) / W], settled: true, clicked: false });
-    redraw();
+  const button = (/** @type {string} */ text, /** @type {Pixel | null} */ to) => {
+    const onclick = () => {
+      choose(node, to);
+      redraw();
+    };
+    return el("button", { type: "button", class: "choice", onclick }, text);
   };
-  const button = (/** @type {string} */ text, /** @type {Pixel | null} */ to) =>
-    el("button", { type: "button", class: "choice", onclick: go(to) }, text);
   const counted = total === 1 ? "1 pixel is wrong" : `${total} pixels are wrong`;
   return el("p", { class: "choices jumps" }, el("span", {}, "Go to:"),
     button("largest loss", pixels[0] ?? null),
     nearest ? [button("nearest wrong pixel", nearest),
       button("next wrong pixel", separate[(here + 1) % separate.length])] : null,
     el("small", {}, total && !wrong.length ? `${counted}, none of them at a dot.` : `${counted}.`));
+}
+
+/**
+ * @param {LoadedNode} node
+ * @param {Pixel | null} pixel
+ */
+function choose({ out: { H, W } }, pixel) {
+  if (pixel) Object.assign(state, { place: [(pixel.y + 0.5) / H, (pixel.x + 0.5) / W], settled: true, clicked: false });
+}
+
+/** Go to the loss, at the pixel with the largest part of it. */
+export async function showLargestLoss() {
+  const step = steps.findIndex(({ way }) => way === "loss"), node = await nodeOf(steps[step].node);
+  choose(node, explainedPixels(node)[0] ?? null);
+  return go(step, { push: true });
 }
 
 /**

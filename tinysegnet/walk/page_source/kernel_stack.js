@@ -32,7 +32,7 @@ export function kernelStack(node, own, sum, channel) {
   const scales = new Map(parts.map((part) => [part, Math.max(...terms.map((term) => Math.abs(term[part])))]));
   const cells = Array.from({ length: KH * KW }, (_, k) => {
     const term = terms.find(({ i, j }) => i * KW + j === k);
-    return term ? cell(own, term, parts, scales) : el("div", { class: "outside", title: "outside the picture: 0" });
+    return term ? cell(own, term, parts, scales) : el("div", { class: "outside", title: "no number here: 0" });
   });
   const part = terms.reduce((total, { product }) => total + product, 0);
   const output = el("output", { class: "running" }), states = statesOf(sum, KW, cells, output);
@@ -40,12 +40,14 @@ export function kernelStack(node, own, sum, channel) {
     el("button", { type: "button", class: "choice", onclick }, text);
   const legend = parts.length > 1 ? `${sum.letter}, weight and product` : "the products";
   const turned = sum.rotated ? " The window is rotated by 180°, so that each value lies on its weight." : "";
+  const empty = terms.length < cells.length ? " Hatched positions have no number, which counts as 0." : "";
   const leads = cells.some((each) => each.querySelector("button"));
   const how = leads ? ` A click shows how its ${sum.letter} was computed.` : "";
   return el("div", { class: "grids" },
     el("p", {}, `Channel ${channel} of ${sum.letter} contributes ${format(part)}:`),
     el("div", { class: "stack", style: `--size: ${KW}` }, cells),
-    el("p", { class: "quiet" }, `Each cell shows ${legend}.${turned}`, el("span", { class: "screen-only" }, how)),
+    el("p", { class: "quiet" }, `Each cell shows ${legend}.${turned}${empty}`,
+      el("span", { class: "screen-only" }, how)),
     el("p", { class: "play" }, button("play the sum", () => play(states, output)),
       button("save it as GIF", () => saveGif(states)), output));
 }

@@ -22,14 +22,13 @@ async function render() {
   slider.value = String(step.index);
   const node = await nodeOf(step.node);
   if (drawing !== drawings) return; // another step was requested in the meantime
+  const view = step.way === "start" ? startView : stepView, parts = await whenLoaded(() => view(step, node));
+  if (drawing !== drawings) return;
+  const scroll = main.querySelector(".sum")?.scrollTop ?? 0; // read before the page changes
   const way = el("span", { class: `way ${wayClass(step)}` }, WAYS[step.way]);
   byId("where", HTMLElement).replaceChildren(`${step.index + 1} of ${steps.length}`, way, el("b", {}, step.shown));
   slider.setAttribute("aria-valuetext", `${step.shown}, ${WAYS[step.way]}`);
-  markInList(step.index);
-  const view = step.way === "start" ? startView : stepView, parts = await whenLoaded(() => view(step, node));
-  if (drawing !== drawings) return;
-  showNotice();
-  replaceContent(step.index, parts.filter((part) => part !== null));
+  replaceContent(step.index, parts.filter((part) => part !== null), scroll);
 }
 
 /**
@@ -38,12 +37,15 @@ async function render() {
  *
  * @param {number} step
  * @param {Node[]} parts
+ * @param {number} scroll   of the panel
  */
-function replaceContent(step, parts) {
-  const same = step === drawn, scroll = main.querySelector(".sum")?.scrollTop ?? 0, focused = document.activeElement;
+function replaceContent(step, parts, scroll) {
+  const same = step === drawn, focused = document.activeElement;
   const label = focused && main.contains(focused) ? labelOf(focused) : "";
   main.replaceChildren(...parts);
   drawn = step;
+  showNotice();
+  markInList(step);
   markWideContent();
   if (same) main.querySelector(".sum")?.scrollTo({ top: scroll });
   if (!same || !label) return;
@@ -53,14 +55,15 @@ function replaceContent(step, parts) {
 
 /** Let the keyboard scroll tables and code that are wider than their place. */
 function markWideContent() {
-  for (const box of document.querySelectorAll(".wide, .source pre")) {
-    const wide = box.scrollWidth > box.clientWidth + 1;
-    const attributes = { tabindex: "0", role: "group", "aria-label": "scroll sideways to see all" };
+  const boxes = [...document.querySelectorAll(".wide, .source pre")];
+  const wide = boxes.map((box) => box.scrollWidth > box.clientWidth + 1); // all read first: the page is laid out once
+  const attributes = { tabindex: "0", role: "group", "aria-label": "scroll sideways to see all" };
+  boxes.forEach((box, k) => {
     for (const [name, value] of Object.entries(attributes)) {
-      if (wide) box.setAttribute(name, value);
+      if (wide[k]) box.setAttribute(name, value);
       else box.removeAttribute(name);
     }
-  }
+  });
 }
 
 /** @param {Element} element */
@@ -72,9 +75,10 @@ const labelOf = (element) => element.tagName + (element.getAttribute("aria-label
  * @param {number} current
  */
 function markInList(current) {
-  const nav = byId("navigation", HTMLElement), buttons = document.querySelectorAll("#steps button");
-  buttons.forEach((button, k) => button.setAttribute("aria-current", k === current ? "step" : "false"));
-  const box = nav.getBoundingClientRect(), at = buttons[current].getBoundingClientRect();
+  const nav = byId("navigation", HTMLElement), button = document.querySelectorAll("#steps button")[current];
+  document.querySelector("#steps [aria-current]")?.removeAttribute("aria-current");
+  button.setAttribute("aria-current", "step");
+  const box = nav.getBoundingClientRect(), at = button.getBoundingClientRect();
   const hidden = at.height > 0 && (at.top < box.top + 40 || at.bottom > box.bottom - 40);
   if (hidden) nav.scrollTop += at.top - box.top - box.height / 2;
 }

@@ -1,7 +1,7 @@
 // Navigation between steps and pixels: keys, links, the browser's history and address.
 
 import { isDark } from "report/dom.js";
-import { channelFor, chooseChannel, familyOf, readingFor } from "walk/channels.js";
+import { channelFor, chooseChannel, familyOf } from "walk/channels.js";
 import { explainedPixel, isComputable } from "walk/computable.js";
 import { redraw, state } from "walk/state.js";
 import { resultOf, steps, twinOf } from "walk/steps.js";
@@ -14,8 +14,8 @@ import { livingPixel, nodeOf } from "walk/store.js";
  * The browser's history entry of a step: whether the reader chose the channel (chosen), whether the step was opened at
  * the number's derivation (sum), and how far the page was scrolled when the reader left it (scroll).
  *
- * @typedef {{ place: [number, number], channel: number, chosen: boolean, reading: number, sum?: boolean,
- *   scroll?: number, settled?: boolean, trail?: Stop[] }} Kept
+ * @typedef {{ place: [number, number], channel: number, chosen: boolean, sum?: boolean, scroll?: number,
+ *   settled?: boolean, trail?: Stop[] }} Kept
  */
 
 /** Whether the page is in a notebook's frame, where address and history belong to the notebook. */
@@ -65,7 +65,7 @@ export async function restore(kept) {
   const index = stepOfAddress();
   if (embedded || !kept?.place) return go(index);
   enter(index);
-  Object.assign(state, { place: kept.place, channel: kept.channel, reading: kept.reading, trail: kept.trail ?? [] });
+  Object.assign(state, { place: kept.place, channel: kept.channel, trail: kept.trail ?? [] });
   state.settled = kept.settled ?? false;
   if (kept.chosen) state.chosen[familyOf(steps[index])] = kept.channel;
   await redraw();
@@ -75,8 +75,7 @@ export async function restore(kept) {
 
 /** @param {number} index */
 function enter(index) {
-  const step = steps[index];
-  Object.assign(state, { step: index, channel: channelFor(step), reading: readingFor(step) });
+  Object.assign(state, { step: index, channel: channelFor(steps[index]) });
   state.allRows = state.clicked = false;
 }
 
@@ -86,10 +85,10 @@ const addressOf = (index) => `#${steps[index].id}`;
 /** Store the current view in the browser's history. */
 export function keepState() {
   if (embedded) return;
-  const { place, channel, reading, trail, settled } = state, { sum } = history.state ?? {};
+  const { place, channel, trail, settled } = state, { sum } = history.state ?? {};
   const chosen = familyOf(steps[state.step]) in state.chosen;
   try {
-    history.replaceState({ place, channel, chosen, reading, sum, trail, settled }, "", addressOf(state.step));
+    history.replaceState({ place, channel, chosen, sum, trail, settled }, "", addressOf(state.step));
   } catch { /* browsers limit the rate of calls, which a moving slider exceeds */ }
 }
 

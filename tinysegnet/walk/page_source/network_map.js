@@ -10,6 +10,7 @@ import { state } from "walk/state.js";
 import { steps, wayClass } from "walk/steps.js";
 import { tensorOf } from "walk/store.js";
 import { changedRun } from "walk/what_if.js";
+import { indicesOff, switchIndices, unpoolings } from "walk/what_if_controls.js";
 import { coloursOfClasses, paintRgb } from "walk/what_if_view.js";
 
 /** @import { Child } from "report/dom.js" */
@@ -32,7 +33,7 @@ const gradientSizes = (() => {
 export function networkMap() {
   const step = steps[state.step], backward = state.mapShows === "gradients" && data.labelled;
   const changed = state.mapShows === "changes" && state.changes.length > 0;
-  const cut = changed && state.changes.some(({ kind }) => kind === "indices");
+  const cut = changed && indicesOff();
   const top = stages.filter(({ level }) => level === 0), ends = data.labelled ? 2 : 1;
   const half = Math.max(1 + top.filter(({ left }) => left).length, ends + top.filter(({ left }) => !left).length);
   const levels = [...new Set(stages.map((stage) => stage.level))].sort((a, b) => a - b);
@@ -43,7 +44,8 @@ export function networkMap() {
     return el("div", { class: "level", style: `--level: ${level}` },
       el("div", { class: "left" }, level === 0 ? pictureCard(step, changed) : null, cards(left)),
       el("div", { class: "crossings" }, crossings.filter(({ from, to }) => left.includes(from) && right.includes(to))
-        .map(({ what }) => el("span", { class: "crossing" }, cut && what === "indices" ? "no indices" : what)),
+        .map(({ what }) => (cut && what === "indices" ? el("span", { class: "crossing cut" }, "no indices")
+          : el("span", { class: "crossing" }, what))),
         level === levels[levels.length - 1] ? bottom() : null),
       el("div", { class: "right" }, cards(right), level === 0 ? endCards(step, changed) : null));
   });
@@ -53,7 +55,11 @@ export function networkMap() {
     el("p", { class: "choices" },
       toggle("feature maps", !backward && !changed, choose("maps")),
       data.labelled ? toggle("gradients", backward, choose("gradients")) : null,
-      state.changes.length ? toggle("with your changes", changed, choose("changes")) : null),
+      state.changes.length ? toggle("with your changes", changed, choose("changes")) : null,
+      data.live && unpoolings ? toggle("what if the indices were off?", indicesOff(), () => {
+        switchIndices();
+        state.mapShows = "changes";
+      }) : null),
     el("div", { style: `--columns: ${2 * half}` }, rows),
     el("p", { class: "quiet" }, explanationOf(backward, changed)));
 }
@@ -159,7 +165,8 @@ function pictureCard(step, changed) {
 function endCards(step, changed) {
   const answer = steps.findIndex(({ way }) => way === "answer"), loss = steps.findIndex(({ way }) => way === "loss");
   const { prediction, error } = data.pictures, canvas = el("canvas", {}), value = el("small", {});
-  if (error) value.textContent = format(data.nodes[steps[loss].node].settings.value);
+  const before = error ? format(data.nodes[steps[loss].node].settings.value) : "";
+  value.textContent = before;
   if (changed) {
     changedRun().then((run) => {
       paintRgb(canvas, coloursOfClasses(run.classes));
@@ -170,7 +177,8 @@ function endCards(step, changed) {
     card({ name: "prediction", current: step.way === "answer", target: answer, title: "the prediction" },
       changed ? canvas : el("img", { src: prediction, alt: "" }), el("b", {}, "prediction")),
     error ? card({ name: "loss", current: step.way.startsWith("loss"), target: loss, title: "the loss" },
-      changed ? null : el("img", { src: error, alt: "" }), el("b", {}, "loss"), value) : null,
+      changed ? null : el("img", { src: error, alt: "" }), el("b", {}, "loss"), value,
+      changed ? el("small", {}, `before: ${before}`) : null) : null,
   ];
 }
 

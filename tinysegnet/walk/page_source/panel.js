@@ -1,6 +1,6 @@
 // A panel shows an array: a large picture that can be clicked, small pictures of the channels, and statistics.
 
-import { colourOf, css, paint, scaleOf } from "walk/colours.js";
+import { colourOf, css, paint, paintSmall, scaleOf } from "walk/colours.js";
 import { explainsAllPixels } from "walk/computable.js";
 import { el, svg, toggle } from "walk/elements.js";
 import { showDerivation } from "walk/navigation.js";
@@ -48,6 +48,18 @@ export function panel({ letter, from, tensor, channel, choose, box, look }) {
 export const frame = ([y, x, height, width], kind) => svg("rect", { x, y, width, height, class: kind });
 
 /**
+ * Return rings around a box that would be hard to find because it is small.
+ *
+ * @param {Box} box
+ * @param {number} W   width of the picture
+ */
+function rings([y, x, height, width], W) {
+  if (width > W / 20) return [];
+  const circle = { cx: x + width / 2, cy: y + height / 2, r: Math.max(height, width) / 2 + W / 40 };
+  return ["ring-halo", "ring-line"].map((kind) => svg("circle", { ...circle, class: kind }));
+}
+
+/**
  * Show a picture that can be clicked, with a frame around a box. If only some pixels can be explained, they have dots.
  *
  * @param {HTMLElement} picture
@@ -63,7 +75,7 @@ export function clickable(picture, label, tensor, box, channel, look) {
   for (const row of explainsAllPixels(tensor.index) ? [] : rows) {
     for (const column of columns) above.append(svg("circle", { cx: column + 0.5, cy: row + 0.5, r, class: "dot" }));
   }
-  above.append(frame(box, "mark"));
+  above.append(...rings(box, W), frame(box, "mark"));
   const onclick = (/** @type {MouseEvent} */ event) => {
     const bounds = picture.getBoundingClientRect();
     state.place = [(event.clientY - bounds.top) / bounds.height, (event.clientX - bounds.left) / bounds.width];
@@ -150,11 +162,11 @@ function smallPictures(tensor, channel, choose) {
   const { shown, C, names } = tensor, many = shown > FEW_CHANNELS;
   if (shown === 1) return null;
   const first = !many || state.allChannels ? shown : channel < FEW_CHANNELS ? FEW_CHANNELS : FEW_CHANNELS - 1;
-  const list = el("div", { class: "thumbs", role: "group", "aria-label": "channels" });
+  const list = el("div", { class: names ? "thumbs named" : "thumbs", role: "group", "aria-label": "channels" });
   for (let c = 0; c < shown; c++) {
     if (c >= first && c !== channel) continue;
     const canvas = el("canvas"), name = channelName(tensor, c), onclick = () => choose(c);
-    paint(canvas, tensor, c);
+    paintSmall(canvas, tensor, c);
     const attributes = { type: "button", "aria-pressed": String(c === channel), title: name, "aria-label": name };
     list.append(el("button", { ...attributes, onclick }, canvas, el("small", {}, names ? name : c)));
   }

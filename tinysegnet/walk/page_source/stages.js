@@ -37,7 +37,8 @@ function groupLayers() {
     return { name, nodes, node, pooled, most };
   });
   const heights = [...new Set(found.map(({ most }) => most))].sort((a, b) => b - a);
-  const turn = found.findLastIndex(({ pooled }) => pooled);
+  const pooling = found.findLastIndex(({ pooled }) => pooled), least = heights[heights.length - 1];
+  const turn = pooling < 0 && heights.length > 1 ? found.findLastIndex(({ most }) => most === least) : pooling;
   return found.map(({ most, ...stage }, k) => ({ ...stage, left: k <= turn, level: heights.indexOf(most) }));
 }
 

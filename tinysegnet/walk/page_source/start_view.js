@@ -1,12 +1,13 @@
-// The first step: the pictures, an overview, and the values of one pixel.
+// The first step: the network, the values of one pixel and its journey, the pictures and an overview.
 
 import { chooseChannel } from "walk/channels.js";
 import { legend } from "walk/classes.js";
 import { toControls } from "walk/derivation.js";
 import { el, table } from "walk/elements.js";
-import { playJourney } from "walk/film.js";
+import { playJourney, playOrPause } from "walk/film.js";
 import { formula, headline } from "walk/headline.js";
 import { journey } from "walk/journey.js";
+import { showLargestLoss } from "walk/jumps.js";
 import { chosenPixel } from "walk/navigation.js";
 import { networkMap } from "walk/network_map.js";
 import { format } from "walk/numbers.js";
@@ -34,9 +35,9 @@ export function startView(step, node) {
   const values = colours.map(([, value]) => format(value)).join(", ");
   return [
     headline(step, node),
+    beginnings(),
     networkMap(),
     saveButtons(),
-    overview(),
     el("div", { class: "sight" },
       el("div", { class: "look panels" }, panel({ letter: "x", from: "the network's input", tensor, channel,
         choose: chooseChannel, box: [y, x, 1, 1] })),
@@ -46,14 +47,21 @@ export function startView(step, node) {
           controls ? toControls(controls) : null,
           table(["colour", "value"], colours),
           el("p", { class: "choices" },
-            choice("show its journey", toggleJourney, String(state.journey)),
+            choice("show its journey", () => showJourney(!state.journey), String(state.journey)),
             choice("play its journey", playJourney)),
           usesOf(`x[${y}, ${x}, ${channel}]`, tensor, [y, x, channel]),
           controls))),
     state.journey ? journey(y, x) : null,
+    overview(),
     formula(step),
   ];
 }
+
+/** Return buttons that lead to what readers may want to see first. */
+const beginnings = () => el("p", { class: "choices begin" }, el("span", {}, "Begin with"),
+  choice("▶ the film of all steps", playOrPause),
+  choice("the journey of one pixel", () => showJourney(true)),
+  data.labelled ? choice("the largest loss", showLargestLoss) : null);
 
 /**
  * @param {string} text
@@ -63,9 +71,13 @@ export function startView(step, node) {
 const choice = (text, onclick, pressed) =>
   el("button", { type: "button", class: "choice", "aria-pressed": pressed, onclick }, text);
 
-/** Show the journey and scroll to it, or hide it. */
-async function toggleJourney() {
-  state.journey = !state.journey;
+/**
+ * Show the journey and scroll to it, or hide it.
+ *
+ * @param {boolean} shown
+ */
+async function showJourney(shown) {
+  state.journey = shown;
   await redraw();
   const section = /** @type {HTMLElement | null} */ (document.querySelector(".journey"));
   section?.scrollIntoView({ block: "start" });

@@ -27,7 +27,7 @@ export const state = {
   trail: [],
   /** the channel of the step's result */
   channel: 0,
-  /** the channel of the array that the step reads */
+  /** the channel of the array that the step's sum reads */
   reading: 0,
   /** @type {Record<string, number>} the channels that the reader chose, by family of steps (channels.js) */
   chosen: {},

@@ -1,7 +1,7 @@
 // The view of every step but the first: the arrays that it reads and computes, and how one number was computed.
 
 import { poolingArrows } from "walk/arrows.js";
-import { chooseChannel, chooseReading, classFor } from "walk/channels.js";
+import { chooseChannel, chooseReading, classFor, readingFor } from "walk/channels.js";
 import { legend, swatch } from "walk/classes.js";
 import { explainsAllPixels } from "walk/computable.js";
 import { derivation } from "walk/derivation.js";
@@ -41,6 +41,7 @@ export function stepView(step, node) {
   [y, x] = chosenPixel(result);
   state.shown = [(y + 0.5) / result.H, (x + 0.5) / result.W];
   const channel = Math.min(state.channel, result.shown - 1), explanation = explain(step, node, y, x, channel);
+  if (explanation.sum) state.reading = readingFor(step, explanation.sum);
   const shares = gradient(step, node, explanation, y, x, channel); // the first parts may wait for numbers (whenLoaded)
   const named = result.names && result.C > 1 ? ` (${result.names[channel]})` : "";
   const dots = result.grid.map((axis) => axis.length).join(" × ");

@@ -3,15 +3,17 @@
 import { textOf } from "report/dom.js";
 import { data } from "walk/payload.js";
 
-/** @import { PackedTensor, PackedWeight, Settings, Windows } from "walk/payload.js" */
+/** @import { PackedNode, PackedTensor, PackedWeight, Settings, Windows } from "walk/payload.js" */
 
 /**
  * An array. `planes` has -127..127 per value, channel by channel; -128 marks non-finite values.
  *
  * @typedef {Omit<PackedTensor, "planes"> & { index: number, H: number, W: number, C: number, planes: Int8Array,
  *   contains: (y: number, x: number, c: number) => boolean,
+ *   pixel: (y: number, x: number) => ArrayLike<number>,
  *   value: (y: number, x: number, c: number) => number }} Tensor
  *   contains: whether the page contains the exact number
+ *   pixel: the values of all channels of a pixel
  *   value: the exact number; if the page does not contain it, it is computed from others, or NaN if that is impossible
  */
 
@@ -45,17 +47,20 @@ import { data } from "walk/payload.js";
 
 /**
  * A weight by its row and column in the kernel and the channels of the larger and of the smaller side; undefined if the
- * page does not contain it.
+ * page does not contain it. `whole`: the complete weight in this order, if the page contains it.
  *
- * @typedef {(i: number, j: number, large: number, small: number) => number | undefined} Weight
+ * @typedef {((i: number, j: number, large: number, small: number) => number | undefined) & { whole?: Float32Array
+ *   }} Weight
  */
 
-/** @type {Map<number, Promise<Tensor>>} */
+/** @type {Map<number, Promise<Tensor>>} with their pictures */
 const tensors = new Map();
-/** @type {Map<number, Promise<LoadedNode>>} */
+/** @type {Map<number, Promise<Tensor>>} with or without their pictures */
+const numbers = new Map();
+/** @type {Map<number, Promise<LoadedNode>>} with their pictures */
 const nodes = new Map();
-/** @type {Map<number, LoadedNode>} */
-const loaded = new Map();
+/** @type {Map<number, Promise<Parts>>} */
+const parts = new Map();
 
 /** @type {(tensor: Tensor, y: number, x: number, c: number) => number} */
 let compute = () => NaN;
@@ -90,11 +95,12 @@ function once(kept, key, make) {
  * @param {number} blob
  */
 async function bytesOf(blob) {
-  const text = atob(textOf(`blob${blob}`));
-  const packed = new Uint8Array(text.length);
-  for (let k = 0; k < text.length; k++) packed[k] = text.charCodeAt(k);
-  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
+  const text = textOf(`blob${blob}`), { fromBase64 } = /** @type {any} */ (Uint8Array); // older browsers lack it
+  const packed = fromBase64 ? fromBase64.call(Uint8Array, text) : Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+  const { readable, writable } = new DecompressionStream("deflate"), writer = writable.getWriter();
+  writer.write(packed);
+  writer.close();
+  return new Uint8Array(await new Response(readable).arrayBuffer());
 }
 
 /**
@@ -103,13 +109,11 @@ async function bytesOf(blob) {
  * @param {number} blob
  */
 export async function numbersOf(blob) {
-  const bytes = await bytesOf(blob);
-  const count = bytes.length / 4;
-  const view = new DataView(new ArrayBuffer(bytes.length));
-  for (let part = 0; part < 4; part++) {
-    for (let k = 0; k < count; k++) view.setUint8(4 * k + part, bytes[part * count + k]);
+  const bytes = await bytesOf(blob), count = bytes.length / 4, joined = new Uint32Array(count);
+  for (let k = 0; k < count; k++) {
+    joined[k] = bytes[k] | (bytes[count + k] << 8) | (bytes[2 * count + k] << 16) | (bytes[3 * count + k] << 24);
   }
-  return Float32Array.from({ length: count }, (_, k) => view.getFloat32(4 * k, true));
+  return new Float32Array(joined.buffer);
 }
 
 /**
@@ -118,29 +122,46 @@ export async function numbersOf(blob) {
  * @param {number} index
  */
 export function tensorOf(index) {
-  return once(tensors, index, () => unpackTensor(index));
+  return once(tensors, index, () => addPictures(index));
 }
+
+/** @param {number} index */
+async function addPictures(index) {
+  const { planes: blob, differences, shape: [, W] } = data.tensors[index];
+  const [tensor, planes] = await Promise.all([exactOf(index), bytesOf(blob)]);
+  if (differences) {
+    for (let k = 0; k < planes.length; k++) if (k % W) planes[k] += planes[k - 1];
+  }
+  return Object.assign(tensor, { planes: new Int8Array(planes.buffer) });
+}
+
+/**
+ * Return an array whose pictures may be missing.
+ *
+ * @param {number} index
+ */
+const exactOf = (index) => once(numbers, index, () => unpackNumbers(index));
 
 /**
  * @param {number} index
  * @returns {Promise<Tensor>}
  */
-async function unpackTensor(index) {
+async function unpackNumbers(index) {
   const packed = data.tensors[index];
   const [H, W, C] = packed.shape;
-  const [planes, mask, numbers] = await Promise.all([
-    bytesOf(packed.planes), bytesOf(packed.known.mask), numbersOf(packed.known.numbers),
-  ]);
-  if (packed.differences) {
-    for (let k = 0; k < planes.length; k++) if (k % W) planes[k] += planes[k - 1];
-  }
+  const [mask, numbers] = await Promise.all([bytesOf(packed.known.mask), numbersOf(packed.known.numbers)]);
   const place = new Int32Array(H * W).fill(-1); // the index of a pixel among those with exact numbers
   for (let k = 0, count = 0; k < H * W; k++) if ((mask[k >> 3] >> (7 - (k & 7))) & 1) place[k] = count++;
   const channels = packed.known.channels;
   /** @type {Tensor} */
   const tensor = {
-    ...packed, index, H, W, C, planes: new Int8Array(planes.buffer),
+    ...packed, index, H, W, C, planes: new Int8Array(),
     contains: (y, x, c) => c < channels && place[y * W + x] >= 0,
+    pixel: (y, x) => {
+      const at = place[y * W + x] * channels;
+      if (at >= 0 && channels === C) return numbers.subarray(at, at + C);
+      return Float64Array.from({ length: C }, (_, c) => tensor.value(y, x, c));
+    },
     value: (y, x, c) =>
       (tensor.contains(y, x, c) ? numbers[place[y * W + x] * channels + c] : compute(tensor, y, x, c)),
   };
@@ -154,7 +175,10 @@ async function unpackTensor(index) {
 async function weightOf({ shape: [, KW, A, B], whole, large: largePart, small: smallPart, shown }) {
   /** @type {(numbers: Float32Array, a: number, b: number) => Weight} */
   const reader = (numbers, a, b) => (i, j, large, small) => numbers[((i * KW + j) * a + large) * b + small];
-  if (whole !== undefined) return reader(await numbersOf(whole), A, B);
+  if (whole !== undefined) {
+    const numbers = await numbersOf(whole);
+    return Object.assign(reader(numbers, A, B), { whole: numbers });
+  }
   const { large: a, small: b } = shown ?? { large: 0, small: 0 };
   const ofLarge = largePart === undefined ? null : reader(await numbersOf(largePart), a, B);
   const ofSmall = smallPart === undefined ? null : reader(await numbersOf(smallPart), A, b);
@@ -165,6 +189,9 @@ async function weightOf({ shape: [, KW, A, B], whole, large: largePart, small: s
   };
 }
 
+const FORWARD = /** @type {const} */ (["x", "out", "other", "result", "logits"]);
+const BACKWARD = /** @type {const} */ (["dout", "dx", "dother", "dresult"]);
+
 /**
  * Return a node with all its arrays.
  *
@@ -172,43 +199,62 @@ async function weightOf({ shape: [, KW, A, B], whole, large: largePart, small: s
  * @returns {Promise<LoadedNode>}
  */
 export function nodeOf(index) {
-  return once(nodes, index, () => unpackNode(index));
-}
-
-const TENSORS = /** @type {const} */ (
-  ["x", "out", "other", "result", "dout", "dx", "dother", "dresult", "logits"]);
-
-/** @param {number} index */
-async function unpackNode(index) {
-  const packed = data.nodes[index];
-  /** @type {any} */
-  const node = { ...packed, index, vectors: {} };
-  for (const name of TENSORS) {
-    const number = packed[name];
-    if (number !== undefined && number !== null) node[name] = await tensorOf(number);
-  }
-  for (const [name, blob] of Object.entries(packed.vectors ?? {})) node.vectors[name] = await numbersOf(blob);
-  if (packed.weight) node.weight = await weightOf(packed.weight);
-  for (const name of /** @type {const} */ (["labels", "predicted"])) {
-    const blob = packed[name];
-    if (blob !== undefined) node[name] = await bytesOf(blob);
-  }
-  if (packed.positions !== undefined) {
-    const bytes = await bytesOf(packed.positions);
-    const { H, W } = node.windows.large === "in" ? node.out : node.x; // the smaller side
-    node.position = (/** @type {number} */ u, /** @type {number} */ v, /** @type {number} */ c) =>
-      bytes[(c * H + u) * W + v];
-  }
-  loaded.set(index, node);
-  return node;
+  return once(nodes, index, () => unpackNode(index, true, tensorOf));
 }
 
 /**
- * Return a node if it is loaded.
+ * Return a node for calculations. Its arrays may lack their pictures, and a forward step's node has no gradients.
  *
  * @param {number} index
+ * @param {boolean} backward
+ * @returns {Promise<LoadedNode>}
  */
-export const loadedNode = (index) => loaded.get(index);
+export function calculatingNodeOf(index, backward) {
+  return nodes.get(index) ?? unpackNode(index, backward, exactOf);
+}
+
+/**
+ * @param {number} index
+ * @param {boolean} backward   whether gradients are needed, too
+ * @param {(index: number) => Promise<Tensor>} load
+ */
+async function unpackNode(index, backward, load) {
+  const packed = data.nodes[index];
+  /** @type {any} */
+  const node = { ...packed, index, ...await once(parts, index, () => partsOf(packed)) };
+  for (const name of backward ? [...FORWARD, ...BACKWARD] : FORWARD) {
+    const number = packed[name];
+    if (number !== undefined && number !== null) node[name] = await load(number);
+  }
+  if (node.bytes) {
+    const { H, W } = node.windows.large === "in" ? node.out : node.x; // the smaller side
+    node.position = (/** @type {number} */ u, /** @type {number} */ v, /** @type {number} */ c) =>
+      node.bytes[(c * H + u) * W + v];
+  }
+  return /** @type {LoadedNode} */ (node);
+}
+
+/**
+ * What belongs to a node beside its arrays. `bytes`: the indices of a pooling or unpooling.
+ *
+ * @typedef {{ vectors: Record<string, Float32Array>, weight?: Weight, bytes?: Uint8Array, labels?: Uint8Array,
+ *   predicted?: Uint8Array }} Parts
+ */
+
+/**
+ * @param {PackedNode} packed
+ * @returns {Promise<Parts>}
+ */
+async function partsOf({ vectors = {}, weight, positions, labels, predicted }) {
+  /** @type {Parts} */
+  const found = { vectors: {} };
+  for (const [name, blob] of Object.entries(vectors)) found.vectors[name] = await numbersOf(blob);
+  if (weight) found.weight = await weightOf(weight);
+  if (positions !== undefined) found.bytes = await bytesOf(positions);
+  if (labels !== undefined) found.labels = await bytesOf(labels);
+  if (predicted !== undefined) found.predicted = await bytesOf(predicted);
+  return found;
+}
 
 /**
  * Return the pixel [y, x] with exact numbers that is nearest to a position [from the top, from the left], 0..1.

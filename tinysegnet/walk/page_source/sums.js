@@ -40,7 +40,7 @@ export const mixesChannels = (node) => node.mixesChannels && isSum(node);
  */
 function eachTerm(node, side, tensor, at, visit) {
   const [, read] = readBy(node, side), sumIsLarge = node.windows.large === side, small = sumIsLarge ? read : tensor;
-  const taps = (sumIsLarge ? smallerPixels : largerPixels)(node.windows, at[0], at[1], read);
+  const taps = tapsOf(node, side, at[0], at[1], read);
   const mixes = mixesChannels(node), from = mixes ? 0 : at[2], to = mixes ? read.C : from + 1;
   for (const tap of taps) {
     for (let channel = from; channel < to; channel++) {
@@ -72,6 +72,44 @@ export function sumAt(node, side, tensor, at) {
   });
   return total;
 }
+
+/**
+ * Return the numbers of all channels of a pixel as sums of products, which is faster than one by one. Return null if
+ * they do not depend on all channels, or if the page does not contain the whole weight.
+ *
+ * @param {LoadedNode} node
+ * @param {Side} side
+ * @param {Tensor} tensor
+ * @param {number} y
+ * @param {number} x
+ */
+export function sumsAt(node, side, tensor, y, x) {
+  const weight = mixesChannels(node) ? node.weight?.whole : undefined;
+  if (!weight) return null;
+  const [, read] = readBy(node, side), [ownStride, stride] = node.windows.large === side ? [read.C, 1] : [1, tensor.C];
+  const totals = Float64Array.from({ length: tensor.C }, (_, c) => startOf(node, side, [y, x, c])?.value ?? 0);
+  for (const [i, j, row, column] of tapsOf(node, side, y, x, read)) {
+    const values = read.pixel(row, column), first = (i * node.windows.kernel[1] + j) * tensor.C * read.C;
+    for (let c = 0; c < tensor.C; c++) {
+      let total = 0;
+      for (let k = 0; k < read.C; k++) total += values[k] * weight[first + c * ownStride + k * stride];
+      totals[c] += total;
+    }
+  }
+  return totals;
+}
+
+/**
+ * Return the pixels that are read for pixel (y, x) on this side of the node.
+ *
+ * @param {LoadedNode} node
+ * @param {Side} side
+ * @param {number} y
+ * @param {number} x
+ * @param {Tensor} read
+ */
+const tapsOf = (node, side, y, x, read) =>
+  (node.windows.large === side ? smallerPixels : largerPixels)(node.windows, y, x, read);
 
 /**
  * Explain a number of `tensor`, which is on this side of the node, as a sum of products.

@@ -179,14 +179,18 @@ const control = (name, remark, parts) => el("div", { class: "control", role: "gr
   el("p", {}, el("code", {}, name), remark ? el("small", {}, ` ${remark}`) : null), parts);
 
 function indicesControl() {
-  const off = state.changes.some(({ kind }) => kind === "indices");
-  const same = (/** @type {Change} */ change) => change.kind === "indices";
   const which = unpoolings === 1 ? "The unpooling then puts" : `All ${unpoolings} unpoolings of the network then put`;
-  const press = () => {
-    state.changes = off ? state.changes.filter((each) => !same(each)) : [...state.changes, { kind: "indices" }];
-  };
-  return el("div", { class: "control" }, toggle("indices off", off, press),
+  return el("div", { class: "control" }, toggle("indices off", indicesOff(), switchIndices),
     el("p", {}, `${which} each value in the top left corner of its window.`));
+}
+
+/** Return whether the reader switched the indices of the unpoolings off. */
+export const indicesOff = () => state.changes.some(({ kind }) => kind === "indices");
+
+/** Switch the indices of the unpoolings off or on. */
+export function switchIndices() {
+  const others = state.changes.filter(({ kind }) => kind !== "indices");
+  state.changes = indicesOff() ? others : [...others, { kind: "indices" }];
 }
 
 /**

@@ -38,7 +38,8 @@ export function showNotice() {
   notice.hidden = !changes.length;
   if (!last) notice.replaceChildren();
   else notice.replaceChildren(...noticeOf(last));
-  document.documentElement.style.setProperty("--notice", `${notice.offsetHeight}px`); // the header grows by this
+  const { style } = document.documentElement, height = `${last ? notice.offsetHeight : 0}px`; // of the header
+  if (style.getPropertyValue("--notice") !== height) style.setProperty("--notice", height);
 }
 
 /** @param {Change} last */
