@@ -10,6 +10,9 @@ from forms import LONG, amount
 # short form runs no others.
 os.environ.setdefault("NUMBA_NUM_THREADS", "4")
 os.environ.setdefault("TINYSEGNET_PARALLEL", amount("0", "1"))
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Two processes whose matrix products have two threads each would spend most of the time waiting in loops.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
 from browser import launched
