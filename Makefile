@@ -5,7 +5,8 @@ BIN := .venv/bin
 # Without --no-compile, pip compiles thousands of files that are never imported.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 # A file of tests runs in one process, so that its tests share what they set up. PyTorch is for `make oracle`.
-PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --max-worker-restart 0 --ignore tests/oracle
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --max-worker-restart 0
+TESTS := $(PYTEST) --ignore tests/oracle
 TYPESCRIPT := 7.0.2
 TSC := .venv/typescript-$(TYPESCRIPT)/node_modules/.bin/tsc
 ASSEMBLYSCRIPT := 0.28.20
@@ -22,11 +23,11 @@ train: .venv/.run
 	$(BIN)/tinysegnet train
 
 test: .venv/.test
-	$(PYTEST)
+	$(TESTS)
 
 # All tests, with more examples. Then the kernels with bounds checks.
 test-all: .venv/.nbgrader
-	TINYSEGNET_TESTS=long $(PYTEST)
+	TINYSEGNET_TESTS=long $(TESTS)
 	$(MAKE) bounds
 
 # numba checks bounds only in kernels without threads, and its cache ignores the setting: so a new cache is used.
@@ -54,7 +55,7 @@ coverage: .venv/.test
 	$(BIN)/python -m coverage json --quiet -o build/coverage/report.json
 	@$(BIN)/python -c "import json; t = json.load(open('build/coverage/report.json'))['totals']; \
 		print(f\"lines {t['percent_statements_covered']:.1f} %, branches {t['percent_branches_covered']:.1f} %\")"
-COVERED := $(subst -m pytest,-m coverage run -m pytest,$(PYTEST))
+COVERED := $(subst -m pytest,-m coverage run -m pytest,$(TESTS))
 
 # Run the tests in random order, RUNS times, to find tests that depend on others or on chance. SEED is the first seed.
 RUNS ?= 20
@@ -128,7 +129,7 @@ package: .venv/.test
 oracle: .venv/.test
 	$(PIP) torch==2.13.0 openvino==2026.4.1 jax==0.10.2 pycocotools==2.0.11
 	$(PIP) --no-deps labelme==6.3.1
-	$(BIN)/python -m pytest tests/oracle
+	$(PYTEST) tests/oracle
 
 define install
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'tinysegnet needs Python 3.11 or later: make PYTHON=python3.12')"

@@ -1,5 +1,6 @@
 """Settings of all tests: one kernel thread, or up to four where a test asks for more, and fixed random examples."""
 
+import gc
 import os
 import signal
 
@@ -9,6 +10,9 @@ from forms import LONG, amount
 # short form runs no others.
 os.environ.setdefault("NUMBA_NUM_THREADS", "4")
 os.environ.setdefault("TINYSEGNET_PARALLEL", amount("0", "1"))
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Two processes whose matrix products have two threads each would spend most of the time waiting in loops.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
 from browser import launched
@@ -24,6 +28,9 @@ if runtime.JIT:
     import numba
 
     numba.set_num_threads(1)  # on small arrays, threads that wait for each other would take most of the CPU time
+
+# Collecting the tests and compiling kernels create many objects that stay.
+gc.set_threshold(10_000, 10, 10)
 
 # Programs that a shell started in the background ignore Ctrl-C, which some tests send.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -46,6 +53,12 @@ def pytest_collection_modifyitems(config, items):
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if item not in set(long)]
     items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))  # so that no process waits for them at the end
+
+
+def pytest_collection_finish():
+    """Keep the garbage collector from visiting the modules and tests again and again: they stay until the end."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)

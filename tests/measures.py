@@ -1,5 +1,6 @@
 """Measurements of CPU time and memory, which a test run prints at its end (see conftest.py)."""
 
+import gc
 import re
 import time
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ MB = 1_000_000
 class Cost:
     """The cost of a call, or the maximum of several calls: CPU seconds, and peak memory growth in bytes.
 
-    CPU time does not depend on other processes. A call that hangs is ended by the time limit of the tests.
+    A call that hangs is ended by the time limit of the tests.
     """
 
     seconds: float = 0.0
@@ -26,16 +27,40 @@ class Cost:
     def raise_to(self, other):
         self.seconds, self.growth = max(self.seconds, other.seconds), max(self.growth, other.growth)
 
+    def exceeds(self, seconds, growth):
+        """Return whether a limit is exceeded. On a slower machine, the limit of the time is higher by `slowness`."""
+        return self.growth > growth or (self.seconds > seconds and self.seconds > seconds * slowness())
+
 
 @contextmanager
 def measured(total):
-    """Measure the cost of a block and, at its end, raise `total` to this cost if it is higher."""
+    """Measure the cost of a block and, at its end, raise `total` to this cost if it is higher.
+
+    Python's garbage collector rests meanwhile, because it visits all objects of the process, millions in a long run.
+    """
     can_measure = forget_peak()
-    cost, before, began = Cost(), memory("VmRSS"), time.process_time()
-    yield cost
-    cost.seconds = time.process_time() - began
+    cost, before = Cost(), memory("VmRSS")
+    gc.disable()
+    began = time.process_time()
+    try:
+        yield cost
+        cost.seconds = time.process_time() - began
+    finally:
+        gc.enable()
     cost.growth = memory("VmHWM") - before if can_measure else 0
     total.raise_to(cost)
+
+
+def slowness():
+    """Return how many times longer than 25 ms a loop of a million steps takes here and now, but at least 1.
+
+    Processor time depends on the machine, and on what the other threads of its cores do. The limits of the tests are
+    meant for a machine on which this loop takes 25 ms.
+    """
+    began = time.process_time()
+    for _ in range(1_000_000):
+        pass
+    return max(1, (time.process_time() - began) / 0.025)
 
 
 def memory(field):

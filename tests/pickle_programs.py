@@ -130,8 +130,7 @@ def attempt(data, total=None, path="x.pth"):
             found = read_arrays(path)
         except CheckpointError as error:
             found = str(error)
-    assert cost.seconds < 1
-    assert cost.growth < 50 * MB
+    assert not cost.exceeds(seconds=1, growth=50 * MB)
     if isinstance(found, str):
         assert found.startswith(f"{path}: ")
         assert found.isprintable()

@@ -37,8 +37,7 @@ def attempt(read, path, total):
             found = read(path)
         except DataError as error:
             found, message = None, str(error)
-    assert cost.seconds < 1
-    assert cost.growth < MAX_MEMORY
+    assert not cost.exceeds(seconds=1, growth=MAX_MEMORY)
     if found is None:
         assert message.startswith(f"{path}: ")
         assert message.isprintable()

@@ -3,12 +3,12 @@
 import copy
 import json
 import random
-import time
 import tracemalloc
 
 import pytest
 from forms import amount
 from import_samples import H, W, box, coco, encoded, labelme, photos, shape, square
+from measures import MB, Cost, measured
 
 from tinysegnet.cli.main import main
 from tinysegnet.data import Folder
@@ -79,13 +79,12 @@ def photo_mask():
 def check_import(folder, out, capsys):
     """Import a folder. The import must succeed, or name everything that it refused."""
     tracemalloc.start()
-    start = time.process_time()
-    code = main(["data", "import", str(folder), "--out", str(out)])
-    peak = tracemalloc.get_traced_memory()[1]
+    with measured(Cost()) as cost:
+        code = main(["data", "import", str(folder), "--out", str(out)])
+    cost.growth = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     printed = capsys.readouterr()
-    assert peak < 20e6
-    assert time.process_time() - start < 5
+    assert not cost.exceeds(seconds=5, growth=20 * MB)
     assert "Traceback" not in printed.out + printed.err
     if code == 2:
         assert printed.err.rpartition("\r")[2].startswith("error: ")  # after the progress bar

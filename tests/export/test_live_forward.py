@@ -111,9 +111,7 @@ def test_stages_are_reported_with_their_outputs(tmp_path):
 
 def after(channels, *layers):
     """Make a network whose last layers get maps of `channels` channels."""
-    rng = np.random.default_rng(0)
-    first = Conv2d(3, channels, 1, rng=rng)
-    named = {"input": Normalize(127.5, 64), "first": first}
+    named = {"input": Normalize(127.5, 64), "first": Conv2d(3, channels, 1, rng=np.random.default_rng(0))}
     return enlivened(ts.Network(named | {f"layer{k}": layer for k, layer in enumerate(layers)}))
 
 

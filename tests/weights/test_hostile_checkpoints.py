@@ -164,8 +164,7 @@ def refused(path, data, total):
             message = ""
         except CheckpointError as error:
             message = str(error)
-    assert cost.seconds < 1
-    assert cost.growth < 50 * MB
+    assert not cost.exceeds(seconds=1, growth=50 * MB)
     assert not message or (message.startswith(f"{path}: ") and "\n" not in message)
     return bool(message)
 

@@ -136,7 +136,7 @@ LEGACY = {
     "keys that are numbers": (legacy(GOOD, ROW, keys=[100]), "its list of storages"),
     "a short storage": (legacy(GOOD, {"100": bytes(20)}), "storage 100"),
     "a long storage": (legacy(GOOD, {"100": bytes(28)}), "storage 100"),
-    "keys that take years to sort": (legacy(GOOD, ROW, keys=[doubled(26), doubled(26), "100"]), "its list of storages"),
+    "keys that take years to sort": (legacy(GOOD, ROW, keys=[doubled(30), doubled(30), "100"]), "its list of storages"),
     "keys that are a number": (legacy(GOOD, ROW, keys=3), "damaged"),
     "a byte more": (OLD + b"x", f"end at byte {len(OLD)}, but the file has {len(OLD) + 1}"),
     "2^62 numbers": (OLD[:-32] + struct.pack("<q", 1 << 62) + OLD[-24:], "storage 100"),
