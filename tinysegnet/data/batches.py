@@ -9,7 +9,7 @@ resizing a box with 1/s of its height and width. The picture (bilinear) and its 
 both are sampled at pixel centres: output x corresponds to box_left + (x + 1/2) * box_width / W.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,7 +97,7 @@ def num_batches(dataset: Dataset, batch_size: int) -> int:
 
 def batches(
     dataset: Dataset, batch_size: int, *, size: tuple[int, int], rng: np.random.Generator | None = None,
-    augment: Augment | None = None, shuffle: bool = True, start: int = 0,
+    augment: Augment | None = None, shuffle: bool = True, start: int = 0, own: Callable[[int], range] = range,
 ) -> Iterator[Batch]:  # fmt: skip
     """Yield the batches of one epoch, each in new arrays.
 
@@ -111,6 +111,7 @@ def batches(
         augment: the random augmentation of each picture, or None.
         shuffle: use a random order.
         start: the first batch to yield. If rng has the state of the start of the epoch, the batches are the same bits.
+        own: returns which of the n pictures of a batch are read, if several processes share each batch.
 
     Yields:
         images (N, H, W, 3) float32 RGB in 0..255, labels (N, H, W) uint8.
@@ -123,7 +124,9 @@ def batches(
     if rng is not None and shuffle:
         rng.shuffle(order)
     seeds = order if rng is None else rng.integers(2**63, size=len(order))  # one seed per picture, for its augmentation
-    return (_make_batch(dataset, part, seeds, size, augment) for part in np.array_split(order, total)[start:])
+    whole = ((part, own(len(part))) for part in np.array_split(order, total)[start:])
+    parts = (part[mine.start : mine.stop] for part, mine in whole)
+    return (_make_batch(dataset, part, seeds, size, augment) for part in parts)
 
 
 def _make_batch(

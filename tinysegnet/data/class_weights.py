@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
+from ..runtime.distributed import Communicator
 from .sample import Dataset, check_dataset, read_sample
 
 
@@ -27,16 +28,23 @@ class PixelCounts:
     images: np.ndarray  # (K,) int64, number of images in which the class occurs
 
 
-def count_pixels(dataset: Dataset, *, progress: Any = iter) -> PixelCounts:
-    """Count the pixels in all labels of a data set. Void is not a class. `progress` wraps the loop, such as tqdm."""
+def count_pixels(dataset: Dataset, *, progress: Any = iter, communicator: Communicator | None = None) -> PixelCounts:
+    """Count the pixels in all labels of a data set. Void is not a class.
+
+    Args:
+        progress: a function that wraps the loop, such as tqdm.
+        communicator: connects the processes that share the work.
+    """
+    ranks = communicator or Communicator()
     K = check_dataset(dataset).palette.num_classes
     pixels, image_pixels, images = np.zeros((3, K), np.int64)
-    for index in progress(range(len(dataset))):
+    for index in progress(range(ranks.rank, len(dataset), ranks.size)):
         labels = read_sample(dataset, index).labels
         counts = np.bincount(labels.ravel(), minlength=K)[:K]
         pixels += counts
         image_pixels += (counts > 0) * labels.size
         images += counts > 0
+    pixels, image_pixels, images = np.sum(ranks.allgather((pixels, image_pixels, images)), 0)
     return PixelCounts(tuple(dataset.palette.names), pixels, image_pixels, images)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -214,6 +215,19 @@ class Collector:
         wrong = labels[counted] != predictions[counted]
         for name, uncertainty in maps.items():
             self._uncertainties.setdefault(name, RankCounts()).add(uncertainty, wrong)
+
+    @classmethod
+    def interleaved(cls, parts: Sequence[Collector]) -> Collector:
+        """Return the collector of all pictures, where picture n was added to parts[n % len(parts)]."""
+        whole = cls(len(parts[0].matrix), parts[0].ignore_label, boundary=parts[0].boundary)
+        for part in parts:
+            whole.matrix += part.matrix
+            for name, ranks in part._uncertainties.items():
+                whole._uncertainties.setdefault(name, RankCounts()).counts += ranks.counts
+        for own in ("_counts", "_boundary_scores"):
+            in_turns = zip_longest(*(getattr(part, own) for part in parts))
+            getattr(whole, own).extend(item for turn in in_turns for item in turn if item is not None)
+        return whole
 
     def scores(self, names: Sequence[str] | None = None, *, rng: np.random.Generator | None = None) -> Scores:
         """Return the scores of all pictures so far.

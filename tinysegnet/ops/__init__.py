@@ -31,7 +31,7 @@ from .conv_transpose import (
     conv_transpose2d_output_size,
 )
 from .depthwise import DEPTHWISE_CONV2D, depthwise_conv2d_backward, depthwise_conv2d_forward
-from .dice_loss import DICE_LOSS, dice_loss_backward, dice_loss_forward
+from .dice_loss import DICE_LOSS, dice_loss_backward, dice_loss_forward, dice_of_parts, dice_parts
 from .dropout import DROPOUT, dropout_backward, dropout_forward
 from .focal_loss import FOCAL_LOSS, focal_loss_backward, focal_loss_forward
 from .indices import flat_plane_indices, indices_shape, pack_indices, unpack_indices
@@ -70,11 +70,12 @@ __all__ = ["REGISTRY", "Op", "Variant", "batchnorm2d_backward", "batchnorm2d_for
            "batchnorm2d_relu_forward", "conv2d_backward", "conv2d_forward", "conv2d_inference", "conv2d_output_size",
            "conv_transpose2d_backward", "conv_transpose2d_forward", "conv_transpose2d_output_size",
            "cross_entropy_for", "depthwise_conv2d_backward", "depthwise_conv2d_forward", "dice_loss_backward",
-           "dice_loss_forward", "dropout_backward", "dropout_forward", "flat_plane_indices", "focal_loss_backward",
-           "focal_loss_forward", "gradient_sums", "indices_shape", "input_gradient", "local_response_norm_backward",
-           "local_response_norm_forward", "max_pool2d_backward", "max_pool2d_forward", "max_pool2d_output_size",
-           "max_unpool2d_backward", "max_unpool2d_forward", "merge_moments", "pack_indices", "picture_moments",
-           "relu_backward", "relu_forward", "relu_mask", "sigmoid_backward", "sigmoid_cross_entropy_backward",
-           "sigmoid_cross_entropy_forward", "sigmoid_forward", "softmax_backward", "softmax_cross_entropy_backward",
-           "softmax_cross_entropy_forward", "softmax_forward", "unpack_indices", "upsample_bilinear2d_backward",
-           "upsample_bilinear2d_forward", "upsample_nearest2d_backward", "upsample_nearest2d_forward"]  # fmt: skip
+           "dice_loss_forward", "dice_of_parts", "dice_parts", "dropout_backward", "dropout_forward",
+           "flat_plane_indices", "focal_loss_backward", "focal_loss_forward", "gradient_sums", "indices_shape",
+           "input_gradient", "local_response_norm_backward", "local_response_norm_forward", "max_pool2d_backward",
+           "max_pool2d_forward", "max_pool2d_output_size", "max_unpool2d_backward", "max_unpool2d_forward",
+           "merge_moments", "pack_indices", "picture_moments", "relu_backward", "relu_forward", "relu_mask",
+           "sigmoid_backward", "sigmoid_cross_entropy_backward", "sigmoid_cross_entropy_forward", "sigmoid_forward",
+           "softmax_backward", "softmax_cross_entropy_backward", "softmax_cross_entropy_forward", "softmax_forward",
+           "unpack_indices", "upsample_bilinear2d_backward", "upsample_bilinear2d_forward",
+           "upsample_nearest2d_backward", "upsample_nearest2d_forward"]  # fmt: skip

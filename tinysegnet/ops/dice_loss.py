@@ -42,10 +42,20 @@ def dice_loss_forward_numpy(logits, labels, *, ignore_label=None):
     true = classes.reshape(-1)[labelled]
     pixels, overlaps = np.bincount(true, minlength=K), np.bincount(true, rows[labelled, true], minlength=K)
     sums = rows.sum(0, dtype=float, where=labelled[:, None]) + pixels
-    present = pixels > 0
+    loss, fields = dice_of_parts(np.stack([overlaps, sums, pixels > 0]))
+    return logits.dtype.type(loss), DiceLossCache(probs, classes, **fields)
+
+
+def dice_parts(cache):
+    """Return I_c, S_c and whether class c occurs, (3, K), of a part of a batch. The caller adds those of all parts."""
+    return np.stack([cache.dice * cache.sums / 2, cache.sums, cache.present])
+
+
+def dice_of_parts(total):
+    """Return the loss for the sum of `dice_parts` over a batch, and the fields for the caches of all its parts."""
+    overlaps, sums, present = total[0], total[1], total[2] > 0
     dice = np.divide(2 * overlaps, sums, out=np.zeros_like(sums), where=present)
-    loss = 1 - dice[present].mean() if present.any() else 0
-    return logits.dtype.type(loss), DiceLossCache(probs, classes, dice, sums, present)
+    return 1 - dice[present].mean() if present.any() else 0, {"dice": dice, "sums": sums, "present": present}
 
 
 def dice_loss_backward_numpy(dloss, cache):

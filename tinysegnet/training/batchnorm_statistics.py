@@ -16,12 +16,15 @@ from ..data import Dataset, batches
 from ..errors import NonFiniteError
 from ..layers import Layer, Tape
 from ..models import Network, check_network
+from ..models.picture_passes import batch_tape, forward_pictures
+from ..runtime.distributed import Communicator, SplitBatch
 from ..runtime.settings import convert
 
 
 def recompute_statistics(
-    model: Network, data: Dataset, *, size: tuple[int, int], batch_size: int = 4, progress: Any = iter
-) -> None:
+    model: Network, data: Dataset, *, size: tuple[int, int], batch_size: int = 4, progress: Any = iter,
+    communicator: Communicator | None = None,
+) -> None:  # fmt: skip
     """Replace the running statistics of every batch norm by those of all training pictures, in one pass.
 
     The pictures are read in order and not augmented. As in training, each batch is normalised by its own statistics,
@@ -34,18 +37,26 @@ def recompute_statistics(
         size: (H, W) of the pictures, as in training.
         batch_size: the largest number of pictures per batch.
         progress: a function that wraps the loop over the batches, such as tqdm.
+        communicator: connects the processes that share each batch, whose pictures then pass one by one, as with the
+            reduction tree. None: whole batches.
 
     Raises NonFiniteError if a statistic is not finite.
     """
     check_network(model)
     size, batch_size = convert("size", size, tuple[int, int]), convert("batch_size", batch_size, int)
     found: dict[Layer, _Moments] = {}
-    pictures = batches(data, batch_size, size=size, shuffle=False)
+    own = communicator.share if communicator else range
+    pictures = batches(data, batch_size, size=size, shuffle=False, own=own)
     for images, _ in progress(pictures if dict(model.named_buffers()) else ()):
         statistics: dict[Layer, Any] = {}
-        tape, x = Tape(statistics=statistics), images.astype(model.dtype)
-        for layer in model.fused_layers:
-            x = layer.forward(x, tape)
+        x = images.astype(model.dtype)
+        if communicator:
+            batch = SplitBatch.of_own(communicator, len(x))
+            forward_pictures(model, x, batch_tape(batch, training=False, statistics=statistics))
+        else:
+            tape = Tape(statistics=statistics)
+            for layer in model.fused_layers:
+                x = layer.forward(x, tape)
         for norm, (mean, var, count) in statistics.items():
             found.setdefault(norm, _Moments()).add(mean, var, count)
     for norm, moments in found.items():

@@ -23,13 +23,14 @@ from ..errors import CheckpointError, SettingError
 from ..metrics import Scores
 from ..models import Network, check_network
 from ..prediction.evaluate import evaluate
+from ..runtime.distributed import Communicator
 from ..runtime.progress import TrainingProgress, hidden, say
 from ..weights.checkpoint import Checkpoint
 from .batchnorm_statistics import recompute_statistics
 from .recipes import Recipe, recipe_for
 from .run_folder import SCORE_COLUMNS, RunFolder, has_stalled
 from .signals import stop_requests
-from .training_step import TrainingStep, check_training, describe_divergence
+from .training_step import TrainingStep, check_ranks, check_training, describe_divergence
 from .weight_average import WeightAverage
 
 
@@ -70,6 +71,7 @@ def fit(
     run: RunFolder | None = None,
     progress: bool = True,
     on_epoch: Callable[[list[dict[str, float]]], None] | None = None,
+    communicator: Communicator | None = None,
 ) -> TrainingResult:
     """Train a network in place.
 
@@ -94,6 +96,8 @@ def fit(
 
             Scores are NaN in epochs without validation. An error in this function ends the training after the epoch,
             which is saved before.
+        communicator: connects the processes that share each batch. All of them call `fit` with the same arguments, and
+            the reduction of the recipe must be tree. Only rank 0 writes to the folder and calls `on_epoch`.
 
     Raises:
         NonFiniteError: the loss or a gradient is not finite. Earlier checkpoints are kept.
@@ -103,31 +107,33 @@ def fit(
     runtime.keep_freed_memory()
     check_network(model)
     check_dataset(data)
-    recipe = recipe or recipe_for(data)
-    with hidden(not progress):
-        return _Training(model, data, val, recipe, run, on_epoch).run()
+    recipe, ranks = recipe or recipe_for(data), communicator or Communicator()
+    with hidden(not progress or ranks.rank > 0):
+        return _Training(model, data, val, recipe, run, on_epoch, ranks).run()
 
 
 class _Training:
     """The state and the steps of a single call of `fit`."""
 
     def __init__(self, model: Network, data: Dataset, val: Dataset | None, recipe: Recipe, run: RunFolder | None,
-                 on_epoch: Callable[[list[dict[str, float]]], None] | None) -> None:  # fmt: skip
-        self.model, self.data, self.val, self.recipe, self.folder = model, data, val, recipe, run
+                 on_epoch: Callable[[list[dict[str, float]]], None] | None, ranks: Communicator) -> None:  # fmt: skip
+        self.model, self.data, self.val, self.recipe, self.ranks = model, data, val, recipe, ranks
         check_training(model, data, val, recipe)
+        check_ranks(ranks, data, recipe)
+        self.folder, self.plan_began = run if ranks.rank == 0 else None, run.plan_began if run else 0
         if val is None and recipe.patience is not None:
             raise SettingError("patience: there are no validation pictures to wait for. Pass val, or patience=None.")
-        self.on_epoch = on_epoch or (lambda history: None)
+        self.on_epoch = on_epoch if on_epoch and ranks.rank == 0 else lambda _: None
         model.freeze("encoder" if recipe.freeze_encoder else None)
         self.rng = np.random.default_rng(recipe.seed)
         self.augment = Augment(recipe.flip, recipe.scale, recipe.color_jitter)
         self.batches_per_epoch = num_batches(data, recipe.batch_size)
         self.epochs = recipe.num_epochs(self.batches_per_epoch)
         total = self.epochs * self.batches_per_epoch
-        if run and run.input is None and (pictures := TrainingPictures.of(data)):
-            run.input = asdict(pictures)
+        if self.folder and self.folder.input is None and (pictures := TrainingPictures.of(data)):
+            self.folder.input = asdict(pictures)
         last = run.path / "last.safetensors" if run else None
-        self.training_step = TrainingStep(model, data, recipe, total, last)
+        self.training_step = TrainingStep(model, data, recipe, total, last, ranks)
         self.average = WeightAverage(model, recipe.weight_average)
         self.state = Progress(self.rng.bit_generator.state)  # type: ignore[arg-type]
         if run and run.resumed:
@@ -144,7 +150,8 @@ class _Training:
         self.saved = False  # whether a stopped run is saved
         self.began = time.perf_counter() - self.state.seconds
         validations = sum(self._is_validated(epoch) for epoch in range(self.state.epoch, self.epochs + 1))
-        left = {"training": steps, "validating": validations * len(val or ()),
+        self.turns = -(-len(val or ()) // ranks.size)  # of a validation
+        left = {"training": steps, "validating": validations * self.turns,
                 "saving": self.epochs + 1 - self.state.epoch}  # fmt: skip
         if passes := sum(self._has_statistics(epoch) for epoch in range(self.state.epoch, self.epochs + 1)):
             left["statistics"] = passes * self.batches_per_epoch
@@ -179,8 +186,7 @@ class _Training:
         return TrainingResult(p.history, self.scores, p.void_batches, p.seconds, stalled, self._divergence())
 
     def _has_stalled(self) -> bool:
-        since = self.folder.plan_began if self.folder else 0
-        return has_stalled(self.state.history, self.recipe.patience, since)
+        return has_stalled(self.state.history, self.recipe.patience, self.plan_began)
 
     def _train(self) -> None:
         if self.folder:
@@ -188,14 +194,15 @@ class _Training:
         while self.state.epoch <= self.epochs and not self._has_stalled():
             self._train_epoch()
             self._end_epoch()
-            if self.requests.stop:  # Ctrl-C was pressed while the checkpoints were written
+            if self._must_stop():  # Ctrl-C was pressed while the checkpoints were written
                 self._save_and_stop()
 
     def _train_epoch(self) -> None:
         p, recipe = self.state, self.recipe
         self.average.restore()
         self.progress.begin("training", p.epoch)
-        settings: dict[str, Any] = {"size": recipe.size, "rng": self.rng, "augment": self.augment, "start": p.batch}
+        settings: dict[str, Any] = {"size": recipe.size, "rng": self.rng, "augment": self.augment, "start": p.batch,
+                                    "own": self.ranks.share}  # fmt: skip
         for images, labels in batches(self.data, recipe.batch_size, **settings):
             if self.training_step.is_void(labels):
                 p.void_batches += 1
@@ -211,8 +218,12 @@ class _Training:
             p.step += 1
             p.batch += 1
             self.progress.advance()
-            if self.requests.stop:
+            if self._must_stop():
                 self._save_and_stop()
+
+    def _must_stop(self) -> bool:
+        """Return whether a process was asked to stop. All of them then stop after the same step."""
+        return self.ranks.any(self.requests.stop)
 
     def _end_epoch(self) -> None:
         p, recipe = self.state, self.recipe
@@ -220,7 +231,8 @@ class _Training:
         if self._has_statistics(p.epoch):
             self.progress.begin("statistics", p.epoch, self.batches_per_epoch)
             recompute_statistics(self.model, self.data, size=recipe.size, batch_size=recipe.batch_size,
-                                 progress=self._until_stopped)  # fmt: skip
+                                 progress=self._until_stopped,
+                                 communicator=self.ranks if recipe.reduction == "tree" else None)  # fmt: skip
         rate = recipe.learning_rate * self.training_step.rate_factor(p.step - 1)
         loss = p.loss_sum / p.loss_count if p.loss_count else 0.0  # the mean over the batches that were not void
         row = {"epoch": p.epoch, "train_loss": loss, "learning_rate": rate}
@@ -275,13 +287,14 @@ class _Training:
         return (averaged or may_be_last) and self.val is not None and self._is_validated(epoch)
 
     def _evaluate(self, epoch: int, val: Dataset) -> Scores:
-        self.progress.begin("validating", epoch, len(val))
-        return evaluate(self.model, val, **self.recipe.prediction, progress=self._until_stopped)
+        self.progress.begin("validating", epoch, self.turns)
+        settings: dict[str, Any] = {"progress": self._until_stopped, "communicator": self.ranks}
+        return evaluate(self.model, val, **self.recipe.prediction, **settings)
 
     def _until_stopped(self, samples: Iterable[Any]) -> Iterator[Any]:
         """Allow stopping during the work at the end of an epoch, which a resumed run repeats."""
         for sample in samples:
-            if self.requests.stop:
+            if self._must_stop():
                 self._save_and_stop()
             yield sample
             self.progress.advance()

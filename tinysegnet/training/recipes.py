@@ -77,6 +77,9 @@ class Recipe:
     """Epochs between validations. The last epoch is always validated."""
     patience: int | None = None
     """Stop after this many validations without a better mIoU. Default: train all epochs."""
+    reduction: Literal["batch", "tree"] = "batch"
+    """How sums over a batch are added: all pictures at once, or picture by picture in a fixed tree. With tree, the bits
+    of a run do not depend on the number of processes (--distributed)."""
     seed: int = 0
     """Seed of the order of the pictures, the augmentation and the dropout masks."""
     freeze_encoder: bool = False

@@ -11,7 +11,8 @@ from ..data import Dataset
 from ..data.class_weights import count_pixels, median_frequency_weights, sqrt_median_frequency_weights
 from ..errors import SettingError
 from ..models import Network
-from ..ops import DICE_LOSS, FOCAL_LOSS, SIGMOID_CROSS_ENTROPY, SOFTMAX_CROSS_ENTROPY
+from ..ops import DICE_LOSS, FOCAL_LOSS, SIGMOID_CROSS_ENTROPY, SOFTMAX_CROSS_ENTROPY, dice_of_parts, dice_parts
+from ..runtime.distributed import Communicator, SplitBatch
 from ..runtime.progress import track
 from .recipes import Recipe
 
@@ -32,12 +33,14 @@ def check_loss_fits(model: Network, recipe: Recipe) -> None:
 class TrainingLoss:
     """The loss of a recipe, one op or the sum of two. `guess` is its value for equal probabilities of all classes."""
 
-    def __init__(self, model: Network, data: Dataset, recipe: Recipe) -> None:
+    def __init__(self, model: Network, data: Dataset, recipe: Recipe, communicator: Communicator) -> None:
         K, e, loss = max(2, data.palette.num_classes), recipe.label_smoothing, recipe.loss
+        self._num_classes = K
         self.class_weights: np.ndarray | None = None
         entropy, self.guess, self._terms = math.log(K), 0.0, list[tuple[Callable, Callable]]()
         if recipe.class_weights != "none":
-            given, counts = recipe.class_weights, count_pixels(data, progress=track("computing class weights"))
+            given, progress = recipe.class_weights, track("computing class weights")
+            counts = count_pixels(data, progress=progress, communicator=communicator)
             weights = np.array(given) if isinstance(given, tuple) else _WEIGHTS[given](counts)
             if not weights[counts.pixels > 0].any():
                 raise SettingError(f"class_weights: {data.name} shows only classes of weight 0, so nothing would be "
@@ -67,3 +70,30 @@ class TrainingLoss:
         """Return the gradient of the loss with respect to the logits."""
         gradients = (backward(1.0, cache) for (_, backward), cache in zip(self._terms, caches, strict=True))
         return reduce(np.add, gradients)
+
+    def of_pictures(self, logits: list[np.ndarray], labels: np.ndarray, ignore_label: int | None,
+                    batch: SplitBatch) -> tuple[float, list[np.ndarray]]:  # fmt: skip
+        """Return the loss of the whole batch, and the gradients of the logits of each picture of this rank.
+
+        A mean over labelled pixels is the sum of the pictures' means, weighted with their shares of these pixels.
+        """
+        counts = [np.array([np.count_nonzero(own != ignore_label)]) for own in labels]
+        divisor = max(1, batch.total(counts, np.empty(1, np.int64))[0])
+        loss, gradients = 0.0, []
+        for forward, backward in self._terms:
+            losses, caches = [], list[Any]()
+            for x, y in zip(logits, labels, strict=True):
+                own, cache = forward(x, y[None], ignore_label=ignore_label)
+                losses.append(own)
+                caches.append(cache)
+            shares = [float(count[0] / divisor) for count in counts]
+            if forward is DICE_LOSS.forward:  # a ratio of sums over the batch
+                total = batch.total([dice_parts(cache) for cache in caches], np.empty((3, self._num_classes)))
+                value, fields = dice_of_parts(total)
+                shares, caches = [1.0] * len(caches), [cache._replace(**fields) for cache in caches]
+            else:
+                weighted = [np.array([share * float(own)]) for share, own in zip(shares, losses, strict=True)]
+                value = batch.total(weighted, np.empty(1))[0]
+            loss += float(value)
+            gradients.append([backward(share, cache) for share, cache in zip(shares, caches, strict=True)])
+        return loss, [reduce(np.add, terms) for terms in zip(*gradients, strict=True)]

@@ -14,12 +14,15 @@ import numpy as np
 from ..data import Dataset, check_dataset, num_batches, read_sample
 from ..errors import DataError, NonFiniteError, SettingError
 from ..models import Network
+from ..models.picture_passes import backward_pictures, batch_tape, forward_pictures
+from ..runtime.distributed import Communicator, SplitBatch
 from . import optim
 from .optim import schedule
 from .recipes import Recipe
 from .training_loss import TrainingLoss, check_loss_fits
 
 PATIENCE = 3  # epochs; the first steps at a high learning rate may be worse than guessing
+NOWHERE = "in the loss itself"
 EXPLODED = 24  # then an average pixel's true class has a probability below K^-24; float32's rounding unit is 2^-24
 
 
@@ -41,20 +44,35 @@ def check_training(model: Network, data: Dataset, val: Dataset | None, recipe: R
         raise DataError(f"{data.name}: no pixel is labelled. Check the label maps.")
 
 
+def check_ranks(communicator: Communicator, data: Dataset, recipe: Recipe) -> None:
+    """Wait for all processes. Raise SettingError unless they can share the batches of this recipe."""
+    if len(set(communicator.allgather((recipe, len(data))))) > 1:
+        raise SettingError("the processes have different settings or data. Start all of them with the same command.")
+    if communicator.size == 1:
+        return
+    if recipe.reduction != "tree":
+        raise SettingError(f"{communicator.size} processes need reduction tree, but the recipe has {recipe.reduction}.")
+    largest = -(-len(data) // num_batches(data, recipe.batch_size))
+    if communicator.size > largest:
+        raise SettingError(f"{communicator.size} processes cannot share batches of {largest}, because each needs a "
+                           f"picture. Start at most {largest}, or choose a larger batch_size.")  # fmt: skip
+
+
 class TrainingStep:
     """The training step of a recipe, with its optimizer and its loss on `data`.
 
     Args:
         total_steps: number of steps of the whole training run, for the schedule.
         checkpoint: the file that an error about non-finite values recommends, or None if nothing is saved.
+        communicator: connects the processes that share each batch; the default is one process.
     """
 
-    def __init__(
-        self, model: Network, data: Dataset, recipe: Recipe, total_steps: int, checkpoint: Path | None
-    ) -> None:
+    def __init__(self, model: Network, data: Dataset, recipe: Recipe, total_steps: int, checkpoint: Path | None,
+                 communicator: Communicator | None = None) -> None:  # fmt: skip
         self.model, self.recipe, self.checkpoint = model, recipe, checkpoint
+        self.communicator = communicator or Communicator()
         self.ignore_label = data.palette.ignore_label
-        self.loss = TrainingLoss(model, data, recipe)
+        self.loss = TrainingLoss(model, data, recipe, self.communicator)
         self.class_weights, self.guess = self.loss.class_weights, self.loss.guess
         self.steps_per_epoch = num_batches(data, recipe.batch_size)
         self.optimizer = make_optimizer(model, recipe)
@@ -68,16 +86,28 @@ class TrainingStep:
     def run(self, images: np.ndarray, labels: np.ndarray, step: int) -> tuple[float, np.ndarray]:
         """Train on images (N, H, W, 3) float32 in 0..255 and labels (N, H, W) uint8. Steps are counted from 0.
 
-        Returns the loss, and the logits (N, H, W, num_classes) before the update. Raises NonFiniteError if the loss or
-        a gradient is not finite.
+        If several processes share the batch, each gives its own pictures.
+
+        Returns the loss of the whole batch, and the logits (N, H, W, num_classes) before the update. Raises
+        NonFiniteError if the loss or a gradient is not finite.
         """
         # the dropout masks depend only on the seed and the step, so that a resumed run draws the same masks
-        self.model.reseed(self.recipe.seed, step)
-        logits = self.model.forward(images, training=True)
-        loss, caches = self.loss.forward(logits, labels, self.ignore_label)
-        if not np.isfinite(loss):
-            raise self._not_finite(f"the loss is {loss}", step, _first_bad_layer(self.model, images))
-        self.model.backward(self.loss.backward(caches), input_gradient=False)
+        seed = self.recipe.seed, step
+        if self.recipe.reduction == "tree":
+            batch = SplitBatch.of_own(self.communicator, len(images))
+            tape = batch_tape(batch, seed)
+            outputs = forward_pictures(self.model, images, tape)
+            loss, dlogits = self.loss.of_pictures(outputs, labels, self.ignore_label, batch)
+            self._check_loss(loss, step, images)
+            backward_pictures(self.model, dlogits, tape, batch)
+            none = np.empty((0, *labels.shape[1:], self.model.config["num_classes"]), self.model.dtype)
+            logits = np.concatenate([none, *outputs])
+        else:
+            self.model.reseed(*seed)
+            logits = self.model.forward(images, training=True)
+            loss, caches = self.loss.forward(logits, labels, self.ignore_label)
+            self._check_loss(loss, step, images)
+            self.model.backward(self.loss.backward(caches), input_gradient=False)
         bad = _first_bad(self.model.named_gradients())
         if bad:
             raise self._not_finite("a gradient is not finite", step, f"first in {bad}")
@@ -86,7 +116,13 @@ class TrainingStep:
 
     def is_void(self, labels: np.ndarray) -> bool:
         """Return whether no pixel is labelled. The gradient is then 0, so a step would only decay the weights."""
-        return bool((labels == self.ignore_label).all())
+        return not self.communicator.any((labels != self.ignore_label).any())
+
+    def _check_loss(self, loss: float, step: int, images: np.ndarray) -> None:
+        if not np.isfinite(loss):
+            found = self.communicator.allgather(_first_bad_layer(self.model, images))
+            where = next((layer for layer in found if layer != NOWHERE), NOWHERE)
+            raise self._not_finite(f"the loss is {loss}", step, where)
 
     def _not_finite(self, what: str, step: int, where: str) -> NonFiniteError:
         there = self.checkpoint and self.checkpoint.exists()
@@ -132,11 +168,13 @@ def _first_bad_layer(model: Network, images: np.ndarray) -> str:
     if bad:
         return f"first in {bad}"
     x = images
+    if not len(x):
+        return NOWHERE
     for name, layer in copy.deepcopy(model.layers).items():  # a copy, because training=True updates running statistics
         x = layer.forward(x, training=True)
         if not np.isfinite(x).all():
             return f"first in the output of {name}"
-    return "in the loss itself"
+    return NOWHERE
 
 
 def _first_bad(named: optim.Named) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import SettingError
+from .tree import share
 
 
 class Communicator:
@@ -33,6 +34,10 @@ class Communicator:
     def alltoall_arrays(self, arrays: Sequence[np.ndarray], counts: Sequence[int]) -> list[np.ndarray]:
         """Send arrays[r] to rank r, and return what the ranks sent to this one, with these numbers of elements."""
         return list(arrays)
+
+    def share(self, count: int) -> range:
+        """Return this rank's pictures of a batch of `count`."""
+        return share(count, self.rank, self.size)
 
     def any(self, condition: Any) -> bool:
         """Return whether the condition holds on any rank."""

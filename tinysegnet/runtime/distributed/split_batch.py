@@ -26,6 +26,11 @@ class SplitBatch:
         self._nodes = [subtrees(own.start, own.stop, count) for own in shares]  # by rank
         self.nodes = self._nodes[communicator.rank]
 
+    @classmethod
+    def of_own(cls, communicator: Communicator, own: int) -> SplitBatch:
+        """Return the division of a batch of which this rank has `own` pictures."""
+        return cls(communicator, sum(communicator.allgather(own)))
+
     def total(self, arrays: list[np.ndarray], like: np.ndarray, add: Callable = np.add) -> np.ndarray:
         """Return the sum over the pictures of all ranks, given one array per picture of this rank.
 
