@@ -9,7 +9,7 @@ import pytest
 from forms import amount
 
 from tinysegnet import ops, runtime
-from tinysegnet.ops import conv
+from tinysegnet.ops import conv, synchronized_batchnorm
 from tinysegnet.training import optim
 
 
@@ -21,6 +21,8 @@ def ops_run_as(name):
             for op in ops.REGISTRY.values():
                 _choose(patch, op.forward, op.variants[name].forward)
                 _choose(patch, op.backward, op.variants[name].backward)
+            for part in (ops.picture_moments, ops.gradient_sums, ops.input_gradient):
+                _choose(patch, part, getattr(synchronized_batchnorm, f"{part.__name__}_{name}"))
             _choose(patch, ops.conv2d_inference, getattr(conv, f"conv2d_inference_{name}"))
             for update in ("_sgd", "_adam"):
                 patch.setattr(optim, update, getattr(optim, f"{update}_{name}"))

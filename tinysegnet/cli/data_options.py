@@ -13,6 +13,7 @@ from cyclopts import Group, Parameter
 from ..errors import DataError
 from ..runtime.progress import track
 from ..runtime.settings import convert_fields
+from .distributed_job import ranks_of_command
 from .options import check_folder
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def load_splits(
     data: str, splits: tuple[str, ...], limit: int | None = None, labels: LabelOptions = LabelOptions()
 ) -> list[Dataset]:
     """Load splits of at most `limit` pictures each. Toy scenes are drawn, and every label map of a folder is checked.
+    Several processes share the checks.
 
     Warns about repeated pictures and doubtful rotations. Raises DataError with the number of bad files in all splits.
     """
@@ -78,14 +80,17 @@ def load_splits(
     from ..data.duplicates import shared_pictures
     from ..data.pair_statistics import doubtful_rotations
 
+    ranks = ranks_of_command()
     opened = [labels.open(data, split) for split in splits]
     selected = [labels.select(dataset) for dataset in opened]  # an unknown class is refused before files are read
-    problems = [p for dataset in opened if isinstance(dataset, Folder) for p in find_problems(dataset, limit)]
+    own = [p for dataset in opened if isinstance(dataset, Folder)
+           for p in find_problems(dataset, limit, slice(ranks.rank, None, ranks.size))]  # fmt: skip
+    problems = [problem for found in ranks.allgather(own) for problem in found]
     if problems:
         count = f"{data}: files that cannot be used: {len(problems)}"
         raise DataError(f"{count}. {problems[0].text} List all: tinysegnet data check {shlex.quote(data)}"
                         + labels.written())  # fmt: skip
-    folders = [dataset for dataset in opened if isinstance(dataset, Folder)]
+    folders = [dataset for dataset in opened if isinstance(dataset, Folder)] if ranks.rank == 0 else []
     for line in (*shared_pictures(folders), *doubtful_rotations(folders)):
         warnings.warn(line, UserWarning, stacklevel=2)
     if limit is None and data != "toy":
@@ -106,7 +111,8 @@ def data_name(data: str) -> str:
     return "toy scenes" if data == "toy" else data
 
 
-def find_problems(folder: Folder, limit: int | None = None) -> list[Problem]:
-    """Return the files of a split that cannot be used. At most `limit` pictures are checked, with a progress bar."""
+def find_problems(folder: Folder, limit: int | None = None, own: slice = slice(None)) -> list[Problem]:
+    """Return the files of a split that cannot be used. Of the first `limit` pictures, the `own` ones are checked, with
+    a progress bar."""
     bar = track("checking pictures")
-    return folder.problems(progress=lambda indices: bar(indices[:limit]))
+    return folder.problems(progress=lambda indices: bar(indices[:limit][own]))

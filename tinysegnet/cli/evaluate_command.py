@@ -16,6 +16,7 @@ from ..errors import DataError, SettingError
 from ..files import as_csv, write_atomically
 from ..runtime.progress import track
 from .data_options import DataPath, LabelOptions, Labels, count_pictures, data_name, load_splits
+from .distributed_job import Distributed, ranks_of_command
 from .options import CheckpointPath, Json, OutFolder, Quiet
 from .prediction_options import Options, PredictionOptions, UnfamiliarPictures
 
@@ -29,7 +30,7 @@ def run(
     checkpoint: CheckpointPath, /, *, data: DataPath | None = None, labels: Labels = LabelOptions(),
     split: str = "val", limit: PositiveInt | None = None, out: OutFolder | None = None,
     options: Options = PredictionOptions(), no_baseline: bool = False, no_boundary: bool = False,
-    as_json: Json = False, quiet: Quiet = False,
+    distributed: Distributed = False, as_json: Json = False, quiet: Quiet = False,
 ) -> int:  # fmt: skip
     """Score a trained network on labelled pictures, as a whole and for every class, at the resolution of the labels.
 
@@ -61,19 +62,24 @@ def run(
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
     labels = _label_options(checkpoint, config | loaded.training, data, labels)
+    ranks = ranks_of_command()
     (pictures,) = load_splits(data, (split,), limit, labels)
     _check_classes(loaded, pictures)
     unfamiliar = UnfamiliarPictures(loaded)
 
-    def watched(samples: Iterable[Sample]) -> Iterator[Sample]:
-        for sample in track("evaluating", len(pictures))(samples):
-            unfamiliar.add(sample.name, sample.image)
+    def watched(samples: Iterable[Sample | None]) -> Iterator[Sample | None]:
+        for sample in track("evaluating", -(-len(pictures) // ranks.size))(samples):
+            if sample:
+                unfamiliar.add(sample.name, sample.image)
             yield sample
 
     scores = evaluate(
         loaded.model, pictures, **options.resolved_for(loaded), boundary=not no_boundary, samples=options.samples,
-        rng=np.random.default_rng(0), progress=watched,
+        rng=np.random.default_rng(0), progress=watched, communicator=ranks,
     )  # fmt: skip
+    unfamiliar.gather(ranks)
+    if ranks.rank > 0:
+        return 0
     unfamiliar.warn()
     if scores.intervals is None:
         least = BLOCK * (MIN_BLOCKS - 1) + 1

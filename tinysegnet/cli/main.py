@@ -11,6 +11,7 @@ from .interrupts import EXIT_CODE, is_interrupt, leave, leave_on_interrupt
 
 __all__ = ["COMMANDS", "main"]
 
+DISTRIBUTED = ("train", "evaluate", "predict")  # the commands that several processes can share
 HELP = ("-h", "--help")
 OLD_NAMES = {"data floors": "data baselines", "--no-floor": "--no-baseline",
              "--mirror yes": "--mirror", "--mirror no": "--no-mirror", "--mirror recipe": ""}  # fmt: skip
@@ -73,11 +74,13 @@ def _run(arguments: list[str]) -> int:
 def _run_command(arguments: list[str]) -> int:
     import signal
     import warnings
+    from contextlib import nullcontext
     from functools import cache
 
     from ..runtime import announce_compiling
     from ..runtime.progress import hidden, say
     from ..training.signals import signal_handler
+    from .distributed_job import check_alone, distributed_job
     from .parser import parse
 
     say_once = cache(say)
@@ -86,8 +89,12 @@ def _run_command(arguments: list[str]) -> int:
     # A KeyboardInterrupt lets commands remove half-written files. A SIGINT that nohup ignores stays ignored.
     numbers = [signal.SIGTERM, *([signal.SIGINT] if signal.getsignal(signal.SIGINT) == leave else [])]
     handler = signal_handler(signal.default_int_handler, *numbers)
-    quiet = bound.arguments.get("quiet", getattr(bound.arguments.get("options"), "quiet", False))
-    with handler, hidden(quiet), warnings.catch_warnings():
+    quiet, distributed = (bound.arguments.get(name, getattr(bound.arguments.get("options"), name, False))
+                          for name in ("quiet", "distributed"))  # fmt: skip
+    if arguments[0] in DISTRIBUTED and not distributed:
+        check_alone()
+    job = distributed_job() if distributed else nullcontext()
+    with handler, hidden(quiet), warnings.catch_warnings(), job:
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = lambda message, *where, **more: say_once(f"warning: {str(message).splitlines()[0]}")
         return command(*bound.args, **bound.kwargs) or 0

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from unicodedata import normalize
 
 from cyclopts import Parameter
@@ -15,9 +16,14 @@ from ..errors import SettingError, TinySegNetError
 from ..files import write_atomically
 from ..runtime.progress import say, track
 from .data_options import PaletteChoice
+from .distributed_job import Distributed, ranks_of_command
 from .options import CheckpointPath, OutFolder, Quiet, Switch
 from .predict_video import Video, VideoOptions, predict_videos
 from .prediction_options import FACTOR, Options, PredictionOptions, UnfamiliarPictures
+
+if TYPE_CHECKING:
+    from ..prediction.segment_files import Outcome
+    from ..runtime.distributed import Communicator
 
 Jobs = Annotated[int, Parameter(validator=Number(gte=1, lte=64))]
 OLD_SUFFIXES = ("_doubt",)  # written by version 0.1
@@ -28,7 +34,7 @@ def run(
     checkpoint: CheckpointPath, images: Annotated[tuple[Path, ...], Parameter(name="IMAGE")] = (), /, *,
     out: OutFolder, scale: Annotated[float, FACTOR] = 1.0, options: Options = PredictionOptions(), gif: bool = False,
     probabilities: bool = False, palette: PaletteChoice = "own", full_size: bool = False, tiles: Switch | None = None,
-    jobs: Jobs = 1, video: Video = VideoOptions(), quiet: Quiet = False,
+    jobs: Jobs = 1, distributed: Distributed = False, video: Video = VideoOptions(), quiet: Quiet = False,
 ) -> int:  # fmt: skip
     """Segment pictures of any size, and write STEM_overlay.png, STEM_colours.png and STEM_labels.png for each. Segment
     videos, and write STEM_overlay.mp4 for each.
@@ -55,12 +61,15 @@ def run(
         jobs: The number of processes, which share the processor's cores. The results do not depend on it.
     """
     from .. import viz
-    from ..prediction.segment_files import SUFFIXES, Outcome, PictureTask, Segmenter, SegmentSettings, segment_files
+    from ..prediction.segment_files import SUFFIXES, PictureTask, Segmenter, SegmentSettings, segment_files
 
     if tiles and options.samples:
         raise SettingError("tiles and samples cannot be combined: samples use the whole picture. Give one of the two")
     paths, videos = _files(images, out)
-    sources = video.sources(videos, gif=gif, probabilities=probabilities)
+    sources, ranks = video.sources(videos, gif=gif, probabilities=probabilities), ranks_of_command()
+    for what, given in (("--jobs", jobs > 1), ("--gif", gif), ("videos", bool(sources))):
+        if distributed and given:
+            raise SettingError(f"--distributed and {what} cannot be combined. Leave out one of the two")
     loaded = options.open(checkpoint, palette)
     out.mkdir(parents=True, exist_ok=True)
     averaging = options.resolved_for(loaded)
@@ -85,11 +94,12 @@ def run(
 
         outcomes = segment_in_processes(tasks, settings, jobs, finished)
     else:
-        outcomes = segment_files(tasks, segmenter, finished)
+        outcomes = segment_files(tasks[ranks.rank :: ranks.size], segmenter, finished)
+    shown = track("predicting", -(-len(paths) // ranks.size))(outcomes)
     failed, unfamiliar = 0, UnfamiliarPictures(loaded)
     try:
         with closing(outcomes):
-            for task, overlay, error, deviation, found in track("predicting", len(paths))(outcomes):
+            for task, overlay, error, deviation, found in shown if ranks.size == 1 else _of_all(ranks, shown):
                 if isinstance(error, TinySegNetError):
                     say(f"error: {error}")
                     failed += 1
@@ -102,7 +112,7 @@ def run(
                     name = task.path.name.encode(errors="backslashreplace").decode()
                     animation.add(found.image, found.labels, name, task.number + 1)
     except KeyboardInterrupt:
-        count = f"{sum(complete)} of {len(paths)} pictures"
+        count = f"{sum(complete)} of {len(paths)} pictures" if ranks.size == 1 else "some pictures"
         say(f"{out} contains the results of {count}. The same command segments all of them.")
         raise
     if animation and animation.frames:
@@ -113,6 +123,12 @@ def run(
         codes.add(predict_videos(sources, video_stems, segmenter, video, unfamiliar))
     unfamiliar.warn()
     return codes.pop() if len(codes) == 1 else 1
+
+
+def _of_all(ranks: Communicator, outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """Return the outcomes of all processes in order."""
+    found = [outcome for own in ranks.allgather(list(outcomes)) for outcome in own]
+    return sorted(found, key=lambda outcome: outcome.task.number)
 
 
 def _files(images: tuple[Path, ...], out: Path) -> list[list[Path]]:

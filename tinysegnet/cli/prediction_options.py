@@ -17,6 +17,7 @@ from .options import Numbers
 if TYPE_CHECKING:
     import numpy as np
 
+    from ..runtime.distributed import Communicator
     from ..weights.checkpoint import Checkpoint
 
 # A larger factor could overflow before the number of pixels is checked.
@@ -82,6 +83,11 @@ class UnfamiliarPictures:
             deviation, quality = found
             self.count, self.far = self.count + 1, self.far + (deviation > FAR)
             self.farthest = max(self.farthest, (deviation, name, quality))
+
+    def gather(self, ranks: Communicator) -> None:
+        """Include the pictures of all processes."""
+        counts, far, farthest = zip(*ranks.allgather((self.count, self.far, self.farthest)), strict=True)
+        self.count, self.far, self.farthest = sum(counts), sum(far), max(farthest)
 
     def warn(self) -> None:
         """Print the warning on stderr if a picture was unlike the training pictures."""

@@ -13,6 +13,7 @@ from ..errors import DataError, SettingError, did_you_mean
 from ..runtime.settings import convert
 from ..training.recipes import Recipe, validation_interval
 from .data_options import LabelOptions, count_pictures, data_name, load_splits
+from .distributed_job import Distributed, ranks_of_command
 from .options import FilePath, OutFolder, RunFolderPath
 from .training_options import NetworkOptions
 
@@ -43,10 +44,11 @@ class Train(NetworkOptions):
     config: FilePath | None = None
     """A run's config.json, or a TOML file with names of options, whose values are the defaults of the other options."""
     resume: RunFolderPath | None = None
-    """Continue the run in this folder, with its data, network and recipe. Only --epochs, --patience, --open and
-    --quiet may be given.
+    """Continue the run in this folder, with its data, network and recipe. Only --epochs, --patience, --open,
+    --quiet and --distributed may be given.
     --epochs continues a finished run too: the learning rate follows the schedule of the longer run from this step on,
     so with --schedule constant, the weights are those of a run with as many epochs from the start."""
+    distributed: Distributed = False
     open: bool = False
     """Open the report in the web browser when it first exists. It is refreshed during the training."""
     quiet: bool = False
@@ -64,6 +66,11 @@ class Train(NetworkOptions):
             return self._resume(self.resume, settings)
         if self.name is not None:
             _check_name(self.name)
+        if self.distributed:
+            if self.minutes is not None or settings.reduction == "batch":
+                given = "--minutes" if self.minutes is not None else "--reduction batch"
+                raise SettingError(f"train: --distributed and {given} cannot be combined. Leave out one of the two")
+            settings = replace(settings, reduction="tree")
         options, recipe = self.prepared(), self.chosen_recipe(settings)
         train, val = load_splits(self.data, ("train", "val"), self.limit, self.labels)
         folder = options._folder(train, val)
@@ -71,7 +78,7 @@ class Train(NetworkOptions):
         options._describe(model, train, val)
         if recipe.freeze_encoder and self.from_ is None and self.encoder is None:
             print("note: --freeze-encoder keeps random weights, because neither --from nor --encoder is given")
-        for line in shortcomings(train, val):
+        for line in shortcomings(train, val, ranks_of_command()):
             print(f"note: {line}")
         if self.minutes is not None:
             epochs, line = epochs_within(self.minutes, model, train, val, recipe, settings.validate_every)
@@ -91,6 +98,9 @@ class Train(NetworkOptions):
         Recipe(**{name: value for name, value in plan.items() if value is not None})  # checks the numbers
         folder = RunFolder.resume(path, **plan)
         options, recipe = self._as_begun(path, folder.config)
+        if self.distributed and recipe.reduction != "tree":
+            raise SettingError(f"{path}: the run has the reduction {recipe.reduction}, and --distributed needs tree. "
+                               "Leave out --distributed, or start a new run")  # fmt: skip
         options.prepared()
         train, val = load_splits(options.data, ("train", "val"), options.limit, options.labels)
         anew = f"start a new run with --config {shlex.quote(str(path / 'config.json'))}"
@@ -152,13 +162,16 @@ def _train(folder: "RunFolder", model: "Network", train: "Dataset", val: "Datase
     from ..training.pictures import FEW_VALIDATION_PICTURES
     from .live_page import LivePage
 
+    ranks = ranks_of_command()
     epochs = recipe.num_epochs(num_batches(train, recipe.batch_size))
     live_page = LivePage(folder, train, val, epochs, browser=browser)
     try:
-        result = fit(model, train, val, recipe=recipe, run=folder, on_epoch=live_page)
+        result = fit(model, train, val, recipe=recipe, run=folder, on_epoch=live_page, communicator=ranks)
     except BaseException:
         live_page.stopped(f"Training has stopped. To continue it: {folder.how_to_go_on}")
         raise
+    if ranks.rank > 0:
+        return 0
     if result.stalled:
         print(result.stalled)
     if result.scores:

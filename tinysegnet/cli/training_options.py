@@ -177,7 +177,9 @@ def command(kind: Any, arguments: list[str], hidden: tuple[str, ...] = ()) -> Ca
 
 
 def _check_combinations(given: set[str]) -> None:
-    others = sorted(given - {"--resume", "--epochs", "--patience", "--quiet", "--open", "--debug", "--help"})
+    others = sorted(
+        given - {"--resume", "--epochs", "--patience", "--quiet", "--open", "--distributed", "--debug", "--help"}
+    )
     if "--resume" in given and others:
         raise SettingError(f"train --resume uses the options of the run. Leave out {others[0]}")
     for alternatives in (("--epochs", "--iterations", "--minutes"), ("--from", "--encoder")):

@@ -63,11 +63,11 @@ class BatchNorm2d(Layer):
         """Compute dx with the sums over all pictures of the batch, which are also the gradients of beta and gamma."""
         relu, both = self.op == "batchnorm2d_relu", list(zip(douts, batch.pictures, strict=True))
         like = np.empty((2, len(self.params["gamma"])), self.params["gamma"].dtype)
-        sums = [ops.gradient_sums(dout, tape.caches[self], relu=relu) for dout, tape in both]
+        sums = [np.stack(ops.gradient_sums(dout, tape.caches[self], relu=relu)) for dout, tape in both]
         dbeta, dgamma = batch.total(sums, like, np.add)
         self.grads.update(gamma=dgamma, beta=dbeta)
-        totals = dbeta, dgamma, batch.counts[self]
-        return [ops.input_gradient(dout, tape.caches.pop(self), *totals, relu=relu) for dout, tape in both], []
+        settings = {"m": batch.counts[self], "relu": relu}
+        return [ops.input_gradient(dout, tape.caches.pop(self), dbeta, dgamma, **settings) for dout, tape in both], []
 
     def observe(self, mean: np.ndarray, var: np.ndarray, count: int) -> None:
         """Move the running statistics towards the mean and biased variance of a batch of `count` pixels."""

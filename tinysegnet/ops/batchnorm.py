@@ -67,12 +67,17 @@ def batchnorm2d_forward_numpy(x, gamma, beta, *, mean=None, var=None, eps=1e-5):
     _check(x, gamma, beta, mean, var)
     from_batch = mean is None
     if from_batch:
-        mean_0 = x.mean((0, 1, 2))
-        mean = mean_0 + (x - mean_0).mean((0, 1, 2))  # the second term corrects the rounding of the first
-        var = ((x - mean) ** 2).mean((0, 1, 2))
+        mean, var = batchnorm2d_statistics_numpy(x)
     inv_std = 1 / np.sqrt(var + x.dtype.type(eps))
     out = gamma * ((x - mean) * inv_std) + beta
     return (out, mean, var), BatchNorm2dCache(x, gamma, beta, mean, inv_std, from_batch)
+
+
+def batchnorm2d_statistics_numpy(x):
+    """Return the mean (C,) and the biased variance (C,) of x (N, H, W, C)."""
+    mean_0 = x.mean((0, 1, 2))
+    mean = mean_0 + (x - mean_0).mean((0, 1, 2))  # the second term corrects the rounding of the first
+    return mean, ((x - mean) ** 2).mean((0, 1, 2))
 
 
 def batchnorm2d_backward_numpy(dout, cache):
@@ -240,20 +245,18 @@ def batchnorm2d_statistics_numba(x):
     return mean, squares.sum(0) / x.dtype.type(x.size // C) + squares_of_means / x.dtype.type(tasks)
 
 
-def gradient_sums_numba(dout, cache, relu):
-    """Return dbeta and dgamma, (C,)."""
+def gradient_sums_numba(dout, cache, *, relu=False):
+    """Compute dbeta and dgamma, (C,)."""
     x, gamma, beta, mean, inv_std, _ = cache
-    shape = _split(x)
-    tiles = np.ascontiguousarray(x).reshape(shape)
+    tiles, dout = (np.ascontiguousarray(array).reshape(_split(x)) for array in (x, dout))
     sums = np.empty((2, len(tiles), len(mean)), x.dtype)
-    per_channel = _repeat(x, shape, mean, gamma * inv_std, beta)
-    _gradient_sums(tiles, np.ascontiguousarray(dout).reshape(shape), *per_channel, relu, *sums)
+    _gradient_sums(tiles, dout, *_repeat(x, tiles.shape, mean, gamma * inv_std, beta), relu, *sums)
     dbeta, products = sums.sum(1)
     return dbeta, products * inv_std
 
 
-def input_gradient_numba(dout, cache, dbeta, dgamma, m, relu):
-    """Return dx, given the sums (C,) over all m pixels of the batch."""
+def input_gradient_numba(dout, cache, dbeta, dgamma, *, m, relu=False):
+    """Compute dx, given the sums (C,) over all m pixels of the batch."""
     x, gamma, beta, mean, inv_std, _ = cache
     shape, dout, m = _split(x), np.ascontiguousarray(dout), x.dtype.type(m)
     tiles, dx = np.ascontiguousarray(x).reshape(shape), empty_like(dout)
@@ -279,12 +282,10 @@ def _fast(relu):
     def backward(dout, cache):
         """Compute the sums in two reads, then dx in two reads and a write. ReLU's mask is recomputed from x."""
         check_dout("batchnorm2d_relu" if relu else "batchnorm2d", dout, cache.x.shape, cache.x.dtype)
-        dbeta, dgamma = gradient_sums_numba(dout, cache, relu)
-        if not cache.from_batch:
-            dx = cache.gamma * cache.inv_std * (np.where(relu_mask(cache), 0, dout) if relu else dout)
-        else:
-            dx = input_gradient_numba(dout, cache, dbeta, dgamma, dout.size // len(dbeta), relu)
-        return dx, dgamma, dbeta
+        dbeta, dgamma = gradient_sums_numba(dout, cache, relu=relu)
+        if cache.from_batch:
+            return input_gradient_numba(dout, cache, dbeta, dgamma, m=dout.size // len(dbeta), relu=relu), dgamma, dbeta
+        return cache.gamma * cache.inv_std * (np.where(relu_mask(cache), 0, dout) if relu else dout), dgamma, dbeta
 
     return Variant(forward, backward)
 

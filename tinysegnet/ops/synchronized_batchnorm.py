@@ -4,7 +4,7 @@
 and each part uses the totals:
 
     forward     picture_moments(x) -> merge_moments -> batchnorm2d_forward(x, ..., mean=mean, var=var)
-    backward    gradient_sums(dout, cache) -> add -> input_gradient(dout, cache, dbeta, dgamma, m)
+    backward    gradient_sums(dout, cache) -> add -> input_gradient(dout, cache, dbeta, dgamma, m=m)
 
 Moments are the number of pixels m, the mean, and the sum of squared deviations M from it. For two parts a and b (Chan,
 Golub & LeVeque 1979), with d = mean_b - mean_a and m = m_a + m_b:
@@ -17,20 +17,28 @@ batch, because the pixels of all pictures have contributed to mean and variance.
 
 import numpy as np
 
-from ..runtime import BACKEND
-from .batchnorm import batchnorm2d_statistics_numba, gradient_sums_numba, input_gradient_numba, relu_mask
+from .array_checks import check_dout, check_pictures
+from .batchnorm import (
+    batchnorm2d_statistics_numba,
+    batchnorm2d_statistics_numpy,
+    gradient_sums_numba,
+    input_gradient_numba,
+    relu_mask,
+)
+from .op import public_function
 
 
-def picture_moments(x):
+def picture_moments_numpy(x, *, statistics=batchnorm2d_statistics_numpy):
     """Return the moments of x (N, H, W, C): m, the mean and M per channel, (3, C) float64."""
-    if BACKEND == "numba":
-        mean, var = batchnorm2d_statistics_numba(np.ascontiguousarray(x))
-    else:
-        mean = x.mean((0, 1, 2))
-        mean = mean + (x - mean).mean((0, 1, 2))
-        var = ((x - mean) ** 2).mean((0, 1, 2))
+    check_pictures("picture_moments", x)
+    mean, var = statistics(np.ascontiguousarray(x))
     m = x.size // x.shape[3]
     return np.stack([np.full(mean.shape, m), mean, var.astype(np.float64) * m]).astype(np.float64)
+
+
+def picture_moments_numba(x):
+    """Compute the statistics in one read."""
+    return picture_moments_numpy(x, statistics=batchnorm2d_statistics_numba)
 
 
 def merge_moments(a, b):
@@ -40,18 +48,20 @@ def merge_moments(a, b):
     return np.stack([m, mean_a + d * (m_b / m), squares_a + squares_b + d**2 * (m_a * m_b / m)])
 
 
-def gradient_sums(dout, cache, *, relu=False):
-    """Return the sums dbeta and dgamma of one part, (2, C), given its cache of `batchnorm2d` or `batchnorm2d_relu`."""
-    if BACKEND == "numba":
-        return np.stack(gradient_sums_numba(dout, cache, relu))
+def gradient_sums_numpy(dout, cache, *, relu=False):
+    """Return the sums dbeta and dgamma (C,) of one part, given its cache of `batchnorm2d` or `batchnorm2d_relu`."""
+    check_dout("gradient_sums", dout, cache.x.shape, cache.x.dtype)
     dout = np.where(relu_mask(cache), 0, dout) if relu else dout
-    return np.stack([dout.sum((0, 1, 2)), (dout * ((cache.x - cache.mean) * cache.inv_std)).sum((0, 1, 2))])
+    return dout.sum((0, 1, 2)), (dout * ((cache.x - cache.mean) * cache.inv_std)).sum((0, 1, 2))
 
 
-def input_gradient(dout, cache, dbeta, dgamma, m, *, relu=False):
+def input_gradient_numpy(dout, cache, dbeta, dgamma, *, m, relu=False):
     """Return dx (N, H, W, C) of one part, given the totals dbeta and dgamma (C,) of a batch with m pixels."""
-    if BACKEND == "numba":
-        return input_gradient_numba(dout, cache, dbeta, dgamma, m, relu)
-    dout = np.where(relu_mask(cache), 0, dout) if relu else dout
-    x_hat = (cache.x - cache.mean) * cache.inv_std
-    return (cache.gamma * cache.inv_std * (dout - dbeta / m - x_hat * (dgamma / m))).astype(dout.dtype)
+    check_dout("input_gradient", dout, cache.x.shape, cache.x.dtype)
+    dout, x_hat = np.where(relu_mask(cache), 0, dout) if relu else dout, (cache.x - cache.mean) * cache.inv_std
+    return cache.gamma * cache.inv_std * (dout - dbeta / m - x_hat * (dgamma / m))
+
+
+picture_moments = public_function("picture_moments", numpy=picture_moments_numpy, numba=picture_moments_numba)
+gradient_sums = public_function("gradient_sums", numpy=gradient_sums_numpy, numba=gradient_sums_numba)
+input_gradient = public_function("input_gradient", numpy=input_gradient_numpy, numba=input_gradient_numba)

@@ -5,6 +5,7 @@ from typing import Any
 
 from ..data import Dataset
 from ..data.class_weights import PixelCounts, count_pixels
+from ..runtime.distributed import Communicator
 
 FEW_VALIDATION_PICTURES = 5  # with fewer, scores are uncertain
 
@@ -15,9 +16,9 @@ def fingerprint(data: Dataset) -> dict[str, Any]:
     return {"count": len(data), "sha256": hashlib.sha256(names.encode(errors="backslashreplace")).hexdigest()}
 
 
-def shortcomings(train: Dataset, val: Dataset) -> list[str]:
+def shortcomings(train: Dataset, val: Dataset, communicator: Communicator | None = None) -> list[str]:
     """Return what the pictures lack, in one line per kind, for example a class without a training picture."""
-    counts, val_counts = count_pixels(train), count_pixels(val)
+    counts, val_counts = (count_pixels(data, communicator=communicator) for data in (train, val))
     lines = [
         _line("in no training picture, so it will not be learned", counts, counts.images == 0),
         _line("in only one training picture, so it will hardly be learned", counts, counts.images == 1),

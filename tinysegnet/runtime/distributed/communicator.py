@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -49,6 +51,7 @@ class MPICommunicator(Communicator):
 
     def __init__(self, comm: Any) -> None:
         self.comm, self.rank, self.size = comm, comm.Get_rank(), comm.Get_size()
+        self._ends = comm.Dup()  # apart from all other messages, which may be in any state when a rank fails
 
     def allgather(self, value):
         return self.comm.allgather(value)
@@ -62,6 +65,33 @@ class MPICommunicator(Communicator):
         received = np.empty(sum(counts), arrays[0].dtype)
         self.comm.Alltoallv((np.concatenate(arrays), [len(array) for array in arrays]), (received, counts))
         return np.split(received, np.cumsum(counts)[:-1])
+
+    def threads(self) -> int:
+        """Return the number of processor cores that this rank may use, divided by the ranks that may use them too."""
+        from mpi4py import MPI
+
+        cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+        others = self.comm.Split_type(MPI.COMM_TYPE_SHARED).allgather(cores)  # the ranks on this machine
+        return max(1, len(cores) // sum(not cores.isdisjoint(other) for other in others))
+
+    def all_arrive(self, seconds: float) -> bool:
+        """Wait until all ranks have called this, at most so many seconds, and return whether they have."""
+        request, end = self._ends.Ibarrier(), time.monotonic() + seconds
+        while not request.Test():
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.02)
+        return True
+
+    def finalize(self) -> None:
+        """End MPI, after which the process may exit at once."""
+        from mpi4py import MPI
+
+        MPI.Finalize()
+
+    def abort(self, code: int) -> None:
+        """End all ranks."""
+        self.comm.Abort(code)
 
 
 def open_mpi() -> MPICommunicator:
