@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from backends import numpy_in_the_short_form  # noqa: F401
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "examples" / "scaling.py"
