@@ -245,6 +245,7 @@ def my_print(array):
     return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()[:8]
 
 
+# %%
 for count in (1, 2, 3, 4, 6, 12):
     print(f"{count:2} ranks: {my_print(my_running_sum([my_running_sum(own) for own in np.split(rows, count)]))}")
 
