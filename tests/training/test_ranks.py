@@ -61,13 +61,13 @@ def train(communicator, val, recipe=RECIPE, name="tiny", folder=None):
     return {key: array.tobytes() for key, array in model.state().items()}, str(rows), result.scores.confusion.tolist()
 
 
-@pytest.mark.parametrize("kind", amount(["tiny", "dropout", "dice"], KINDS))
+@pytest.mark.parametrize("kind", amount(["dice"], KINDS))
 def test_the_bits_do_not_depend_on_the_ranks(kind, val):
     name, settings = KINDS[kind]
     recipe = dataclasses.replace(RECIPE, **settings)
     alone = train(Communicator(), val, recipe, name)
     assert train(None, val, recipe, name) == alone
-    for ranks in amount((3, 4), (2, 3, 4)):
+    for ranks in amount((3,), (2, 3, 4)):
         assert run_ranks(ranks, lambda communicator: train(communicator, val, recipe, name)) == [alone] * ranks
 
 
@@ -140,7 +140,7 @@ def whole(tmp_path_factory, val):
 
 
 # The looks are: one per step, one per turn of a validation (two turns with two ranks), and one after each epoch.
-@pytest.mark.parametrize("look", amount([2, 4], range(1, 2 * (3 + 2 + 1) + 1)))
+@pytest.mark.parametrize("look", amount([4], range(1, 2 * (3 + 2 + 1) + 1)))
 def test_a_run_stopped_on_one_rank_resumes_with_other_ranks(tmp_path, val, whole, monkeypatch, look):
     """Two ranks train until one of them is asked to stop. Four ranks continue, and end with the same bits."""
     asked = threading.local()
@@ -157,8 +157,7 @@ def test_a_run_stopped_on_one_rank_resumes_with_other_ranks(tmp_path, val, whole
     with monkeypatch.context() as patch:
         patch.setattr(loop, "stop_requests", requests)
         run_ranks(2, stopped)
-    if look < 12:  # after the last epoch, everything is done
-        assert arrays(tmp_path / "run") != whole or look > 9
+    assert (arrays(tmp_path / "run") == whole) == (look > 9)  # all steps are done
     run_ranks(4, lambda ranks: train(ranks, val, folder=RunFolder.resume(tmp_path / "run")))
     assert arrays(tmp_path / "run") == whole
 
@@ -170,7 +169,7 @@ def test_all_ranks_report_the_same_divergence():
     def diverge(communicator):
         model = ts.build("tiny", width=1 / 16)
         model.layers["classifier"].params["bias"][0] = np.inf
-        with pytest.raises(NonFiniteError) as caught:
+        with pytest.raises(NonFiniteError) as caught, np.errstate(all="ignore"):
             fit(model, Scenes(), recipe=RECIPE, progress=False, communicator=communicator)
         return str(caught.value)
 
@@ -180,13 +179,11 @@ def test_all_ranks_report_the_same_divergence():
 
 
 def test_the_layer_of_a_divergence_is_known_on_all_ranks():
-    """Only the rank with the picture that makes the activations overflow can find the layer."""
+    """Only the rank whose picture is not finite can find the layer."""
 
     def find(communicator):
         step = TrainingStep(ts.build("tiny", width=1 / 16), Scenes(), RECIPE, 1, None, communicator)
-        step.model.layers["encoder1.conv1"].params["weight"][...] = 1e30
-        images = np.full((1, *SIZE, 3), 127.5, np.float32)  # which the network's first layer turns into 0
-        images += communicator.rank
+        images = np.full((1, *SIZE, 3), np.nan if communicator.rank == 1 else 99, np.float32)
         with pytest.raises(NonFiniteError) as caught, np.errstate(all="ignore"):
             step.run(images, np.zeros((1, *SIZE), np.uint8), 0)
         return str(caught.value)
