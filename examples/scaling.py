@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter
+from matplotlib.ticker import NullLocator, PercentFormatter
 
 import tinysegnet as ts
 from tinysegnet import layers, viz
@@ -39,12 +39,12 @@ from tinysegnet.runtime.distributed import Communicator, run_ranks
 from tinysegnet.runtime.distributed.communicator import open_mpi
 from tinysegnet.training.training_step import TrainingStep
 from tinysegnet.viz.figures import new_figure, style_axes
-from tinysegnet_lessons.figures.end_labels import PlainNumbers, label_end, spread
+from tinysegnet_lessons.figures.end_labels import label_end, spread
 
 MOMENTS, SUMS = 3 * 8, 2 * 4  # bytes per channel: count, mean and deviations in float64; two sums in float32
 MESSAGES = (1, 1 << 21)  # bytes whose times give latency and bandwidth
 RANKS = [2**k for k in range(11)]
-SIZE, WIDTH = (12.0, 4.6), 3.4  # inches of the picture, and the width of a panel
+SIZE, WIDTH = (12.0, 4.3), 3.4  # inches of the picture, and the width of a panel
 
 
 class Link(NamedTuple):
@@ -164,13 +164,12 @@ def draw(model: StepModel, batch: int, links: dict[str, Link], subtitle: str, th
 
 
 def panel(figure, number: int, ranks: list[int], title: str, what: str, theme):
-    """Add axes with the numbers of ranks on a logarithmic scale."""
+    """Add axes for these numbers of ranks; the scale of the second panel is logarithmic."""
     axes = figure.add_axes(((0.55 + 6.05 * number) / SIZE[0], 0.85 / SIZE[1], WIDTH / SIZE[0], 2.85 / SIZE[1]))
     style_axes(axes, theme, title, what)
-    axes.set(xscale="log", xlim=(ranks[0], ranks[-1]))
-    axes.xaxis.set_major_locator(FixedLocator(ranks if len(ranks) < 8 else ranks[::2]))
+    axes.set(xscale="log" if number else "linear", xlim=(ranks[0], ranks[-1]))
+    axes.set_xticks(ranks[::2] if number else ranks, [f"{n:,}" for n in (ranks[::2] if number else ranks)])
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(PlainNumbers())
     axes.set_xlabel("ranks", fontsize=9, color=theme.muted)
     return axes
 
@@ -181,7 +180,7 @@ def plot(axes, ranks: list[int], curves: dict[str, list[float]], form: str, them
     for name, ys in curves.items():
         axes.plot(ranks, ys, color=colors[name], linewidth=2, marker="o", markersize=4, clip_on=False, zorder=3)
     ends = {name: ys[-1] for name, ys in curves.items()} | others
-    axes.autoscale_view()
+    axes.set_ylim(bottom=0)
     heights = [axes.transAxes.inverted().transform(axes.transData.transform((ranks[-1], y)))[1] for y in ends.values()]
     for (name, y), at, to in zip(ends.items(), heights, spread(heights, 0.065), strict=True):
         label_end(axes, f"{name}: {form.format(y)}", colors.get(name, theme.muted), at, to, WIDTH)
