@@ -247,7 +247,7 @@ def my_print(array):
 
 # %%
 for count in (1, 2, 3, 4, 6, 12):
-    print(f"{count:2} ranks: {my_print(my_running_sum([my_running_sum(own) for own in np.split(rows, count)]))}")
+    print(f"ranks {count:2}: {my_print(my_running_sum([my_running_sum(own) for own in np.split(rows, count)]))}")
 
 # %% [markdown]
 # Training amplifies such differences, so a result could not be reproduced on another number of machines. The remedy is
@@ -282,7 +282,7 @@ my_tree_sum = grader.grade("tree_sum", my_tree_sum)
 
 # %% [markdown]
 # The library's `merge` adds siblings as long as both are known. A rank calls it with its own pictures, and then with
-# the partial sums of all ranks. 5 and 7 ranks need not divide 12:
+# the partial sums of all ranks, whose number need not divide 12:
 
 # %%
 figures.show_source(merge)
@@ -299,7 +299,7 @@ def my_sum_on(communicator):
 
 for count in (1, 2, 3, 4, 5, 6, 7, 12):
     results = run_ranks(count, my_sum_on)
-    print(f"{count:2} ranks: {results[0][0]}, partial sums per rank {[sent for _, sent in results]}")
+    print(f"ranks {count:2}: {results[0][0]}, partial sums per rank {[sent for _, sent in results]}")
     assert {result for result, _ in results} == {my_print(my_tree_sum(rows))}
 
 # %% [markdown]
@@ -320,7 +320,7 @@ def my_training_on(communicator):
 
 found = {count: run_ranks(count, my_training_on) for count in (1, 2, 3)}
 for count, prints in found.items():
-    print(f"{count} ranks: {' '.join(prints)}")
+    print(f"ranks {count}: {' '.join(prints)}")
     assert set(prints) == set(found[1])
 
 # %% [markdown]
