@@ -62,7 +62,7 @@ def main() -> None:
     for place, source in enumerate(LESSONS):
         canvas.paste(tile(source), (GAP + place % COLUMNS * (W + GAP), place // COLUMNS * step + GAP // 2))
         print(source.stem, flush=True)
-    canvas.quantize(128).save(FOLDER / "map.png", optimize=True)
+    canvas.quantize(256).save(FOLDER / "map.png", optimize=True)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from .roofline import RooflineDot, roofline_figure
 from .samples import overlays_figure, show_batch, show_labels, show_picture, show_sample, show_worst
 from .source_listing import SourceListing, show_source
 from .strip_plot import show_strip_plot
+from .sum_tree import show_sum_tree
 
 __all__ = [
     "LivePlot",
@@ -52,5 +53,6 @@ __all__ = [
     "show_sample",
     "show_source",
     "show_strip_plot",
+    "show_sum_tree",
     "show_worst",
 ]
