@@ -54,8 +54,10 @@ def _app(name: str, arguments: list[str]) -> App:
     app.register_install_completion_command()
     data = App(name="data")
     for full_name in [name] if name else COMMANDS:
-        module = f"{__package__}.{full_name.replace(' ', '_').replace('-', '_')}_command"
+        module = f"{__package__}.{full_name.replace('-', '_')}_command"
         command: Any = f"{module}:run"
+        if full_name.startswith("data "):
+            command = f"{__package__}.data_commands:{full_name.replace(' ', '_')}"
         if full_name in ("train", "find-lr"):  # their defaults depend on the arguments
             from . import training_options
 
