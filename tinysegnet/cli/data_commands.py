@@ -54,7 +54,7 @@ def data_check(
         usable = (f"they can be scored (`tinysegnet evaluate CHECKPOINT --data {shlex.quote(str(folder))} --split "
                   f"{splits[0]}`). To train, add the split {' and '.join(missing)}")  # fmt: skip
     print(max(folders, key=lambda data: data.void_occurs).description, *_table(counted), *shared_pictures(folders),
-          *rotations, *(problem.text for problem in problems), f"{sum(map(len, folders))} pairs checked: {usable}",
+          *rotations, *problems, f"{sum(map(len, folders))} pairs checked: {usable}",
           sep="\n")  # fmt: skip
     if sheet is not None and not pairs:
         print(f"{sheet}: not written, because no pair can be used", file=sys.stderr)

@@ -16,7 +16,7 @@ from ..runtime.settings import convert_fields
 from .options import check_folder
 
 if TYPE_CHECKING:
-    from ..data import Dataset, Folder, Problem
+    from ..data import Dataset, Folder
 
 PaletteChoice = Annotated[Literal["own", "safe"], Parameter(help=(
     'The colours of the classes: their own, or "safe" ones, which people with any colour vision can tell apart.'
@@ -83,7 +83,7 @@ def load_splits(
     problems = [p for dataset in opened if isinstance(dataset, Folder) for p in find_problems(dataset, limit)]
     if problems:
         count = f"{data}: files that cannot be used: {len(problems)}"
-        raise DataError(f"{count}. {problems[0].text} List all: tinysegnet data check {shlex.quote(data)}"
+        raise DataError(f"{count}. {problems[0]} List all: tinysegnet data check {shlex.quote(data)}"
                         + labels.written())  # fmt: skip
     folders = [dataset for dataset in opened if isinstance(dataset, Folder)]
     for line in (*shared_pictures(folders), *doubtful_rotations(folders)):
@@ -106,7 +106,7 @@ def data_name(data: str) -> str:
     return "toy scenes" if data == "toy" else data
 
 
-def find_problems(folder: Folder, limit: int | None = None) -> list[Problem]:
-    """Return the files of a split that cannot be used. At most `limit` pictures are checked, with a progress bar."""
+def find_problems(folder: Folder, limit: int | None = None) -> list[str]:
+    """Return a line about each bad file of a split. At most `limit` pictures are checked, with a progress bar."""
     bar = track("checking pictures")
     return folder.problems(progress=lambda indices: bar(indices[:limit]))
