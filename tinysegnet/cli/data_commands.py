@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from cyclopts.types import NonNegativeInt, PositiveInt
 
 from ..errors import SettingError
-from ..files import write_atomically
+from ..files import new_folder, write_atomically
 from ..runtime.progress import track
 from .data_options import DataPath, LabelOptions, Labels, count_pictures, data_name, find_problems, load_splits
 from .options import FilePath, FolderPath, Json, OutFolder, Quiet, Size
@@ -158,7 +158,6 @@ def data_scenes(
     from .. import viz
     from ..data import CAMVID
     from ..data.crops import write_classes
-    from ..data.new_folder import new_folder
     from ..data.toyscenes import ToyScenes
 
     scenes = ToyScenes(count, seed=seed, size=size)
