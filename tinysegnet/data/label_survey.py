@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .label_encoding import shown_colors
 from .label_files import read_label_pixels
 from .layouts import Layout
 from .pairs import inside
@@ -60,7 +59,7 @@ def _facts(path: Path, modified: int, skip_colors: bool) -> LabelFacts | None:
         values = values[..., 0]
     counts = np.bincount(values.ravel())
     numbers = np.flatnonzero(counts)[:_MOST].tolist()
-    shown, is_palette = shown_colors(stored, numbers)
+    shown, is_palette = stored.shown_colors(numbers)
     blurred = 0
     if len(numbers) > 4 and min(values.shape) >= _SMALLEST:
         edges = np.bincount(values[_looks_blurred(values)], minlength=len(counts))
