@@ -68,10 +68,13 @@ def read_pickle(stream: BinaryIO, storages: dict[str, Storage] | None = None) ->
     below: list[list[Any]] = []  # the stacks below the marks
     memo: dict[int, Any] = {}  # values for later use
     storages = {} if storages is None else storages
-    for count, (instruction, value, _) in enumerate(pickletools.genops(stream)):
+    for _ in range(MAX_INSTRUCTIONS):
+        instruction: Any = _OPCODES.get(stream.read(1))
+        if instruction is None:
+            raise ValueError("its pickle is incomplete or has an unknown instruction")
         name, items = instruction.name, list[Any]()
-        if count == MAX_INSTRUCTIONS:
-            raise CheckpointError(f"its pickle has more than {MAX_INSTRUCTIONS:,} instructions")
+        # an instruction that is refused does not read its argument
+        value = instruction.arg.reader(stream) if instruction.arg and name in _WITH_ARGUMENT else None
         if name in _TAKES:
             items = [stack.pop() for _ in range(_TAKES[name])][::-1]
         elif name in ("TUPLE", "APPENDS", "SETITEMS"):
@@ -81,8 +84,7 @@ def read_pickle(stream: BinaryIO, storages: dict[str, Storage] | None = None) ->
                 return stack.pop()
             case "PROTO" | "FRAME":
                 pass
-            case ("BININT" | "BININT1" | "BININT2" | "LONG1" | "BINFLOAT" | "BINUNICODE" | "SHORT_BINUNICODE"
-                  | "BINSTRING" | "SHORT_BINSTRING"):  # fmt: skip
+            case name if name in _VALUES:
                 stack.append(value)
             case name if name in _CONSTANTS:
                 stack.append(_CONSTANTS[name]())
@@ -125,6 +127,7 @@ def read_pickle(stream: BinaryIO, storages: dict[str, Storage] | None = None) ->
                     f"its pickle instruction {name} is refused, because tensors do not need it. No code was"
                     " run. Get the file from a source that you trust"
                 )
+    raise CheckpointError(f"its pickle has more than {MAX_INSTRUCTIONS:,} instructions")
 
 
 def _import(name: str) -> _Import:
@@ -181,6 +184,10 @@ def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tenso
     return Tensor(storage, offset, tuple(size), tuple(stride))
 
 
+_OPCODES = {opcode.code.encode("latin-1"): opcode for opcode in pickletools.opcodes}
+_VALUES = {"BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE", "BINSTRING",
+           "SHORT_BINSTRING"}  # fmt: skip
+_WITH_ARGUMENT = _VALUES | {"PROTO", "FRAME", "BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET", "GLOBAL", "INST"}
 _TAKES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3, "APPEND": 1, "SETITEM": 2, "STACK_GLOBAL": 2, "REDUCE": 2, "NEWOBJ": 2}
 _CONSTANTS: dict[str, Callable[[], Any]] = {
     "NONE": lambda: None, "NEWTRUE": lambda: True, "NEWFALSE": lambda: False, "EMPTY_TUPLE": tuple, "EMPTY_LIST": list,
