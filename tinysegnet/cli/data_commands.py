@@ -29,9 +29,8 @@ def data_check(
         sheet: A PNG file for a contact sheet of typical pairs, and of pairs that look wrong, with the reasons.
     """
     from ..data import Folder
-    from ..data.duplicates import shared_pictures
     from ..data.layouts import find_layout
-    from ..data.pair_statistics import doubtful_rotations, pair_statistics, shares, suspicious
+    from ..data.plausibility import doubtful_rotations, pair_statistics, shared_pictures, shares, suspicious
 
     if sheet is not None and sheet.suffix.lower() != ".png":
         raise SettingError(f"{sheet}: the contact sheet must be a PNG file. Give another --sheet, such as sheet.png")

@@ -75,8 +75,7 @@ def load_splits(
     Warns about repeated pictures and doubtful rotations. Raises DataError with the number of bad files in all splits.
     """
     from ..data import Folder, InMemory
-    from ..data.duplicates import shared_pictures
-    from ..data.pair_statistics import doubtful_rotations
+    from ..data.plausibility import doubtful_rotations, shared_pictures
 
     opened = [labels.open(data, split) for split in splits]
     selected = [labels.select(dataset) for dataset in opened]  # an unknown class is refused before files are read
