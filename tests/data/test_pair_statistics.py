@@ -114,7 +114,7 @@ class Boxes(list):
 @pytest.mark.parametrize("wrong", [0, 2, 3, 4])
 def test_more_than_half_of_the_turned_label_maps_must_fit_badly(monkeypatch, wrong):
     rotations = {k: None if k == 4 else Image.Transpose.ROTATE_180 for k in range(5)}
-    monkeypatch.setattr(pair_statistics, "rotation_of", lambda path: rotations[int(path.name)])
+    monkeypatch.setattr(plausibility, "rotation_of", lambda path: rotations[int(path.name)])
 
     samples = Boxes()
     for k in range(5):

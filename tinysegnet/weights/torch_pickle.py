@@ -74,7 +74,7 @@ def read_pickle(stream: BinaryIO, storages: dict[str, Storage] | None = None) ->
             raise ValueError("its pickle is incomplete or has an unknown instruction")
         name, items = instruction.name, list[Any]()
         # an instruction that is refused does not read its argument
-        value = instruction.arg.reader(stream) if instruction.arg and name in _WITH_ARGUMENT else None
+        value: Any = instruction.arg.reader(stream) if name in _WITH_ARGUMENT else None
         if name in _TAKES:
             items = [stack.pop() for _ in range(_TAKES[name])][::-1]
         elif name in ("TUPLE", "APPENDS", "SETITEMS"):
