@@ -11,7 +11,7 @@ from PIL import Image
 
 from tinysegnet.cli.data_options import load_splits
 from tinysegnet.cli.main import main
-from tinysegnet.data import CAMVID, Folder, duplicates
+from tinysegnet.data import CAMVID, Folder, plausibility
 from tinysegnet.data.palette import SAFE_COLORS
 from tinysegnet.weights import checkpoint
 
@@ -172,7 +172,7 @@ def test_shared_pictures_are_reported_by_check_and_train(tmp_path, capsys, monke
     write(tmp_path / "d", "images/{}.png", "labels/{}.png", 5)
     given = []
     monkeypatch.setattr(
-        duplicates, "shared_pictures", lambda folders: given.append(len([*folders])) or ["p0 is in both"]
+        plausibility, "shared_pictures", lambda folders: given.append(len([*folders])) or ["p0 is in both"]
     )
     assert main(["data", "check", str(tmp_path / "d")]) == 0
     assert "p0 is in both" in capsys.readouterr().out.splitlines()
