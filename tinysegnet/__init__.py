@@ -24,7 +24,7 @@ A file imports only from its own folder and from folders above it in this list.
         export/        trained networks for other programs: ONNX files, a page that runs a network
         walk/          a page that shows what a network computes, layer by layer
         bench/         benchmarks against other libraries, and a profile of a training step
-        cli/           the commands, one file each
+        cli/           the commands, one file each, and one for `tinysegnet data`
 """
 
 from .runtime.lazy_imports import import_lazily

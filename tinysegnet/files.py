@@ -1,4 +1,4 @@
-"""Functions that recognise the kind of a file by its content, and that write files atomically.
+"""Functions that recognise the kind of a file by its content, and that write files and folders atomically.
 
 A crash or a full disk must not destroy an older checkpoint. Therefore the content is written to a new file in the same
 folder and synced to the disk, and only then does the new file replace the old one.
@@ -10,11 +10,14 @@ import errno
 import io
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from .errors import DataError
 
 # Signatures at the start of files, as (offset, bytes at this offset, kind of file).
 _SIGNATURES = (
@@ -138,3 +141,29 @@ def _sync_folder(folder: Path) -> None:
         # Some network file systems refuse to sync, and a folder may be unreadable. The file is safe in both cases.
         if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EACCES):
             raise
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """Yield the new folder `out`.part. It is renamed to `out` at the end, or deleted if an error occurs.
+
+    Raises DataError if `out` exists and is not empty, or if it cannot be written.
+    """
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise DataError(f"{out}: the folder exists and is not empty. Choose another name, or delete it.")
+    part = out.with_name(out.name + ".part")
+    try:
+        part.mkdir(parents=True)
+    except FileExistsError:
+        raise DataError(f"{part}: this folder was left by an interrupted run. Delete it.") from None
+    except OSError as error:
+        raise DataError(f"{part}: cannot be created: {error.strerror}. Choose a writable folder.") from error
+    try:
+        yield part
+        if out.exists():
+            out.rmdir()  # an empty folder; on Windows, a folder cannot be renamed to an existing one
+        part.rename(out)
+    except OSError as error:
+        raise DataError(f"{part}: cannot be written: {error.strerror}. Check free space and permissions.") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)  # the folder exists only after a failure

@@ -114,7 +114,7 @@ cut = picture.write_bytes(picture.read_bytes()[:1000])
 # %%
 problems = ts.data.Folder(root, "train").problems()
 for problem in problems:
-    print("-", problem.text.replace(str(root), "streets"))
+    print("-", problem.replace(str(root), "streets"))
 assert len(problems) == 5
 print("values that are no class:", my_unknown_values(wrong, len(palette.names), 255))
 

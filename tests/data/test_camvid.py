@@ -149,7 +149,7 @@ def test_check_reports_every_bad_file(tmp_path):
     (tmp_path / "train" / "e.png").unlink()
     save(annot / "f.png", np.full((H, W, 3), (1, 2, 3), np.uint8))
     save(annot / "g.png", labels, format="JPEG")
-    lines = [problem.text for problem in camvid(tmp_path).problems()]
+    lines = camvid(tmp_path).problems()
     for line, (name, what) in zip(
         lines,
         [

@@ -11,7 +11,7 @@ from PIL import Image
 
 from tinysegnet.cli.data_options import load_splits
 from tinysegnet.cli.main import main
-from tinysegnet.data import CAMVID, Folder, duplicates
+from tinysegnet.data import CAMVID, Folder, plausibility
 from tinysegnet.data.palette import SAFE_COLORS
 from tinysegnet.weights import checkpoint
 
@@ -41,7 +41,7 @@ def test_data_check_names_every_bad_file(tmp_path, capsys):
 def test_a_single_high_value_is_an_error_and_not_a_class(tmp_path):
     spoil(tmp_path)
     (tmp_path / "classes.txt").unlink()
-    assert re.search(r"value 37 at row 3, column 5 .*0\.\.2, void 255", Folder(tmp_path).problems()[0].text)
+    assert re.search(r"value 37 at row 3, column 5 .*0\.\.2, void 255", Folder(tmp_path).problems()[0])
 
 
 def test_extra_files_jpegs_and_unknown_colours_are_reported(tmp_path):
@@ -53,8 +53,8 @@ def test_extra_files_jpegs_and_unknown_colours_are_reported(tmp_path):
     save(tmp_path / "labels/p2.png", np.full((H, W, 3), 5, np.uint8))
     problems = Folder(tmp_path).problems()
     for problem, what in zip(problems, ["no such file", "JPEG", "colour 5 5 5 at row 0"], strict=True):
-        assert what in problem.text
-        assert problem.text.startswith(str(problem.file))
+        assert what in problem
+        assert problem.startswith(f"{tmp_path}/")
 
 
 def test_both_bad_files_of_a_pair_are_reported(tmp_path):
@@ -62,7 +62,7 @@ def test_both_bad_files_of_a_pair_are_reported(tmp_path):
     for name in ("images/p0.png", "labels/p0.png"):
         (tmp_path / name).write_bytes(b"nonsense")
     problems = Folder(tmp_path).problems()
-    assert [problem.file for problem in problems] == [tmp_path / "images/p0.png", tmp_path / "labels/p0.png"]
+    assert [problem.split(":")[0] for problem in problems] == [f"{tmp_path}/images/p0.png", f"{tmp_path}/labels/p0.png"]
 
 
 def test_data_check_prints_what_it_inferred(tmp_path, capsys):
@@ -172,7 +172,7 @@ def test_shared_pictures_are_reported_by_check_and_train(tmp_path, capsys, monke
     write(tmp_path / "d", "images/{}.png", "labels/{}.png", 5)
     given = []
     monkeypatch.setattr(
-        duplicates, "shared_pictures", lambda folders: given.append(len([*folders])) or ["p0 is in both"]
+        plausibility, "shared_pictures", lambda folders: given.append(len([*folders])) or ["p0 is in both"]
     )
     assert main(["data", "check", str(tmp_path / "d")]) == 0
     assert "p0 is in both" in capsys.readouterr().out.splitlines()

@@ -7,7 +7,7 @@ import pytest
 from folder_samples import write_pairs
 
 from tinysegnet.data import Folder
-from tinysegnet.data.duplicates import shared_pictures
+from tinysegnet.data.plausibility import shared_pictures
 
 
 def reported(root):

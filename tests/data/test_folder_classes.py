@@ -57,7 +57,7 @@ def test_void_is_inferred_or_chosen(tmp_path):
     write(tmp_path, "images/{}.png", "labels/{}.png", 3, np.array([0, 1, 2, 255], np.uint8))
     assert (Folder(tmp_path).palette.num_classes, Folder(tmp_path).palette.ignore_label) == (3, 255)
     chosen = Folder(tmp_path, ignore=0)  # the background is not labelled
-    assert "value 255" in chosen.problems()[0].text
+    assert "value 255" in chosen.problems()[0]
     write(tmp_path, "images/{}.png", "labels/{}.png", 3, np.array([0, 1, 2], np.uint8))
     for file in (tmp_path / "labels").iterdir():
         os.utime(file, (1, 1))

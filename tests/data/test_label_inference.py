@@ -10,15 +10,17 @@ from folder_samples import CAMVID_32_COLORS, original, save
 from tinysegnet.data import Folder
 from tinysegnet.data.class_lists import ClassList
 from tinysegnet.data.infer_encoding import (
+    LabelFacts,
     _are_listed_greys,
     _check_blurred,
     _check_gaps,
     _check_soft,
     _examples,
+    _facts,
+    _looks_blurred,
     _unlisted_classes,
 )
 from tinysegnet.data.label_encoding import LabelEncoding
-from tinysegnet.data.label_survey import LabelFacts, _facts, _looks_blurred
 from tinysegnet.errors import DataError
 
 

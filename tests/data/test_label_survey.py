@@ -9,8 +9,7 @@ from folder_samples import H, W, label_map, picture, save
 from PIL import Image, ImageFilter
 from survey_samples import BLACK_RED_GREEN, SHAPES, folder, labels_of, refused
 
-import tinysegnet.data.label_survey as label_survey
-from tinysegnet.data import CAMVID, Folder
+from tinysegnet.data import CAMVID, Folder, infer_encoding
 from tinysegnet.data.label_files import read_label_pixels
 from tinysegnet.data.layouts import find_layout
 from tinysegnet.errors import DataError
@@ -175,14 +174,14 @@ def test_masks_in_the_tutorials_layout_are_masks(tmp_path):
 def test_the_survey_reads_each_file_once_and_no_listed_colours(tmp_path, monkeypatch):
     read = []
     monkeypatch.setattr(
-        label_survey, "read_label_pixels", lambda path: read.append(Path(path).name) or read_label_pixels(path)
+        infer_encoding, "read_label_pixels", lambda path: read.append(Path(path).name) or read_label_pixels(path)
     )
     rgb = Image.fromarray(np.array(BLACK_RED_GREEN, np.uint8)[SHAPES])
     folder(tmp_path, SHAPES, rgb, SHAPES, rgb, SHAPES, classes="0 0 0 a\n128 0 0 b\n0 128 0 c")
     for split in ("train", "val"):
         dataset = Folder(tmp_path, split)
     assert read == ["p0.png", "p2.png", "p4.png"]
-    counts = [facts.counts for facts in label_survey.survey(dataset.layout, skip_colors=True)]
+    counts = [facts.counts for facts in infer_encoding.survey(dataset.layout, skip_colors=True)]
     assert counts == [dict(enumerate(np.bincount(SHAPES.ravel()).tolist())), {}] * 2 + counts[:1]
 
 
@@ -203,7 +202,7 @@ def test_a_survey_of_16_bit_pictures_keeps_few_numbers(tmp_path):
         save(
             tmp_path / f"labels/p{k}.png", np.random.default_rng(k).permutation(3600).reshape(60, 60).astype(np.uint16)
         )
-    facts = label_survey.survey(find_layout(tmp_path), skip_colors=False)
+    facts = infer_encoding.survey(find_layout(tmp_path), skip_colors=False)
     assert [len(fact.counts) for fact in facts] == [300] * 3
     with pytest.raises(DataError, match=r"p0\.png: .*3 of 3 label maps"):
         Folder(tmp_path)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tinysegnet.data import Palette, Sample, pair_statistics
-from tinysegnet.data.pair_statistics import PairStatistics, _fit, _fits, doubtful_rotations, shares, suspicious
+from tinysegnet.data import Palette, Sample, plausibility
+from tinysegnet.data.plausibility import PairStatistics, _fit, _fits, doubtful_rotations, shares, suspicious
 from tinysegnet.errors import DataError
 
 NAMES = ("sky", "road", "tree")
@@ -97,7 +97,7 @@ def test_pixels_are_counted_per_class_and_for_void():
             labels = self.labels[index // 2]
             return Sample(np.zeros((2, 3, 3), np.uint8), labels, "x")
 
-    pairs = pair_statistics.pair_statistics(Maps())
+    pairs = plausibility.pair_statistics(Maps())
     assert [p.index for p in pairs] == [0, 2]
     assert [p.pixels.tolist() for p in pairs] == [[2, 0, 3, 1], [0, 1, 0, 5]]
     assert all(np.isnan((p.fit, p.mirrored)).all() for p in pairs)
@@ -114,7 +114,7 @@ class Boxes(list):
 @pytest.mark.parametrize("wrong", [0, 2, 3, 4])
 def test_more_than_half_of_the_turned_label_maps_must_fit_badly(monkeypatch, wrong):
     rotations = {k: None if k == 4 else Image.Transpose.ROTATE_180 for k in range(5)}
-    monkeypatch.setattr(pair_statistics, "rotation_of", lambda path: rotations[int(path.name)])
+    monkeypatch.setattr(plausibility, "rotation_of", lambda path: rotations[int(path.name)])
 
     samples = Boxes()
     for k in range(5):

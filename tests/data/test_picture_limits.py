@@ -12,7 +12,6 @@ from PIL.ExifTags import Base as Tag
 
 from tinysegnet.data import read_image
 from tinysegnet.data.image_files import MAX_PIXELS_SINGLE, _check_tiff, is_deep
-from tinysegnet.data.label_encoding import shown_colors
 from tinysegnet.data.label_files import LabelPixels, read_label_pixels
 from tinysegnet.errors import DataError
 
@@ -119,11 +118,11 @@ def test_numbers_of_2_and_4_bits_are_read_in_either_order_of_bits(tmp_path, orde
                                                       (4, 15, 255), (8, 1, 1), (16, 5, 5), (16, 300, 300)])  # fmt: skip
 def test_numbers_of_any_bits_are_shown_as_greys(bits, number, grey):
     shown = {0: (0, 0, 0), number: (grey,) * 3}
-    assert shown_colors(LabelPixels(np.zeros((1, 1)), None, bits), list(shown)) == (shown, False)
+    assert LabelPixels(np.zeros((1, 1)), None, bits).shown_colors(list(shown)) == (shown, False)
 
 
 @pytest.mark.parametrize("count", [1, 3, 255])
 def test_numbers_without_a_colour_in_the_palette_have_none(count):
     palette = np.full((count, 3), 9, np.uint8)
     shown = {count - 1: (9, 9, 9), count: (-1, -1, -1)}
-    assert shown_colors(LabelPixels(np.zeros((1, 1)), palette), list(shown)) == (shown, True)
+    assert LabelPixels(np.zeros((1, 1)), palette).shown_colors(list(shown)) == (shown, True)

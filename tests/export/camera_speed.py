@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from browser import launched
 from live_pages import LivePage
 
-from tinysegnet.export.network_page import write_live_page
+from tinysegnet.export.network_page import build_live_page
 from tinysegnet.weights.checkpoint import open_checkpoint
 
 SECONDS = 10
@@ -17,7 +17,7 @@ SECONDS = 10
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "net.html"
-        write_live_page(open_checkpoint(sys.argv[1]), path)
+        path.write_text(build_live_page(open_checkpoint(sys.argv[1])), encoding="utf-8")
         flags = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
         with launched(*flags) as browser, LivePage(browser, path, permissions=["camera"]) as live:
             live.page.click("#camera")

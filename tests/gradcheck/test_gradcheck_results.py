@@ -1,8 +1,6 @@
-"""Tests of the results of gradient checks: text, JSON, HTML for notebooks, and figures."""
+"""Tests of the results of gradient checks: text, HTML for notebooks, and figures."""
 
 from __future__ import annotations
-
-import json
 
 import numpy as np
 import pytest
@@ -25,12 +23,9 @@ def wrong() -> Report:
                  lambda d, c: (d @ c[1].T, c[0].T @ d / 4, d.sum(0)), *arrays)  # fmt: skip
 
 
-def test_report_can_be_written_as_json(wrong):
-    found = json.loads(json.dumps(wrong.to_dict(), allow_nan=False))
-    assert found["ok"] is False
-    assert found["verdict"] == "bug"
-    assert found["tensors"][1]["wrong"] == 9
-    assert "N = 4" in found["tensors"][1]["hint"]
+def test_report_has_the_verdict_and_the_hint_of_each_gradient(wrong):
+    assert (wrong.ok, wrong.verdict, wrong.tensors[1].count("wrong")) == (False, "bug", 9)
+    assert "N = 4" in wrong.tensors[1].hint
 
 
 def test_html_report_escapes_its_title(wrong):
@@ -58,14 +53,12 @@ def test_check_op_accepts_a_backward_alone():
     assert not check_op("relu", backward=lambda dout, cache: dout).ok
 
 
-def test_run_returns_a_table_or_json_and_the_verdict():
+def test_run_returns_a_table_and_the_verdict():
     text, ok = run(["relu", "dropout"])
     assert ok
     assert text.count("\n") == 2 * len(ts.gradcheck.find_variants("relu"))
     assert "relu [numpy]" in text
-    content, ok = run(["relu"], json=True)
-    assert ok
-    assert {check["title"] for check in json.loads(content)["checks"]} >= {"relu [numpy]", "relu [numba]"}
+    assert "relu [numba]" in text
     with pytest.raises(ShapeError, match=r"'rleu'.* batchnorm2d.* Did you mean 'relu'"):
         run(["rleu"])
     with pytest.raises(ShapeError, match=r"relu .*'cuda'.* numpy, numba"):

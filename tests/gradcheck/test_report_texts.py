@@ -1,7 +1,6 @@
-"""Every field of a result, of the printed table and of the data, for reports whose probes are given."""
+"""Every field of a result and of the printed table, for reports whose probes are given."""
 
 import itertools
-import json
 
 import numpy as np
 import pytest
@@ -178,28 +177,6 @@ def test_the_verdict_names_the_gravest_failure():
 ])  # fmt: skip
 def test_broken_laws_follow_from_the_problems(tensors, problems, laws):
     assert Report("r", parts=[Report("part", [tensor("x", *tensors)], problems)]).broken_laws == laws
-
-
-def test_the_data_contains_every_field():
-    entry = Report("r", [tensor("x", OK, NEAR, CROSSED, WRONG, taylor=np.nan, hint="h")], ["p"], reproduce="again")
-    expected = {
-        "title": "r", "ok": False, "verdict": "bug", "checked": 4, "crossed": 1, "worst_ratio": 8.0, "taylor": None,
-        "problems": ["p"], "reproduce": "again",
-        "tensors": [{
-            "name": "x", "shape": [2, 3], "ok": False, "checked": 4, "wrong": 1, "crossed": 1, "smaller_step": 2,
-            "worst_ratio": 8.0, "taylor": None, "hint": "h",
-            "worst": {"where": [1, 2], "analytic": -3.0, "numeric": 1.0, "allowed": 0.5, "kind": "smooth"},
-        }],
-    }  # fmt: skip
-    assert entry.to_dict() == expected
-    assert Report("both", parts=[entry], refused=2).to_dict()["parts"] == [expected]
-    assert Report("both", parts=[entry], refused=2).to_dict()["refused"] == 2
-    infinite = tensor("x", probe("direction 0", np.inf, np.nan, np.inf, status="wrong"), taylor=None)
-    found = Report("r", [infinite]).to_dict()
-    worst = {"where": "direction 0", "analytic": None, "numeric": None, "allowed": None, "kind": "smooth"}
-    assert found["tensors"][0]["worst"] == worst
-    assert (found["worst_ratio"], found["tensors"][0]["worst_ratio"], found["taylor"]) == (None, None, None)
-    json.dumps(found, allow_nan=False)
 
 
 def test_the_page_for_notebooks_prefers_failed_gradients_and_has_limits():

@@ -10,7 +10,7 @@ from PIL import Image
 from tinysegnet import viz
 from tinysegnet.cli.main import main
 from tinysegnet.data import CAMVID, Folder, Sample
-from tinysegnet.data.pair_statistics import pair_statistics, shares, suspicious
+from tinysegnet.data.plausibility import pair_statistics, shares, suspicious
 from tinysegnet.data.toyscenes import ToyScenes
 
 COUNT = 12

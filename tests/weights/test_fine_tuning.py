@@ -10,8 +10,7 @@ from tinysegnet.cli.main import main
 from tinysegnet.data import CAMVID, Palette
 from tinysegnet.errors import SettingError
 from tinysegnet.models import models
-from tinysegnet.weights.checkpoint import Checkpoint, read
-from tinysegnet.weights.fine_tuning import start_from
+from tinysegnet.weights.checkpoint import Checkpoint, read, start_from
 
 
 def palette(*names):

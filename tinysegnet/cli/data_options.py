@@ -17,7 +17,7 @@ from .distributed_job import ranks_of_command
 from .options import check_folder
 
 if TYPE_CHECKING:
-    from ..data import Dataset, Folder, Problem
+    from ..data import Dataset, Folder
 
 PaletteChoice = Annotated[Literal["own", "safe"], Parameter(help=(
     'The colours of the classes: their own, or "safe" ones, which people with any colour vision can tell apart.'
@@ -77,8 +77,7 @@ def load_splits(
     Warns about repeated pictures and doubtful rotations. Raises DataError with the number of bad files in all splits.
     """
     from ..data import Folder, InMemory
-    from ..data.duplicates import shared_pictures
-    from ..data.pair_statistics import doubtful_rotations
+    from ..data.plausibility import doubtful_rotations, shared_pictures
 
     ranks = ranks_of_command()
     opened = [labels.open(data, split) for split in splits]
@@ -88,7 +87,7 @@ def load_splits(
     problems = [problem for found in ranks.allgather(own) for problem in found]
     if problems:
         count = f"{data}: files that cannot be used: {len(problems)}"
-        raise DataError(f"{count}. {problems[0].text} List all: tinysegnet data check {shlex.quote(data)}"
+        raise DataError(f"{count}. {problems[0]} List all: tinysegnet data check {shlex.quote(data)}"
                         + labels.written())  # fmt: skip
     folders = [dataset for dataset in opened if isinstance(dataset, Folder)] if ranks.rank == 0 else []
     for line in (*shared_pictures(folders), *doubtful_rotations(folders)):
@@ -111,8 +110,8 @@ def data_name(data: str) -> str:
     return "toy scenes" if data == "toy" else data
 
 
-def find_problems(folder: Folder, limit: int | None = None, own: slice = slice(None)) -> list[Problem]:
-    """Return the files of a split that cannot be used. Of the first `limit` pictures, the `own` ones are checked, with
-    a progress bar."""
+def find_problems(folder: Folder, limit: int | None = None, own: slice = slice(None)) -> list[str]:
+    """Return a line about each bad file of a split. Of the first `limit` pictures, the `own` ones are checked, with a
+    progress bar."""
     bar = track("checking pictures")
     return folder.problems(progress=lambda indices: bar(indices[:limit][own]))

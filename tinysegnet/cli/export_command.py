@@ -48,9 +48,9 @@ def run(
     loaded = open_checkpoint(checkpoint)
     path.parent.mkdir(parents=True, exist_ok=True)
     if html is not None:
-        from ..export.network_page import write_live_page
+        from ..export.network_page import build_live_page
 
-        write_live_page(loaded, path)
+        write_atomically(path, build_live_page(loaded).encode())
     elif onnx is not None:
         from ..export import to_onnx
 

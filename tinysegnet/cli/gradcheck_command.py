@@ -4,10 +4,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from .options import Json
 
-
-def run(ops: Annotated[tuple[str, ...], Parameter(name="OP")] = (), /, *, as_json: Json = False) -> int:
+def run(ops: Annotated[tuple[str, ...], Parameter(name="OP")] = (), /) -> int:
     """Check the gradients: compare the backward of every op with finite differences of its forward.
 
     The exit code is 1 if a gradient is wrong.
@@ -17,6 +15,6 @@ def run(ops: Annotated[tuple[str, ...], Parameter(name="OP")] = (), /, *, as_jso
     """
     from .. import gradcheck
 
-    text, ok = gradcheck.run(list(ops), json=as_json)
+    text, ok = gradcheck.run(list(ops))
     print(text)
     return 0 if ok else 1

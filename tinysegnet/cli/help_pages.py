@@ -3,7 +3,7 @@
 USE, DATA = "Train and use a network", "Data sets"
 UNDERSTAND, MACHINE = "Learn and verify", "Speed and installation"
 
-#: The group and the summary of each command. "data check" is in data_check_command.py, and so on.
+#: The group and the summary of each command. "train" is in train_command.py, and so on.
 COMMANDS: dict[str, tuple[str, str]] = {
     "train": (USE, "Train a network; write checkpoints, overlays and a report."),
     "find-lr": (USE, "Find a learning rate for `train`, with a picture of the loss."),

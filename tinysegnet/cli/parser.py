@@ -1,5 +1,6 @@
-"""The parser, which finds the function of a command and converts its arguments."""
+"""The parser, which finds the function of a command, converts its arguments, and writes its help page in plain text."""
 
+import textwrap
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
@@ -7,10 +8,10 @@ from inspect import BoundArguments
 from typing import Any
 
 from cyclopts import App, CycloptsError, Group
+from cyclopts.help import PlainFormatter
 
 from ..errors import SettingError, did_you_mean
 from .cli_errors import check_required, usage_error
-from .help_formatter import HelpFormatter
 from .help_pages import COMMANDS
 from .options import DEFAULT_PARAMETER
 
@@ -18,6 +19,8 @@ from .options import DEFAULT_PARAMETER
 USAGE = {"train": "[OPTIONS]", "find-lr": "[OPTIONS]", "bench": "[WORD]... [OPTIONS]",
          "gradcheck": "[OP]... [OPTIONS]", "compare": "RUN RUN... [OPTIONS]",
          "predict": "CHECKPOINT IMAGE... --out DIR [OPTIONS]"}  # fmt: skip
+NAMES = {"INT": "N", "FLOAT": "NUMBER", "STR": "TEXT", "CHOICE": "NAME"}  # readable names instead of Python's types
+INDENT = 26  # the column where the descriptions of options start
 
 
 def parse(arguments: list[str]) -> tuple[Callable[..., int], BoundArguments]:
@@ -54,8 +57,10 @@ def _app(name: str, arguments: list[str]) -> App:
     app.register_install_completion_command()
     data = App(name="data")
     for full_name in [name] if name else COMMANDS:
-        module = f"{__package__}.{full_name.replace(' ', '_').replace('-', '_')}_command"
+        module = f"{__package__}.{full_name.replace('-', '_')}_command"
         command: Any = f"{module}:run"
+        if full_name.startswith("data "):
+            command = f"{__package__}.data_commands:{full_name.replace(' ', '_')}"
         if full_name in ("train", "find-lr"):  # their defaults depend on the arguments
             from . import training_options
 
@@ -66,3 +71,29 @@ def _app(name: str, arguments: list[str]) -> App:
         parent.command(command, name=full_name.split()[-1], usage=usage)
     app.command(data)
     return app
+
+
+class HelpFormatter(PlainFormatter):
+    """The parser's plain formatter, except that it aligns the descriptions of options in a column."""
+
+    def _print_plain(self, console: Any, text: str) -> None:
+        if not text.startswith(" "):  # not a row of options or arguments
+            wrap = partial(textwrap.fill, width=_width(console), break_on_hyphens=False)
+            text = "\n\n".join(wrap(" ".join(paragraph.split())) for paragraph in text.split("\n\n"))
+        console.print(text.replace("`", ""), markup=False, highlight=False, soft_wrap=True)
+
+    def _format_parameter_entry(self, options: Any, desc: str, console: Any, entry: Any) -> None:
+        label = ", ".join(entry.display_labels)
+        if entry.metavar and not entry.positional_label:
+            label += " " + " ".join(NAMES.get(word, word) for word in entry.metavar.split())
+        notes = {"choices": ", ".join(entry.choices or ()), "default": entry.default}
+        text = " ".join([*desc.split(), *(f"[{name}: {note}]" for name, note in notes.items() if note)])
+        text += " [required]" if entry.required else ""
+        wrapped = textwrap.wrap(text, _width(console) - INDENT, break_on_hyphens=False)
+        if len(label) > INDENT - 4:  # the description then starts on the next line
+            wrapped.insert(0, "")
+        self._print_plain(console, f"  {label:<{INDENT - 2}}" + f"\n{' ' * INDENT}".join(wrapped))
+
+
+def _width(console: Any) -> int:
+    return max(60, min(console.width, 100))

@@ -122,9 +122,8 @@ class NetworkOptions:
         For two classes, the network of the article has one logit, as in the article.
         """
         from ..models import build
-        from ..weights.checkpoint import open_checkpoint
+        from ..weights.checkpoint import open_checkpoint, start_from
         from ..weights.encoders import encoder_preprocessing, load_encoder
-        from ..weights.fine_tuning import start_from
 
         if self.from_ is not None:
             model, line = start_from(open_checkpoint(self.from_), palette, seed=seed)

@@ -15,9 +15,9 @@ import numpy as np
 from PIL import Image
 
 from ..errors import DataError
+from ..files import new_folder
 from .batches import resize_sample
 from .label_encoding import VOID
-from .new_folder import new_folder
 from .palette import Palette
 from .sample import Dataset, Sample, read_sample
 

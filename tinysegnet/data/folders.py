@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -72,18 +71,10 @@ def _read_inside(read: Callable[[Path], Any], path: Path, root: Path) -> Any:
     return read(path)
 
 
-@dataclass(frozen=True)
-class Problem:
-    """A file that cannot be used, and the reason in one line."""
-
-    file: Path
-    text: str
-
-
 class Folder:
     """One split of a folder as a `Dataset`: `dataset[i]` is a `Sample` whose image and labels are read-only.
 
-    Samples are decoded on first use and cached, up to CACHE_BYTES (1 GB). `problems` lists the bad files.
+    Samples are decoded on first use and cached, up to CACHE_BYTES (1 GB). `problems` describes the bad files.
 
     Args:
         root: the folder, in one of the layouts that `layouts` recognises.
@@ -148,15 +139,13 @@ class Folder:
                  f"values in label maps: {values}"]  # fmt: skip
         return "\n".join(line for line in lines if line)
 
-    def problems(self, *, progress: Callable[[range], Iterable[int]] = iter) -> list[Problem]:
-        """Decode every pair, check every label value, and return the bad files.
+    def problems(self, *, progress: Callable[[range], Iterable[int]] = iter) -> list[str]:
+        """Decode every pair, check every label value, and return a line with the path and the fault of each bad file.
 
         Args:
             progress: a function that wraps the loop over the indices, such as tqdm; it may skip some of them.
         """
-        pairs = ((self.pairs[index], self._read(index)[1]) for index in progress(range(len(self))))
-        return [Problem(pair.labels if str(error).startswith(f"{pair.labels}:") else pair.image, str(error))
-                for pair, errors in pairs for error in errors]  # fmt: skip
+        return [str(error) for index in progress(range(len(self))) for error in self._read(index)[1]]
 
 
 def open_dataset(

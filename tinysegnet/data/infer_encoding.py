@@ -1,4 +1,4 @@
-"""Inferring the meaning of the values in the label maps of a folder.
+"""Inferring the meaning of the values in the label maps of a folder, from a survey of all of them.
 
 The label maps, the list of classes and the layout together must have exactly one meaning. Otherwise, a DataError names
 a file, the numbers and the remedy.
@@ -6,26 +6,94 @@ a file, the numbers and the remedy.
 
 import os
 import re
+import warnings
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from PIL import Image
 
 from ..errors import DataError
 from .class_lists import ClassList, find_class_list
 from .label_encoding import VOID, LabelEncoding
-from .label_survey import LabelFacts, survey
+from .label_files import read_label_pixels
 from .layouts import Layout
-from .palette import CAMVID
+from .pairs import inside
+from .palette import CAMVID, Color
 
 _MAX_UNLISTED = 64  # more classes than this need a list
 _RARE = 0.02  # each grey level of a soft edge has a smaller share of the pixels
 _CAMVID_NAMES = re.compile("0001TP_|0006R0_|0016E5_|Seq05VD_")  # the names of CamVid's four videos
 _CAMVID_CLASSES = ClassList((*CAMVID.names, "void"), (*CAMVID.colors, CAMVID.ignore_color), "CamVid")
+_BLURRED = 0.9  # a number made by interpolation has a larger share of blurred pixels; in CamVid's poles, it is 0.1
+_SMALLEST = 24  # pixels; in smaller label maps, most pixels are at edges
+_STEPS = 3  # pixels; blurred edges of up to twice this width are recognised
+_MOST_NUMBERS = 300  # numbers per file; a file with more numbers is not a label map and would need much memory
 
 Classes = Literal["merged", "all"]
+
+
+@dataclass(frozen=True)
+class LabelFacts:
+    """The numbers in one label map. If the file contains colours instead of numbers, `counts` is empty."""
+
+    path: Path
+    counts: dict[int, int]  # the pixel count of each number
+    shown: dict[int, Color]  # the displayed colour of each number
+    is_palette: bool = False  # whether the colours come from a palette; otherwise, they are grey levels
+    blurred: int = 0  # how many numbers occur almost only where interpolation or JPEG would create them
+
+
+def survey(layout: Layout, *, skip_colors: bool) -> list[LabelFacts]:
+    """Return the facts about all label maps in all splits. Files that cannot be read are skipped.
+
+    `skip_colors` skips RGB files, which are slow to decode, because their colours are listed.
+    """
+    paths = sorted({pair.labels for pairs in layout.splits.values() for pair in pairs})
+    paths = [path for path in paths if os.path.isfile(path) and inside(path, layout.root)]
+    found = (_facts(path, path.stat().st_mtime_ns, skip_colors) for path in paths)
+    return [facts for facts in found if facts]
+
+
+@cache  # each split of a folder surveys the same files
+def _facts(path: Path, modified: int, skip_colors: bool) -> LabelFacts | None:
+    try:
+        if skip_colors:
+            with warnings.catch_warnings(action="ignore"), Image.open(path) as image:  # reads only the header
+                if image.mode in ("RGB", "RGBA"):
+                    return LabelFacts(path, {}, {})
+        stored = read_label_pixels(path)
+    except Exception:  # a damaged file may raise anything; it is reported when it is read as a sample
+        return None
+    values = stored.values
+    if values.ndim == 3:
+        if (values != values[..., :1]).any():
+            return LabelFacts(path, {}, {})
+        values = values[..., 0]
+    counts = np.bincount(values.ravel())
+    numbers = np.flatnonzero(counts)[:_MOST_NUMBERS].tolist()
+    shown, is_palette = stored.shown_colors(numbers)
+    blurred = 0
+    if len(numbers) > 4 and min(values.shape) >= _SMALLEST:
+        edges = np.bincount(values[_looks_blurred(values)], minlength=len(counts))
+        blurred = int(np.count_nonzero(edges > _BLURRED * counts))
+    return LabelFacts(path, {number: int(counts[number]) for number in numbers}, shown, is_palette, blurred)
+
+
+def _looks_blurred(values: np.ndarray) -> np.ndarray:
+    """Return where a value lies between the values of two opposite neighbours, or differs from all four neighbours."""
+    between, differs = np.zeros(values.shape, bool), np.ones(values.shape, bool)
+    for array, found, alone in ((values, between, differs), (values.T, between.T, differs.T)):
+        for step in range(1, 1 + _STEPS):
+            before, here, after = array[: -2 * step], array[step:-step], array[2 * step :]
+            found[step:-step] |= ((before < here) & (here < after)) | ((before > here) & (here > after))
+        equal = array[1:] == array[:-1]
+        alone[1:] &= ~equal
+        alone[:-1] &= ~equal
+    return between | differs
 
 
 def infer_label_encoding(layout: Layout, root: Path, ignore: int | None, classes: Classes) -> tuple[LabelEncoding, str]:

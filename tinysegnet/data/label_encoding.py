@@ -94,7 +94,7 @@ class LabelEncoding:
         pixels = stored.values
         if pixels.ndim == 2 and (self.by_palette or self.by_grey):
             numbers = np.flatnonzero(np.bincount(pixels.ravel())).tolist()
-            shown, is_palette = shown_colors(stored, numbers)
+            shown, is_palette = stored.shown_colors(numbers)
             if is_palette or self.by_grey:
                 return self._decode_shown(pixels, shown, where)
         if pixels.ndim == 3 and not self.colors and bool((pixels == pixels[..., :1]).all()):
@@ -163,19 +163,6 @@ class LabelEncoding:
         text = _ranges(np.flatnonzero((table >= 0) & (table != void)))
         voids = _ranges(np.flatnonzero(table == void))
         return text + (f", void {voids}" if voids else "")
-
-
-def shown_colors(stored: LabelPixels, numbers: list[int]) -> tuple[dict[int, Color], bool]:
-    """Return the displayed colours of numbers in a file, and whether the colours come from a palette.
-
-    A file whose palette is a grey ramp counts as grey. A palette that contains only black does not count as a ramp.
-    """
-    table = [] if stored.palette is None else stored.palette.tolist()
-    if len(table) != 1 and table == [[grey] * 3 for grey in range(len(table))]:
-        step = 255 // (2 ** min(stored.bits, 8) - 1)
-        return {number: (number * step,) * 3 for number in numbers}, False
-    known = dict(enumerate(table))  # a damaged file may contain numbers without a colour
-    return {number: tuple(known.get(number, (-1, -1, -1))) for number in numbers}, True
 
 
 def read_labels(path: str | PathLike[str], palette: Palette | None = None) -> np.ndarray:

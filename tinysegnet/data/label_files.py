@@ -14,6 +14,7 @@ from PIL import Image
 
 from ..errors import DataError
 from .image_files import MAX_PIXELS, UNSUPPORTED, is_deep, open_picture
+from .palette import Color
 
 _FORMATS = ["PNG", "BMP", "TIFF"]
 _LOSSY = {"tiff_jpeg", "jpeg", "webp"}  # names of compressions in TIFF files
@@ -28,6 +29,18 @@ class LabelPixels(NamedTuple):
     values: np.ndarray  # numbers (H, W) uint8 or, from 16-bit files, uint16; or colours (H, W, 3) uint8
     palette: np.ndarray | None = None  # (K, 3) uint8, the colour of each number, if the file has a colour palette
     bits: int = 8  # bits per stored value: 1, 2, 4, 8 or 16
+
+    def shown_colors(self, numbers: list[int]) -> tuple[dict[int, Color], bool]:
+        """Return the displayed colours of numbers in the file, and whether the colours come from a palette.
+
+        A file whose palette is a grey ramp counts as grey. A palette that contains only black does not count as a ramp.
+        """
+        table = [] if self.palette is None else self.palette.tolist()
+        if len(table) != 1 and table == [[grey] * 3 for grey in range(len(table))]:
+            step = 255 // (2 ** min(self.bits, 8) - 1)
+            return {number: (number * step,) * 3 for number in numbers}, False
+        known = dict(enumerate(table))  # a damaged file may contain numbers without a colour
+        return {number: tuple(known.get(number, (-1, -1, -1))) for number in numbers}, True
 
 
 def read_label_pixels(path: str | PathLike[str]) -> LabelPixels:

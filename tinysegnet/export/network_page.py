@@ -6,14 +6,12 @@ scripts there are its interface.
 
 import base64
 from importlib.resources import files
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from ..data import CAMVID
 from ..data.toyscenes import draw_scene
-from ..files import write_atomically
 from ..report.page_parts import render_script_page
 from ..viz import picture_bytes
 from ..viz.image_bytes import data_uri
@@ -29,22 +27,11 @@ STREET_SIZE = 384, 512
 FAMILIAR = 2.0  # standard deviations from the training pictures
 
 
-def write_live_page(loaded: Checkpoint, out: Path) -> None:
-    """Write the page of a network.
-
-    Args:
-        loaded: the network with its palette and what is known of its training pictures.
-        out: the page. An older file is replaced.
-
-    Raises:
-        SettingError: if the page cannot run a layer of the network, or a weight is not finite.
-        OSError: if the file cannot be written.
-    """
-    write_atomically(out, build_live_page(loaded).encode())
-
-
 def build_live_page(loaded: Checkpoint) -> str:
-    """Return the HTML of a network's page. Raises SettingError as `write_live_page` does."""
+    """Return the page of a network, with its palette and what is known of its training pictures.
+
+    Raises SettingError if the page cannot run a layer of the network, or a weight is not finite.
+    """
     network, weights = describe_network(loaded.model, loaded.palette, size=loaded.size)
     for k, described in enumerate(network["classes"]):
         described["name"] = class_name(loaded.palette, k)

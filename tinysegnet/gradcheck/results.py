@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -70,21 +69,12 @@ class TensorReport:
                          "no slope exists. Choose arguments away from ties and zeros")  # fmt: skip
         return lines + ([f"hint   {self.hint}"] if self.hint else [])
 
-    def to_dict(self) -> dict[str, Any]:
-        p = self.worst
-        worst = {"where": list(p.where) if isinstance(p.where, tuple) else p.where, "analytic": _finite(p.analytic),
-                 "numeric": _finite(p.numeric), "allowed": _finite(p.allowed), "kind": p.kind}  # fmt: skip
-        return {"name": self.name, "shape": list(self.analytic.shape), "ok": self.ok, "checked": len(self.probes),
-                "wrong": self.count("wrong"), "crossed": self.count("crossed"),
-                "smaller_step": sum(p.shrunk for p in self.probes), "worst_ratio": _finite(self.excess),
-                "taylor": _finite(self.taylor), "hint": self.hint, "worst": worst}  # fmt: skip
-
 
 @dataclass
 class Report:
     """The result of a gradient check, or of several (`parts`). Its truth value equals `ok`.
 
-    `str()` returns the table, and `to_dict()` returns the data. `problems` lists violations of the layer's contract.
+    `str()` returns the table. `problems` lists violations of the layer's contract.
     """
 
     title: str
@@ -189,14 +179,6 @@ class Report:
         """Return the problems of the report and of its parts without duplicates."""
         return list(dict.fromkeys([*self.problems, *(problem for part in self.parts for problem in part.problems)]))
 
-    def to_dict(self) -> dict[str, Any]:
-        found = {"title": self.title, "ok": self.ok, "verdict": self.verdict, "checked": self.checked,
-                 "crossed": self.crossed, "worst_ratio": _finite(self.worst_ratio), "taylor": _finite(self.taylor),
-                 "problems": self.problems, "tensors": [t.to_dict() for t in self.tensors],
-                 "reproduce": self.reproduce}  # fmt: skip
-        parts = [part.to_dict() for part in self.parts]
-        return found | ({"parts": parts, "refused": self.refused} if parts else {})
-
     def tensor(self, name: str) -> TensorReport:
         """Return the report of the named tensor. If several parts contain one, return the first one that failed."""
         found = [t for t in self.all_tensors() if t.name == name]
@@ -234,11 +216,6 @@ def taylor_text(slope: float | None) -> str:
 
 def _number(value: float) -> str:
     return f"{value:.3f}" if 5e-4 <= value < 1e3 else f"{value:.1e}"
-
-
-def _finite(value: float | None) -> float | None:
-    """Return the value, or None for NaN and infinity, which JSON does not support."""
-    return None if value is None or not np.isfinite(value) else float(value)
 
 
 def _crossings(probes: Sequence[Probe]) -> str:

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from PIL import Image, ImageOps
 
-from ..data.pair_statistics import PairStatistics, shares
 from ..data.palette import ERROR_RED
+from ..data.plausibility import PairStatistics, shares
 from .canvas import fitted, fitted_size, load_font, resized, stacked, text_row, text_width, tiled
 from .legend import class_name, legend_strip, percent
 from .overlay import as_uint8

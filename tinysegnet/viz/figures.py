@@ -1,6 +1,5 @@
 """The basis of all figures: they need no pyplot, are shown by any notebook, and have a light or a dark theme."""
 
-import base64
 import functools
 import html
 import io
@@ -18,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from ..files import write_atomically
+from .image_bytes import data_uri
 from .themes import DARK, LIGHT, Theme
 
 Drawing = TypeVar("Drawing", bound=Callable[..., Figure])
@@ -53,13 +53,9 @@ class NotebookFigure(Figure):
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         png = self._repr_png_()
-        dark = f' style="--dark:url({_address(figure_bytes(self.dark()))})"' if self.dark else ""
-        image = f'<img class="tinysegnet-figure" alt="{html.escape(self.alt)}" src="{_address(png)}"{dark}>'
+        dark = f' style="--dark:url({data_uri("png", figure_bytes(self.dark()))})"' if self.dark else ""
+        image = f'<img class="tinysegnet-figure" alt="{html.escape(self.alt)}" src="{data_uri("png", png)}"{dark}>'
         return {"text/html": f"<style>{_SWITCH}</style>{image}", "image/png": png}
-
-
-def _address(png: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
 def both_themes(function: Drawing) -> Drawing:

@@ -68,75 +68,63 @@ def read_pickle(stream: BinaryIO, storages: dict[str, Storage] | None = None) ->
     below: list[list[Any]] = []  # the stacks below the marks
     memo: dict[int, Any] = {}  # values for later use
     storages = {} if storages is None else storages
-
-    def argument() -> Any:
-        return instruction.arg.reader(stream)
-
-    def pop(count: int) -> list[Any]:
-        return [stack.pop() for _ in range(count)][::-1]
-
     for _ in range(MAX_INSTRUCTIONS):
         instruction: Any = _OPCODES.get(stream.read(1))
         if instruction is None:
             raise ValueError("its pickle is incomplete or has an unknown instruction")
-        match instruction.name:
+        name, items = instruction.name, list[Any]()
+        # an instruction that is refused does not read its argument
+        value: Any = instruction.arg.reader(stream) if name in _WITH_ARGUMENT else None
+        if name in _TAKES:
+            items = [stack.pop() for _ in range(_TAKES[name])][::-1]
+        elif name in ("TUPLE", "APPENDS", "SETITEMS"):
+            items, stack = stack, below.pop()
+        match name:
             case "STOP":
                 return stack.pop()
             case "PROTO" | "FRAME":
-                argument()
-            case ("BININT" | "BININT1" | "BININT2" | "LONG1" | "BINFLOAT" | "BINUNICODE" | "SHORT_BINUNICODE"
-                  | "BINSTRING" | "SHORT_BINSTRING"):  # fmt: skip
-                stack.append(argument())
+                pass
+            case name if name in _VALUES:
+                stack.append(value)
             case name if name in _CONSTANTS:
                 stack.append(_CONSTANTS[name]())
             case "BINPUT" | "LONG_BINPUT":
-                memo[argument()] = stack[-1]
+                memo[value] = stack[-1]
             case "MEMOIZE":
                 memo[len(memo)] = stack[-1]
             case "BINGET" | "LONG_BINGET":
-                stack.append(memo[argument()])
+                stack.append(memo[value])
             case "MARK":
                 if len(below) >= MAX_MARKS:
                     raise CheckpointError("its pickle is nested too deeply")
                 below.append(stack)
                 stack = []
-            case "TUPLE":
-                items, stack = stack, below.pop()
+            case "TUPLE" | "TUPLE1" | "TUPLE2" | "TUPLE3":
                 stack.append(tuple(items))
-            case "TUPLE1" | "TUPLE2" | "TUPLE3":
-                stack.append(tuple(pop(int(instruction.name[-1]))))
-            case "APPEND":
-                items = pop(1)
+            case "APPEND" | "APPENDS":
                 stack[-1] += items
-            case "APPENDS":
-                items, stack = stack, below.pop()
-                stack[-1] += items
-            case "SETITEM":
-                items = pop(2)
-                _fill(items, stack[-1])
-            case "SETITEMS":
-                items, stack = stack, below.pop()
+            case "SETITEM" | "SETITEMS":
                 _fill(items, stack[-1])
             case "GLOBAL":
-                stack.append(_import(argument().replace(" ", ".")))  # pickletools puts a space before the name
+                stack.append(_import(value.replace(" ", ".")))  # pickletools puts a space before the name
             case "STACK_GLOBAL":
-                stack.append(_import(".".join(pop(2))))
+                stack.append(_import(".".join(items)))
             case "REDUCE" | "NEWOBJ":
-                function, arguments = pop(2)
+                function, arguments = items
                 if type(function) is not _Import:
                     raise TypeError("it calls something that is not a function")
                 if function.name not in _CALLS:
                     _refuse_call(function.name)
                 stack.append(_CALLS[function.name](*arguments))
             case "INST":
-                _refuse_call(argument().replace(" ", "."))
+                _refuse_call(value.replace(" ", "."))
             case "BUILD":
                 stack.pop()  # a dict's versions of its modules, or a Parameter's flag
             case "BINPERSID":
                 stack.append(_storage(stack.pop(), storages))
-            case _:  # refused before its argument is read
+            case _:
                 raise CheckpointError(
-                    f"its pickle instruction {instruction.name} is refused, because tensors do not need it. No code was"
+                    f"its pickle instruction {name} is refused, because tensors do not need it. No code was"
                     " run. Get the file from a source that you trust"
                 )
     raise CheckpointError(f"its pickle has more than {MAX_INSTRUCTIONS:,} instructions")
@@ -197,6 +185,10 @@ def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tenso
 
 
 _OPCODES = {opcode.code.encode("latin-1"): opcode for opcode in pickletools.opcodes}
+_VALUES = {"BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE", "BINSTRING",
+           "SHORT_BINSTRING"}  # fmt: skip
+_WITH_ARGUMENT = _VALUES | {"PROTO", "FRAME", "BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET", "GLOBAL", "INST"}
+_TAKES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3, "APPEND": 1, "SETITEM": 2, "STACK_GLOBAL": 2, "REDUCE": 2, "NEWOBJ": 2}
 _CONSTANTS: dict[str, Callable[[], Any]] = {
     "NONE": lambda: None, "NEWTRUE": lambda: True, "NEWFALSE": lambda: False, "EMPTY_TUPLE": tuple, "EMPTY_LIST": list,
     "EMPTY_DICT": dict,

@@ -15,11 +15,11 @@ import numpy as np
 from PIL import Image
 
 from ...errors import DataError, did_you_mean
+from ...files import new_folder
 from ..class_lists import ClassList, is_void_name
 from ..crops import write_classes
 from ..image_files import read_image, rotation_of
 from ..label_encoding import VOID
-from ..new_folder import new_folder
 from ..pairs import inside
 from ..palette import Color, Palette, distinct_colors
 

@@ -1,11 +1,15 @@
-"""The classes in each label map of a data set, and the pairs that look wrong.
+"""Signs that a data set is wrong although its files can be read: pairs that look wrong, and repeated pictures.
 
 The borders of a correct label map lie on edges of its picture. The `fit` of a pair is the mean gradient of the picture
 along the borders, relative to the mean gradient of the whole picture. The fit is about 1 if the two are unrelated.
 """
 
-from collections.abc import Sequence
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,9 +18,11 @@ from PIL import Image
 from ..errors import DataError
 from .folders import Folder
 from .image_files import rotation_of
+from .pairs import image_stem
 from .sample import Dataset, Sample, read_sample
 
 _SIDE = 160  # pixels; at this size, a border that was drawn slightly beside an edge still lies on it
+_NAMED = 3  # the maximum number of repeated pictures that are named
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +93,39 @@ def doubtful_rotations(folders: Sequence[Folder]) -> list[str]:
     count = f"{len(doubtful)} of {turned} label maps would fit better if they were turned by EXIF as their pictures are"
     return [f"{doubtful[0].labels}: {count}. If they were drawn on the stored pixels, remove the orientation: exiftool "
             f"-Orientation= {doubtful[0].image.parent}"]  # fmt: skip
+
+
+def shared_pictures(splits: Iterable[Folder]) -> list[str]:
+    """Return a few lines that describe the pictures that occur in several splits, or more than once in one split.
+
+    Pictures are the same if their files have the same path or content. The last line counts the names
+    that belong to different pictures in different splits.
+    """
+    places: dict[Path, Counter[str]] = {}  # the number of occurrences of each file per split
+    for folder in splits:
+        for pair in folder.pairs:
+            places.setdefault(Path(os.path.realpath(pair.image)), Counter())[folder.split] += 1
+    sizes = {path: path.stat().st_size for path in places if os.path.isfile(path) and os.access(path, os.R_OK)}
+    count_by_size = Counter(sizes.values())
+    same: dict[object, list[Path]] = {}
+    for path in places:  # only files of equal size are read
+        is_read = path in sizes and count_by_size[sizes[path]] > 1
+        same.setdefault(hashlib.blake2b(path.read_bytes()).digest() if is_read else path, []).append(path)
+    repeated = [paths for paths in same.values() if sum(places[path].total() for path in paths) > 1]
+    repeated.sort(key=lambda paths: -len({split for path in paths for split in places[path]}))
+    lines = []
+    for paths in repeated[:_NAMED]:
+        found = [f"{path.name} in {split}" + f" {count} times" * (count > 1)
+                 for path in paths for split, count in places[path].items()]  # fmt: skip
+        lines.append(f"{paths[0]}: this picture occurs repeatedly: {', '.join(found)}. Keep it in one place.")
+    lines += [f"Further pictures that occur repeatedly: {len(repeated) - _NAMED}."] if len(repeated) > _NAMED else []
+    splits_of: dict[str, set[str]] = {}
+    for path in places.keys() - {path for paths in repeated for path in paths}:
+        splits_of.setdefault(image_stem(path), set()).update(places[path])
+    names = sorted(name for name, found in splits_of.items() if len(found) > 1)
+    if names:
+        lines.append(f"Names that stand for different pictures in several splits: {len(names)}, such as {names[0]}.")
+    return lines
 
 
 def _reason(pair: PairStatistics, rare: np.ndarray, least: float) -> str:
