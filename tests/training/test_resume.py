@@ -185,11 +185,11 @@ def without_report(monkeypatch):
     monkeypatch.setattr("tinysegnet.report.run_report.evaluate_baselines", lambda *_: {})
 
 
-def wait_for_training(process, run, step):
-    """Wait until a new run writes a file (in the short form its first checkpoint, so that it is resumed), or a resumed
-    run removes temporary files.
+def wait_for_training(process, run, step, kills):
+    """Wait until a new run writes its first checkpoint, so that it is resumed, or in turns only its first file; or
+    until a resumed run removes temporary files.
     """
-    first = run / amount("last.safetensors", "config.json")
+    first = run / ("last.safetensors", "config.json")[kills % 2]
     while process.poll() is None and ((run / ".stray.tmp").exists() if step else not first.exists()):
         time.sleep(0.005)
 
@@ -212,7 +212,7 @@ def test_a_run_killed_at_random_moments_resumes_bit_for_bit(tmp_path, record_pro
             process = subprocess.Popen(
                 command(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=ENVIRONMENT
             )
-            wait_for_training(process, run, step)
+            wait_for_training(process, run, step, kills)
             try:
                 _, errors = process.communicate(timeout=rng.uniform(0, amount(0.2, 0.6)))
                 assert process.returncode == 0, errors.decode()
@@ -232,6 +232,7 @@ def test_a_run_killed_at_random_moments_resumes_bit_for_bit(tmp_path, record_pro
         assert not list(run.glob(".*.tmp"))
         shutil.rmtree(run)
         ended += 1
+    assert resumed > 0
     record_property(
         "kills", f"{kills}, {halves} of them while a file was written; resumed {resumed} times, "
         f"{ended} runs ended with the same bits as a run without kills"
