@@ -62,12 +62,11 @@ def distributed_job() -> Iterator[None]:
         with hidden(ranks.rank > 0):
             _announce(ranks)
             yield
+        ranks.all_arrive(math.inf)
     except BaseException as error:
         if not ranks.all_arrive(PATIENCE):
             _end_all(ranks, error, streams)
         raise
-    else:
-        ranks.all_arrive(math.inf)
     finally:
         _ranks.pop()
         ranks.finalize()

@@ -78,13 +78,13 @@ def run(
         rng=np.random.default_rng(0), progress=watched, communicator=ranks,
     )  # fmt: skip
     unfamiliar.gather(ranks)
-    if ranks.rank > 0:
-        return 0
     unfamiliar.warn()
     if scores.intervals is None:
         least = BLOCK * (MIN_BLOCKS - 1) + 1
         print(f"no confidence intervals: they need {least} pictures, and there are {len(pictures)}", file=sys.stderr)
     baseline = None if no_baseline else _baseline(data, limit, labels, pictures)
+    if ranks.rank > 0:
+        return 0
     if as_json:
         baselines = {"position prior": baseline.as_dict()} if baseline else {}
         facts = {"data": data, "split": split, "images": len(pictures), "baselines": baselines}
@@ -175,6 +175,8 @@ def _baseline(data: str, limit: int | None, labels: LabelOptions, pictures: Data
 
     try:
         (train,) = load_splits(data, ("train",), limit, labels)
+        if ranks_of_command().rank > 0:
+            return None
         return evaluate_baselines(train, pictures, position_prior)
     except DataError as error:  # a missing split or a bad file in it does not prevent the evaluation
         print(f"no position prior, because it needs training pictures: {error}", file=sys.stderr)

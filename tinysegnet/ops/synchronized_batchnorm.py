@@ -33,7 +33,7 @@ def picture_moments_numpy(x, *, statistics=batchnorm2d_statistics_numpy):
     check_pictures("picture_moments", x)
     mean, var = statistics(np.ascontiguousarray(x))
     m = x.size // x.shape[3]
-    return np.stack([np.full(mean.shape, m), mean, var.astype(np.float64) * m]).astype(np.float64)
+    return np.stack([np.full(mean.shape, float(m)), mean, var.astype(float) * m])
 
 
 def picture_moments_numba(x):

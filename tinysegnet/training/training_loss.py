@@ -33,7 +33,7 @@ def check_loss_fits(model: Network, recipe: Recipe) -> None:
 class TrainingLoss:
     """The loss of a recipe, one op or the sum of two. `guess` is its value for equal probabilities of all classes."""
 
-    def __init__(self, model: Network, data: Dataset, recipe: Recipe, communicator: Communicator) -> None:
+    def __init__(self, model: Network, data: Dataset, recipe: Recipe, communicator: Communicator | None = None) -> None:
         K, e, loss = max(2, data.palette.num_classes), recipe.label_smoothing, recipe.loss
         self._num_classes = K
         self.class_weights: np.ndarray | None = None

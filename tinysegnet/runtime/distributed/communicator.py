@@ -51,6 +51,7 @@ class MPICommunicator(Communicator):
 
     def __init__(self, comm: Any) -> None:
         self.comm, self.rank, self.size = comm, comm.Get_rank(), comm.Get_size()
+        self._end: Any = None  # the request of `all_arrive`
         self._ends = comm.Dup()  # apart from all other messages, which may be in any state when a rank fails
 
     def allgather(self, value):
@@ -76,9 +77,9 @@ class MPICommunicator(Communicator):
 
     def all_arrive(self, seconds: float) -> bool:
         """Wait until all ranks have called this, at most so many seconds, and return whether they have."""
-        request, end = self._ends.Ibarrier(), time.monotonic() + seconds
-        while not request.Test():
-            if time.monotonic() > end:
+        self._end, latest = self._end or self._ends.Ibarrier(), time.monotonic() + seconds
+        while not self._end.Test():
+            if time.monotonic() > latest:
                 return False
             time.sleep(0.02)
         return True
