@@ -142,8 +142,8 @@ for name, _, weighted in my_differences(my_small_network(normalised=True)):
 # * Step 8: $\mathrm{d}s = \sum_j \gamma\, \mathrm{dout}_j\, c_j = \gamma\, \mathrm{d}\gamma / s$
 # * Step 2: $\mathrm{d}\mu = -\sum_j \mathrm{d}c_j = -\sum_j \gamma\, \mathrm{dout}_j\, s = -\gamma s\, \mathrm{d}\beta$
 #
-# Steps 8 and 2 follow from the other two, so two sums over the ranks are enough. The remaining steps concern one pixel,
-# and give
+# Steps 8 and 2 follow from the other two, so two sums over the ranks are enough. The other steps concern one pixel, and
+# give
 #
 # $$\mathrm{d}x_i = \gamma s \left(\mathrm{dout}_i - \frac{\mathrm{d}\beta}{m} - \hat x_i\,
 # \frac{\mathrm{d}\gamma}{m}\right) .$$
