@@ -157,8 +157,8 @@ for name, _, weighted in my_differences(my_small_network(normalised=True)):
 # Write `my_sync_backward(dout, x_hat, gamma, inv_std, m, all_sum)`, which every rank calls with its own pixels.
 #
 # * `dout` and `x_hat` have the shape (N, H, W, C); `gamma` and `inv_std`, which is $s$, have the shape (C,). `m` is the
-#   number of pixels of all ranks. `all_sum(a)` returns the sum of the arrays `a` that the ranks pass. Return `dx` (N, H,
-#   W, C) of the rank's own pixels, and `dgamma` and `dbeta` (C,) of the batch.
+#   number of pixels of all ranks. `all_sum(a)` returns the sum of the arrays `a` that the ranks pass. Return `dx`
+#   (N, H, W, C) of the rank's own pixels, and `dgamma` and `dbeta` (C,) of the batch.
 
 
 # %%
