@@ -94,32 +94,31 @@ def measure(communicator: Communicator, settings: dict) -> dict:
     size, rounds = tuple(settings["size"]), settings["rounds"]
     data = ts.data.InMemory(ToyScenes(max(settings["batches"]), seed=1, size=size))
     images, labels = (np.stack([getattr(data[k], name) for k in range(len(data))]) for name in ("image", "labels"))
-    steps = {}
+    steps: dict[int, Callable[[int], object]] = {}
     for batch in settings["batches"]:
         model = ts.build(settings["model"], width=settings["width"])
         recipe = ts.Recipe(batch_size=batch, size=size, reduction="tree")
         step = TrainingStep(model, data, recipe, rounds + 1, None, communicator)
         own = communicator.share(batch)
         given = images[own.start : own.stop].astype(np.float32), labels[own.start : own.stop]
-        steps[batch] = times_of(lambda k, s=step, g=given: s.run(*g, k), communicator, rounds)
-    messages = {}
-    for bytes_sent in MESSAGES if communicator.size > 1 else ():
-        sent, counts = np.zeros(bytes_sent, np.uint8), [bytes_sent] * communicator.size
-        messages[bytes_sent] = times_of(
-            lambda k, s=sent, c=counts: communicator.allgather_arrays(s, c), communicator, 10 * rounds
-        )
-    return {"steps": steps, "messages": messages}
+        steps[batch] = lambda k, step=step, given=given: step.run(*given, k)
+    messages: dict[int, Callable[[int], object]] = {}
+    for count in MESSAGES if communicator.size > 1 else ():
+        sent, counts = np.zeros(count, np.uint8), [count] * communicator.size
+        messages[count] = lambda _, sent=sent, counts=counts: communicator.allgather_arrays(sent, counts)
+    return {"steps": shortest(steps, communicator, rounds), "messages": shortest(messages, communicator, 10 * rounds)}
 
 
-def times_of(work: Callable[[int], object], communicator: Communicator, rounds: int) -> float:
-    """Return the shortest of some rounds in seconds. All ranks begin a round together; the first is not timed."""
-    times = []
+def shortest(works: dict[int, Callable[[int], object]], communicator: Communicator, rounds: int) -> dict[int, float]:
+    """Return the shortest time of each work in seconds. The works take turns; the first round is not timed."""
+    times: dict[int, list[float]] = {key: [] for key in works}
     for k in range(rounds + 1):
-        communicator.any(False)
-        began = time.perf_counter()
-        work(k)
-        times.append(time.perf_counter() - began)
-    return min(times[1:])
+        for key, work in works.items():
+            communicator.any(False)  # all ranks begin together
+            began = time.perf_counter()
+            work(k)
+            times[key].append(time.perf_counter() - began)
+    return {key: min(found[1:]) for key, found in times.items()}
 
 
 def measured(ranks: int, settings: dict, mpiexec: str | None) -> dict:
