@@ -66,7 +66,8 @@ shuffle: .venv/.test
 torture: .venv/.test
 	TINYSEGNET_KILLS=200 TINYSEGNET_MUTANTS=10000 TINYSEGNET_SOAK=2000 $(BIN)/python -m pytest --timeout 3600 \
 		tests/data/test_hostile_pictures.py tests/weights/test_hostile_checkpoints.py tests/weights/test_hostile_weights.py \
-		tests/weights/test_keras_files.py tests/training/test_soak.py tests/training/test_resume.py
+		tests/weights/test_keras_files.py tests/training/test_soak.py tests/training/test_resume.py \
+		tests/cli/test_distributed_commands.py
 
 # Plant bugs in a copy of the package, one at a time, and list those that no test finds. SEED and COUNT choose the bugs,
 # and MUTANTS adds further options: "--areas ops --near" plants bugs in ops/ only and runs only tests near each bug.

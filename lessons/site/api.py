@@ -18,7 +18,12 @@ __all__ = ["index_page", "links", "page", "pages", "prepare_docstring", "public_
 # The folders in the order of the project map, without cli, whose page shows the output of --help. A page documents what
 # its packages export or, if a package has no __all__, what the files of the package export.
 ROOMS = [room for room in re.findall(r"^ +(\w+)(?:/|\.py) +\S", tinysegnet.__doc__ or "", re.M) if room != "cli"]
-MORE = {"runtime": ["settings"], "data": ["toyscenes"], "weights": ["weight_files"], "training": ["optim"]}
+MORE = {
+    "runtime": ["settings", "distributed"],
+    "data": ["toyscenes"],
+    "weights": ["weight_files"],
+    "training": ["optim"],
+}
 PAGES = {
     **{room: [f"tinysegnet.{name}" for name in (room, *(f"{room}.{part}" for part in MORE.get(room, ())))]
        for room in ROOMS},

@@ -31,6 +31,7 @@ WRONG_SETTINGS = {
     "initial_beta": (INF, "0", None),
     "statistics": ("running_mean", None, True),
     "schedule": ("linear", None),
+    "reduction": ("sum", None),
     "class_weights": (None, "median"),
     "flip": (None, 2, "x", NAN),
     "scale": (1.0, (1,), (1, 2, 3), (0.5, 1), (2, 1), (INF, INF), "1 2"),

@@ -104,7 +104,7 @@ DEFAULTS = {
     "color_jitter": 0.0, "statistics": "running", "mirror": False, "test_scales": (1.0,), "validate_every": 1,
     "patience": None,
     "seed": 0, "freeze_encoder": False, "loss": "cross_entropy", "focal_gamma": 2.0, "label_smoothing": 0.0,
-    "weight_average": 0.0,
+    "weight_average": 0.0, "reduction": "batch",
 }  # fmt: skip
 PICTURES = {  # what differs for pictures from disk
     "epochs": 200, "batch_size": 4, "optimizer": "sgd", "learning_rate": 0.1, "weight_decay": 5e-4, "scale": (1.0, 2.0),
@@ -263,7 +263,7 @@ def test_options_override_the_defaults_of_a_recipe(tmp_path, capsys, without_rep
 def test_a_resumed_run_keeps_its_recipe(tmp_path, monkeypatch, without_report):
     trained = []
 
-    def watched(model, train, val, *, recipe, run, on_epoch):
+    def watched(model, train, val, *, recipe, run, **others):
         trained.append((recipe, model.config, run.resumed is not None))
         return ts.fit(model, train, val, recipe=recipe, run=run)
 
