@@ -1,8 +1,8 @@
 """Predict the time of a training step on many machines: python examples/scaling.py [--model tiny] [--batch 12]
 
-The computing of one process (rank) with one thread and the messages of two ranks are measured here. From these, the
-model predicts the step of 1 and of 2 ranks, and the script measures both for comparison. Then it prints and draws the
-steps of up to 1,024 ranks for several connections. --latency and --bandwidth add a connection of your own.
+The script measures the steps of one process (rank) with one thread for small batches, and the messages of two ranks.
+From these, the model predicts the step of the whole batch for 1 and 2 ranks, which is also measured, and the steps of
+up to 1,024 ranks for several connections, as a table and a picture. --latency and --bandwidth add a connection.
 
     step      = pictures per rank * seconds per picture + seconds per step + messages
     messages  = for each batch norm, forward and backward: ceil(log2 R) * latency + (R - 1) * its bytes / bandwidth
@@ -94,32 +94,31 @@ def measure(communicator: Communicator, settings: dict) -> dict:
     size, rounds = tuple(settings["size"]), settings["rounds"]
     data = ts.data.InMemory(ToyScenes(max(settings["batches"]), seed=1, size=size))
     images, labels = (np.stack([getattr(data[k], name) for k in range(len(data))]) for name in ("image", "labels"))
-    steps = {}
+    steps: dict[int, Callable[[int], object]] = {}
     for batch in settings["batches"]:
         model = ts.build(settings["model"], width=settings["width"])
         recipe = ts.Recipe(batch_size=batch, size=size, reduction="tree")
         step = TrainingStep(model, data, recipe, rounds + 1, None, communicator)
         own = communicator.share(batch)
         given = images[own.start : own.stop].astype(np.float32), labels[own.start : own.stop]
-        steps[batch] = times_of(lambda k, s=step, g=given: s.run(*g, k), communicator, rounds)
-    messages = {}
-    for bytes_sent in MESSAGES if communicator.size > 1 else ():
-        sent, counts = np.zeros(bytes_sent, np.uint8), [bytes_sent] * communicator.size
-        messages[bytes_sent] = times_of(
-            lambda k, s=sent, c=counts: communicator.allgather_arrays(s, c), communicator, 10 * rounds
-        )
-    return {"steps": steps, "messages": messages}
+        steps[batch] = lambda k, step=step, given=given: step.run(*given, k)
+    messages: dict[int, Callable[[int], object]] = {}
+    for count in MESSAGES if communicator.size > 1 else ():
+        sent, counts = np.zeros(count, np.uint8), [count] * communicator.size
+        messages[count] = lambda _, sent=sent, counts=counts: communicator.allgather_arrays(sent, counts)
+    return {"steps": shortest(steps, communicator, rounds), "messages": shortest(messages, communicator, 10 * rounds)}
 
 
-def times_of(work: Callable[[int], object], communicator: Communicator, rounds: int) -> float:
-    """Return the shortest of some rounds in seconds. All ranks begin a round together; the first is not timed."""
-    times = []
+def shortest(works: dict[int, Callable[[int], object]], communicator: Communicator, rounds: int) -> dict[int, float]:
+    """Return the shortest time of each work in seconds. The works take turns; the first round is not timed."""
+    times: dict[int, list[float]] = {key: [] for key in works}
     for k in range(rounds + 1):
-        communicator.any(False)
-        began = time.perf_counter()
-        work(k)
-        times.append(time.perf_counter() - began)
-    return min(times[1:])
+        for key, work in works.items():
+            communicator.any(False)  # all ranks begin together
+            began = time.perf_counter()
+            work(k)
+            times[key].append(time.perf_counter() - began)
+    return {key: min(found[1:]) for key, found in times.items()}
 
 
 def measured(ranks: int, settings: dict, mpiexec: str | None) -> dict:
@@ -194,7 +193,7 @@ def main() -> None:
     parser.add_argument("--model", default="tiny")
     parser.add_argument("--width", type=float, default=1.0, help="a factor on the number of channels")
     parser.add_argument("--size", type=int, nargs=2, default=(96, 128), metavar=("H", "W"))
-    parser.add_argument("--batch", type=int, default=12, help="pictures, at least 2")
+    parser.add_argument("--batch", type=int, default=12, help="pictures, at least 4")
     parser.add_argument("--rounds", type=int, default=10, help="timed steps")
     parser.add_argument("--latency", type=float, help="seconds before a message arrives on your own connection")
     parser.add_argument("--bandwidth", type=float, help="its bytes per second")
@@ -209,8 +208,10 @@ def main() -> None:
         return
     if (arguments.latency is None) != (arguments.bandwidth is None):
         parser.error("give both --latency and --bandwidth, or neither")
-    if arguments.batch < 2:
-        parser.error(f"--batch: {arguments.batch} is too small for two ranks")
+    if arguments.batch < 4:
+        parser.error(
+            f"--batch: {arguments.batch} is too small. The model needs the times of three sizes up to it, from 4."
+        )
     report(arguments, find_mpiexec())
 
 
@@ -218,15 +219,15 @@ def report(arguments: argparse.Namespace, mpiexec: str | None) -> None:
     """Measure, compare the model with the measurements, and print and draw its predictions."""
     batch, half = arguments.batch, arguments.batch // 2
     settings = {"model": arguments.model, "width": arguments.width, "size": arguments.size, "rounds": arguments.rounds}
-    one = measured(1, settings | {"batches": [half, batch]}, mpiexec)["steps"]
+    one = measured(1, settings | {"batches": [1, half, batch]}, mpiexec)["steps"]
     two = measured(2, settings | {"batches": [batch]}, mpiexec)
     if mpiexec is None:
         print('mpi4py or mpiexec is missing, so threads simulate the ranks. To measure, pip install "tinysegnet[mpi]".')
     network = ts.build(arguments.model, width=arguments.width)
     norms = [layer for layer in network.layers.values() if isinstance(layer, layers.BatchNorm2d)]
     channels = tuple(len(layer.params["gamma"]) for layer in norms)
-    per_picture = max(one[batch] - one[half], 1e-9) / (batch - half)
-    model = StepModel(per_picture, max(one[batch] - batch * per_picture, 0), 4 * network.num_parameters, channels)
+    per_picture = max(one[half] - one[1], 1e-9) / (half - 1)  # the step of the whole batch is predicted
+    model = StepModel(per_picture, max(one[1] - per_picture, 0), 4 * network.num_parameters, channels)
     small, large = (two["messages"][size] for size in MESSAGES)
     here = Link(small, (MESSAGES[1] - MESSAGES[0]) / max(large - small, 1e-9))
     title = f"{arguments.model}, {arguments.size[0]}x{arguments.size[1]}"

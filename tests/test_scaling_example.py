@@ -68,9 +68,9 @@ def test_two_processes_are_measured_with_mpi(tmp_path):
 @pytest.mark.parametrize(("arguments", "named"), [
     (["--latency", "0.01"], "--bandwidth"),
     (["--bandwidth", "1e6"], "--latency"),
-    (["--batch", "1"], "--batch: 1"),
+    (["--batch", "3"], "--batch: 3"),
 ])  # fmt: skip
-def test_half_a_connection_and_a_batch_for_one_rank_are_refused(arguments, named, run, capsys):
+def test_half_a_connection_and_a_small_batch_are_refused(arguments, named, run, capsys):
     with pytest.raises(SystemExit):
         run(*arguments)
     assert named in capsys.readouterr().err.splitlines()[-1]

@@ -131,15 +131,22 @@ for name, _, weighted in my_differences(my_small_network(normalised=True)):
 #
 # $$\mu = \sum_r \frac{m_r}{m}\, \mu_r \qquad
 # \sigma^2 = \sum_r \frac{m_r}{m} \left(\sigma_r^2 + (\mu_r - \mu)^2\right)$$
+
+# %% [markdown]
+# **Backward.** A pixel $x_i$ moves $\mu$ and $\sigma^2$, and therefore the outputs of *all* ranks. Four of the ten
+# steps of lesson 04 are sums over the pixels, but a rank knows $\mathrm{dout}$ only at its own. With
+# $s = 1 / \sqrt{\sigma^2 + \varepsilon}$, $c_j = \hat x_j / s$ and $\sum_j c_j = 0$:
 #
-# **Backward.** The ten steps of lesson 04 do not change, but rank $r$ knows $\mathrm{dout}$ only at its own pixels. Its
-# pixel $x_i$ moves $\mu$ and $\sigma^2$, and therefore every output of *every* rank. The sums over outputs are sums
-# over all ranks:
+# * Step 10: $\mathrm{d}\beta = \sum_j \mathrm{dout}_j = \sum_r \sum_{j \text{ of } r} \mathrm{dout}_j$
+# * Step 9: $\mathrm{d}\gamma = \sum_r \sum_{j \text{ of } r} \mathrm{dout}_j\, \hat x_j$
+# * Step 8: $\mathrm{d}s = \sum_j \gamma\, \mathrm{dout}_j\, c_j = \gamma\, \mathrm{d}\gamma / s$
+# * Step 2: $\mathrm{d}\mu = -\sum_j \mathrm{d}c_j = -\sum_j \gamma\, \mathrm{dout}_j\, s = -\gamma s\, \mathrm{d}\beta$
 #
-# $$\mathrm{d}\beta = \sum_r \sum_{j \text{ of } r} \mathrm{dout}_j \qquad
-# \mathrm{d}\gamma = \sum_r \sum_{j \text{ of } r} \mathrm{dout}_j\, \hat x_j \qquad
-# \mathrm{d}x_i = \frac{\gamma}{\sqrt{\sigma^2 + \varepsilon}}
-# \left(\mathrm{dout}_i - \frac{\mathrm{d}\beta}{m} - \hat x_i\, \frac{\mathrm{d}\gamma}{m}\right)$$
+# Steps 8 and 2 follow from the other two, so two sums over the ranks are enough. The other steps concern one pixel, and
+# give
+#
+# $$\mathrm{d}x_i = \gamma s \left(\mathrm{dout}_i - \frac{\mathrm{d}\beta}{m} - \hat x_i\,
+# \frac{\mathrm{d}\gamma}{m}\right) .$$
 
 # %% [markdown]
 # Each rank sends only a few numbers per channel, however large the pictures are. $\mathrm{d}\gamma$ and
@@ -149,9 +156,9 @@ for name, _, weighted in my_differences(my_small_network(normalised=True)):
 #
 # Write `my_sync_backward(dout, x_hat, gamma, inv_std, m, all_sum)`, which every rank calls with its own pixels.
 #
-# * `dout` and `x_hat` have the shape (N, H, W, C); `gamma` and `inv_std`, $1/\sqrt{\sigma^2 + \varepsilon}$, have the
-#   shape (C,). `m` is the number of pixels of all ranks. `all_sum(a)` returns the sum over the ranks of the arrays `a`
-#   that they pass. Return `dx` (N, H, W, C) of the rank's own pixels, and `dgamma` and `dbeta` (C,) of the batch.
+# * `dout` and `x_hat` have the shape (N, H, W, C); `gamma` and `inv_std`, which is $s$, have the shape (C,). `m` is the
+#   number of pixels of all ranks. `all_sum(a)` returns the sum of the arrays `a` that the ranks pass. Return `dx`
+#   (N, H, W, C) of the rank's own pixels, and `dgamma` and `dbeta` (C,) of the batch.
 
 
 # %%
