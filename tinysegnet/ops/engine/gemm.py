@@ -46,11 +46,11 @@ else:
         for c in range(0, cols, width):
             r = 0
             while r < rows:
-                rest = rows - r
+                rest, left = rows - r, min(width, cols - c)
                 a_tile, b_tile, out_tile = a_start + r * a_row, b_start + c, out_start + r * out_row + c
                 here = (a, a_tile, a_row, a_step, a_section, b, b_tile, b_row, out, out_tile, out_row,
-                        rest, cols - c, sections, inner, accumulate)  # fmt: skip
-                if cols - c < width or LOW_ROWS < rest < ROWS:
+                        rest, left, sections, inner, accumulate)  # fmt: skip
+                if left < width or LOW_ROWS < rest < ROWS:
                     edge_tile(*here)
                     r += ROWS
                 elif rest <= LOW_ROWS or ROWS < rest <= 2 * LOW_ROWS:
