@@ -317,7 +317,7 @@ print("\n".join(my_tile(MyBuilder(), R=2, V=2)))
 # * `builder.gep` computes an address, and `for_range` begins the loop over $k$.
 # * `alloca_once` creates a variable for each sum. LLVM keeps it in a register, because nothing else uses its address,
 #   so `load` and `store` of `sums` access no memory.
-# * `mask` switches off the lanes of the last vector that lie past the edge. Most tiles are whole and have no mask.
+# * `mask` switches off the lanes past the edge of a tile that is narrower than one vector. Other tiles have no mask.
 
 # %%
 if runtime.JIT:

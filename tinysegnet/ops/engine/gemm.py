@@ -13,7 +13,7 @@ dimension has `sections` of `inner` numbers, one for each row of the convolution
 The product is fast because a tile of 6 rows x 4 vectors of `out` (2 on AVX2) stays in registers during the loop over k.
 Each step loads one row of `b` (4 vectors) and multiplies each vector by 6 numbers of `a`. These are 24 multiply-adds
 for 10 loads, so arithmetic rather than memory limits the speed. Vectors are as wide as the processor's registers.
-At the edges, columns are masked off.
+At the edge, the last two vectors overlap.
 """
 
 import numpy as np
@@ -46,11 +46,11 @@ else:
         for c in range(0, cols, width):
             r = 0
             while r < rows:
-                rest = rows - r
+                rest, left = rows - r, min(width, cols - c)
                 a_tile, b_tile, out_tile = a_start + r * a_row, b_start + c, out_start + r * out_row + c
                 here = (a, a_tile, a_row, a_step, a_section, b, b_tile, b_row, out, out_tile, out_row,
-                        rest, cols - c, sections, inner, accumulate)  # fmt: skip
-                if cols - c < width or rest == LOW_ROWS + 1:
+                        rest, left, sections, inner, accumulate)  # fmt: skip
+                if left < width or LOW_ROWS < rest < ROWS:
                     edge_tile(*here)
                     r += ROWS
                 elif rest <= LOW_ROWS or ROWS < rest <= 2 * LOW_ROWS:

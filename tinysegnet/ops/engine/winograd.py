@@ -23,7 +23,8 @@ Backward runs the same steps in reverse:
 
 F(6x6, 3x3) has 6 outputs per 8 pixels and axis: 64 multiplications per 36 outputs instead of 144 per 64, so 1.78
 instead of 2.25 per output. Its V and M are smaller too, but its U is larger, which takes longer in wide layers with few
-tiles (`cost_model`). One task transforms, multiplies and transforms back a group of tiles.
+tiles (`cost_model`). Its three steps are one task per group of tiles, which stays in the processor's cache. So are
+those of F(4x4, 3x3) and of the weight gradient in narrow layers.
 
 The transforms amplify rounding errors: entries of A reach 2^3 along each axis, and 2^6 along both; in F(6x6, 3x3), 2^5
 and 2^10, but its rounding error is only about twice as large. `tinysegnet bench` shows the error beside the error of

@@ -174,13 +174,15 @@ def make_transform_numba(matrices):
                     for j, out in enumerate(product([column[i] for column in columns])):
                         vectors.store(out, pixel(5, i, j, channel), mask)
 
-            channels = args[9]
-            whole = builder.udiv(channels, I64(vectors.count))
-            with cgutils.for_range(builder, whole) as loop:
-                transform(builder.mul(loop.index, I64(vectors.count)), None)
-            done = builder.mul(whole, I64(vectors.count))
-            with builder.if_then(builder.icmp_unsigned("<", done, channels)):
-                transform(done, vectors.first(builder.sub(channels, done)))
+            channels, last = args[9], builder.sub(args[9], I64(vectors.count))
+            with builder.if_else(builder.icmp_signed(">=", last, I64(0))) as (vector, part_of_a_vector):
+                with vector:  # the last vector ends at the last channel, so it may overlap the vector before it
+                    number = builder.udiv(builder.add(channels, I64(vectors.count - 1)), I64(vectors.count))
+                    with cgutils.for_range(builder, number) as loop:
+                        channel = builder.mul(loop.index, I64(vectors.count))
+                        transform(builder.select(builder.icmp_signed("<", channel, last), channel, last), None)
+                with part_of_a_vector:
+                    transform(I64(0), vectors.first(channels))
             return context.get_dummy_value()
 
         size = types.intp
