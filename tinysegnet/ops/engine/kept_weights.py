@@ -5,13 +5,15 @@ two calls, so each call compares it with the values that were transformed, which
 """
 
 import weakref
+from typing import Any
 
 import numpy as np
 
 from ...runtime import empty_like
 from . import cost_model, winograd
 
-_kept = {}  # by the id of a weight and the algorithm: copies of the weight and the scale, and U
+# by the id of a weight and the algorithm: copies of the weight and the scale, and U
+_kept: dict[tuple[int, str], tuple[Any, ...]] = {}
 
 
 def scaled(weight, scale):
