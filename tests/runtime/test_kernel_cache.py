@@ -158,9 +158,9 @@ print(ts.ops.relu_forward(np.array([[[[-1.0, 2.0]]]]))[0].sum())
 """
 
 
-def run(cache, *arguments):
+def run(cache, *arguments, program=PROGRAM):
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *arguments], env={**os.environ, "TINYSEGNET_CACHE": str(cache)},
+        [sys.executable, "-c", program, *arguments], env={**os.environ, "TINYSEGNET_CACHE": str(cache)},
         capture_output=True, text=True, timeout=100, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (0, "2.0\n"), done.stderr
@@ -175,6 +175,18 @@ def test_a_new_process_announces_compiling_and_keeps_the_cache_private(tmp_path)
     (folder,) = tmp_path.iterdir()
     if os.name == "posix":
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+@pytest.mark.long
+def test_loading_a_kernel_imports_less_than_compiling(tmp_path):
+    import numba
+
+    from tinysegnet.runtime.lean_compiling import TESTED
+
+    if numba.version_info.short != TESTED:
+        pytest.skip("other versions of numba load kernels as usual")
+    program = f"{PROGRAM}print('numba.np.linalg' in sys.modules, file=sys.stderr)"
+    assert [run(tmp_path, program=program)[-1] for _ in range(2)] == ["True", "False"]
 
 
 TRAINING_KERNELS = """

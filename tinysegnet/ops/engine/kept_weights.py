@@ -1,19 +1,19 @@
 """Transformed weights, which inference keeps from one call to the next.
 
-On a small picture, transforming the weights can take a quarter of the time of inference. A weight may change between
-two calls, so each call compares it with the values that were transformed. That takes a fraction of the time.
+For 128 channels of 12x16 pixels, transforming the weight takes longer than all the rest. A weight may change between
+two calls, so each call compares it with the values that were transformed, which takes a seventh of that time.
 """
 
 import weakref
+from typing import Any
 
 import numpy as np
 
 from ...runtime import empty_like
-from . import winograd
+from . import cost_model, winograd
 
-MOST_BYTES = 4 << 20  # of a weight's U; in wider layers, the products take much longer than U, which takes much memory
-
-_kept = {}  # by the id of a weight and the algorithm: copies of the weight and the scale, and U
+# by the id of a weight and the algorithm: copies of the weight and the scale, and U
+_kept: dict[tuple[int, str], tuple[Any, ...]] = {}
 
 
 def scaled(weight, scale):
@@ -28,7 +28,7 @@ def transformed(name, weight, scale):
     if U is not None and np.array_equal(weight, old_weight) and np.array_equal(scale, old_scale):
         return U
     U = winograd.transformed(name, scaled(weight, scale))
-    if U.nbytes <= MOST_BYTES:
+    if U.size <= cost_model.MOST_KEPT:
         if key not in _kept:
             weakref.finalize(weight, _kept.pop, key, None).atexit = False
         _kept[key] = weight.copy(), None if scale is None else scale.copy(), U
