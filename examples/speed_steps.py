@@ -91,10 +91,10 @@ def main() -> None:
         f"threads, {options.rounds} rounds\n"
     )
     print(f"{'training step of tiny, 8x96x128':40} {'ms':>8}  gain {'CPU ms':>8}  gain")
-    before = [float("nan")] * 2
+    before = None
     for name, found in zip(STEPS, zip(*rounds, strict=True), strict=True):
         medians = [statistics.median(values) for values in zip(*found, strict=True)]
-        columns = [f"{now:8.1f} {old / now:5.2f}" for old, now in zip(before, medians, strict=True)]
+        columns = [f"{now:8.1f} {old / now:5.2f}" for old, now in zip(before or medians, medians, strict=True)]
         print(f"{name:40} {' '.join(columns)}")
         before = medians
 
