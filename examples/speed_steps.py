@@ -2,8 +2,8 @@
 
 The same training step of `tiny`, on 8 pictures of 96x128 pixels, is computed by the NumPy definitions, and then with
 one more step switched on per row. Each row has a process of its own. The processes take turns, so other work on the
-machine disturbs all of them alike. The table shows medians: the time, and the processor time of all threads, which other
-work disturbs less. Each has its gain over the row above.
+machine disturbs all of them alike. The table shows medians: the time, and the processor time of all threads, which is
+disturbed less. Each has its gain over the row above.
 """
 
 import argparse
@@ -86,13 +86,15 @@ def main() -> None:
     for worker in workers:
         worker.stdin.close()
         worker.wait()
-    print(f"tinysegnet {tinysegnet.__version__}, numba {numba.__version__}, {platform.machine()}, {options.threads} "
-          f"threads, {options.rounds} rounds\n")
+    print(
+        f"tinysegnet {tinysegnet.__version__}, numba {numba.__version__}, {platform.machine()}, {options.threads} "
+        f"threads, {options.rounds} rounds\n"
+    )
     print(f"{'training step of tiny, 8x96x128':40} {'ms':>8}  gain {'CPU ms':>8}  gain")
-    before = [float("nan")] * 2
+    before = None
     for name, found in zip(STEPS, zip(*rounds, strict=True), strict=True):
         medians = [statistics.median(values) for values in zip(*found, strict=True)]
-        columns = [f"{now:8.1f} {old / now:5.2f}" for old, now in zip(before, medians, strict=True)]
+        columns = [f"{now:8.1f} {old / now:5.2f}" for old, now in zip(before or medians, medians, strict=True)]
         print(f"{name:40} {' '.join(columns)}")
         before = medians
 
