@@ -22,7 +22,7 @@ TO_THE_MAP = """() => {
   const map = document.querySelector(".network-map").getBoundingClientRect();
   scrollTo(0, map.top - document.querySelector("header").offsetHeight - 16);
 }"""
-SIZES = {"": (1280, 890, 1.4), "_narrow": (390, 890, 2)}  # width, height, device pixels per pixel
+SIZES = {"": (1280, 915, 1.4), "_narrow": (390, 890, 2)}  # width, height, device pixels per pixel
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".")
 street = ts.data.open_dataset("toy", "val")[0]
