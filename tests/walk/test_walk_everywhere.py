@@ -113,6 +113,17 @@ def test_sums_show_the_channel_that_contributes_most(browser, tiny_walk, way):
                 assert shown == int(channel), "the picture shows the same channel"
 
 
+def test_sum_of_zeros_shows_a_channel_that_it_reads(browser, tiny_walk):
+    """A depthwise convolution reads one channel, and its products may all be 0."""
+    with Opened(browser, tiny_walk) as opened:
+        shown = opened.page.evaluate("""async () => {
+          const { readingFor } = await import("walk/channels.js"), { steps } = await import("walk/steps.js");
+          const sum = (products) => products.map((product) => ({ channel: 3, product }));
+          return [[0, 0], [1, -1], []].map((each) => readingFor(steps[2], { terms: sum(each), read: { shown: 6 } }));
+        }""")
+        assert shown == [3, 3, 0]
+
+
 @pytest.mark.parametrize("step", ["forward:encoder2.conv1", "backward:encoder2.conv1"])
 @pytest.mark.parametrize("by", ["click", "Enter"])
 def test_cells_of_the_sum_lead_to_their_own_sums(browser, tiny_walk, step, by):
