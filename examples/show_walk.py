@@ -18,7 +18,11 @@ READY = """async () => {
     while (canvas.width === 300) await new Promise((resolve) => setTimeout(resolve, 20)); // not painted yet
   }
 }"""
-SIZES = {"": (1200, 730, 1.5, 195), "_narrow": (390, 690, 2, 225)}  # width, height, device pixels per pixel, scroll
+TO_THE_MAP = """() => {
+  const map = document.querySelector(".network-map").getBoundingClientRect();
+  scrollTo(0, map.top - document.querySelector("header").offsetHeight - 16);
+}"""
+SIZES = {"": (1280, 915, 1.4), "_narrow": (390, 890, 2)}  # width, height, device pixels per pixel
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".")
 street = ts.data.open_dataset("toy", "val")[0]
@@ -32,13 +36,13 @@ if chromium := shutil.which("chromium"):
 
     with sync_playwright() as running:
         browser = running.chromium.launch(executable_path=chromium, args=["--headless", "--no-sandbox"])
-        for name, (width, height, scale, scroll) in SIZES.items():
+        for name, (width, height, scale) in SIZES.items():
             for theme, suffix in (("light", ""), ("dark", "_dark")):
                 page = browser.new_page(viewport={"width": width, "height": height}, device_scale_factor=scale,
                                         color_scheme=theme)  # fmt: skip
                 page.goto(page_path.resolve().as_uri())
                 page.evaluate(READY)
-                page.evaluate(f"scrollTo(0, {scroll})")
+                page.evaluate(TO_THE_MAP)
                 target = folder / f"walk{name}{suffix}.png"
                 page.screenshot(path=target)
                 Image.open(target).convert("RGB").quantize(128).save(target, optimize=True)

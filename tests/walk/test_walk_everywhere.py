@@ -109,7 +109,19 @@ def test_sums_show_the_channel_that_contributes_most(browser, tiny_walk, way):
                 assert float(part) == pytest.approx(parts[int(channel)], rel=1e-4)
                 letter = "x" if way == "forward" else "dout"
                 small = page.locator(f"section.panel[data-letter={letter}] .thumbs button[aria-pressed=true]")
-                assert channel in small.get_attribute("title")  # the picture shows the same channel
+                shown = small.evaluate("(button) => [...button.parentElement.children].indexOf(button)")
+                assert shown == int(channel), "the picture shows the same channel"
+
+
+def test_sum_of_zeros_shows_a_channel_that_it_reads(browser, tiny_walk):
+    """A depthwise convolution reads one channel, and its products may all be 0."""
+    with Opened(browser, tiny_walk) as opened:
+        shown = opened.page.evaluate("""async () => {
+          const { readingFor } = await import("walk/channels.js"), { steps } = await import("walk/steps.js");
+          const sum = (products) => products.map((product) => ({ channel: 3, product }));
+          return [[0, 0], [1, -1], []].map((each) => readingFor(steps[2], { terms: sum(each), read: { shown: 6 } }));
+        }""")
+        assert shown == [3, 3, 0]
 
 
 @pytest.mark.parametrize("step", ["forward:encoder2.conv1", "backward:encoder2.conv1"])

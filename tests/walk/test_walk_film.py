@@ -92,6 +92,18 @@ def test_journey_is_accessible(browser, tiny_walk, scheme):
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desk", "phone"])
+def test_captions_of_the_film_leave_the_page_visible(browser, tiny_walk, size):
+    with Opened(browser, tiny_walk, viewport=viewport(size)) as opened:
+        for step in ("start", "forward:encoder2.conv1", "backward:encoder2.pool"):
+            opened.page.evaluate(f"location.hash = '#{step}'")
+            opened.wait_for_step(step)
+            opened.page.keyboard.press("p")
+            opened.page.locator("#film p").wait_for()
+            assert opened.page.locator("#film").bounding_box()["height"] < size[1] / 5
+            opened.page.keyboard.press("p")
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desk", "phone"])
 def test_journey_fits_the_screen(browser, tiny_walk, size):
     with Opened(browser, tiny_walk, viewport=viewport(size)) as opened:
         opened.page.get_by_role("button", name="show its journey").click()

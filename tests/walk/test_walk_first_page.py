@@ -55,7 +55,7 @@ def test_network_without_indices_is_one_click_away(browser, tiny_walk):
     losses = [trace(each, IMAGE, labels, ignore_label=255).loss.value for each in (model, ts.Network(layers))]
     with Opened(browser, tiny_walk, viewport=viewport(DESKTOP)) as opened:
         page, shown = opened.page, opened.page.locator("[data-stage=loss] small").first
-        switch = page.get_by_role("button", name="what if the indices were off?")
+        switch = page.get_by_role("button", name="without indices")
         for loss, crossing in ((losses[0], "indices"), (losses[1], "no indices"), (losses[0], "indices")):
             assert set(page.locator(".crossing:not(.main)").all_inner_texts()) == {crossing}
             shown.filter(has_text=f"{loss:.4g}"[:5]).wait_for()

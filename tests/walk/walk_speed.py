@@ -2,8 +2,10 @@
 
 For each network, "toy" for the bundled one or an architecture of full width with random weights, the script opens the
 page of a toy street of 96x128 pixels as a file. It prints the page's size, the time until the first step is drawn with
-all of its maps, and the time per step, both when it is drawn for the first time and again. Times are processor times of
-the page's process, which depend little on other programs. The elapsed time until the first picture follows in brackets.
+all of its maps, the time per step, both when it is drawn for the first time and again, and the time of the first click
+on a pixel between the dots, whose number the page computes. Times are processor times of the page's process, which
+depend less on other programs; those of steps are medians of several openings. The elapsed time until the first picture
+follows in brackets.
 """
 
 import statistics
@@ -27,31 +29,48 @@ PAINTED = """async () => {
   return performance.now();
 }"""
 STEP = "(await go({}), document.body.getBoundingClientRect().height)"  # with its layout
+CLICKS = 8  # steps, evenly spread, in which a pixel is clicked
+CLICK = """(await (async () => {
+  const step = steps[state.step], result = resultOf(step, await nodeOf(step.node)), [rows, columns] = result.grid;
+  const between = (size, axis) => [...Array(size).keys()].findLast((k) => !axis.includes(k)) ?? 0;
+  const [y, x] = [between(result.H, rows), between(result.W, columns)];
+  Object.assign(state, { place: [(y + 0.5) / result.H, (x + 0.5) / result.W], settled: true, clicked: true });
+  return (await redraw(), document.body.getBoundingClientRect().height);
+})())"""
 
 
 @dataclass
 class Speed:
-    """Bytes, and milliseconds: the shortest times of some openings, and the times of all steps, first and again."""
+    """Bytes, and milliseconds: the shortest times of some openings, the times of all steps, first and again, and those
+    of first clicks on a pixel between the dots.
+    """
 
     size: int
     picture: float
     elapsed: float  # until the first picture
     first: list[float]
     again: list[float]
+    clicks: list[float]
 
 
 def measure(browser, path, openings=OPENINGS) -> Speed:
-    """Open a page several times, and draw all of its steps twice."""
-    pictures, elapsed = [], []
-    for k in range(openings):
+    """Open a page several times, and draw all of its steps twice each time."""
+    pictures, elapsed, first, again, clicks = [], [], [], [], []
+    for _ in range(openings):
         with Opened(browser, path, is_walk=False, viewport={"width": 1280, "height": 800}) as opened:
             elapsed.append(opened.page.evaluate(PAINTED))
             used = _processor_time(opened)
             pictures.append(used())
-            if k == 0:
-                count = opened.count
-                first, again = ([_timed(opened, used, STEP.format(step)) for step in range(count)] for _ in range(2))
-    return Speed(path.stat().st_size, min(pictures), min(elapsed), first, again)
+            count = opened.count
+            for times in (first, again):
+                times.append([_timed(opened, used, STEP.format(step)) for step in range(count)])
+    for k in range(CLICKS):
+        with Opened(browser, path, viewport={"width": 1280, "height": 800}) as opened:
+            opened.evaluate(STEP.format(k * count // CLICKS))
+            opened.page.wait_for_timeout(300)
+            clicks.append(_timed(opened, _processor_time(opened), CLICK))
+    medians = ([statistics.median(step) for step in zip(*times, strict=True)] for times in (first, again))
+    return Speed(path.stat().st_size, min(pictures), min(elapsed), *medians, clicks)
 
 
 def _processor_time(opened):
@@ -84,8 +103,8 @@ def toy_walk(network, folder):
 
 
 if __name__ == "__main__":
-    print("| network | page | first picture | steps | median and slowest step | drawn again |")
-    print("|---|---|---|---|---|---|")
+    print("| network | page | first picture | steps | median and slowest step | drawn again | first click |")
+    print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder, launched() as browser:
         for network in sys.argv[1:] or ["toy"]:
             speed = measure(browser, toy_walk(network, folder))
@@ -94,5 +113,8 @@ if __name__ == "__main__":
                 f"{speed.size / 1e6:.1f} MB",
                 f"{speed.picture / 1000:.2f} s ({speed.elapsed / 1000:.2f} s)",
             ]
-            steps = [f"{statistics.median(times):.0f}, {max(times):.0f} ms" for times in (speed.first, speed.again)]
+            steps = [
+                f"{statistics.median(times):.0f}, {max(times):.0f} ms"
+                for times in (speed.first, speed.again, speed.clicks)
+            ]
             print("|", " | ".join([*cells, str(len(speed.first)), *steps]), "|", flush=True)

@@ -56,7 +56,7 @@ export function networkMap() {
       toggle("feature maps", !backward && !changed, choose("maps")),
       data.labelled ? toggle("gradients", backward, choose("gradients")) : null,
       state.changes.length ? toggle("with your changes", changed, choose("changes")) : null,
-      data.live && unpoolings ? toggle("what if the indices were off?", indicesOff(), () => {
+      data.live && unpoolings ? toggle("without indices", indicesOff(), () => {
         switchIndices();
         state.mapShows = "changes";
       }) : null),

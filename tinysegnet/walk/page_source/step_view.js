@@ -40,9 +40,12 @@ export function stepView(step, node) {
   state.channel = classFor(step, node, y, x) ?? state.channel;
   [y, x] = chosenPixel(result);
   state.shown = [(y + 0.5) / result.H, (x + 0.5) / result.W];
-  const channel = Math.min(state.channel, result.shown - 1), explanation = explain(step, node, y, x, channel);
+  const channel = Math.min(state.channel, result.shown - 1);
+  result.value(y, x, channel); // numbers first: the rest is slow to repeat when a node was missing (whenLoaded)
+  if (step.way === "forward") node.dresult?.value(y, x, channel);
+  const explanation = explain(step, node, y, x, channel);
   if (explanation.sum) state.reading = readingFor(step, explanation.sum);
-  const shares = gradient(step, node, explanation, y, x, channel); // the first parts may wait for numbers (whenLoaded)
+  const shares = gradient(step, node, explanation, y, x, channel);
   const named = result.names && result.C > 1 ? ` (${result.names[channel]})` : "";
   const dots = result.grid.map((axis) => axis.length).join(" × ");
   const which = state.commonScale ? "the largest 99.5th percentile of any channel" : "each channel's 99.5th percentile";
