@@ -14,7 +14,7 @@ from tinysegnet import ops, runtime
 from tinysegnet.errors import ShapeError
 from tinysegnet.gradcheck import find_variants
 from tinysegnet.ops import batchnorm, conv, depthwise, softmax
-from tinysegnet.ops.engine import direct, gemm, winograd
+from tinysegnet.ops.engine import direct, winograd
 
 TILE_ROWS, TILE_COLUMNS, LANES = 6, 32, 8  # of a register tile in float64
 if runtime.JIT:
@@ -52,25 +52,6 @@ def drawn(shape, kernel, features=None):
     rng = np.random.default_rng(0)
     weight = rng.standard_normal((*kernel, shape[3], features) if features else (*kernel, 1, shape[3]))
     return rng.standard_normal(shape), weight / np.sqrt(weight[..., 0].size), rng.standard_normal(weight.shape[3])
-
-
-@runtime.kernel
-def product(a, a_row, a_step, a_section, b, out, rows, cols, sections, inner, accumulate):
-    for _ in runtime.prange(1):
-        gemm.multiply(a, 0, a_row, a_step, a_section, b, 0, cols + 1, out, 0, cols + 1,
-                      rows, cols, sections, inner, accumulate)  # fmt: skip
-
-
-@pytest.mark.parametrize("rows", range(1, 3 * TILE_ROWS))
-def test_products_of_every_shape_agree_with_the_definition(rows):
-    rng = np.random.default_rng(rows)
-    for cols in around(*range(LANES, 2 * TILE_COLUMNS + 1, LANES)):
-        a, b, start = (rng.standard_normal(n) for n in (2 * 3 * rows, 6 * (cols + 1), rows * (cols + 1)))
-        for a_row, a_step, accumulate in ((3, 1, False), (1, rows, True)):
-            found, expected, shape = start.copy(), start.copy(), (rows, cols, 2, 3, accumulate)
-            product(a, a_row, a_step, 3 * rows, b, found, *shape)
-            gemm.multiply_numpy(a, 0, a_row, a_step, 3 * rows, b, 0, cols + 1, expected, 0, cols + 1, *shape)
-            np.testing.assert_allclose(found, expected, atol=1e-13)
 
 
 # --- convolution -----------------------------------------------------------------------------------------------------
