@@ -74,13 +74,6 @@ def test_tiles_may_fill_several_groups(tiles):
     compare("conv2d", *drawn((1, 3, 6 * tiles - 1, 2), (3, 3), 3))
 
 
-@pytest.mark.parametrize("numbers", around(direct.NUMBERS))
-def test_sums_of_chunks_may_fill_several_tasks(numbers):
-    partial, sums = np.random.default_rng(0).standard_normal((3, numbers)), np.empty(numbers)
-    direct.add_chunks(partial, sums)
-    np.testing.assert_array_equal(sums, partial[0] + partial[1] + partial[2])
-
-
 @pytest.mark.parametrize("tiles", around(winograd.TILES_PER_WIDE_TASK))
 def test_tiles_of_wide_layers_may_fill_several_tasks(tiles):
     x, weight, bias = drawn((1, 4, 4 * tiles - 1, 2), (3, 3), winograd.WIDE)

@@ -1,11 +1,11 @@
-"""Tests of matrix products in registers: every number of rows and columns around the sizes of a tile."""
+"""Tests of matrix products in registers, for all numbers of rows and columns around a tile's, and of sums of chunks."""
 
 import numpy as np
 import pytest
 from test_blocking import LANES, TILE_COLUMNS, TILE_ROWS, around
 
 from tinysegnet import runtime
-from tinysegnet.ops.engine import gemm
+from tinysegnet.ops.engine import direct, gemm
 
 
 @runtime.kernel
@@ -25,3 +25,10 @@ def test_products_of_every_shape_agree_with_the_definition(rows):
             product(a, a_row, a_step, 3 * rows, b, found, *shape)
             gemm.multiply_numpy(a, 0, a_row, a_step, 3 * rows, b, 0, cols + 1, expected, 0, cols + 1, *shape)
             np.testing.assert_allclose(found, expected, atol=1e-13)
+
+
+@pytest.mark.parametrize("numbers", around(direct.NUMBERS))
+def test_sums_of_chunks_may_fill_several_tasks(numbers):
+    partial, sums = np.random.default_rng(0).standard_normal((3, numbers)), np.empty(numbers)
+    direct.add_chunks(partial, sums)
+    np.testing.assert_array_equal(sums, partial[0] + partial[1] + partial[2])
