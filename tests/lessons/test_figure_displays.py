@@ -106,6 +106,10 @@ DRAWN = {
     ),
     "show_sample": (lambda: figures.show_sample(STREET, TWO), ["street 7", "grass 50.0 %"]),
     "show_strip_plot": (lambda: figures.show_strip_plot({"mIoU": {"Unet": [0.5, 0.6]}}), ["mIoU: Unet 0.55"]),
+    "show_sum_tree": (
+        lambda: figures.show_sum_tree(3, [1, 2]),
+        ["over 3 pictures", "1 rank: 0 dashed lines", "2 ranks: 2 dashed lines"],
+    ),
     "show_worst": (lambda: figures.show_worst(TINY, Streets([STREET]), count=1), ["street 7", "pixels correct"]),
     "confusion_figure": (
         lambda: viz.confusion_figure(SCORES, TWO),

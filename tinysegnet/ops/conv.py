@@ -217,15 +217,19 @@ conv2d_forward_winograd_f6, conv2d_backward_winograd_f6 = _by("winograd_f6")
 
 def conv2d_inference_numba(x, weight, bias=None, *, scale=None, stride=1, padding="same", relu=False):
     """Convolve for inference. ReLU is applied while the pixels are in the processor's cache."""
+    return _inference(x, weight, bias, scale, stride, padding, relu)
+
+
+def _inference(x, weight, bias, scale, stride, padding, relu, name=None):
     check_scale(weight, scale)
     stride, pads, out_shape = check_convolution("conv2d", LAYOUT, x, weight, bias, stride, padding)
-    name = cost_model.choose_convolution(weight.shape, stride, out_shape, inference=True)
+    name = name and _resolve_name(name, weight.shape, stride)
+    name = name or cost_model.choose_convolution(weight.shape, stride, out_shape, inference=True)
     x, bias, out = np.ascontiguousarray(x), bias_or_zeros(bias, weight.shape[3], x.dtype), empty(out_shape, x.dtype)
     if name == "direct":
         direct.forward(x, kept_weights.scaled(weight, scale), bias, out, stride, pads, relu)
     else:
-        U = kept_weights.transformed(name, weight, scale)
-        winograd.forward(name, x, weight, bias, out, pads, relu, U=U)
+        winograd.forward(name, x, weight, bias, out, pads, relu, U=kept_weights.transformed(name, weight, scale))
     return out
 
 
