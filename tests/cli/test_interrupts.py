@@ -15,10 +15,11 @@ from tinysegnet.cli.interrupts import is_interrupt
 from tinysegnet.cli.main import main
 
 # Python's own start and the first imports, a few milliseconds in all, run before `main` can handle the signal. A
-# traceback that consists of these frames is therefore accepted.
+# traceback that consists of these frames, of modules and of the classes in them, is therefore accepted.
 STARTING = re.compile(
     r'  File "(<frozen .*|<string>.*|.*/(_distutils_hack|sitecustomize|start-tinysegnet).*|'
-    r'.*/tinysegnet/(__init__|runtime/__init__|runtime/lazy_imports|cli/\w+)\.py", line \d+, in <module>)'
+    r'.*/tinysegnet/(__init__|runtime/__init__|runtime/lazy_imports|cli/\w+)\.py", line \d+, '
+    r'in (<module>|[A-Z]\w*|import_lazily)$)'
 )
 # the start script that pip writes, which other processes import, too
 SCRIPT = "import sys\nfrom tinysegnet.cli.main import main\nif __name__ == '__main__':\n    sys.exit(main())\n"
