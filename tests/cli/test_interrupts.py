@@ -19,7 +19,7 @@ from tinysegnet.cli.main import main
 STARTING = re.compile(
     r'  File "(<frozen .*|<string>.*|.*/(_distutils_hack|sitecustomize|start-tinysegnet).*|'
     r'.*/tinysegnet/(__init__|runtime/__init__|runtime/lazy_imports|cli/\w+)\.py", line \d+, '
-    r'in (<module>|[A-Z]\w*|import_lazily)$)'
+    r"in (<module>|[A-Z]\w*|import_lazily)$)"
 )
 # the start script that pip writes, which other processes import, too
 SCRIPT = "import sys\nfrom tinysegnet.cli.main import main\nif __name__ == '__main__':\n    sys.exit(main())\n"
