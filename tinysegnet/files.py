@@ -33,7 +33,8 @@ _SIGNATURES = (
     (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file"), (0, b"\x93NUMPY", "a NumPy array"),
     (4, b"\0\0\0\0{", "a safetensors file"),
 )  # fmt: skip
-MARK = "Software", "tinysegnet"  #: a text in the pictures, videos and arrays that `predict` writes
+MARK = "Software", "tinysegnet"  #: the keyword and the text in PNG files
+COMMENT = "Software: tinysegnet"  #: the comment in other results of `predict`: videos, animations and arrays
 UNKNOWN = "a file of an unknown kind"  #: the result of `kind_of` for unrecognised content
 
 
@@ -74,12 +75,12 @@ def is_special(path: str | os.PathLike[str]) -> bool:
 
 
 def is_marked(path: str | os.PathLike[str]) -> bool:
-    """Return whether MARK's value is in the first or last 4096 bytes of a file, as in all results of `predict`."""
+    """Return whether MARK or COMMENT is in the first or last 4096 bytes of a file, as in all results of `predict`."""
     with open(path, "rb") as file:
         ends = [file.read(4096)]
         file.seek(max(0, os.fstat(file.fileno()).st_size - 4096))
         ends.append(file.read())
-    return any(MARK[1].encode() in end for end in ends)
+    return any(text.encode() in end for text in ("\0".join(MARK), COMMENT) for end in ends)
 
 
 def as_csv(rows: Iterable[Iterable[Any]]) -> bytes:

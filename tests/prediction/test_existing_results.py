@@ -44,10 +44,10 @@ def test_each_kind_of_result_replaces_only_a_result(folder, capsys, options, res
     command = ["predict", "net.safetensors", "b.png", "--out", "o", *options]
     for _ in range(2):
         assert main(command) == 0
-    Path("o", result).write_bytes(b"mine")
+    Path("o", result).write_bytes(b"mine, about tinysegnet")
     assert main(command) == 2
     assert f"o/{result}: this file exists, and was not written" in capsys.readouterr().err
-    assert Path("o", result).read_bytes() == b"mine"
+    assert Path("o", result).read_bytes() == b"mine, about tinysegnet"
 
 
 def test_a_video_replaces_only_a_result(folder, capsys):

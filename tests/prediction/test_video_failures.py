@@ -174,10 +174,10 @@ def test_ctrl_c_keeps_the_frames_so_far_in_a_playable_file(predict, tmp_path, in
 def test_ctrl_c_before_the_first_frame_keeps_an_earlier_result(predict, tmp_path, interrupt):
     clip = write_clip(tmp_path / "clip.mp4", NOISY[:5])
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "clip_overlay.mp4").write_bytes(b"earlier, by tinysegnet")
+    (tmp_path / "out" / "clip_overlay.mp4").write_bytes(b"earlier, Software: tinysegnet")
     interrupt(at=1)
     assert predict(clip)[:2] == (130, ["interrupted"])
-    assert [path.read_bytes() for path in (tmp_path / "out").iterdir()] == [b"earlier, by tinysegnet"]
+    assert [path.read_bytes() for path in (tmp_path / "out").iterdir()] == [b"earlier, Software: tinysegnet"]
 
 
 TEST_CAMERA = {sys.platform: ("lavfi", "testsrc=size=64x48:rate=25:duration={}")}  # "camera 1" sends for one second

@@ -23,7 +23,7 @@ from .. import viz
 from ..data import read_image
 from ..data.image_files import MAX_PIXELS_SINGLE, claimed_pixels
 from ..errors import DataError, SettingError, TinySegNetError
-from ..files import MARK, write_atomically
+from ..files import COMMENT, write_atomically
 from ..ops import softmax_forward
 from ..runtime.progress import track
 from ..weights.checkpoint import Checkpoint, open_checkpoint
@@ -204,7 +204,7 @@ class Segmenter:
             file = io.BytesIO()
             np.savez(file, probabilities=found.probabilities, names=np.array(palette.names))
             with zipfile.ZipFile(file, "a") as archive:
-                archive.comment = MARK[1].encode()
+                archive.comment = COMMENT.encode()
             write_atomically(paths[4], file.getvalue())
         deviation = self.known.deviation(found.image) if self.known else None
         return Outcome(task, paths[0], deviation=deviation, found=found if self.settings.keep else None)

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from ..errors import DataError, SettingError
-from ..files import MARK, kind_of
+from ..files import COMMENT, kind_of
 from ..ops import softmax_forward
 from .predict import _largest, _sample, _working_logits, predict
 from .segment_files import Segmenter
@@ -128,7 +128,7 @@ class VideoWriter:
         self._reader, self._waiting = reader, list[Any]()
         self._video: Any = None
         self._file = reader.av.open(str(path.absolute()), "w", format="mp4")
-        self._file.metadata["comment"] = MARK[1]
+        self._file.metadata["comment"] = COMMENT
         codec = reader.sound.codec_context.name if reader.sound else ""
         self.dropped_sound = "" if codec in SOUND_CODECS else codec
         self._sound = self._file.add_stream_from_template(reader.sound) if codec in SOUND_CODECS else None

@@ -11,7 +11,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from ..data.palette import Palette
-from ..files import MARK
+from ..files import COMMENT, MARK
 from .frame_composer import FrameComposer
 
 LONGEST, SHORTEST = 640, 160  # pixels; maximum of a frame's longer side, minimum of either side
@@ -65,7 +65,7 @@ class Animation:
         pause = min(max(30_000 // len(self.frames), 100), 700)  # milliseconds
         first, *others = self.frames
         return picture_bytes(first, "GIF", save_all=True, append_images=others, duration=pause, loop=0,
-                             comment=MARK[1])  # fmt: skip
+                             comment=COMMENT)  # fmt: skip
 
 
 def _frame_size(H: int, W: int) -> tuple[int, int]:
