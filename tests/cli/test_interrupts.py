@@ -15,11 +15,11 @@ from tinysegnet.cli.interrupts import is_interrupt
 from tinysegnet.cli.main import main
 
 # Python's own start and the first imports, a few milliseconds in all, run before `main` can handle the signal. A
-# traceback that consists of these frames, of modules and of the classes in them, is therefore accepted.
+# traceback that consists of these frames alone, without one of `main`, is therefore accepted.
 STARTING = re.compile(
     r'  File "(<frozen .*|<string>.*|.*/(_distutils_hack|sitecustomize|start-tinysegnet).*|'
-    r'.*/tinysegnet/(__init__|runtime/__init__|runtime/lazy_imports|cli/\w+)\.py", line \d+, '
-    r"in (<module>|[A-Z]\w*|import_lazily)$)"
+    r'.*/tinysegnet/(__init__|runtime/__init__|runtime/lazy_imports|cli/\w+)\.py", line \d+, in <module>|'
+    r'.*/tinysegnet/runtime/lazy_imports\.py", line \d+, in (LazyPackage|import_lazily))'
 )
 # the start script that pip writes, which other processes import, too
 SCRIPT = "import sys\nfrom tinysegnet.cli.main import main\nif __name__ == '__main__':\n    sys.exit(main())\n"
@@ -55,7 +55,7 @@ def test_ctrl_c_never_shows_a_traceback(tmp_path, command, count):
         main(["data", "scenes", "--out", str(tmp_path / "scenes"), "--count", "4"])
     script = tmp_path / "start-tinysegnet"
     script.write_text(SCRIPT)
-    whole = duration(script, command, tmp_path)
+    whole = min(duration(script, command, tmp_path) for _ in range(2))  # the first run may compile kernels
     rng = random.Random(0)
     for number in range(count):
         moment = 0.005 + 1.1 * whole * (number + rng.random()) / count
