@@ -36,7 +36,7 @@ class Cost:
 def measured(total):
     """Measure the cost of a block and, at its end, raise `total` to this cost if it is higher.
 
-    Python's garbage collector rests meanwhile, because it visits all objects of the process, millions in a long run.
+    Python's garbage collector is off meanwhile, because it visits all objects of the process, millions in a long run.
     """
     can_measure = forget_peak()
     cost, before = Cost(), memory("VmRSS")

@@ -25,7 +25,6 @@ Distributed = Annotated[bool, Parameter(help=(
 PATIENCE = 5.0  # seconds that the other ranks have to fail, too, before the rank that failed ends them
 SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MPI_LOCALNRANKS")  # set by mpiexec
 
-
 _ranks: "list[Communicator]" = []  # of the command that is running
 
 
@@ -73,7 +72,7 @@ def distributed_job() -> Iterator[None]:
 
 
 def _announce(ranks: "Communicator") -> None:
-    """Print which process is which rank, because mpiexec names a process that dies by its number."""
+    """Print the process of each rank, because mpiexec reports only the process if one dies."""
     places = ranks.allgather(f"process {os.getpid()} on {platform.node()}, threads: {runtime.threads()}")
     for rank, place in enumerate(places if ranks.size > 1 else ()):
         print(f"rank {rank}: {place}", file=sys.stderr)

@@ -1,8 +1,8 @@
 """Convolution by its definition, K*K multiplications per output and pair of channels, with the sums in registers.
 
 In an NHWC picture, the K pixels under a kernel row are K*C contiguous numbers in memory. So the K taps of a kernel row
-are one product with `weight[i]`, a matrix of K*C rows, and a convolution takes K products instead of K*K. Neighbouring
-windows overlap in memory. Only padding needs a copy of the picture.
+need one product with `weight[i]`, a matrix of K*C rows. The products of all K kernel rows are the sections of a single
+one (see `gemm`). Neighbouring windows overlap in memory. Only padding needs a copy of the picture.
 """
 
 import numpy as np
