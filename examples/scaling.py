@@ -1,8 +1,9 @@
 """Predict the time of a training step on many machines: python examples/scaling.py [--model tiny] [--batch 12]
 
-The script measures the steps of one process (rank) with one thread for small batches, and the messages of two ranks.
-From these, the model predicts the step of the whole batch for 1 and 2 ranks, which is also measured, and the steps of
-up to 1,024 ranks for several connections, as a table and a picture. --latency and --bandwidth add a connection.
+The script measures the steps of a process (rank) with one thread for small batches, alone and beside a second process,
+because cores that share memory and caches slow each other down. It also measures the messages of two ranks. From these,
+the model predicts the step of the whole batch for 1 and 2 ranks, which is also measured, and the steps of up to 1,024
+ranks for several connections, as a table and a picture. --latency and --bandwidth add a connection.
 
     step      = pictures per rank * seconds per picture + seconds per step + messages
     messages  = for each batch norm, forward and backward: ceil(log2 R) * latency + (R - 1) * its bytes / bandwidth
@@ -71,6 +72,12 @@ class StepModel:
     gradient_bytes: int
     norm_channels: tuple[int, ...]
 
+    @classmethod
+    def fitted(cls, steps: dict[int, float], pictures: int, gradient_bytes: int, channels: tuple[int, ...]):
+        """Return the constants that give the measured steps of 1 picture and of this number of pictures."""
+        per_picture = max(steps[pictures] - steps[1], 1e-9) / (pictures - 1)
+        return cls(per_picture, max(steps[1] - per_picture, 0), gradient_bytes, channels)
+
     def parts(self, ranks: int, batch: int, link: Link) -> dict[str, float]:
         """Return the seconds of computing, of batch norm's messages, and of the gradient's messages."""
         hops = math.ceil(math.log2(ranks)) * link.latency
@@ -88,18 +95,22 @@ class StepModel:
 
 
 def measure(communicator: Communicator, settings: dict) -> dict:
-    """Return the seconds of a step for each number of pictures, and of a message of each size."""
+    """Return the seconds of a step for each number of pictures, and of a message of each size.
+
+    With the setting "apart", each rank takes steps of its own at the same time, and nothing is exchanged.
+    """
     ts.runtime.set_threads(1)
     ts.runtime.keep_freed_memory()
     size, rounds = tuple(settings["size"]), settings["rounds"]
     data = ts.data.InMemory(ToyScenes(max(settings["batches"]), seed=1, size=size))
     images, labels = (np.stack([getattr(data[k], name) for k in range(len(data))]) for name in ("image", "labels"))
     steps: dict[int, Callable[[int], object]] = {}
+    sharing = Communicator() if settings["apart"] else communicator
     for batch in settings["batches"]:
         model = ts.build(settings["model"], width=settings["width"])
         recipe = ts.Recipe(batch_size=batch, size=size, reduction="tree")
-        step = TrainingStep(model, data, recipe, rounds + 1, None, communicator)
-        own = communicator.share(batch)
+        step = TrainingStep(model, data, recipe, rounds + 1, None, sharing)
+        own = sharing.share(batch)
         given = images[own.start : own.stop].astype(np.float32), labels[own.start : own.stop]
         steps[batch] = lambda k, step=step, given=given: step.run(*given, k)
     messages: dict[int, Callable[[int], object]] = {}
@@ -218,25 +229,28 @@ def main() -> None:
 def report(arguments: argparse.Namespace, mpiexec: str | None) -> None:
     """Measure, compare the model with the measurements, and print and draw its predictions."""
     batch, half = arguments.batch, arguments.batch // 2
-    settings = {"model": arguments.model, "width": arguments.width, "size": arguments.size, "rounds": arguments.rounds}
+    settings = {"model": arguments.model, "width": arguments.width, "size": arguments.size, "rounds": arguments.rounds,
+                "apart": False}  # fmt: skip
     one = measured(1, settings | {"batches": [1, half, batch]}, mpiexec)["steps"]
+    beside = measured(2, settings | {"batches": [1, half], "apart": True}, mpiexec)["steps"]
     two = measured(2, settings | {"batches": [batch]}, mpiexec)
     if mpiexec is None:
         print('mpi4py or mpiexec is missing, so threads simulate the ranks. To measure, pip install "tinysegnet[mpi]".')
     network = ts.build(arguments.model, width=arguments.width)
     norms = [layer for layer in network.layers.values() if isinstance(layer, layers.BatchNorm2d)]
     channels = tuple(len(layer.params["gamma"]) for layer in norms)
-    per_picture = max(one[half] - one[1], 1e-9) / (half - 1)  # the step of the whole batch is predicted
-    model = StepModel(per_picture, max(one[1] - per_picture, 0), 4 * network.num_parameters, channels)
+    # the step of the whole batch is not used here, because it is predicted
+    alone, model = (StepModel.fitted(steps, half, 4 * network.num_parameters, channels) for steps in (one, beside))
     small, large = (two["messages"][size] for size in MESSAGES)
     here = Link(small, (MESSAGES[1] - MESSAGES[0]) / max(large - small, 1e-9))
     title = f"{arguments.model}, {arguments.size[0]}x{arguments.size[1]}"
-    print(f"{title}, one thread per rank: {1e3 * per_picture:.1f} ms per picture, {len(channels)} batch norms")
+    times = f"{1e3 * alone.per_picture:.1f} ms per picture alone and {1e3 * model.per_picture:.1f} ms beside a second rank"
+    print(f"{title}, one thread per rank: {times}, {len(channels)} batch norms")
     print(f"gradient: {model.gradient_bytes / 1e6:.1f} MB")
     print(f"messages of two ranks here: {1e6 * here.latency:.0f} microseconds, {here.bandwidth / 1e9:.2f} GB/s\n")
     rows = []
-    for ranks, seconds in ((1, one[batch]), (2, two["steps"][batch])):
-        predicted = model.seconds(ranks, batch, here)
+    for constants, ranks, seconds in ((alone, 1, one[batch]), (model, 2, two["steps"][batch])):
+        predicted = constants.seconds(ranks, batch, here)
         rows.append((ranks, milliseconds(predicted), milliseconds(seconds), f"{seconds / predicted:.2f}"))
     print_table((f"ranks, {batch} pictures", "predicted", "measured", "measured / predicted"), rows)
     links = {"this machine": here, **LINKS}
@@ -249,7 +263,7 @@ def report(arguments: argparse.Namespace, mpiexec: str | None) -> None:
             efficiency = model.seconds(1, batch, FREE) / sum(parts)
             rows.append((name, f"{ranks:,}", *map(milliseconds, parts), f"{efficiency:.1%}"))
     print_table((f"{batch} pictures per rank", "ranks", "computing", "batch norm", "gradient", "efficiency"), rows)
-    subtitle = (f"{title}, {1e3 * per_picture:.0f} ms per picture with one thread, {platform.machine()}. Messages on "
+    subtitle = (f"{title}, {1e3 * model.per_picture:.0f} ms per picture with one thread, {platform.machine()}. Messages on "
                 "this machine are measured; the other connections have typical latencies and bandwidths.")  # fmt: skip
     dark = arguments.out.with_stem(f"{arguments.out.stem}_dark")
     for path, theme in ((arguments.out, viz.LIGHT), (dark, viz.DARK)):

@@ -47,6 +47,18 @@ def test_mpi4py_is_imported_only_if_it_is_asked_for():
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
+@pytest.mark.parametrize("allowed", [1, 2])
+def test_ranks_use_at_most_the_threads_that_numba_may_use(allowed):
+    """NUMBA_NUM_THREADS, which many clusters set, may be less than the cores of the process."""
+    pytest.importorskip("mpi4py", reason="mpi4py is not installed")
+    program = "from tinysegnet import runtime; from tinysegnet.cli.distributed_job import distributed_job\n"
+    program += "from tinysegnet.runtime.distributed.communicator import MPICommunicator\n"
+    program += "MPICommunicator.threads = lambda self: 2\nwith distributed_job(): print(runtime.threads())"
+    environment = os.environ | {"NUMBA_NUM_THREADS": str(allowed)}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=120)
+    assert (done.stdout.strip(), done.returncode) == (str(allowed), 0), done.stderr
+
+
 # --- with mpiexec ----------------------------------------------------------------------------------------------------
 
 
