@@ -244,7 +244,9 @@ def report(arguments: argparse.Namespace, mpiexec: str | None) -> None:
     small, large = (two["messages"][size] for size in MESSAGES)
     here = Link(small, (MESSAGES[1] - MESSAGES[0]) / max(large - small, 1e-9))
     title = f"{arguments.model}, {arguments.size[0]}x{arguments.size[1]}"
-    times = f"{1e3 * alone.per_picture:.1f} ms per picture alone and {1e3 * model.per_picture:.1f} ms beside a second rank"
+    times = (
+        f"{1e3 * alone.per_picture:.1f} ms per picture alone and {1e3 * model.per_picture:.1f} ms beside a second rank"
+    )
     print(f"{title}, one thread per rank: {times}, {len(channels)} batch norms")
     print(f"gradient: {model.gradient_bytes / 1e6:.1f} MB")
     print(f"messages of two ranks here: {1e6 * here.latency:.0f} microseconds, {here.bandwidth / 1e9:.2f} GB/s\n")
@@ -263,8 +265,8 @@ def report(arguments: argparse.Namespace, mpiexec: str | None) -> None:
             efficiency = model.seconds(1, batch, FREE) / sum(parts)
             rows.append((name, f"{ranks:,}", *map(milliseconds, parts), f"{efficiency:.1%}"))
     print_table((f"{batch} pictures per rank", "ranks", "computing", "batch norm", "gradient", "efficiency"), rows)
-    subtitle = (f"{title}, {1e3 * model.per_picture:.0f} ms per picture with one thread, {platform.machine()}. Messages on "
-                "this machine are measured; the other connections have typical latencies and bandwidths.")  # fmt: skip
+    subtitle = (f"{title}, {1e3 * model.per_picture:.0f} ms per picture with one thread, {platform.machine()}. Messages "
+                "on this machine are measured; the other connections have typical latencies and bandwidths.")  # fmt: skip
     dark = arguments.out.with_stem(f"{arguments.out.stem}_dark")
     for path, theme in ((arguments.out, viz.LIGHT), (dark, viz.DARK)):
         viz.save_figure(draw(model, batch, links, subtitle, theme), path)
