@@ -265,8 +265,8 @@ def report(arguments: argparse.Namespace, mpiexec: str | None) -> None:
             efficiency = model.seconds(1, batch, FREE) / sum(parts)
             rows.append((name, f"{ranks:,}", *map(milliseconds, parts), f"{efficiency:.1%}"))
     print_table((f"{batch} pictures per rank", "ranks", "computing", "batch norm", "gradient", "efficiency"), rows)
-    subtitle = (f"{title}, {1e3 * model.per_picture:.0f} ms per picture with one thread, {platform.machine()}. Messages "
-                "on this machine are measured; the other connections have typical latencies and bandwidths.")  # fmt: skip
+    subtitle = (f"{title}, {1e3 * model.per_picture:.0f} ms per picture with one thread, {platform.machine()}. "
+                "Messages on this machine are measured; the others have typical latencies and bandwidths.")  # fmt: skip
     dark = arguments.out.with_stem(f"{arguments.out.stem}_dark")
     for path, theme in ((arguments.out, viz.LIGHT), (dark, viz.DARK)):
         viz.save_figure(draw(model, batch, links, subtitle, theme), path)
