@@ -6,9 +6,12 @@ import signal
 
 from forms import LONG, amount
 
-# These variables must be set before tinysegnet is imported. Kernels without threads take half the time to compile. The
-# short form runs no others.
-os.environ.setdefault("NUMBA_NUM_THREADS", "4")
+THREADS = 4  # that a test of this process may ask for
+
+# These variables must be set before tinysegnet is imported. Other processes that tests start inherit them: with more
+# threads than free cores, they would spend most of the time waiting. Kernels without threads take half the time to
+# compile. The short form runs no others.
+os.environ.setdefault("NUMBA_NUM_THREADS", "1")
 os.environ.setdefault("TINYSEGNET_PARALLEL", amount("0", "1"))
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Two processes whose matrix products have two threads each would spend most of the time waiting in loops.
@@ -27,6 +30,7 @@ settings.load_profile("tinysegnet")
 if runtime.JIT:
     import numba
 
+    numba.config.NUMBA_NUM_THREADS = THREADS  # of this process only
     numba.set_num_threads(1)  # on small arrays, threads that wait for each other would take most of the CPU time
 
 # Collecting the tests and compiling kernels create many objects that stay.

@@ -242,6 +242,7 @@ def test_predict_writes_the_files_of_one_process(mpiexec, tmp_path):
 def test_the_throughput_of_processes_and_threads_is_measured(mpiexec):
     script = Path(__file__).parents[2] / "examples" / "distributed_throughput.py"
     options = ["--size", "20x28", "--batch-size", "4", "--steps", "2", "--rounds", "1"]
-    done = subprocess.run([sys.executable, script, *options], check=True, capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, script, *options], check=True, capture_output=True, text=True, timeout=300,
+                          env={**os.environ, "NUMBA_NUM_THREADS": "2"})  # fmt: skip
     assert done.stdout.count("pictures/s") == 3
     assert "processes / threads: " in done.stdout
