@@ -39,14 +39,29 @@ gc.set_threshold(10_000, 10, 10)
 # Programs that a shell started in the background ignore Ctrl-C, which some tests send.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-KERNELS = ("tests/gradcheck/", "tests/lessons/test_lessons.py", "tests/ops/", "tests/training/test_optim.py")
-LONGEST = (*KERNELS, "tests/cli/test_interrupts.py", "tests/test_examples.py")
+KERNELS = ("tests/gradcheck/", "tests/lessons/test_lessons.py", "tests/ops/", "tests/runtime/test_float32_kernels.py",
+           "tests/training/test_optim.py")  # fmt: skip
+LONGEST = (*KERNELS, "tests/cli/test_interrupts.py", "tests/lessons/test_site_browser.py", "tests/test_examples.py",
+           "tests/training/test_repeated_runs.py", "tests/walk/")  # fmt: skip
 
 
 def is_long(item):
     """Return whether only the long form runs this test."""
     drives_a_browser = "browser" in item.fixturenames and not item.get_closest_marker("smoke")
     return drives_a_browser or item.get_closest_marker("long")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    """Let one of two processes collect the files in reverse order.
+
+    In a fresh clone, each file and each library is compiled when it is first imported. From the other end, a process
+    finds the second half of them compiled by the other process.
+    """
+    report = yield
+    if isinstance(collector, pytest.Dir) and os.environ.get("PYTEST_XDIST_WORKER") == "gw1":
+        report.result.reverse()
+    return report
 
 
 @pytest.hookimpl(tryfirst=True)  # `make shuffle` sorts them again
@@ -56,7 +71,8 @@ def pytest_collection_modifyitems(config, items):
     if long:
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if item not in set(long)]
-    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))  # so that no process waits for them at the end
+    # The longest first, so that no process waits for them at the end; the order is the same in all processes.
+    items.sort(key=lambda item: (not item.nodeid.startswith(LONGEST), item.path))
 
 
 def pytest_collection_finish():
