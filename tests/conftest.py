@@ -6,8 +6,6 @@ import signal
 
 from forms import LONG, amount
 
-THREADS = 4  # that a test of this process may ask for
-
 # These variables must be set before tinysegnet is imported. Other processes that tests start inherit them: with more
 # threads than free cores, they would spend most of the time waiting. Kernels without threads take half the time to
 # compile. The short form runs no others.
@@ -30,7 +28,7 @@ settings.load_profile("tinysegnet")
 if runtime.JIT:
     import numba
 
-    numba.config.NUMBA_NUM_THREADS = THREADS  # of this process only
+    numba.config.NUMBA_NUM_THREADS = 4  # in this process, where some tests ask for several threads
     numba.set_num_threads(1)  # on small arrays, threads that wait for each other would take most of the CPU time
 
 # Collecting the tests and compiling kernels create many objects that stay.
