@@ -110,9 +110,7 @@ def run(notebook: nbformat.NotebookNode, folder: Path, *, go_on: bool = False) -
 
     folder: where the kernel works; the lessons' data is copied there, as `tinysegnet lessons` does.
     """
-    from nbclient import (
-        NotebookClient,
-    )  # imported here because it is slow to import, and the short form does not run it
+    from nbclient import NotebookClient  # slow to import, and the short form runs no kernels
 
     build.copy_data(folder)
     client = NotebookClient(notebook, timeout=300, kernel_name="python3", allow_errors=True, record_timing=False,
