@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ from PIL import Image
 from training_commands import last_step
 
 import tinysegnet as ts
+from tinysegnet import runtime
+from tinysegnet.cli.distributed_job import distributed_job
 from tinysegnet.cli.main import main
 from tinysegnet.data import CAMVID
 from tinysegnet.weights import checkpoint
@@ -39,6 +42,14 @@ def test_without_mpi4py_the_option_names_the_extra(monkeypatch, capsys):
     assert main(["train", "--distributed"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith('error: --distributed needs mpi4py and an MPI library. Run pip install "tinysegnet[mpi]"')
+
+
+def test_a_rank_starts_no_more_threads_than_numba_may(monkeypatch):
+    ranks = Mock(rank=0, size=1, threads=lambda: 10_000)
+    monkeypatch.setattr("tinysegnet.runtime.distributed.communicator.open_mpi", lambda: ranks)
+    before = runtime.threads()
+    with distributed_job():
+        assert runtime.threads() == before
 
 
 def test_mpi4py_is_imported_only_if_it_is_asked_for():
