@@ -59,7 +59,7 @@ def test_ctrl_c_never_shows_a_traceback(tmp_path, command, count):
     rng = random.Random(0)
     for number in range(count):
         moment = 0.005 + 1.1 * whole * (number + rng.random()) / count
-        compiles = {"TINYSEGNET_CACHE": str(tmp_path / "cache")} if number % 2 else {}
+        compiles = {"TINYSEGNET_CACHE": str(tmp_path / "cache")} if number % 2 else {}  # every second one
         err, code = interrupted(script, command, moment, tmp_path, **compiles)
         frames = re.findall(r'^  File ".*$', err, re.MULTILINE)
         if err == "KeyboardInterrupt\n" or (frames and all(map(STARTING.match, frames))):
