@@ -6,10 +6,9 @@ import signal
 
 from forms import LONG, amount
 
-# These variables must be set before tinysegnet is imported. Other processes that tests start inherit them: with more
-# threads than free cores, they would spend most of the time waiting. Kernels without threads take half the time to
-# compile. The short form runs no others.
-os.environ.setdefault("NUMBA_NUM_THREADS", "1")
+# These variables must be set before tinysegnet is imported. Kernels without threads take half the time to compile. The
+# short form runs no others.
+os.environ["NUMBA_NUM_THREADS"] = "4"
 os.environ.setdefault("TINYSEGNET_PARALLEL", amount("0", "1"))
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Two processes whose matrix products have two threads each would spend most of the time waiting in loops.
@@ -28,7 +27,10 @@ settings.load_profile("tinysegnet")
 if runtime.JIT:
     import numba
 
-    numba.config.NUMBA_NUM_THREADS = 4  # in this process, where some tests ask for several threads
+    # Processes that tests start have one thread: with more threads than free cores, they would mostly wait.
+    os.environ["NUMBA_NUM_THREADS"] = "1"
+    numba.config.reload_config()  # now, because numba reads a changed environment when it compiles,
+    numba.config.NUMBA_NUM_THREADS = 4  # and this process keeps its threads
     numba.set_num_threads(1)  # on small arrays, threads that wait for each other would take most of the CPU time
 
 # Collecting the tests and compiling kernels create many objects that stay.
