@@ -105,7 +105,7 @@ def test_wrong_values_in_any_place_are_refused_in_one_line(tmp_path, capsys, kin
     path, record = write_both(tmp_path)[kind]
     rng = random.Random(kind)
     cases = [(place, value) for place in places(record) for value in HOSTILE]
-    for number, (place, value) in enumerate(rng.sample(cases, amount(25, 400))):
+    for number, (place, value) in enumerate(rng.sample(cases, amount(25, 600))):
         path.write_text(json.dumps(replaced(record, place, value)))
         check_import(tmp_path / ["labelme", "coco"][kind], tmp_path / f"out{number}", capsys)
 
@@ -114,7 +114,7 @@ def test_wrong_values_in_any_place_are_refused_in_one_line(tmp_path, capsys, kin
 def test_damaged_bytes_are_refused_in_one_line(tmp_path, capsys, kind):
     path, _ = write_both(tmp_path)[kind]
     whole, rng = path.read_bytes(), random.Random(kind)
-    for number in range(amount(15, 200)):
+    for number in range(amount(15, 300)):
         content = bytearray(whole[: rng.randrange(len(whole))] if number % 3 == 0 else whole)
         for _ in range(rng.randrange(4)):
             content[rng.randrange(len(content))] = rng.randrange(256)
