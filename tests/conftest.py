@@ -8,7 +8,7 @@ from forms import LONG, amount
 
 # These variables must be set before tinysegnet is imported. Kernels without threads take half the time to compile. The
 # short form runs no others.
-os.environ.setdefault("NUMBA_NUM_THREADS", "4")
+os.environ["NUMBA_NUM_THREADS"] = "4"
 os.environ.setdefault("TINYSEGNET_PARALLEL", amount("0", "1"))
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Two processes whose matrix products have two threads each would spend most of the time waiting in loops.
@@ -27,6 +27,10 @@ settings.load_profile("tinysegnet")
 if runtime.JIT:
     import numba
 
+    # Processes that tests start have one thread: with more threads than free cores, they would mostly wait.
+    os.environ["NUMBA_NUM_THREADS"] = "1"
+    numba.config.reload_config()  # now, because numba reads a changed environment when it compiles,
+    numba.config.NUMBA_NUM_THREADS = 4  # and this process keeps its threads
     numba.set_num_threads(1)  # on small arrays, threads that wait for each other would take most of the CPU time
 
 # Collecting the tests and compiling kernels create many objects that stay.
@@ -35,14 +39,29 @@ gc.set_threshold(10_000, 10, 10)
 # Programs that a shell started in the background ignore Ctrl-C, which some tests send.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-KERNELS = ("tests/gradcheck/", "tests/lessons/test_lessons.py", "tests/ops/", "tests/training/test_optim.py")
-LONGEST = (*KERNELS, "tests/cli/test_interrupts.py", "tests/test_examples.py")
+KERNELS = ("tests/gradcheck/", "tests/lessons/test_lessons.py", "tests/ops/", "tests/runtime/test_float32_kernels.py",
+           "tests/training/test_optim.py")  # fmt: skip
+LONGEST = (*KERNELS, "tests/cli/test_interrupts.py", "tests/lessons/test_site_browser.py", "tests/test_examples.py",
+           "tests/training/test_repeated_runs.py", "tests/walk/")  # fmt: skip
 
 
 def is_long(item):
     """Return whether only the long form runs this test."""
     drives_a_browser = "browser" in item.fixturenames and not item.get_closest_marker("smoke")
     return drives_a_browser or item.get_closest_marker("long")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    """Let one of two processes collect the files in reverse order.
+
+    In a fresh clone, each file and each library is compiled when it is first imported. From the other end, a process
+    finds the second half of them compiled by the other process.
+    """
+    report = yield
+    if isinstance(collector, pytest.Dir) and os.environ.get("PYTEST_XDIST_WORKER") == "gw1":
+        report.result.reverse()
+    return report
 
 
 @pytest.hookimpl(tryfirst=True)  # `make shuffle` sorts them again
@@ -52,7 +71,8 @@ def pytest_collection_modifyitems(config, items):
     if long:
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if item not in set(long)]
-    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))  # so that no process waits for them at the end
+    # The longest first, so that no process waits for them at the end; the order is the same in all processes.
+    items.sort(key=lambda item: (not item.nodeid.startswith(LONGEST), item.path))
 
 
 def pytest_collection_finish():

@@ -20,7 +20,6 @@ from functools import cache
 from pathlib import Path
 
 import nbformat
-from nbclient import NotebookClient
 
 if __name__ == "__main__":
     sys.modules["numba"] = None  # in a quick run, importing numba fails
@@ -111,6 +110,8 @@ def run(notebook: nbformat.NotebookNode, folder: Path, *, go_on: bool = False) -
 
     folder: where the kernel works; the lessons' data is copied there, as `tinysegnet lessons` does.
     """
+    from nbclient import NotebookClient  # slow to import, and the short form runs no kernels
+
     build.copy_data(folder)
     client = NotebookClient(notebook, timeout=300, kernel_name="python3", allow_errors=True, record_timing=False,
                             resources={"metadata": {"path": str(folder)}})  # fmt: skip

@@ -27,6 +27,7 @@ from tinysegnet.bench.workloads import WORKLOADS
 from tinysegnet.cli.main import main
 from tinysegnet.data import CAMVID, toyscenes
 from tinysegnet.models import models
+from tinysegnet.training import recipes
 from tinysegnet.viz.figures import figure_bytes
 from tinysegnet_lessons.figures import roofline_figure
 
@@ -88,6 +89,8 @@ def blocks(page, *kinds):
 
 @pytest.mark.long
 def test_own_pictures_runs_block_by_block(tmp_path, monkeypatch):
+    """Only the number of training steps, which takes minutes, is smaller."""
+    monkeypatch.setattr(recipes, "STEPS_PER_ROOT", recipes.STEPS_PER_ROOT / 20)
     monkeypatch.chdir(tmp_path)
     labelme(tmp_path / "photos", "bowl", [box("apple", 2, 3, 9, 9), box("banana", 12, 3, 19, 9)])
     (tmp_path / "photos" / "labels.txt").write_text("_background_\napple\nbanana\n")

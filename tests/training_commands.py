@@ -1,5 +1,6 @@
 """The command `tinysegnet train` in this process or another, and the step that it saved."""
 
+import os
 import subprocess
 import sys
 
@@ -25,10 +26,10 @@ def command(*arguments):
     return [sys.executable, *program, "train", *map(str, arguments)]
 
 
-def train(*arguments):
+def train(*arguments, **environment):
     """Run the command to its end, in the short form in this process."""
     if LONG:
-        subprocess.run(command(*arguments), check=True, capture_output=True)
+        subprocess.run(command(*arguments), check=True, capture_output=True, env={**os.environ, **environment})
     else:
         assert main(["train", *map(str, arguments)]) == 0
 

@@ -39,7 +39,8 @@ def test_profile_prints_one_json_object(capsys):
 def test_example_times_a_training_step_with_each_improvement():
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, str(root / "examples" / "speed_steps.py"), "--rounds", "1"], check=True,
-                          env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True, text=True)  # fmt: skip
+                          env={**os.environ, "PYTHONPATH": str(root), "NUMBA_NUM_THREADS": str(os.cpu_count())},
+                          capture_output=True, text=True)  # fmt: skip
     rows = [re.fullmatch(r"\w.+? +([\d.]+) +([\d.]+) +([\d.]+) +([\d.]+)", line)
             for line in done.stdout.splitlines()[3:]]  # fmt: skip
     assert len(rows) == 7

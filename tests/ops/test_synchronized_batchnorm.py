@@ -96,5 +96,5 @@ def test_gradients_over_ranks_are_right(ranks):
         return np.concatenate([dx for dxs, _, _ in found for dx in dxs]), *found[0][1:]
 
     x, _, gamma, beta = case()
-    report = check(forward, backward, x[:, :3, :4], gamma, beta)
+    report = check(forward, backward, x[:, :2, :2], gamma, beta)
     assert report.ok, report

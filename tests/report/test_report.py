@@ -12,6 +12,7 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
+from backends import numpy_in_the_short_form  # noqa: F401
 from forms import amount
 from report_pages import Page
 

@@ -35,9 +35,10 @@ def float32_signatures(kernel):
 def conversions(function, options, signature):
     """Compile a function without the cache, which keeps no LLVM code, and return the conversions that are left.
 
-    The wrapper for calls from Python converts numbers, since a float of Python is a double.
+    Types do not depend on threads, without which compiling takes half the time. The wrapper for calls from Python
+    converts numbers, since a float of Python is a double.
     """
-    compiled = numba.jit(**options)(function)
+    compiled = numba.jit(**{**options, "parallel": False})(function)
     compiled.compile(signature)
     functions = compiled.inspect_llvm(compiled.signatures[0]).split("\ndefine ")
     return [found for text in functions if "cpython" not in text.split("(")[0] for found in CONVERSION.findall(text)]

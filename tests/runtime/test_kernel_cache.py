@@ -210,7 +210,7 @@ for name in ("conv2d", "batchnorm2d", "relu"):
 @pytest.mark.long
 def test_eight_processes_can_fill_the_cache_at_once(tmp_path):
     command = [sys.executable, "-c", TRAINING_KERNELS]
-    environment = {**os.environ, "TINYSEGNET_CACHE": str(tmp_path)}
+    environment = {**os.environ, "TINYSEGNET_CACHE": str(tmp_path), "TINYSEGNET_PARALLEL": "0"}
 
     def start():
         return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -45,7 +45,8 @@ print(ts.ops.relu_forward(np.array([[[[-1.0, 2.0]]]]))[0].sum())
 def run(before="", program=PROGRAM, **environment):
     done = subprocess.run(
         [sys.executable, "-c", program.format(before=before)],
-        env={**os.environ, **environment}, capture_output=True, text=True, timeout=500, check=False,
+        env={**os.environ, "NUMBA_NUM_THREADS": "4", **environment}, capture_output=True, text=True, timeout=500,
+        check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout.split()
@@ -153,7 +154,8 @@ def run_workers(folder, method, used, **environment):
     (folder / "workers.py").write_text(WORKERS)
     return subprocess.run(
         [sys.executable, "workers.py", method, used], cwd=folder,
-        env={**os.environ, **environment}, capture_output=True, text=True, timeout=500, check=False,
+        env={**os.environ, "NUMBA_NUM_THREADS": "4", **environment}, capture_output=True, text=True, timeout=500,
+        check=False,
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+from training_commands import WITHOUT_REPORT
 
 from tinysegnet.weights import checkpoint
 
@@ -20,9 +21,9 @@ THREADS = {
 }
 
 
-def command(folder, name, *options):
+def command(program, folder, name, *options):
     arguments = ["--runs", folder, "--name", name, *OPTIONS, *options]
-    return [sys.executable, "-m", "tinysegnet", "train", *map(str, arguments)]
+    return [sys.executable, *program, "train", *map(str, arguments)]
 
 
 @pytest.mark.parametrize("kind", THREADS)
@@ -30,7 +31,8 @@ def test_ten_runs_end_with_the_same_bits(tmp_path, kind, record_property):
     found = set()
     for name, options in enumerate(THREADS[kind]):
         environment = {**os.environ, "NUMBA_NUM_THREADS": "4"}
-        subprocess.run(command(tmp_path, name, *options), check=True, capture_output=True, env=environment)
+        run = command(["-c", WITHOUT_REPORT], tmp_path, name, *options)
+        subprocess.run(run, check=True, capture_output=True, env=environment)
         trained = checkpoint.read(tmp_path / str(name) / "last.safetensors").model.state()
         found.add(b"".join(array.tobytes() for array in trained.values()))
     record_property(f"ten runs with {kind}", f"{len(found)} result")
@@ -45,7 +47,7 @@ def test_signals_at_twenty_moments_end_a_run_with_a_checkpoint(tmp_path, record_
     for moment in range(20):
         path = tmp_path / str(moment)
         process = subprocess.Popen(
-            command(tmp_path, path.name, "--epochs", 100_000),
+            command(["-m", "tinysegnet"], tmp_path, path.name, "--epochs", 100_000),
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         while process.poll() is None and not (path / "metrics.csv").exists():

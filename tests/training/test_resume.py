@@ -276,5 +276,6 @@ def test_deterministic_training_does_not_depend_on_the_threads(tmp_path, without
     `tests/ops/test_laws.py` compares the kernels in one, two and four threads.
     """
     for threads in ("1", "2"):
-        train(*OPTIONS, "--threads", threads, "--deterministic", "--runs", tmp_path, "--name", threads)
+        train(*OPTIONS, "--threads", threads, "--deterministic", "--runs", tmp_path, "--name", threads,
+              NUMBA_NUM_THREADS="2")  # fmt: skip
     assert weights(tmp_path / "1" / "last.safetensors") == weights(tmp_path / "2" / "last.safetensors")

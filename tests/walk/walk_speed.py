@@ -53,8 +53,8 @@ class Speed:
     clicks: list[float]
 
 
-def measure(browser, path, openings=OPENINGS) -> Speed:
-    """Open a page several times, and draw all of its steps twice each time."""
+def measure(browser, path, openings=OPENINGS, clicked=CLICKS) -> Speed:
+    """Open a page several times, and draw all of its steps twice each time. Then open it once per click."""
     pictures, elapsed, first, again, clicks = [], [], [], [], []
     for _ in range(openings):
         with Opened(browser, path, is_walk=False, viewport={"width": 1280, "height": 800}) as opened:
@@ -64,9 +64,9 @@ def measure(browser, path, openings=OPENINGS) -> Speed:
             count = opened.count
             for times in (first, again):
                 times.append([_timed(opened, used, STEP.format(step)) for step in range(count)])
-    for k in range(CLICKS):
+    for k in range(clicked):
         with Opened(browser, path, viewport={"width": 1280, "height": 800}) as opened:
-            opened.evaluate(STEP.format(k * count // CLICKS))
+            opened.evaluate(STEP.format(k * count // clicked))
             opened.page.wait_for_timeout(300)
             clicks.append(_timed(opened, _processor_time(opened), CLICK))
     medians = ([statistics.median(step) for step in zip(*times, strict=True)] for times in (first, again))

@@ -54,7 +54,7 @@ def distributed_job() -> Iterator[None]:
 
     ranks = open_mpi()
     if runtime.JIT:  # otherwise, matrix products use threads, and their rounding depends on the number
-        runtime.set_threads(min(ranks.threads(), runtime.most_threads()))
+        runtime.set_threads(min(ranks.threads(), runtime.threads()))  # NUMBA_NUM_THREADS may be less
     streams = _silence() if ranks.rank else []
     _ranks.append(ranks)
     try:

@@ -25,17 +25,12 @@ def single_threaded_blas() -> None:
     threadpool_limits(limits=1, user_api="blas")
 
 
-def most_threads() -> int:
-    """Return the largest number of threads: NUMBA_NUM_THREADS, or by default the number of cores."""
-    return numba.config.NUMBA_NUM_THREADS if JIT else os.cpu_count() or 1
-
-
 def set_threads(count: int) -> None:
     """Use this many threads in the kernels and in NumPy's matrix products.
 
-    Raises SettingError for a count below 1, or above `most_threads()`.
+    Raises SettingError for a count below 1, or above NUMBA_NUM_THREADS, which is the number of cores by default.
     """
-    most = most_threads()
+    most = numba.config.NUMBA_NUM_THREADS if JIT else os.cpu_count() or 1
     if not 1 <= count <= most:
         raise SettingError(f"threads: {count} is not possible. Give a number from 1 to {most} on this machine")
     if JIT:

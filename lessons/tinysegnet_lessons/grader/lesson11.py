@@ -1,7 +1,7 @@
 """Exercises of lesson 11: upsampling, bytes that cross, maps that are read twice, and verdicts with ties."""
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 from .exercise import Challenge, Exercise, Prediction, generator
 
@@ -169,7 +169,7 @@ def _better_verdict(scores, one, other):
     networks, seeds = scores.shape
     noise = np.sqrt(scores.var(axis=1, ddof=1).mean())
     difference = scores[one].mean() - scores[other].mean()
-    limit = stats.t.ppf(0.98, networks * (seeds - 1)) * noise * np.sqrt(2 / seeds)
+    limit = stdtrit(networks * (seeds - 1), 0.98) * noise * np.sqrt(2 / seeds)
     return int(np.sign(difference)) if abs(difference) > limit else 0
 
 
