@@ -46,6 +46,40 @@ export function inkOn(rgb) {
  */
 export const scaleOf = (tensor, channel) => (state.commonScale ? Math.max(...tensor.scales) : tensor.scales[channel]);
 
+/** @type {Map<string, HTMLCanvasElement>} the pictures of the last drawing of the page */
+const pictures = new Map();
+/** @type {Set<HTMLCanvasElement>} those that the new drawing shows, too */
+const used = new Set();
+
+/**
+ * Return what `view` makes. Its pictures are those of the last drawing as far as it shows the same.
+ *
+ * @template T
+ * @param {() => T} view
+ */
+export function reusingPictures(view) {
+  used.clear();
+  const made = view();
+  for (const [key, canvas] of pictures) if (!used.has(canvas)) pictures.delete(key);
+  return made;
+}
+
+/**
+ * Return a picture of a channel, drawn by `how` or taken from the last drawing.
+ *
+ * @param {typeof paint} how
+ * @param {Tensor} tensor
+ * @param {number} channel
+ */
+export function pictureOf(how, tensor, channel) {
+  const key = [how.name, tensor.index, channel, scaleOf(tensor, channel), theme()].join(), kept = pictures.get(key);
+  const canvas = kept && !used.has(kept) ? kept : document.createElement("canvas");
+  if (canvas !== kept) how(canvas, tensor, channel);
+  if (!kept) pictures.set(key, canvas);
+  used.add(canvas);
+  return canvas;
+}
+
 /**
  * Draw a channel, one pixel per value.
  *
