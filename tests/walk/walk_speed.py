@@ -33,7 +33,8 @@ STEP = "(await go({}), document.body.getBoundingClientRect().height)"  # with it
 PAUSE = 300  # milliseconds
 JUMPS = 8  # steps, evenly spread, to which the test jumps
 CLICK = """(await (async () => {
-  const step = steps[state.step], result = resultOf(step, await nodeOf(step.node, step.way)), [rows, columns] = result.grid;
+  const step = steps[state.step], result = resultOf(step, await nodeOf(step.node, step.way));
+  const [rows, columns] = result.grid;
   const between = (size, axis) => [...Array(size).keys()].findLast((k) => !axis.includes(k)) ?? 0;
   const [y, x] = [between(result.H, rows), between(result.W, columns)];
   Object.assign(state, { place: [(y + 0.5) / result.H, (x + 0.5) / result.W], settled: true, clicked: true });

@@ -14,6 +14,7 @@ import { undoLast } from "walk/what_if_controls.js";
 import { showNotice } from "walk/what_if_view.js";
 
 const main = byId("main", HTMLElement), slider = byId("slider", HTMLInputElement);
+const MOMENT = 100; // milliseconds
 let drawings = 0, drawn = -1;
 
 /** Draw the current step. */
@@ -35,17 +36,17 @@ async function render() {
 }
 
 /**
- * Unpack the arrays of these steps in idle moments, one step per moment. Stop when the page shows another step.
+ * Unpack the arrays of these steps, each after a moment in which the page does not change.
  *
  * @param {number[]} indices
  */
 function prepare(...[index, ...others]) {
-  const step = steps[index], drawing = drawings, idle = window.requestIdleCallback ?? setTimeout; // Safari lacks it
-  idle(async () => {
+  const step = steps[index], drawing = drawings;
+  setTimeout(async () => {
     if (drawing !== drawings) return;
     if (step) await nodeOf(step.node, step.way);
     if (others.length && drawing === drawings) prepare(...others);
-  });
+  }, MOMENT);
 }
 
 /**
