@@ -121,9 +121,7 @@ export async function numbersOf(blob) {
  *
  * @param {number} index
  */
-export function tensorOf(index) {
-  return once(tensors, index, () => addPictures(index));
-}
+export const tensorOf = (index) => once(tensors, index, () => addPictures(index));
 
 /** @param {number} index */
 async function addPictures(index) {
@@ -209,13 +207,9 @@ export function nodeOf(index, way = "loss backward") {
 /**
  * Return a node for calculations. Its arrays may lack their pictures, and a forward step's node has no gradients.
  *
- * @param {number} index
- * @param {boolean} backward
- * @returns {Promise<LoadedNode>}
+ * @type {(index: number, backward: boolean) => Promise<LoadedNode>}
  */
-export function calculatingNodeOf(index, backward) {
-  return unpackNode(index, backward, []);
-}
+export const calculatingNodeOf = (index, backward) => unpackNode(index, backward, []);
 
 /**
  * @param {number} index
@@ -228,9 +222,8 @@ async function unpackNode(index, backward, shown) {
   const node = { ...packed, index, ...await once(parts, index, () => partsOf(packed)) };
   for (const name of backward ? [...FORWARD, ...BACKWARD] : FORWARD) {
     const number = packed[name];
-    if (number !== undefined && number !== null) {
-      node[name] = await (shown.includes(name) ? tensorOf : exactOf)(number);
-    }
+    const load = shown.includes(name) ? tensorOf : exactOf;
+    if (number !== undefined && number !== null) node[name] = await load(number);
   }
   if (node.bytes) {
     const { H, W } = node.windows.large === "in" ? node.out : node.x; // the smaller side
