@@ -46,6 +46,40 @@ export function inkOn(rgb) {
  */
 export const scaleOf = (tensor, channel) => (state.commonScale ? Math.max(...tensor.scales) : tensor.scales[channel]);
 
+/** @type {Map<string, HTMLCanvasElement>} the pictures of the last drawing of the page */
+const pictures = new Map();
+/** @type {Set<HTMLCanvasElement>} those that the new drawing shows, too */
+const used = new Set();
+
+/**
+ * Return what `view` makes. Its pictures are those of the last drawing as far as it shows the same.
+ *
+ * @template T
+ * @param {() => T} view
+ */
+export function reusingPictures(view) {
+  used.clear();
+  const made = view();
+  for (const [key, canvas] of pictures) if (!used.has(canvas)) pictures.delete(key);
+  return made;
+}
+
+/**
+ * Return a picture of a channel, drawn by `how` or taken from the last drawing.
+ *
+ * @param {typeof paint} how
+ * @param {Tensor} tensor
+ * @param {number} channel
+ */
+export function pictureOf(how, tensor, channel) {
+  const key = [how.name, tensor.index, channel, scaleOf(tensor, channel), theme()].join(), kept = pictures.get(key);
+  const canvas = kept && !used.has(kept) ? kept : document.createElement("canvas");
+  if (canvas !== kept) how(canvas, tensor, channel);
+  if (!kept) pictures.set(key, canvas);
+  used.add(canvas);
+  return canvas;
+}
+
 /**
  * Draw a channel, one pixel per value.
  *
@@ -70,12 +104,14 @@ export function paintSmall(canvas, tensor, channel) {
   const height = Math.ceil(H / block), width = Math.ceil(W / block), small = new Int8Array(height * width);
   for (let k = 0; k < small.length; k++) {
     const top = Math.floor(k / width) * block, left = (k % width) * block;
+    let most = 0;
     for (let y = top; y < Math.min(H, top + block); y++) {
       for (let x = left; x < Math.min(W, left + block); x++) {
         const step = plane[y * W + x]; // NOT_FINITE, -128, is the farthest
-        if (Math.abs(step) > Math.abs(small[k])) small[k] = step;
+        if (Math.abs(step) > Math.abs(most)) most = step;
       }
     }
+    small[k] = most;
   }
   draw(canvas, small, height, width, tensor.scales[channel] / (scaleOf(tensor, channel) || 1));
 }
@@ -92,9 +128,11 @@ const planeOf = ({ planes, H, W }, channel) => planes.subarray(channel * H * W, 
  */
 function draw(canvas, plane, H, W, stretch) {
   const picture = new ImageData(W, H), colours = ramp(), shades = new Uint8Array(4 * 256);
-  for (let step = NOT_FINITE; step <= 127; step++) {
-    const at = 3 * (127 + Math.round(step * stretch));
-    shades.set([...(step === NOT_FINITE ? RED : colours.slice(at, at + 3)), 255], 4 * (step - NOT_FINITE));
+  shades.set([...RED, 255]);
+  for (let step = NOT_FINITE + 1; step <= 127; step++) {
+    const from = 3 * (127 + Math.round(step * stretch)), to = 4 * (step - NOT_FINITE);
+    for (let part = 0; part < 3; part++) shades[to + part] = colours[from + part];
+    shades[to + 3] = 255;
   }
   const pixels = new Uint32Array(picture.data.buffer), shadeOf = new Uint32Array(shades.buffer); // four bytes at once
   for (let k = 0; k < plane.length; k++) pixels[k] = shadeOf[plane[k] - NOT_FINITE];

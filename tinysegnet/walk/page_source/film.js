@@ -85,7 +85,7 @@ async function advance() {
 
 /** Return a sentence on how the present step computes the chosen pixel's number. */
 async function caption() {
-  const step = steps[state.step], node = await nodeOf(step.node), result = resultOf(step, node);
+  const step = steps[state.step], node = await nodeOf(step.node, step.way), result = resultOf(step, node);
   const [y, x] = chosenPixel(result);
   return captionOf(step, node, y, x, Math.min(state.channel, result.shown - 1));
 }

@@ -79,7 +79,7 @@ function stop(step, place) {
   const card = el("button", { type: "button", class: wayClass(step), "data-step": step.id, onclick },
     el("small", {}, name), el("span", { class: "view" }, canvas, ring), number, text);
   const fill = async () => {
-    const node = await nodeOf(step.node), result = resultOf(step, node), [y, x] = pixelAt(result, place);
+    const node = await nodeOf(step.node, step.way), result = resultOf(step, node), [y, x] = pixelAt(result, place);
     const channel = Math.min(classFor(step, node, y, x) ?? await channelAt(step, place), result.shown - 1);
     paint(canvas, result, channel);
     ring.style.cssText = `left: ${(100 * (x + 0.5)) / result.W}%; top: ${(100 * (y + 0.5)) / result.H}%`;

@@ -55,7 +55,7 @@ function choose({ out: { H, W } }, pixel) {
 
 /** Go to the loss, at the pixel with the largest part of it. */
 export async function showLargestLoss() {
-  const step = steps.findIndex(({ way }) => way === "loss"), node = await nodeOf(steps[step].node);
+  const step = steps.findIndex(({ way }) => way === "loss"), node = await nodeOf(steps[step].node, "loss");
   choose(node, explainedPixels(node)[0] ?? null);
   return go(step, { push: true });
 }

@@ -1,5 +1,6 @@
 // Draws the page, and responds to slider, buttons, keys and the browser's history.
 
+import { reusingPictures } from "walk/colours.js";
 import { whenLoaded } from "walk/computable.js";
 import { byId, el } from "walk/elements.js";
 import { pause, playOrPause } from "walk/film.js";
@@ -13,6 +14,7 @@ import { undoLast } from "walk/what_if_controls.js";
 import { showNotice } from "walk/what_if_view.js";
 
 const main = byId("main", HTMLElement), slider = byId("slider", HTMLInputElement);
+const MOMENT = 100; // milliseconds
 let drawings = 0, drawn = -1;
 
 /** Draw the current step. */
@@ -20,15 +22,31 @@ async function render() {
   keepState();
   const drawing = ++drawings, step = steps[state.step];
   slider.value = String(step.index);
-  const node = await nodeOf(step.node);
+  const node = await nodeOf(step.node, step.way);
   if (drawing !== drawings) return; // another step was requested in the meantime
-  const view = step.way === "start" ? startView : stepView, parts = await whenLoaded(() => view(step, node));
+  const view = step.way === "start" ? startView : stepView;
+  const parts = await whenLoaded(() => reusingPictures(() => view(step, node)));
   if (drawing !== drawings) return;
   const scroll = main.querySelector(".sum")?.scrollTop ?? 0; // read before the page changes
   const way = el("span", { class: `way ${wayClass(step)}` }, WAYS[step.way]);
   byId("where", HTMLElement).replaceChildren(`${step.index + 1} of ${steps.length}`, way, el("b", {}, step.shown));
   slider.setAttribute("aria-valuetext", `${step.shown}, ${WAYS[step.way]}`);
   replaceContent(step.index, parts.filter((part) => part !== null), scroll);
+  if (step.way !== "start") prepare(step.index + 1, step.index - 1);
+}
+
+/**
+ * Unpack the arrays of these steps, each after a moment in which the page does not change.
+ *
+ * @param {number[]} indices
+ */
+function prepare(...[index, ...others]) {
+  const step = steps[index], drawing = drawings;
+  setTimeout(async () => {
+    if (drawing !== drawings) return;
+    if (step) await nodeOf(step.node, step.way);
+    if (others.length && drawing === drawings) prepare(...others);
+  }, MOMENT);
 }
 
 /**

@@ -147,7 +147,7 @@ export const chosenPixel = (result) => (state.settled ? explainedPixel(result, s
 
 async function currentResult() {
   const step = steps[state.step];
-  return resultOf(step, await nodeOf(step.node));
+  return resultOf(step, await nodeOf(step.node, step.way));
 }
 
 export function changeTheme() {

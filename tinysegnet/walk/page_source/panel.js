@@ -1,6 +1,6 @@
 // A panel shows an array: a large picture that can be clicked, small pictures of the channels, and statistics.
 
-import { colourOf, css, paint, paintSmall, scaleOf } from "walk/colours.js";
+import { colourOf, css, paint, paintSmall, pictureOf, scaleOf } from "walk/colours.js";
 import { explainsAllPixels } from "walk/computable.js";
 import { el, svg, toggle } from "walk/elements.js";
 import { showDerivation } from "walk/navigation.js";
@@ -28,8 +28,8 @@ const channelName = (tensor, channel) => (tensor.names ? tensor.names[channel] :
  *   look?: Look }} what
  */
 export function panel({ letter, from, tensor, channel, choose, box, look }) {
-  const canvas = el("canvas", { "aria-hidden": "true" });
-  paint(canvas, tensor, channel);
+  const canvas = pictureOf(paint, tensor, channel);
+  canvas.ariaHidden = "true";
   const label = `${letter}, ${channelName(tensor, channel)}. Click a pixel to see how its number was computed`;
   return el("section", { class: "panel", "data-letter": letter },
     el("h2", {}, el("b", {}, letter), ` ${times(tensor.shape)}`, el("small", {}, from)),
@@ -165,8 +165,7 @@ function smallPictures(tensor, channel, choose) {
   const list = el("div", { class: names ? "thumbs named" : "thumbs", role: "group", "aria-label": "channels" });
   for (let c = 0; c < shown; c++) {
     if (c >= first && c !== channel) continue;
-    const canvas = el("canvas"), name = channelName(tensor, c), onclick = () => choose(c);
-    paintSmall(canvas, tensor, c);
+    const canvas = pictureOf(paintSmall, tensor, c), name = channelName(tensor, c), onclick = () => choose(c);
     const attributes = { type: "button", "aria-pressed": String(c === channel), title: name, "aria-label": name };
     list.append(el("button", { ...attributes, onclick }, canvas, el("small", {}, names ? name : c)));
   }

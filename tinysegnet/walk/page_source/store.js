@@ -3,7 +3,7 @@
 import { textOf } from "report/dom.js";
 import { data } from "walk/payload.js";
 
-/** @import { PackedNode, PackedTensor, PackedWeight, Settings, Windows } from "walk/payload.js" */
+/** @import { PackedNode, PackedTensor, PackedWeight, Settings, Way, Windows } from "walk/payload.js" */
 
 /**
  * An array. `planes` has -127..127 per value, channel by channel; -128 marks non-finite values.
@@ -57,7 +57,7 @@ import { data } from "walk/payload.js";
 const tensors = new Map();
 /** @type {Map<number, Promise<Tensor>>} with or without their pictures */
 const numbers = new Map();
-/** @type {Map<number, Promise<LoadedNode>>} with their pictures */
+/** @type {Map<string, Promise<LoadedNode>>} by index and way */
 const nodes = new Map();
 /** @type {Map<number, Promise<Parts>>} */
 const parts = new Map();
@@ -77,9 +77,9 @@ export function computeMissing(how) {
 /**
  * Return the value of a key. It is created on first use.
  *
- * @template T
- * @param {Map<number, T>} kept
- * @param {number} key
+ * @template K, T
+ * @param {Map<K, T>} kept
+ * @param {K} key
  * @param {() => T} make
  * @returns {T}
  */
@@ -121,16 +121,16 @@ export async function numbersOf(blob) {
  *
  * @param {number} index
  */
-export function tensorOf(index) {
-  return once(tensors, index, () => addPictures(index));
-}
+export const tensorOf = (index) => once(tensors, index, () => addPictures(index));
 
 /** @param {number} index */
 async function addPictures(index) {
   const { planes: blob, differences, shape: [, W] } = data.tensors[index];
   const [tensor, planes] = await Promise.all([exactOf(index), bytesOf(blob)]);
   if (differences) {
-    for (let k = 0; k < planes.length; k++) if (k % W) planes[k] += planes[k - 1];
+    for (let row = 0; row < planes.length; row += W) {
+      for (let k = row + 1; k < row + W; k++) planes[k] += planes[k - 1];
+    }
   }
   return Object.assign(tensor, { planes: new Int8Array(planes.buffer) });
 }
@@ -193,37 +193,36 @@ const FORWARD = /** @type {const} */ (["x", "out", "other", "result", "logits"])
 const BACKWARD = /** @type {const} */ (["dout", "dx", "dother", "dresult"]);
 
 /**
- * Return a node with all its arrays.
+ * Return a node with all its arrays. Those that a step of this way does not show may lack their pictures.
  *
  * @param {number} index
+ * @param {Way} [way]   all arrays have pictures if it is not given
  * @returns {Promise<LoadedNode>}
  */
-export function nodeOf(index) {
-  return once(nodes, index, () => unpackNode(index, true, tensorOf));
+export function nodeOf(index, way = "loss backward") {
+  const shown = way === "loss backward" ? [...FORWARD, ...BACKWARD] : way === "backward" ? BACKWARD : FORWARD;
+  return once(nodes, `${index} ${way}`, () => unpackNode(index, true, shown));
 }
 
 /**
  * Return a node for calculations. Its arrays may lack their pictures, and a forward step's node has no gradients.
  *
- * @param {number} index
- * @param {boolean} backward
- * @returns {Promise<LoadedNode>}
+ * @type {(index: number, backward: boolean) => Promise<LoadedNode>}
  */
-export function calculatingNodeOf(index, backward) {
-  return nodes.get(index) ?? unpackNode(index, backward, exactOf);
-}
+export const calculatingNodeOf = (index, backward) => unpackNode(index, backward, []);
 
 /**
  * @param {number} index
  * @param {boolean} backward   whether gradients are needed, too
- * @param {(index: number) => Promise<Tensor>} load
+ * @param {readonly string[]} shown   the arrays that need their pictures
  */
-async function unpackNode(index, backward, load) {
+async function unpackNode(index, backward, shown) {
   const packed = data.nodes[index];
   /** @type {any} */
   const node = { ...packed, index, ...await once(parts, index, () => partsOf(packed)) };
   for (const name of backward ? [...FORWARD, ...BACKWARD] : FORWARD) {
     const number = packed[name];
+    const load = shown.includes(name) ? tensorOf : exactOf;
     if (number !== undefined && number !== null) node[name] = await load(number);
   }
   if (node.bytes) {

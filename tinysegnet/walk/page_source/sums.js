@@ -90,10 +90,9 @@ export function sumsAt(node, side, tensor, y, x) {
   const totals = Float64Array.from({ length: tensor.C }, (_, c) => startOf(node, side, [y, x, c])?.value ?? 0);
   for (const [i, j, row, column] of tapsOf(node, side, y, x, read)) {
     const values = read.pixel(row, column), first = (i * node.windows.kernel[1] + j) * tensor.C * read.C;
-    for (let c = 0; c < tensor.C; c++) {
-      let total = 0;
-      for (let k = 0; k < read.C; k++) total += values[k] * weight[first + c * ownStride + k * stride];
-      totals[c] += total;
+    for (let k = 0; k < read.C; k++) {
+      const value = values[k], start = first + k * stride;
+      for (let c = 0; c < tensor.C; c++) totals[c] += value * weight[start + c * ownStride];
     }
   }
   return totals;

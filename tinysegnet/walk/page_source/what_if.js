@@ -126,7 +126,7 @@ const layerOf = (layers, name) => /** @type {Record<string, any>} */ (layers.fin
 async function lossOf(logits, changes) {
   const index = data.nodes.findIndex(({ name, kind }) => name === "loss" && kind === "loss");
   if (index < 0) return NaN;
-  const { labels: given, settings: { weights }, out: { W } } = await nodeOf(index), labels = given.slice();
+  const { labels: given, settings: { weights }, out: { W } } = await nodeOf(index, "loss"), labels = given.slice();
   for (const change of changes) if (change.kind === "label") labels[change.y * W + change.x] = change.label;
   const K = logits.length / labels.length;
   let sum = 0, count = 0;
