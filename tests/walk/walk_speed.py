@@ -56,15 +56,9 @@ class Speed:
     clicks: list[float]
 
 
-<<<<<<< HEAD
-def measure(browser, path, openings=OPENINGS, clicked=CLICKS) -> Speed:
-    """Open a page several times, and draw all of its steps twice each time. Then open it once per click."""
-    pictures, elapsed, first, again, clicks = [], [], [], [], []
-=======
 def measure(browser, path, openings=OPENINGS, jumps=JUMPS) -> Speed:
     """Open a page several times, and draw all of its steps twice each time; then open it per jump. None: all steps."""
     pictures, elapsed, following, again, far, clicks = [], [], [], [], [], []
->>>>>>> walk
     for _ in range(openings):
         with Opened(browser, path, is_walk=False, viewport={"width": 1280, "height": 800}) as opened:
             elapsed.append(opened.page.evaluate(PAINTED))
@@ -73,15 +67,6 @@ def measure(browser, path, openings=OPENINGS, jumps=JUMPS) -> Speed:
             count = opened.count
             for times in (following, again):
                 times.append([_timed(opened, used, STEP.format(step)) for step in range(count)])
-<<<<<<< HEAD
-    for k in range(clicked):
-        with Opened(browser, path, viewport={"width": 1280, "height": 800}) as opened:
-            opened.evaluate(STEP.format(k * count // clicked))
-            opened.page.wait_for_timeout(300)
-            clicks.append(_timed(opened, _processor_time(opened), CLICK))
-    medians = ([statistics.median(step) for step in zip(*times, strict=True)] for times in (first, again))
-    return Speed(path.stat().st_size, min(pictures), min(elapsed), *medians, clicks)
-=======
     jumps = jumps or count
     for k in range(jumps):
         with Opened(browser, path, viewport={"width": 1280, "height": 800}) as opened:
@@ -90,7 +75,6 @@ def measure(browser, path, openings=OPENINGS, jumps=JUMPS) -> Speed:
             clicks.append(_timed(opened, used, CLICK))
     medians = ([statistics.median(step) for step in zip(*times, strict=True)] for times in (following, again))
     return Speed(path.stat().st_size, min(pictures), min(elapsed), far, *medians, clicks)
->>>>>>> walk
 
 
 def _processor_time(opened):
