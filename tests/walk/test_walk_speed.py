@@ -1,7 +1,7 @@
-"""The page of a walk stays within its budget: 25 MB, 2 s until the first picture, 100 ms per step in
-order, and 200 ms if nothing is prepared: after a jump in a new page, and for the number of a clicked pixel.
+"""The page of a walk stays within its budget: 25 MB, 2 s until the first picture, and 100 ms per step.
 
-The times are processor times, so that other programs do not matter, and slower machines have more time.
+If nothing is prepared, after a jump in a new page and for the number of a clicked pixel, it has 200 ms. The times are
+processor times, so that other programs do not matter, and slower machines have more time.
 """
 
 import statistics
