@@ -4,6 +4,7 @@ from functools import reduce
 
 import numpy as np
 import pytest
+from forms import amount
 
 from tinysegnet import ops
 from tinysegnet.gradcheck import check
@@ -96,5 +97,5 @@ def test_gradients_over_ranks_are_right(ranks):
         return np.concatenate([dx for dxs, _, _ in found for dx in dxs]), *found[0][1:]
 
     x, _, gamma, beta = case()
-    report = check(forward, backward, x[:, :2, :2], gamma, beta)
+    report = check(forward, backward, x[:, : amount(2, 3), : amount(2, 4)], gamma, beta)
     assert report.ok, report
