@@ -37,6 +37,15 @@ def test_several_processes_without_the_option_are_refused(command, monkeypatch, 
     assert "mpiexec has started 3 processes" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["train", "evaluate toy", "predict toy a.png --out b"])
+def test_mpiexec_of_another_library_is_refused(command, monkeypatch, capsys):
+    """mpi4py then finds one process in each of them."""
+    monkeypatch.setattr("tinysegnet.runtime.distributed.communicator.open_mpi", lambda: Mock(rank=0, size=1))
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "3")
+    assert main([*command.split(), "--distributed"]) == 2
+    assert "mpiexec has started 3 processes, but mpi4py finds only one" in capsys.readouterr().err
+
+
 def test_without_mpi4py_the_option_names_the_extra(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "mpi4py", None)
     assert main(["train", "--distributed"]) == 2
@@ -108,9 +117,10 @@ def test_two_ranks_train_with_the_bits_of_one_process(mpiexec, tmp_path):
 
 @pytest.mark.long
 def test_a_stopped_run_continues_with_other_ranks(mpiexec, tmp_path):
-    """One rank of two gets a SIGTERM. Three ranks continue."""
-    run(mpiexec, 0, "train", *OPTIONS, "--epochs", "30", "--runs", tmp_path, "--name", "whole", "--reduction", "tree")
-    begin = command(mpiexec, 2, "train", *OPTIONS, "--epochs", "30", "--runs", tmp_path, "--name", "run")
+    """One rank of two gets a SIGTERM. Four ranks continue."""
+    options = ["--limit", "8", *OPTIONS[2:], "--epochs", "30", "--runs", tmp_path]
+    run(mpiexec, 0, "train", *options, "--name", "whole", "--reduction", "tree")
+    begin = command(mpiexec, 2, "train", *options, "--name", "run")
     process = subprocess.Popen(begin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     processes = wait_for_checkpoint(process, tmp_path / "run")
     os.kill(processes[1], signal.SIGTERM)
@@ -119,14 +129,14 @@ def test_a_stopped_run_continues_with_other_ranks(mpiexec, tmp_path):
     assert "Saved at step" in err
     assert err.count("interrupted") == 1
     assert 0 < last_step(tmp_path / "run") < last_step(tmp_path / "whole")
-    run(mpiexec, 3, "train", "--resume", tmp_path / "run")
+    run(mpiexec, 4, "train", "--resume", tmp_path / "run")
     assert arrays(tmp_path / "run") == arrays(tmp_path / "whole")
 
 
-def wait_for_checkpoint(process, path):
+def wait_for_checkpoint(process, path, ranks=2):
     """Read the processes of the ranks from stderr, and wait until the run writes its first checkpoint."""
     processes = {}
-    while len(processes) < 2:
+    while len(processes) < ranks:
         line = process.stderr.readline()
         assert line, "the command has ended"
         if line.startswith("rank "):
@@ -147,12 +157,13 @@ def test_a_job_whose_rank_is_killed_ends_and_loses_nothing(mpiexec, tmp_path, re
         step = last_step(path)
         if path.exists():
             arguments = ["--resume", path]
-        process = subprocess.Popen(command(mpiexec, rng.choice([2, 3]), "train", *arguments),
-                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)  # fmt: skip
-        processes = wait_for_checkpoint(process, path)
+        ranks = rng.choice([2, 3])
+        process = subprocess.Popen(command(mpiexec, ranks, "train", *arguments), stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.PIPE, text=True)  # fmt: skip
+        processes = wait_for_checkpoint(process, path, ranks)
         time.sleep(rng.uniform(0, 1))
         if process.poll() is None:
-            os.kill(processes[rng.randrange(2)], signal.SIGKILL)
+            os.kill(processes[rng.randrange(ranks)], signal.SIGKILL)
             killed = time.monotonic()
             process.communicate(timeout=20)
             longest, kills = max(longest, time.monotonic() - killed), kills + 1

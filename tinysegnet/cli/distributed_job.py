@@ -37,10 +37,14 @@ def ranks_of_command() -> "Communicator":
 
 def check_alone() -> None:
     """Raise SettingError if mpiexec has started several processes."""
-    started = next((size for name in SIZES if (size := os.environ.get(name, "1")) != "1"), None)
-    if started:
+    if started := _started():
         raise SettingError(f"mpiexec has started {started} processes, which would all do the same work. Add "
                            "--distributed, or leave out mpiexec")  # fmt: skip
+
+
+def _started() -> str | None:
+    """Return how many processes mpiexec has started if it is more than one, as its environment variables say."""
+    return next((size for name in SIZES if (size := os.environ.get(name, "1")) != "1"), None)
 
 
 @contextmanager
@@ -53,6 +57,9 @@ def distributed_job() -> Iterator[None]:
     from ..runtime.distributed.communicator import open_mpi
 
     ranks = open_mpi()
+    if ranks.size == 1 and (started := _started()):
+        raise SettingError(f"mpiexec has started {started} processes, but mpi4py finds only one. Use the mpiexec of "
+                           "the MPI library that mpi4py uses")  # fmt: skip
     if runtime.JIT:  # otherwise, matrix products use threads, and their rounding depends on the number
         runtime.set_threads(min(ranks.threads(), runtime.threads()))  # NUMBA_NUM_THREADS may be less
     streams = _silence() if ranks.rank else []

@@ -4,7 +4,6 @@
     communicator   one process; several processes with MPI
     simulated      ranks that are threads of one process, for tests and lessons
     split_batch    a batch whose pictures are divided over the ranks, and sums over its pictures
-    job            a command that all ranks run: threads, output, errors
 
 mpi4py is imported only by `communicator.open_mpi`.
 """
