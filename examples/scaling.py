@@ -114,7 +114,7 @@ def measure(communicator: Communicator, settings: dict) -> dict:
         given = images[own.start : own.stop].astype(np.float32), labels[own.start : own.stop]
         steps[batch] = lambda k, step=step, given=given: step.run(*given, k)
     messages: dict[int, Callable[[int], object]] = {}
-    for count in MESSAGES if communicator.size > 1 else ():
+    for count in MESSAGES if sharing.size > 1 else ():
         sent, counts = np.zeros(count, np.uint8), [count] * communicator.size
         messages[count] = lambda _, sent=sent, counts=counts: communicator.allgather_arrays(sent, counts)
     return {"steps": shortest(steps, communicator, rounds), "messages": shortest(messages, communicator, 10 * rounds)}

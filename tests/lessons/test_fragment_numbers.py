@@ -179,7 +179,7 @@ def library_numbers(stages, channels, H, W, K, doubled):
 
 def test_network_has_the_costs_and_fields_of_the_librarys(browser, tmp_path):
     with Shown(browser, tmp_path, "network") as shown:
-        for _ in range(100):
+        for _ in range(amount(40, 300)):
             stages, channels = int(RNG.integers(1, 6)), int(RNG.integers(2, 33)) * 2
             H, W, K, doubled = *RNG.integers(8, 129, 2).tolist(), int(RNG.choice([1, 3, 5, 7])), bool(RNG.integers(2))
             for name, value in (("stages", stages), ("channels", channels), ("rows", H), ("columns", W),

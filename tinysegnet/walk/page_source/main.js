@@ -14,7 +14,7 @@ import { undoLast } from "walk/what_if_controls.js";
 import { showNotice } from "walk/what_if_view.js";
 
 const main = byId("main", HTMLElement), slider = byId("slider", HTMLInputElement);
-const MOMENT = 100; // milliseconds
+const PAUSE = 100; // milliseconds before a step is prepared
 let drawings = 0, drawn = -1;
 
 /** Draw the current step. */
@@ -32,7 +32,7 @@ async function render() {
   byId("where", HTMLElement).replaceChildren(`${step.index + 1} of ${steps.length}`, way, el("b", {}, step.shown));
   slider.setAttribute("aria-valuetext", `${step.shown}, ${WAYS[step.way]}`);
   replaceContent(step.index, parts.filter((part) => part !== null), scroll);
-  if (step.way !== "start") prepare(step.index + 1, step.index - 1);
+  if (step.way !== "start") prepare([step.index + 1, step.index - 1]);
 }
 
 /**
@@ -40,13 +40,13 @@ async function render() {
  *
  * @param {number[]} indices
  */
-function prepare(...[index, ...others]) {
+function prepare([index, ...others]) {
   const step = steps[index], drawing = drawings;
   setTimeout(async () => {
     if (drawing !== drawings) return;
     if (step) await nodeOf(step.node, step.way);
-    if (others.length && drawing === drawings) prepare(...others);
-  }, MOMENT);
+    if (others.length && drawing === drawings) prepare(others);
+  }, PAUSE);
 }
 
 /**
